@@ -1,0 +1,55 @@
+// Dotted names of layers and tensors, as checkpoints have them, without a heap.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <string_view>
+
+#include <mirnet/base/integer.hpp>
+#include <mirnet/config.hpp>
+
+namespace mirnet::inline v0 {
+
+/// "body.0.body.1.conv_out": Name("body") / 0 / "body" / 1 / "conv_out". At most 120 characters.
+class Name {
+ public:
+  static constexpr std::size_t capacity = 120;
+
+  Name() = default;
+  explicit Name(std::string_view text) noexcept { append(text); }
+
+  friend Name operator+(Name name, std::string_view text) noexcept {
+    name.append(text);
+    return name;
+  }
+  friend Name operator+(Name const& name, Index number) noexcept {
+    char digits[24];
+    char* first = digits + sizeof digits;
+    do *--first = static_cast<char>('0' + number % 10);
+    while ((number /= 10) > 0);
+    return name + std::string_view(first, static_cast<std::size_t>(digits + sizeof digits - first));
+  }
+
+  /// Joined by a dot.
+  template <class Part>
+  friend Name operator/(Name const& name, Part part) noexcept {
+    return (name.size_ > 0 ? name + std::string_view(".") : name) + part;
+  }
+
+  std::string_view view() const noexcept { return {text_, size_}; }
+  /// Ends with a zero.
+  char const* c_str() const noexcept { return text_; }
+
+ private:
+  void append(std::string_view text) noexcept {
+    MIRNET_ASSERT(text.size() <= capacity - size_);
+    std::memcpy(text_ + size_, text.data(), text.size());
+    size_ += text.size();
+    text_[size_] = '\0';
+  }
+
+  std::size_t size_ = 0;
+  char text_[capacity + 1] = {};
+};
+
+}  // namespace mirnet::inline v0

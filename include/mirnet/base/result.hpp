@@ -1,0 +1,121 @@
+// Errors as values. Whatever can fail because of its input returns a Result: a value, or an Error with a code
+// and one sentence that names the thing, what was found and what was expected. Nothing here allocates.
+#pragma once
+
+#include <cstdarg>
+#include <cstdio>
+#include <utility>
+#include <variant>
+
+#include <mirnet/config.hpp>
+
+#if MIRNET_EXCEPTIONS
+#include <stdexcept>
+#endif
+
+namespace mirnet::inline v0 {
+
+/// What kind of thing went wrong; the command-line program has an exit code for each.
+enum class ErrorCode {
+  internal = 1,          ///< a defect of this library
+  invalid_argument = 2,  ///< an option or argument of the caller
+  input = 3,             ///< an input that is missing, unreadable or damaged
+  model = 4,             ///< a weight file that is missing, damaged or of another kind
+  memory = 5,            ///< memory that cannot be had, or a size that no memory can hold
+  output = 8,            ///< an output that cannot be written
+};
+
+/// A code and a sentence without a full stop; sentences of more than 511 bytes are cut.
+class Error {
+ public:
+  MIRNET_PRINTF(3, 4) Error(ErrorCode code, char const* format, ...) noexcept : code_(code) {
+    std::va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(message_, sizeof message_, format, arguments);
+    va_end(arguments);
+  }
+
+  ErrorCode code() const noexcept { return code_; }
+  char const* message() const noexcept { return message_; }
+
+ private:
+  ErrorCode code_;
+  char message_[512];
+};
+
+namespace detail {
+
+[[noreturn]] inline void no_value([[maybe_unused]] Error const& error) {
+#if MIRNET_EXCEPTIONS
+  throw std::runtime_error(error.message());
+#else
+  MIRNET_FATAL(error.message());
+#endif
+}
+
+}  // namespace detail
+
+/// A T or an Error.
+template <class T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) noexcept : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error const& error) noexcept : state_(std::in_place_index<1>, error) {}
+
+  bool ok() const noexcept { return state_.index() == 0; }
+  explicit operator bool() const noexcept { return ok(); }
+
+  /// The value, which must be there.
+  T& operator*() & noexcept { return *checked(); }
+  T const& operator*() const& noexcept { return *const_cast<Result*>(this)->checked(); }
+  T&& operator*() && noexcept { return std::move(*checked()); }
+  T* operator->() noexcept { return checked(); }
+  T const* operator->() const noexcept { return const_cast<Result*>(this)->checked(); }
+
+  /// The error, which must be there.
+  Error const& error() const noexcept {
+    MIRNET_ASSERT(!ok());
+    return *std::get_if<1>(&state_);
+  }
+
+  /// The value; throws std::runtime_error with the sentence if there is none (MIRNET_FATAL without exceptions).
+  T& value() & {
+    if (!ok()) detail::no_value(error());
+    return **this;
+  }
+  T value() && {
+    if (!ok()) detail::no_value(error());
+    return std::move(**this);
+  }
+
+ private:
+  T* checked() noexcept {
+    MIRNET_ASSERT(ok());
+    return std::get_if<0>(&state_);
+  }
+
+  std::variant<T, Error> state_;
+};
+
+/// Success, or an Error.
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  Result() noexcept = default;
+  Result(Error const& error) noexcept : state_(std::in_place_index<1>, error) {}
+
+  bool ok() const noexcept { return state_.index() == 0; }
+  explicit operator bool() const noexcept { return ok(); }
+  Error const& error() const noexcept {
+    MIRNET_ASSERT(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  void value() const {
+    if (!ok()) detail::no_value(error());
+  }
+
+ private:
+  std::variant<std::monostate, Error> state_;
+};
+
+}  // namespace mirnet::inline v0

@@ -1,0 +1,57 @@
+// Every macro that a user of the library may set before including it, and the name of the instruction set
+// that the current translation unit is compiled for.
+//
+//   MIRNET_ASSERT(condition)   checks the contract of a call; the default is the standard assert
+//   MIRNET_FATAL(message)      ends the program where exceptions are off and .value() has no value; default: abort
+//   MIRNET_EXCEPTIONS          1 or 0; follows the compiler's setting by default
+//   MIRNET_ISA                 scalar forces the plain kernels; by default the widest set the compiler flags allow
+#pragma once
+
+#include <mirnet/version.hpp>
+
+#ifndef MIRNET_ASSERT
+#include <cassert>
+#define MIRNET_ASSERT(condition) assert(condition)
+#endif
+
+#ifndef MIRNET_EXCEPTIONS
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define MIRNET_EXCEPTIONS 1
+#else
+#define MIRNET_EXCEPTIONS 0
+#endif
+#endif
+
+#ifndef MIRNET_FATAL
+#include <cstdlib>
+#define MIRNET_FATAL(message) std::abort()
+#endif
+
+// The kernels of an instruction set live in an inline namespace of this name, so that objects compiled for
+// different sets can be linked into one program.
+#ifndef MIRNET_ISA
+#if defined(__AVX512F__) && defined(__AVX512CD__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
+    defined(__AVX512VL__) && defined(__FMA__)
+#define MIRNET_ISA avx512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define MIRNET_ISA avx2
+#elif defined(__SSE2__)
+#define MIRNET_ISA sse2
+#elif defined(__ARM_NEON)
+#define MIRNET_ISA neon
+#else
+#define MIRNET_ISA scalar
+#endif
+#endif
+
+#define MIRNET_STRINGIFY_(x) #x
+#define MIRNET_STRINGIFY(x) MIRNET_STRINGIFY_(x)
+#define MIRNET_ISA_NAME MIRNET_STRINGIFY(MIRNET_ISA)
+
+#if defined(__GNUC__) || defined(__clang__)
+#define MIRNET_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
+#define MIRNET_ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define MIRNET_PRINTF(format_index, first_argument)
+#define MIRNET_ALWAYS_INLINE inline
+#endif

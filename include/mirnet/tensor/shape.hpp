@@ -1,0 +1,47 @@
+// The shape of a feature map and how it lies in memory: channels last, every pixel starting a 64-byte line.
+#pragma once
+
+#include <optional>
+
+#include <mirnet/base/integer.hpp>
+
+namespace mirnet::inline v0 {
+
+/// Maps and packed weights start at multiples of this, on every instruction set: memory laid out by one
+/// translation unit is read by others that were compiled with other flags.
+inline constexpr Index alignment_bytes = 64;
+
+/// How many channels of type T share one 64-byte line; pixel pitches are multiples of it.
+template <class T>
+inline constexpr Index channel_group = alignment_bytes / static_cast<Index>(sizeof(T));
+
+/// Elements from one pixel to the next for a map of `channels` channels.
+template <class T>
+constexpr Index pixel_pitch(Index channels) noexcept {
+  return round_up(channels, channel_group<T>);
+}
+
+/// Height, width and channels of a feature map.
+struct Shape {
+  Index height = 0;
+  Index width = 0;
+  Index channels = 0;
+
+  constexpr Index pixels() const noexcept { return height * width; }
+  friend constexpr bool operator==(Shape const&, Shape const&) = default;
+};
+
+/// Bytes of a map of this shape, its channel padding included; nothing where a size is negative or an Index
+/// cannot hold the number.
+template <class T>
+constexpr std::optional<Index> map_bytes(Shape const& shape) noexcept {
+  if (shape.height < 0 || shape.width < 0 || shape.channels < 0) return std::nullopt;
+  auto const padded = checked_sum(shape.channels, channel_group<T> - 1);
+  auto const pixels = checked_product(shape.height, shape.width);
+  if (!padded || !pixels) return std::nullopt;
+  auto const elements = checked_product(*pixels, pixel_pitch<T>(shape.channels));
+  if (!elements) return std::nullopt;
+  return checked_product(*elements, static_cast<Index>(sizeof(T)));
+}
+
+}  // namespace mirnet::inline v0
