@@ -1,0 +1,66 @@
+// Kernels for scalar types other than float: the plain ones, with the convolutions as im2col and Eigen's GEMM. In
+// double they are the oracle that whole networks are tested against. The only kernel header that includes Eigen,
+// whose products may take memory from the heap.
+#pragma once
+
+#include <Eigen/Core>
+
+#include <mirnet/kernels/im2col.hpp>
+#include <mirnet/kernels/reference.hpp>
+
+namespace mirnet::inline v0::inline MIRNET_ISA {
+
+namespace eigen_detail {
+
+template <class T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+inline constexpr Index block_pixels = 64;
+
+/// patches [pixels x depth] times packed weights, into the output pixels from `first` on.
+template <class T>
+void multiply(Convolution<T> const& work, Index first, Index last, T const* patches, Index depth) {
+  constexpr Index group = channel_group<T>;
+  Eigen::Map<Matrix<T> const> const a(patches, last - first, depth);
+  Matrix<T> c(last - first, group);
+  for (Index g = 0; g < work.output_groups; ++g) {
+    c.noalias() = a * Eigen::Map<Matrix<T> const>(work.weights + g * depth * group, depth, group);
+    for (Index pixel = first; pixel < last; ++pixel) {
+      Index const y = pixel / work.output_width, x = pixel % work.output_width;
+      Index const at = y * work.output_row_step + x * work.output_pixel_step + g * group;
+      for (Index o = 0; o < group; ++o) {
+        T const value = reference::activated(c(pixel - first, o), work.slope);
+        work.output[at + o] = work.residual != nullptr ? value + work.residual[at + o] : value;
+      }
+    }
+  }
+}
+
+template <class T>
+Index convolution_scratch(Convolution<T> const& work) noexcept {
+  return block_pixels * work.kernel_height * work.kernel_width * work.channels + channel_group<T>;
+}
+
+template <class T>
+void convolution(Convolution<T> const& work, Index first, Index last, T* scratch) noexcept {
+  Index const taps = work.kernel_height * work.kernel_width;
+  im2col(work, first, last, 0, taps, scratch);
+  multiply(work, first, last, scratch, taps * work.channels);
+}
+
+}  // namespace eigen_detail
+
+template <class T>
+KernelTable<T> const& eigen_kernels() noexcept {
+  static KernelTable<T> const table = [] {
+    KernelTable<T> kernels = reference_kernels<T>();
+    kernels.isa = "eigen";
+    kernels.block_pixels = eigen_detail::block_pixels;
+    kernels.convolution_scratch = eigen_detail::convolution_scratch<T>;
+    kernels.convolution = eigen_detail::convolution<T>;
+    return kernels;
+  }();
+  return table;
+}
+
+}  // namespace mirnet::inline v0::inline MIRNET_ISA

@@ -1,0 +1,138 @@
+// Matrix multiplication on registers: C[rows x columns] = A[rows x depth] * B, with B packed in groups of 16 columns
+// so that the inner loop reads it from front to back. A's rows are pixels or patches, B's columns output channels.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <mirnet/kernels/table.hpp>
+#include <mirnet/simd/pack.hpp>
+
+namespace mirnet::inline v0::inline MIRNET_ISA {
+
+/// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_group_stride + k*16 + n%16]; row r of C
+/// starts at c + c_offsets[r], and of the residual at residual + c_offsets[r]. `groups` of 16 columns are written.
+/// Each element of C is one chain of fused multiply-adds over k, whatever the blocking. Nothing is read or written
+/// beyond what is named here.
+struct Gemm {
+  float const* a;
+  Index a_pitch, rows, depth;
+  float const* b;
+  Index b_group_stride, groups;
+  float* c;
+  Index const* c_offsets;
+  bool accumulate;        // start from what C holds, else from zero
+  bool finish;            // apply slope and residual when done
+  float const* residual;  // null: nothing is added
+  float slope;            // as in Convolution
+};
+
+namespace gemm_detail {
+
+inline constexpr Index group = channel_group<float>;
+
+// A tile of C lives in registers: rows x vectors accumulators, `vectors` of B, one broadcast of A.
+// Of 32 registers of 16 floats: 12*2 + 2 + 1; of 32 of 4: 6*4 + 4 + 1; of 16: 6*2 + 2 + 1.
+#if defined(__aarch64__)
+inline constexpr int tile_rows = 6, tile_vectors = 4;
+#elif defined(__AVX512BW__)
+inline constexpr int tile_rows = 12, tile_vectors = 2;
+#else
+inline constexpr int tile_rows = 6, tile_vectors = 2;
+#endif
+
+// Loops over these constants must unroll completely, or the accumulators would live in memory.
+#define MIRNET_UNROLL _Pragma("GCC unroll 16")
+
+/// Rows [row, row + Rows) and Vectors registers of columns from `column` on. Whole groups, or a part of one.
+template <int Rows, int Vectors>
+void tile(Gemm const& work, Index row, Index column) noexcept {
+  using namespace simd;
+  constexpr int vectors_per_group = static_cast<int>(group / lanes);
+  constexpr int groups = std::max(1, Vectors / vectors_per_group);
+
+  float const* a = work.a + row * work.a_pitch;
+  float const* b[groups];
+  MIRNET_UNROLL for (int g = 0; g < groups; ++g) {
+    b[g] = work.b + (column / group + g) * work.b_group_stride + column % group;
+  }
+  float* const c = work.c + column;
+  Index const* const offset = work.c_offsets + row;
+
+  Pack sum[Rows][Vectors];
+  if (work.accumulate) {
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = load(c + offset[r] + v * lanes);
+    }
+  } else {
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+    }
+  }
+
+  Index const a_pitch = work.a_pitch;
+  for (Index k = 0; k < work.depth; ++k) {
+    Pack weight[Vectors];
+    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+      weight[v] = load(b[v / vectors_per_group] + k * group + v % vectors_per_group * lanes);
+    }
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+      Pack const value = broadcast(a[r * a_pitch + k]);
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(value, weight[v], sum[r][v]);
+    }
+  }
+
+  if (work.finish) {
+    Pack const slope = broadcast(work.slope);
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
+    }
+    if (work.residual != nullptr) {
+      float const* const residual = work.residual + column;
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+        MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+          sum[r][v] = sum[r][v] + load(residual + offset[r] + v * lanes);
+        }
+      }
+    }
+  }
+  MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) store(c + offset[r] + v * lanes, sum[r][v]);
+  }
+}
+
+#undef MIRNET_UNROLL
+
+using Tile = void (*)(Gemm const&, Index, Index) noexcept;
+
+/// tile<1>, tile<2>, ..., tile<tile_rows>
+template <int Vectors>
+inline constexpr auto tiles = []<int... Rows>(std::integer_sequence<int, Rows...>) {
+  return std::array<Tile, sizeof...(Rows)>{tile<Rows + 1, Vectors>...};
+}
+(std::make_integer_sequence<int, tile_rows>{});
+
+/// All rows of Vectors registers of columns; B's part stays in the first-level cache meanwhile.
+template <int Vectors>
+MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm const& work, Index column) noexcept {
+  Index row = 0;
+  for (; row + tile_rows <= work.rows; row += tile_rows) tile<tile_rows, Vectors>(work, row, column);
+  if (row < work.rows) tiles<Vectors>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
+}
+
+}  // namespace gemm_detail
+
+inline void gemm(Gemm const& work) noexcept {
+  using namespace gemm_detail;
+  constexpr Index tile_columns = tile_vectors * simd::lanes;
+  Index const columns = work.groups * group;
+  Index column = 0;
+  for (; column + tile_columns <= columns; column += tile_columns) column_of_tiles<tile_vectors>(work, column);
+  if constexpr (tile_columns > group) {
+    // An odd number of groups leaves one that fills half a tile.
+    if (column < columns) column_of_tiles<tile_vectors / 2>(work, column);
+  }
+}
+
+}  // namespace mirnet::inline v0::inline MIRNET_ISA

@@ -1,0 +1,47 @@
+// The kernels of the instruction set that this translation unit is compiled for.
+#pragma once
+
+#include <mirnet/config.hpp>
+
+// MIRNET_ISA is a name, which the preprocessor cannot compare: `scalar` is what is left without SIMD macros.
+#if defined(__SSE2__) || defined(__ARM_NEON)
+#define MIRNET_HAS_SIMD 1
+#include <mirnet/kernels/convolution.hpp>
+#include <mirnet/kernels/pointwise.hpp>
+#include <mirnet/kernels/reduction.hpp>
+#include <mirnet/kernels/resampling.hpp>
+#else
+#define MIRNET_HAS_SIMD 0
+#include <mirnet/kernels/reference.hpp>
+#endif
+
+namespace mirnet::inline v0::inline MIRNET_ISA {
+
+/// The table a program with fixed compiler flags gives its Context. A program that chooses at run time compiles a
+/// small file per instruction set that returns this.
+inline KernelTable<float> const& native_kernels() noexcept {
+#if MIRNET_HAS_SIMD
+  static constexpr KernelTable<float> table{
+      .isa = MIRNET_ISA_NAME,
+      .block_pixels = convolution_detail::block_pixels,
+      .convolution_scratch = convolution_scratch,
+      .gated_projection_scratch = gated_projection_scratch,
+      .convolution = convolution,
+      .gated_projection = gated_projection,
+      .blur_pool = blur_pool,
+      .bilinear_double = bilinear_double,
+      .channel_sums = channel_sums,
+      .channel_max_mean = channel_max_mean,
+      .spatial_gate = spatial_gate,
+      .prelu = prelu,
+      .sigmoid = sigmoid,
+      .softmax = softmax,
+      .weighted_sum = weighted_sum,
+  };
+  return table;
+#else
+  return reference_kernels<float>();
+#endif
+}
+
+}  // namespace mirnet::inline v0::inline MIRNET_ISA

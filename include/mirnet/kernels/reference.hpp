@@ -1,0 +1,206 @@
+// Every kernel in plain loops, for any scalar type: the oracle of the tests, and the kernels of processors that have
+// no SIMD instructions that xsimd knows.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include <mirnet/config.hpp>
+#include <mirnet/kernels/table.hpp>
+
+namespace mirnet::inline v0 {
+namespace reference {
+
+template <class T>
+T activated(T value, T slope) noexcept {
+  return value > T(0) ? value : value * slope;
+}
+
+template <class T>
+T logistic(T value) noexcept {
+  return T(1) / (T(1) + std::exp(-value));
+}
+
+/// One element of packed weights, as Convolution describes them.
+template <class T>
+T packed_weight(T const* weights, Index depth, Index o, Index k) noexcept {
+  constexpr Index group = channel_group<T>;
+  return weights[(o / group * depth + k) * group + o % group];
+}
+
+template <class T>
+void convolution(Convolution<T> const& work, Index first, Index last, T*) noexcept {
+  Index const depth = work.kernel_height * work.kernel_width * work.channels;
+  for (Index pixel = first; pixel < last; ++pixel) {
+    Index const y = pixel / work.output_width, x = pixel % work.output_width;
+    Index const at = y * work.output_row_step + x * work.output_pixel_step;
+    for (Index o = 0; o < work.output_groups * channel_group<T>; ++o) {
+      T sum = 0;
+      for (Index ky = 0; ky < work.kernel_height; ++ky) {
+        Index const iy = y * work.stride - work.pad_top + ky;
+        if (iy < 0 || iy >= work.height) continue;
+        for (Index kx = 0; kx < work.kernel_width; ++kx) {
+          Index const ix = x * work.stride - work.pad_left + kx;
+          if (ix < 0 || ix >= work.width) continue;
+          T const* in = work.input + (iy * work.width + ix) * work.input_pitch;
+          Index const k = (ky * work.kernel_width + kx) * work.channels;
+          for (Index c = 0; c < work.channels; ++c) sum += in[c] * packed_weight(work.weights, depth, o, k + c);
+        }
+      }
+      sum = activated(sum, work.slope);
+      work.output[at + o] = work.residual != nullptr ? sum + work.residual[at + o] : sum;
+    }
+  }
+}
+
+template <class T>
+void gated_projection(GatedProjection<T> const& work, Index first, Index last, T*) noexcept {
+  Index const depth = 2 * work.channels;
+  for (Index pixel = first; pixel < last; ++pixel) {
+    T const* in = work.input + pixel * work.pitch;
+    for (Index o = 0; o < work.pitch; ++o) {
+      T sum = 0;
+      for (Index c = 0; c < work.channels; ++c) {
+        sum += in[c] * work.pixel_gate[pixel] * packed_weight(work.weights, depth, o, c);
+        sum += in[c] * work.channel_gate[c] * packed_weight(work.weights, depth, o, work.channels + c);
+      }
+      Index const at = pixel * work.pitch + o;
+      work.output[at] = work.residual != nullptr ? sum + work.residual[at] : sum;
+    }
+  }
+}
+
+template <class T>
+void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+  // Reflection without the edge: -1 is 1. The size is even, so the other end is never passed.
+  auto const reflected = [](Index i) { return i < 0 ? -i : i; };
+  Index const width = work.width / 2;
+  for (Index y = first_row; y < last_row; ++y) {
+    for (Index x = 0; x < width; ++x) {
+      for (Index c = 0; c < work.pitch; ++c) {
+        T sum = 0;
+        for (Index dy = -1; dy <= 1; ++dy) {
+          for (Index dx = -1; dx <= 1; ++dx) {
+            Index const at = reflected(2 * y + dy) * work.width + reflected(2 * x + dx);
+            sum += T((dy == 0 ? 2 : 1) * (dx == 0 ? 2 : 1)) / T(16) * work.input[at * work.pitch + c];
+          }
+        }
+        work.output[(y * width + x) * work.pitch + c] = sum;
+      }
+    }
+  }
+}
+
+template <class T>
+void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+  for (Index y = first_row; y < last_row; ++y) {
+    for (Index x = 0; x < 2 * work.width; ++x) {
+      // The nearer of the two pixels on each axis has three quarters of the weight.
+      Index const near_y = y / 2, near_x = x / 2;
+      Index const far_y = std::clamp<Index>(near_y + (y % 2 == 0 ? -1 : 1), 0, work.height - 1);
+      Index const far_x = std::clamp<Index>(near_x + (x % 2 == 0 ? -1 : 1), 0, work.width - 1);
+      auto const in = [&](Index iy, Index ix, Index c) { return work.input[(iy * work.width + ix) * work.pitch + c]; };
+      for (Index c = 0; c < work.pitch; ++c) {
+        T const near_row = T(0.75) * in(near_y, near_x, c) + T(0.25) * in(near_y, far_x, c);
+        T const far_row = T(0.75) * in(far_y, near_x, c) + T(0.25) * in(far_y, far_x, c);
+        work.output[(y * 2 * work.width + x) * work.pitch + c] = T(0.75) * near_row + T(0.25) * far_row;
+      }
+    }
+  }
+}
+
+template <class T>
+void channel_sums(T const* x, Index pixels, Index pitch, T* sums) noexcept {
+  std::fill_n(sums, pitch, T(0));
+  for (Index pixel = 0; pixel < pixels; ++pixel) {
+    for (Index c = 0; c < pitch; ++c) sums[c] += x[pixel * pitch + c];
+  }
+}
+
+template <class T>
+void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept {
+  for (Index pixel = 0; pixel < pixels; ++pixel) {
+    T const* in = x + pixel * pitch;
+    T sum = 0;
+    for (Index c = 0; c < channels; ++c) sum += in[c];
+    maximum[pixel] = *std::max_element(in, in + channels);
+    mean[pixel] = sum / static_cast<T>(channels);
+  }
+}
+
+template <class T>
+void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept {
+  for (Index y = first_row; y < last_row; ++y) {
+    for (Index x = 0; x < work.width; ++x) {
+      T sum = 0;
+      for (Index plane = 0; plane < 2; ++plane) {
+        T const* in = plane == 0 ? work.maximum : work.mean;
+        for (Index ky = 0; ky < 5; ++ky) {
+          for (Index kx = 0; kx < 5; ++kx) {
+            sum += in[(y + ky) * work.plane_pitch + x + kx] * work.weights[(plane * 5 + ky) * 5 + kx];
+          }
+        }
+      }
+      work.gate[y * work.width + x] = logistic(sum);
+    }
+  }
+}
+
+template <class T>
+void prelu(T* x, Index count, T slope) noexcept {
+  for (Index i = 0; i < count; ++i) x[i] = activated(x[i], slope);
+}
+
+template <class T>
+void sigmoid(T* x, Index count) noexcept {
+  for (Index i = 0; i < count; ++i) x[i] = logistic(x[i]);
+}
+
+template <class T>
+void softmax(T* x, Index vectors, Index count, Index step) noexcept {
+  for (Index i = 0; i < count; ++i) {
+    // Without the largest value in the exponent, a large logit would overflow.
+    T largest = x[i], sum = 0;
+    for (Index v = 1; v < vectors; ++v) largest = std::max(largest, x[v * step + i]);
+    for (Index v = 0; v < vectors; ++v) sum += x[v * step + i] = std::exp(x[v * step + i] - largest);
+    for (Index v = 0; v < vectors; ++v) x[v * step + i] /= sum;
+  }
+}
+
+template <class T>
+void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixel) noexcept {
+  for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
+    for (Index c = 0; c < work.pitch; ++c) {
+      T sum = 0;
+      for (Index i = 0; i < work.count; ++i) sum += work.weights[i][c] * work.inputs[i][pixel * work.pitch + c];
+      work.output[pixel * work.pitch + c] = sum;
+    }
+  }
+}
+
+}  // namespace reference
+
+/// The plain kernels.
+template <class T>
+KernelTable<T> const& reference_kernels() noexcept {
+  static constexpr KernelTable<T> table{
+      .isa = "scalar",
+      .block_pixels = 64,
+      .convolution_scratch = [](Convolution<T> const&) noexcept { return Index{0}; },
+      .gated_projection_scratch = [](GatedProjection<T> const&) noexcept { return Index{0}; },
+      .convolution = reference::convolution<T>,
+      .gated_projection = reference::gated_projection<T>,
+      .blur_pool = reference::blur_pool<T>,
+      .bilinear_double = reference::bilinear_double<T>,
+      .channel_sums = reference::channel_sums<T>,
+      .channel_max_mean = reference::channel_max_mean<T>,
+      .spatial_gate = reference::spatial_gate<T>,
+      .prelu = reference::prelu<T>,
+      .sigmoid = reference::sigmoid<T>,
+      .softmax = reference::softmax<T>,
+      .weighted_sum = reference::weighted_sum<T>,
+  };
+  return table;
+}
+
+}  // namespace mirnet::inline v0

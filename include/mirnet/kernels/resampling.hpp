@@ -1,0 +1,55 @@
+// Halving and doubling the resolution, a register of channels at a time.
+#pragma once
+
+#include <algorithm>
+
+#include <mirnet/kernels/table.hpp>
+#include <mirnet/simd/pack.hpp>
+
+namespace mirnet::inline v0::inline MIRNET_ISA {
+
+inline void blur_pool(Resampling<float> const& work, Index first_row, Index last_row) noexcept {
+  using namespace simd;
+  Pack const two = broadcast(2.0f), sixteenth = broadcast(1.0f / 16.0f);
+  Index const pitch = work.pitch, width = work.width / 2;
+  for (Index y = first_row; y < last_row; ++y) {
+    float const* const middle = work.input + 2 * y * work.width * pitch;
+    float const* const below = middle + work.width * pitch;
+    float const* const above = y == 0 ? below : middle - work.width * pitch;
+    float* out = work.output + y * width * pitch;
+    for (Index x = 0; x < width; ++x) {
+      Index const centre = 2 * x * pitch, right = centre + pitch, left = x == 0 ? right : centre - pitch;
+      for (Index c = 0; c < pitch; c += lanes, out += lanes) {
+        auto const column = [&](Index at) { return fma(two, load(middle + at), load(above + at) + load(below + at)); };
+        store(out, fma(two, column(centre + c), column(left + c) + column(right + c)) * sixteenth);
+      }
+    }
+  }
+}
+
+inline void bilinear_double(Resampling<float> const& work, Index first_row, Index last_row) noexcept {
+  using namespace simd;
+  Pack const quarter = broadcast(0.25f), three_quarters = broadcast(0.75f);
+  Index const pitch = work.pitch;
+  for (Index y = first_row; y < last_row; ++y) {
+    // The nearer row and column have three quarters of the weight.
+    Index const near_y = y / 2, far_y = std::clamp<Index>(near_y + (y % 2 == 0 ? -1 : 1), 0, work.height - 1);
+    float const* const near_row = work.input + near_y * work.width * pitch;
+    float const* const far_row = work.input + far_y * work.width * pitch;
+    float* out = work.output + y * 2 * work.width * pitch;
+    for (Index x = 0; x < work.width; ++x) {
+      Index const centre = x * pitch;
+      Index const left = std::max<Index>(x - 1, 0) * pitch, right = std::min<Index>(x + 1, work.width - 1) * pitch;
+      for (Index c = 0; c < pitch; c += lanes) {
+        auto const column = [&](Index at) {
+          return fma(three_quarters, load(near_row + at), quarter * load(far_row + at));
+        };
+        Pack const own = three_quarters * column(centre + c);
+        store(out + 2 * centre + c, fma(quarter, column(left + c), own));
+        store(out + 2 * centre + pitch + c, fma(quarter, column(right + c), own));
+      }
+    }
+  }
+}
+
+}  // namespace mirnet::inline v0::inline MIRNET_ISA

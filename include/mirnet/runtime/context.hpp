@@ -1,0 +1,53 @@
+// Everything that changes while a network runs: which kernels, whose threads, which memory. A model is const and can
+// be shared; each thread that runs it brings a context of its own.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <mirnet/kernels/table.hpp>
+#include <mirnet/runtime/parallel.hpp>
+#include <mirnet/tensor/arena.hpp>
+
+namespace mirnet::inline v0 {
+
+/// Handed to every layer. While its arena only measures, layers take and give back their memory as in a run and count
+/// their arithmetic, but call no kernel: that is how a plan is made.
+template <class T>
+struct Context {
+  explicit Context(KernelTable<T> const& table, ParallelFor threads = {}) noexcept
+      : kernels(&table), parallel(threads) {}
+
+  KernelTable<T> const* kernels;
+  ParallelFor parallel;
+  Arena arena;
+  std::uint64_t macs = 0;  ///< multiply-accumulates since the context was made
+
+  /// body(first, last, worker) for ranges of at most `most` that make up [0, total).
+  template <class Body>
+  void each_range(Index total, Index most, Body&& body) const noexcept {
+    if (arena.measuring()) return;
+    parallel(divide_up(total, most), [&](Index item, Index worker) {
+      Index const first = item * most;
+      body(first, std::min(first + most, total), worker);
+    });
+  }
+
+  /// body() once, in the calling thread.
+  template <class Body>
+  void once(Body&& body) const noexcept {
+    if (!arena.measuring()) body();
+  }
+
+  /// `elements` of scratch memory for each worker; worker w's start at data() + w*elements.
+  ArenaBlock<T> scratch(Index elements) noexcept { return {arena, elements * parallel.workers}; }
+
+  void count(Index pixels, Index macs_a_pixel) noexcept {
+    macs += static_cast<std::uint64_t>(pixels) * static_cast<std::uint64_t>(macs_a_pixel);
+  }
+};
+
+/// Rows of a map in a range of Context::each_range, for kernels that go row by row.
+inline constexpr Index rows_a_range = 8;
+
+}  // namespace mirnet::inline v0
