@@ -1,0 +1,42 @@
+// Channel attention: which channels matter, from their averages over the whole image (section 3.2 of the paper).
+#pragma once
+
+#include <mirnet/base/name.hpp>
+#include <mirnet/layers/activation.hpp>
+#include <mirnet/layers/convolution.hpp>
+#include <mirnet/layers/pooling.hpp>
+
+namespace mirnet::inline v0 {
+
+/// gate = sigmoid(W2 relu(W1 mean(r))), one value a channel. The caller multiplies.
+template <class T>
+class ChannelAttention {
+ public:
+  static constexpr Index reduction = 8;
+
+  ChannelAttention() = default;
+  explicit ChannelAttention(Index channels) noexcept
+      : squeeze_(channels, channels / reduction, 1), excite_(channels / reduction, channels, 1) {}
+
+  /// visit(layer, name) for each layer with parameters, in the order of the checkpoint.
+  template <class Visitor>
+  void layers(Visitor&& visit, Name const& name) {
+    visit(squeeze_, name / "conv_du.0");
+    visit(excite_, name / "conv_du.2");
+  }
+
+  /// `gate` is 1 x 1 x channels.
+  void gate(Context<T>& context, View<T const> r, View<T> gate) const noexcept {
+    ArenaMap<T> const mean(context.arena, gate.shape());
+    global_average<T>(context, {&r, 1}, mean);
+    ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(mean.shape()));
+    squeeze_.forward(context, mean, squeezed, {.slope = T(0)});
+    excite_.forward(context, squeezed, gate);
+    sigmoid(context, gate);
+  }
+
+ private:
+  Conv2d<T> squeeze_, excite_;
+};
+
+}  // namespace mirnet::inline v0

@@ -1,0 +1,132 @@
+// The multi-scale residual block (section 3, figure 1): streams at full, half and quarter resolution, each with its
+// dual attention unit, exchanging what they know between the columns.
+#pragma once
+
+#include <utility>
+
+#include <mirnet/blocks/dual_attention.hpp>
+#include <mirnet/blocks/resizing.hpp>
+#include <mirnet/blocks/selective_kernel_fusion.hpp>
+
+namespace mirnet::inline v0 {
+
+/// x + conv(fusion of all streams, brought to full resolution, behind `columns` columns).
+///
+/// Stream s works at 1/2^s of the resolution with features * 2^s channels. The columns of a stream share one dual
+/// attention unit, the streams' modules for the same distance are shared by all columns, and the fusion of the first
+/// stream serves the end of the block as well: that is how the authors' network is built.
+template <class T>
+class MultiScaleBlock {
+ public:
+  static constexpr Index most_streams = 4;
+
+  MultiScaleBlock() = default;
+  MultiScaleBlock(Index features, Index streams, Index columns) noexcept
+      : features_(features), streams_(streams), columns_(columns), conv_out_(features, features, 3) {
+    for (Index s = 0; s < streams; ++s) {
+      units_[s] = DualAttention<T>(channels(s));
+      fusions_[s] = {channels(s), streams};
+      if (s > 0) last_up_[s - 1] = {channels(s), s};
+      for (Index steps = 1; steps < streams - s; ++steps) down_[s][steps - 1] = {channels(s), steps};
+      for (Index steps = 1; steps <= s; ++steps) up_[s][steps - 1] = {channels(s), steps};
+    }
+  }
+
+  template <class Visitor>
+  void layers(Visitor&& visit, Name const& name, PRelu<T>* prelu) {
+    for (Index s = 0; s < streams_; ++s) units_[s].layers(visit, name / "blocks" / s / 0, s == 0 ? prelu : nullptr);
+    for (Index s = 1; s < streams_; ++s) last_up_[s - 1].layers(visit, name / "last_up" / s);
+    for (Index s = 0; s < streams_; ++s) {
+      for (Index steps = streams_ - 1 - s; steps > 0; --steps) {
+        down_[s][steps - 1].layers(visit, resizing_name(name / "down", s, steps));
+      }
+    }
+    for (Index s = streams_ - 1; s >= 0; --s) {
+      for (Index steps = s; steps > 0; --steps) up_[s][steps - 1].layers(visit, resizing_name(name / "up", s, steps));
+    }
+    visit(conv_out_, name / "conv_out");
+    for (Index s = 0; s < streams_; ++s) fusions_[s].layers(visit, name / "selective_kernel" / s);
+  }
+
+  /// The output does not overlap the input.
+  void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
+    ArenaMap<T> stream[most_streams];
+    for (Index s = 0; s < streams_; ++s) {
+      stream[s] = ArenaMap<T>(context.arena, stream_shape(x.shape(), s));
+      if (s == 0) {
+        units_[0].forward(context, x, stream[0], prelu);
+      } else {
+        resize(context, stream[s - 1], s - 1, s, stream[s]);
+        units_[s].forward(context, stream[s], stream[s], prelu);
+      }
+    }
+    for (Index column = 1; column < columns_; ++column) {
+      ArenaMap<T> mixed[most_streams];
+      for (Index s = 0; s < streams_; ++s) {
+        mixed[s] =
+            fuse(context, stream, s, [&](Index from, View<T> to) { resize(context, stream[from], from, s, to); });
+      }
+      for (Index s = 0; s < streams_; ++s) {
+        stream[s] = std::move(mixed[s]);
+        units_[s].forward(context, stream[s], stream[s], prelu);
+      }
+    }
+    ArenaMap<T> const fused = fuse(context, stream, 0, [&](Index from, View<T> to) {
+      last_up_[from - 1].forward(context, stream[from], to);
+      stream[from].release();
+    });
+    conv_out_.forward(context, fused, output, {.residual = x});
+  }
+
+ private:
+  Index channels(Index stream) const noexcept { return features_ << stream; }
+
+  static Shape stream_shape(Shape shape, Index stream) noexcept {
+    return {shape.height >> stream, shape.width >> stream, shape.channels << stream};
+  }
+
+  /// "down.64_4": from the stream of 64 channels to a quarter of its resolution.
+  Name resizing_name(Name const& group, Index stream, Index steps) const noexcept {
+    return group / channels(stream) + "_" + (Index{1} << steps);
+  }
+
+  void resize(Context<T>& context, View<T const> x, Index from, Index to, View<T> output) const noexcept {
+    if (from < to) {
+      down_[from][to - from - 1].forward(context, x, output);
+    } else {
+      up_[from][from - to - 1].forward(context, x, output);
+    }
+  }
+
+  /// All streams fused at the resolution of `target`; bring(from, to) resizes one of the others to it.
+  template <class Bring>
+  ArenaMap<T> fuse(Context<T>& context, ArenaMap<T> const (&stream)[most_streams], Index target,
+                   Bring&& bring) const noexcept {
+    Shape const shape = stream[target].shape();
+    ArenaMap<T> resized[most_streams];
+    View<T const> views[most_streams];
+    views[target] = stream[target];
+    // The smallest streams first: bringing them up takes the most working memory, and few maps are held then.
+    for (Index s = streams_ - 1; s >= 0; --s) {
+      if (s == target) continue;
+      resized[s] = ArenaMap<T>(context.arena, shape);
+      bring(s, resized[s]);
+      views[s] = resized[s];
+    }
+    // One of the resized maps takes the result; the streams themselves are still needed.
+    ArenaMap<T> fused = streams_ == 1 ? ArenaMap<T>(context.arena, shape) : std::move(resized[target == 0 ? 1 : 0]);
+    fusions_[target].forward(context, {views, static_cast<std::size_t>(streams_)}, fused);
+    return fused;
+  }
+
+  Index features_ = 0, streams_ = 0, columns_ = 0;
+  DualAttention<T> units_[most_streams];
+  SelectiveKernelFusion<T> fusions_[most_streams];
+  // Indexed by the stream they start from and, but for last_up_, the number of steps less one.
+  Resizing<T, Upsampling> last_up_[most_streams - 1];
+  Resizing<T, Downsampling> down_[most_streams - 1][most_streams - 1];
+  Resizing<T, Upsampling> up_[most_streams][most_streams - 1];
+  Conv2d<T> conv_out_;
+};
+
+}  // namespace mirnet::inline v0

@@ -1,0 +1,43 @@
+// Activations.
+#pragma once
+
+#include <mirnet/layers/parameter.hpp>
+#include <mirnet/runtime/context.hpp>
+#include <mirnet/tensor/view.hpp>
+
+namespace mirnet::inline v0 {
+
+/// max(x, 0) + slope * min(x, 0) with one learned slope. In the network it is always applied by the convolution before
+/// it, which takes the slope.
+template <class T>
+class PRelu {
+ public:
+  ParameterShape shape() const noexcept { return {}; }
+  Index packed_elements() const noexcept { return 0; }
+  void bind(T*) noexcept {}
+  void pack(Index, std::span<T const> values) noexcept {
+    if (!values.empty()) slope_ = values[0];
+  }
+
+  T slope() const noexcept { return slope_; }
+
+  /// In place.
+  void forward(Context<T>& context, View<T> x) const noexcept {
+    context.each_range(x.pixels(), 4096, [&](Index first, Index last, Index) {
+      context.kernels->prelu(x.data() + first * x.pitch(), (last - first) * x.pitch(), slope_);
+    });
+  }
+
+ private:
+  T slope_ = T(1);
+};
+
+/// 1 / (1 + exp(-x)) in place, over the padding too.
+template <class T>
+void sigmoid(Context<T>& context, View<T> x) noexcept {
+  context.each_range(x.pixels(), 4096, [&](Index first, Index last, Index) {
+    context.kernels->sigmoid(x.data() + first * x.pitch(), (last - first) * x.pitch());
+  });
+}
+
+}  // namespace mirnet::inline v0
