@@ -1,0 +1,43 @@
+// The hyper-parameters that make a MIRNet, and the ranges this library accepts.
+#pragma once
+
+#include <mirnet/base/integer.hpp>
+#include <mirnet/base/result.hpp>
+
+namespace mirnet::inline v0 {
+
+/// The published network is the default: 31.8 million parameters.
+struct Config {
+  Index features = 64;  ///< channels of the full-resolution stream, 8 to 1024 (channel attention has an eighth of them)
+  Index groups = 3;     ///< recursive residual groups, 1 to 16
+  Index blocks = 2;     ///< multi-scale blocks in each, 1 to 16
+  Index streams = 3;    ///< resolutions in each block, 1 to 4; "height" in the authors' code
+  Index columns = 2;    ///< dual attention units of each stream, 1 to 4; "width" there
+  Index channels = 3;   ///< of the image, in and out, 1 to 16
+
+  friend constexpr bool operator==(Config const&, Config const&) = default;
+
+  /// Heights and widths inside the network are multiples of this.
+  constexpr Index pad_multiple() const noexcept { return Index{1} << (streams - 1); }
+};
+
+/// Errors: model, naming the first hyper-parameter out of its range.
+inline Result<void> check(Config const& config) noexcept {
+  struct Range {
+    char const* name;
+    Index value, least, most;
+  };
+  Range const ranges[] = {{"features", config.features, 8, 1024}, {"groups", config.groups, 1, 16},
+                          {"blocks", config.blocks, 1, 16},       {"streams", config.streams, 1, 4},
+                          {"columns", config.columns, 1, 4},      {"channels", config.channels, 1, 16}};
+  for (auto const& range : ranges) {
+    if (range.value < range.least || range.value > range.most) {
+      return Error(ErrorCode::model, "%s is %lld, expected %lld to %lld", range.name,
+                   static_cast<long long>(range.value), static_cast<long long>(range.least),
+                   static_cast<long long>(range.most));
+    }
+  }
+  return {};
+}
+
+}  // namespace mirnet::inline v0

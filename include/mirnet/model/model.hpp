@@ -1,0 +1,215 @@
+// A network with its weights: load it once, plan an image size, run it as often as you like.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include <mirnet/model/network.hpp>
+#include <mirnet/model/weight_file.hpp>
+#include <mirnet/tensor/memory.hpp>
+
+namespace mirnet::inline v0 {
+
+/// What a run for one image size needs, exactly.
+struct Plan {
+  Index height = 0, width = 0;  ///< of the image, before padding
+  Index workers = 0;            ///< of the context it was made for
+  Index bytes = 0;              ///< working memory of a run
+  std::uint64_t macs = 0;       ///< multiply-accumulates of the network as written
+};
+
+/// MIRNet with weights; move-only. Const while it runs: threads share one model, each with a context of its own.
+template <class T>
+class Model {
+ public:
+  /// Bytes that a model of this configuration takes, whoever provides them. Errors: model, for a hyper-parameter out of
+  /// range; memory, for a size that an Index cannot hold.
+  static Result<Index> bytes_needed(Config const& config) noexcept {
+    if (auto const checked = check(config); !checked) return checked.error();
+    std::optional<Index> bytes = Network<T>::structure_bytes(config);
+    Network<T>::schema(config, [&](auto& layer, Name const&) {
+      if (auto const packed = checked_product(packed_size(layer), sizeof(T)); bytes && packed) {
+        bytes = checked_sum(*bytes, *packed);
+      } else {
+        bytes.reset();
+      }
+    });
+    if (!bytes) return Error(ErrorCode::memory, "the weights need more memory than this machine can address");
+    return *bytes;
+  }
+
+  /// Reads a weight file into memory of its own. Errors: model; memory.
+  static Result<Model> load(ByteSource& source) noexcept { return load(source, {}); }
+
+  /// Reads a weight file that lies in memory; the file is not needed afterwards.
+  static Result<Model> load(std::span<std::byte const> file) noexcept {
+    MemorySource source(file);
+    return load(source);
+  }
+
+  /// Reads a weight file into the caller's memory, which starts at a multiple of 64, has at least bytes_needed(config)
+  /// bytes and outlives the model. Empty: the model takes its own.
+  static Result<Model> load(ByteSource& source, std::span<std::byte> memory) noexcept {
+    auto file = WeightFile::open(source);
+    if (!file) return file.error();
+    Config const config = file->config();
+    if (auto const checked = file->check_tensors([&](auto&& visit) { Network<T>::schema(config, visit); }); !checked) {
+      return checked.error();
+    }
+    auto const bytes = bytes_needed(config);
+    if (!bytes) return bytes.error();
+
+    Model model;
+    model.config_ = config;
+    model.bytes_ = *bytes;
+    if (memory.empty()) {
+      auto own = Memory::allocate(*bytes);
+      if (!own) return own.error();
+      model.own_ = *std::move(own);
+      memory = model.own_.bytes();
+    }
+    if (auto const checked = check_memory(memory, *bytes); !checked) return checked.error();
+    model.network_ = Network<T>(config, memory.data());
+    if (auto const read = model.read_weights(*file, memory); !read) return read.error();
+    return model;
+  }
+
+  Config const& config() const noexcept { return config_; }
+  Index bytes() const noexcept { return bytes_; }
+  /// Numbers learned, each counted once however often the network uses it.
+  Index parameters() const noexcept { return parameters_; }
+
+  /// Rehearses a run with this context's kernels and number of workers for an image of any size from 1x1. Errors:
+  /// invalid_argument, for a size below 1; memory, for one that no memory can hold.
+  Result<Plan> plan(Context<T> const& context, Index height, Index width) const noexcept {
+    if (height < 1 || width < 1) {
+      return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
+                   static_cast<long long>(width), static_cast<long long>(height));
+    }
+    // The rehearsal adds up maps; with room for more of them than it ever holds, its sums cannot wrap.
+    constexpr Index more_maps_than_live = 256;
+    Index const longest = std::numeric_limits<Index>::max() - config_.pad_multiple();
+    auto const map =
+        height > longest || width > longest ? std::nullopt : map_bytes<T>(padded(height, width, config_.features));
+    if (!map || !checked_product(*map, more_maps_than_live)) {
+      return Error(ErrorCode::memory, "an image of %lldx%lld pixels is larger than any memory",
+                   static_cast<long long>(width), static_cast<long long>(height));
+    }
+    Context<T> rehearsal(*context.kernels, context.parallel);
+    Shape const shape{height, width, config_.channels};
+    forward(rehearsal, View<T const>(nullptr, shape), View<T>(nullptr, shape));
+    return Plan{height, width, context.parallel.workers, rehearsal.arena.peak(), rehearsal.macs};
+  }
+
+  /// Restores an image: `image` and `output` have the plan's height and width, the configuration's channels, a pitch
+  /// of whole 64-byte lines, and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes.
+  /// Allocates nothing if T is float. Errors: invalid_argument; memory, where it is too small.
+  Result<void> run(Context<T>& context, Plan const& plan, std::span<std::byte> memory, View<T const> image,
+                   View<T> output) const noexcept {
+    Shape const shape{plan.height, plan.width, config_.channels};
+    if (image.shape() != shape || output.shape() != shape) {
+      return Error(ErrorCode::invalid_argument,
+                   "the plan is for %lldx%lld pixels of %lld channels; image or output differ",
+                   static_cast<long long>(shape.width), static_cast<long long>(shape.height),
+                   static_cast<long long>(shape.channels));
+    }
+    if (image.pitch() % channel_group<T> != 0 || output.pitch() % channel_group<T> != 0) {
+      return Error(ErrorCode::invalid_argument, "the pixel pitch of image and output must be a multiple of %lld",
+                   static_cast<long long>(channel_group<T>));
+    }
+    if (plan.workers != context.parallel.workers) {
+      return Error(ErrorCode::invalid_argument, "the plan is for %lld workers, the context has %lld",
+                   static_cast<long long>(plan.workers), static_cast<long long>(context.parallel.workers));
+    }
+    if (auto const checked = check_memory(memory, plan.bytes); !checked) return checked;
+    context.arena = Arena(memory);
+    forward(context, image, output);
+    context.arena = {};
+    return {};
+  }
+
+ private:
+  template <class Layer>
+  static Index packed_size(Layer const& layer) noexcept {
+    return round_up(layer.packed_elements(), channel_group<T>);
+  }
+
+  static Result<void> check_memory(std::span<std::byte> memory, Index bytes) noexcept {
+    if (reinterpret_cast<std::uintptr_t>(memory.data()) % alignment_bytes != 0) {
+      return Error(ErrorCode::invalid_argument, "the memory does not start at a multiple of %lld",
+                   static_cast<long long>(alignment_bytes));
+    }
+    if (static_cast<Index>(memory.size()) < bytes) {
+      return Error(ErrorCode::memory, "%lld bytes of memory are needed, %lld are there", static_cast<long long>(bytes),
+                   static_cast<long long>(memory.size()));
+    }
+    return {};
+  }
+
+  /// Places the weights behind the network's structure and fills them.
+  Result<void> read_weights(WeightFile& file, std::span<std::byte> memory) noexcept {
+    Index const structure = Network<T>::structure_bytes(config_);
+    // Kernels compute whole groups of channels: the weights of those that do not exist are zero.
+    std::memset(memory.data() + structure, 0, static_cast<std::size_t>(bytes_ - structure));
+    T* next = reinterpret_cast<T*>(memory.data() + structure);
+    Result<void> result;
+    network_.layers(config_, [&](auto& layer, Name const& name) {
+      layer.bind(next);
+      next += packed_size(layer);
+      parameters_ += layer.shape().elements();
+      if (result) result = file.template read_tensor<T>(layer, name);
+    });
+    return result;
+  }
+
+  Shape padded(Index height, Index width, Index channels) const noexcept {
+    return {round_up(height, config_.pad_multiple()), round_up(width, config_.pad_multiple()), channels};
+  }
+
+  /// Pads, runs the network, crops; a run and its rehearsal alike.
+  void forward(Context<T>& context, View<T const> image, View<T> output) const noexcept {
+    Shape const size = padded(image.height(), image.width(), image.channels());
+    if (size == image.shape()) return network_.forward(context, image, output);
+
+    ArenaMap<T> const larger(context.arena, size);
+    context.once([&] { pad(image, larger); });
+    ArenaMap<T> const restored(context.arena, size);
+    network_.forward(context, larger, restored);
+    context.once([&] { crop(restored, output); });
+  }
+
+  /// Continues the image to the right and below by reflection without the edge (torch's 'reflect'); where a side is not
+  /// longer than the padding, by its edge.
+  static void pad(View<T const> image, View<T> larger) noexcept {
+    auto const source = [](Index i, Index side, Index padded_side) {
+      if (i < side) return i;
+      return padded_side - side < side ? 2 * (side - 1) - i : side - 1;
+    };
+    for (Index y = 0; y < larger.height(); ++y) {
+      for (Index x = 0; x < larger.width(); ++x) {
+        T const* const from =
+            image.pixel(source(y, image.height(), larger.height()), source(x, image.width(), larger.width()));
+        T* const to = larger.pixel(y, x);
+        std::fill(std::copy(from, from + image.channels(), to), to + larger.pitch(), T(0));
+      }
+    }
+  }
+
+  static void crop(View<T const> larger, View<T> output) noexcept {
+    for (Index y = 0; y < output.height(); ++y) {
+      for (Index x = 0; x < output.width(); ++x) {
+        T const* const from = larger.pixel(y, x);
+        T* const to = output.pixel(y, x);
+        std::fill(std::copy(from, from + output.channels(), to), to + output.pitch(), T(0));
+      }
+    }
+  }
+
+  Config config_;
+  Memory own_;
+  Network<T> network_;
+  Index bytes_ = 0, parameters_ = 0;
+};
+
+}  // namespace mirnet::inline v0

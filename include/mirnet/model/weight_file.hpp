@@ -1,0 +1,371 @@
+// Reading a weight file (weights/README.md specifies it). A file is compared with what its hyper-parameters ask for,
+// field by field and tensor by tensor, before any memory is taken for it; its data is then streamed, so that a file
+// and its packed copy are never in memory together.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string_view>
+
+#include <mirnet/base/crc32c.hpp>
+#include <mirnet/base/half.hpp>
+#include <mirnet/base/name.hpp>
+#include <mirnet/base/result.hpp>
+#include <mirnet/layers/parameter.hpp>
+#include <mirnet/model/byte_source.hpp>
+#include <mirnet/model/config.hpp>
+
+namespace mirnet::inline v0 {
+
+/// How a tensor's elements are stored.
+enum class StorageType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2 };
+
+namespace detail {
+
+inline constexpr std::uint64_t weight_header_size = 128, weight_entry_size = 64, weight_alignment = 64;
+inline constexpr unsigned char weight_magic[8] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
+inline constexpr unsigned weight_major = 0, weight_minor = 1;
+
+/// An unsigned little-endian number at an offset of some bytes.
+template <class Unsigned>
+Unsigned little_endian(std::span<std::byte const> bytes, std::size_t offset) noexcept {
+  Unsigned value = 0;
+  for (std::size_t i = sizeof(Unsigned); i-- > 0;) {
+    value = static_cast<Unsigned>(value << 8 | std::to_integer<Unsigned>(bytes[offset + i]));
+  }
+  return value;
+}
+
+inline Error wrong_field(char const* field, std::uint64_t found, std::uint64_t expected) noexcept {
+  return Error(ErrorCode::model, "%s is %llu, expected %llu", field, static_cast<unsigned long long>(found),
+               static_cast<unsigned long long>(expected));
+}
+
+}  // namespace detail
+
+/// A weight file whose header, metadata and table have been checked against their checksums. Every error is of the
+/// code `model` and a sentence about the file, without its name.
+class WeightFile {
+ public:
+  /// Checks the header and the checksums of all but the tensors' data. `source` must outlive the result.
+  static Result<WeightFile> open(ByteSource& source) noexcept {
+    WeightFile file(source);
+    if (auto const checked = file.check_header(); !checked) return checked.error();
+    if (auto const checked = file.check_checksums(); !checked) return checked.error();
+    if (auto const checked = file.check_fields(); !checked) return checked.error();
+    return file;
+  }
+
+  Config const& config() const noexcept { return config_; }
+
+  /// Compares the table with the tensors that `schema` lists: schema(visit) calls visit(layer, name) for each, in the
+  /// file's order.
+  template <class Schema>
+  Result<void> check_tensors(Schema&& schema) noexcept {
+    Result<void> result;
+    std::uint32_t count = 0;
+    schema([&](auto& layer, Name const& name) {
+      if (result && count < tensor_count_) {
+        if (auto const tensor = next_tensor(layer.shape(), name); !tensor) result = tensor.error();
+      }
+      ++count;
+    });
+    if (!result) return result;
+    if (count != tensor_count_) return detail::wrong_field("the number of tensors", tensor_count_, count);
+    if (name_end_ != strings_size_) return detail::wrong_field("the size of the names", strings_size_, name_end_);
+    if (data_end_ != data_offset_ + data_size_) {
+      return detail::wrong_field("the end of the data", data_offset_ + data_size_, data_end_);
+    }
+    rewind();
+    return {};
+  }
+
+  /// Reads the tensors in order, one call each: layer.pack(first, values) gets them piece by piece. The tensors have
+  /// been checked.
+  template <class T, class Layer>
+  Result<void> read_tensor(Layer& layer, Name const& name) noexcept {
+    auto const found = next_tensor(layer.shape(), name);
+    if (!found) return found.error();
+    Tensor const tensor = *found;
+
+    constexpr std::uint64_t most = 1024;  // elements a piece
+    std::byte bytes[most * sizeof(float)];
+    T values[most];
+    std::uint64_t const size = element_size(tensor.type), elements = tensor.size / size;
+    Crc32c crc;
+    for (std::uint64_t first = 0; first < elements; first += most) {
+      auto const count = static_cast<std::size_t>(std::min(most, elements - first));
+      std::span<std::byte> const piece(bytes, count * size);
+      if (!source_->read(tensor.offset + first * size, piece)) return unreadable();
+      crc.add(piece);
+      widen(tensor.type, piece, values);
+      layer.pack(static_cast<Index>(first), std::span<T const>(values, count));
+    }
+    if (crc.value() != tensor.crc)
+      return Error(ErrorCode::model, "the data of %s does not match its checksum", name.c_str());
+    return check_zeros(tensor.offset + tensor.size, data_end_);
+  }
+
+ private:
+  struct Tensor {
+    StorageType type;
+    std::uint32_t crc;
+    std::uint64_t offset, size;
+  };
+
+  explicit WeightFile(ByteSource& source) noexcept : source_(&source) {}
+
+  static Error unreadable() noexcept { return Error(ErrorCode::model, "the file cannot be read to its end"); }
+
+  template <class Unsigned>
+  Unsigned header(std::size_t offset) const noexcept {
+    return detail::little_endian<Unsigned>(header_, offset);
+  }
+
+  /// What says whether this is a whole weight file of a version that this program reads.
+  Result<void> check_header() noexcept {
+    using namespace detail;
+    std::uint64_t const size = source_->size();
+    // A file that is something else is told so even when it is shorter than a header.
+    std::byte magic[8] = {};
+    if (!source_->read(0, {magic, static_cast<std::size_t>(std::min<std::uint64_t>(size, 8))})) return unreadable();
+    if (!std::equal(magic, magic + 8, std::as_bytes(std::span(weight_magic)).begin())) {
+      return Error(ErrorCode::model, "not a .mirw weight file: it begins with other bytes");
+    }
+    if (size < weight_header_size) {
+      return Error(ErrorCode::model, "the file ends after %llu bytes, expected a header of %llu",
+                   static_cast<unsigned long long>(size), static_cast<unsigned long long>(weight_header_size));
+    }
+    if (!source_->read(0, header_)) return unreadable();
+
+    unsigned const major = header<std::uint16_t>(8), minor = header<std::uint16_t>(10);
+    if (major != weight_major || minor > weight_minor) {
+      return Error(ErrorCode::model, "the format version is %u.%u, this program reads %u.0 to %u.%u; %s", major, minor,
+                   weight_major, weight_major, weight_minor,
+                   major < weight_major
+                       ? "convert the checkpoint again with this program's weights/convert.py"
+                       : "use a newer program, or convert the checkpoint with this one's weights/convert.py");
+    }
+    if (auto const tag = header<std::uint32_t>(12); tag != 0x01020304)
+      return wrong_field("the byte-order tag", tag, 0x01020304);
+    if (auto const stated = header<std::uint64_t>(16); stated != size) {
+      return Error(ErrorCode::model, "the file has %llu bytes, its header says %llu: it is %s",
+                   static_cast<unsigned long long>(size), static_cast<unsigned long long>(stated),
+                   size < stated ? "truncated" : "damaged or has something appended");
+    }
+    if (auto const stated = header<std::uint32_t>(24); stated != weight_header_size) {
+      return wrong_field("the header's size", stated, weight_header_size);
+    }
+    if (auto const flags = header<std::uint32_t>(28); (flags & 0xFFFF) != 0) {
+      return Error(ErrorCode::model, "the flags are 0x%08x, and this program knows none of them", flags);
+    }
+    tensor_count_ = header<std::uint32_t>(72);
+    strings_offset_ = header<std::uint64_t>(88);
+    data_offset_ = header<std::uint64_t>(96);
+    data_size_ = header<std::uint64_t>(104);
+    strings_size_ = header<std::uint32_t>(124);
+    return check_sections(size);
+  }
+
+  /// The sections follow each other without gaps, so each offset has one right value.
+  Result<void> check_sections(std::uint64_t size) const noexcept {
+    using namespace detail;
+    std::uint64_t const most = std::numeric_limits<std::uint64_t>::max();
+    struct Field {
+      char const* name;
+      std::uint64_t found, expected;
+    };
+    std::uint64_t const meta_size = header<std::uint32_t>(120);
+    // Tables and names have 32-bit sizes: these sums cannot wrap. The data's can.
+    std::uint64_t const strings = weight_header_size + weight_entry_size * tensor_count_;
+    std::uint64_t const data = align(strings + strings_size_);
+    std::uint64_t const meta = data_size_ <= most - data ? data + data_size_ : most;
+    std::uint64_t const end = meta_size <= most - meta ? meta + meta_size : most;
+    Field const fields[] = {{"the alignment", header<std::uint32_t>(76), weight_alignment},
+                            {"the offset of the table", header<std::uint64_t>(80), weight_header_size},
+                            {"the offset of the names", strings_offset_, strings},
+                            {"the offset of the data", data_offset_, data},
+                            {"the offset of the metadata", header<std::uint64_t>(112), meta},
+                            {"the end of the metadata", end, size}};
+    for (auto const& field : fields) {
+      if (field.found != field.expected) return wrong_field(field.name, field.found, field.expected);
+    }
+    return {};
+  }
+
+  Result<void> check_checksums() noexcept {
+    Crc32c crc, meta;
+    crc.add(std::span(header_).first(32));
+    crc.add(std::span(header_).subspan(36));
+    if (!add_range(crc, detail::weight_header_size, strings_offset_ + strings_size_)) return unreadable();
+    if (!add_range(meta, data_offset_ + data_size_, source_->size())) return unreadable();
+    if (crc.value() != header<std::uint32_t>(32)) {
+      return Error(ErrorCode::model,
+                   "the header and the table of tensors do not match their checksum: the file is damaged");
+    }
+    if (meta.value() != header<std::uint32_t>(68)) {
+      return Error(ErrorCode::model, "the metadata does not match its checksum: the file is damaged");
+    }
+    return check_zeros(strings_offset_ + strings_size_, data_offset_);
+  }
+
+  bool add_range(Crc32c& crc, std::uint64_t first, std::uint64_t last) noexcept {
+    std::byte bytes[1024];
+    while (first < last) {
+      std::span<std::byte> const piece(bytes,
+                                       static_cast<std::size_t>(std::min<std::uint64_t>(sizeof bytes, last - first)));
+      if (!source_->read(first, piece)) return false;
+      crc.add(piece);
+      first += piece.size();
+    }
+    return true;
+  }
+
+  /// What the network is.
+  Result<void> check_fields() noexcept {
+    auto const field = [&](std::size_t offset) { return static_cast<Index>(header<std::uint16_t>(offset)); };
+    if (field(36) == 2) {
+      return Error(ErrorCode::model, "the network is MIRNet-v2, which this program does not run yet");
+    }
+    config_ = {.features = field(44),
+               .groups = field(46),
+               .blocks = field(48),
+               .streams = field(50),
+               .columns = field(52),
+               .channels = field(40)};
+    struct Fixed {
+      char const* name;
+      Index found, expected;
+    };
+    Fixed const fixed[] = {{"the architecture", field(36), 1},
+                           {"the number of output channels", field(42), config_.channels},
+                           {"the reduction of channel attention", field(54), 8},
+                           {"the numerator of the channel factor", field(56), 2},
+                           {"the denominator of the channel factor", field(58), 1},
+                           {"bias", field(60), 0},
+                           {"the scale", field(62), 1},
+                           {"the reserved field at byte 66", field(66), 0}};
+    for (auto const& f : fixed) {
+      if (f.found != f.expected) {
+        return detail::wrong_field(f.name, static_cast<std::uint64_t>(f.found), static_cast<std::uint64_t>(f.expected));
+      }
+    }
+    if (auto const task = header<std::uint16_t>(38); task > 1) return detail::wrong_field("the task", task, 1);
+    if (auto const checked = check(config_); !checked) return checked;
+    if (field(64) != config_.pad_multiple()) {
+      return detail::wrong_field("the pad multiple", static_cast<std::uint64_t>(field(64)),
+                                 static_cast<std::uint64_t>(config_.pad_multiple()));
+    }
+    rewind();
+    return {};
+  }
+
+  void rewind() noexcept {
+    next_ = 0;
+    name_end_ = 0;
+    data_end_ = data_offset_;
+  }
+
+  /// The next entry of the table, which has one right value in every field but the type and the checksum.
+  Result<Tensor> next_tensor(ParameterShape const& shape, Name const& layer) noexcept {
+    using namespace detail;
+    std::byte entry[weight_entry_size];
+    if (!source_->read(weight_header_size + weight_entry_size * next_, entry)) return unreadable();
+    Name const name = layer / "weight";
+    if (!next_name_is(entry, name.view())) {
+      return Error(ErrorCode::model, "tensor %llu is not %s, as these hyper-parameters ask for",
+                   static_cast<unsigned long long>(next_), name.c_str());
+    }
+    auto const type = std::to_integer<unsigned>(entry[6]);
+    if (type > static_cast<unsigned>(StorageType::bf16)) {
+      return Error(ErrorCode::model, "the storage type of %s is %u, expected 0 (f32), 1 (f16) or 2 (bf16)",
+                   name.c_str(), type);
+    }
+    Tensor const tensor{static_cast<StorageType>(type), little_endian<std::uint32_t>(entry, 44),
+                        little_endian<std::uint64_t>(entry, 24), little_endian<std::uint64_t>(entry, 32)};
+
+    struct Field {
+      char const* what;
+      std::uint64_t found, expected;
+    };
+    Field const fields[] = {
+        {"the rank", std::to_integer<unsigned>(entry[7]), static_cast<unsigned>(shape.rank)},
+        {"the first dimension", little_endian<std::uint32_t>(entry, 8), static_cast<std::uint64_t>(shape.dim[0])},
+        {"the second dimension", little_endian<std::uint32_t>(entry, 12), static_cast<std::uint64_t>(shape.dim[1])},
+        {"the third dimension", little_endian<std::uint32_t>(entry, 16), static_cast<std::uint64_t>(shape.dim[2])},
+        {"the fourth dimension", little_endian<std::uint32_t>(entry, 20), static_cast<std::uint64_t>(shape.dim[3])},
+        {"the offset", tensor.offset, data_end_},
+        {"the size", tensor.size, static_cast<std::uint64_t>(shape.elements()) * element_size(tensor.type)},
+        {"the scale index", little_endian<std::uint32_t>(entry, 40), 0xFFFFFFFF},
+        {"the first reserved field", little_endian<std::uint64_t>(entry, 48), 0},
+        {"the second reserved field", little_endian<std::uint64_t>(entry, 56), 0}};
+    for (auto const& field : fields) {
+      if (field.found != field.expected) {
+        return Error(ErrorCode::model, "%s of %s is %llu, expected %llu", field.what, name.c_str(),
+                     static_cast<unsigned long long>(field.found), static_cast<unsigned long long>(field.expected));
+      }
+    }
+    std::uint64_t const end = data_offset_ + data_size_;
+    if (tensor.offset > end || tensor.size > end - tensor.offset) {
+      return Error(ErrorCode::model, "the %llu bytes of %s from byte %llu on pass the end of the data at %llu",
+                   static_cast<unsigned long long>(tensor.size), name.c_str(),
+                   static_cast<unsigned long long>(tensor.offset), static_cast<unsigned long long>(end));
+    }
+    ++next_;
+    name_end_ += name.view().size();
+    data_end_ = align(tensor.offset + tensor.size);
+    return tensor;
+  }
+
+  /// Names follow each other without gaps.
+  bool next_name_is(std::span<std::byte const> entry, std::string_view expected) noexcept {
+    char found[Name::capacity];
+    std::uint64_t const space = strings_size_ - name_end_;
+    return detail::little_endian<std::uint32_t>(entry, 0) == name_end_ &&
+           detail::little_endian<std::uint16_t>(entry, 4) == expected.size() && expected.size() <= space &&
+           source_->read(strings_offset_ + name_end_, std::as_writable_bytes(std::span(found, expected.size()))) &&
+           std::string_view(found, expected.size()) == expected;
+  }
+
+  /// Padding holds nothing: there is one file for a set of weights.
+  Result<void> check_zeros(std::uint64_t first, std::uint64_t last) noexcept {
+    std::byte bytes[detail::weight_alignment];
+    std::span<std::byte> const padding(bytes, static_cast<std::size_t>(last - first));
+    if (!source_->read(first, padding)) return unreadable();
+    if (std::any_of(padding.begin(), padding.end(), [](std::byte b) { return b != std::byte{0}; })) {
+      return Error(ErrorCode::model, "the padding before byte %llu is not zero", static_cast<unsigned long long>(last));
+    }
+    return {};
+  }
+
+  static constexpr std::uint64_t align(std::uint64_t offset) noexcept {
+    return (offset + detail::weight_alignment - 1) / detail::weight_alignment * detail::weight_alignment;
+  }
+
+  static constexpr std::uint64_t element_size(StorageType type) noexcept { return type == StorageType::f32 ? 4 : 2; }
+
+  template <class T>
+  static void widen(StorageType type, std::span<std::byte const> bytes, T* values) noexcept {
+    std::size_t const size = element_size(type);
+    for (std::size_t at = 0; at < bytes.size(); at += size) {
+      float const value = type == StorageType::f32
+                              ? std::bit_cast<float>(detail::little_endian<std::uint32_t>(bytes, at))
+                          : type == StorageType::f16 ? from_half(detail::little_endian<std::uint16_t>(bytes, at))
+                                                     : from_bfloat16(detail::little_endian<std::uint16_t>(bytes, at));
+      *values++ = static_cast<T>(value);
+    }
+  }
+
+  ByteSource* source_;
+  std::byte header_[detail::weight_header_size] = {};
+  Config config_;
+  std::uint32_t tensor_count_ = 0;
+  std::uint64_t strings_offset_ = 0, strings_size_ = 0, data_offset_ = 0, data_size_ = 0;
+  // How far the table has been read: entries, bytes of names, end of the data.
+  std::uint64_t next_ = 0, name_end_ = 0, data_end_ = 0;
+};
+
+}  // namespace mirnet::inline v0
