@@ -1,0 +1,1012 @@
+#!/usr/bin/env python3
+"""Converts a MIRNet checkpoint to a .mirw weight file, or checks one. README.md beside this file specifies the format.
+
+Reads PyTorch checkpoints (zip archives and the stream that PyTorch wrote before 1.6) and safetensors files, with
+nothing but the standard library. A checkpoint is untrusted input: its pickle is interpreted here by a machine that
+knows plain data and three inert names, so nothing in the file can import or call anything.
+"""
+import argparse
+import contextlib
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import pickletools
+import re
+import stat
+import struct
+import sys
+import zipfile
+from typing import Callable, NamedTuple
+
+INTERNAL, USAGE, BAD_INPUT, BAD_MODEL, BAD_OUTPUT = 1, 2, 3, 4, 8  # exit codes; 0 is success
+
+MAX_CHECKPOINT = 8 << 30  # bytes; the published network with its optimizer's state is 0.4 GB
+MAX_INDEX = 16 << 20  # bytes of pickle or JSON; the published network needs 0.4 MB
+
+
+class Failure(Exception):
+    """Ends the program with an exit code and one sentence."""
+
+    def __init__(self, code, sentence):
+        super().__init__(sentence)
+        self.code = code
+
+
+class BadModel(Failure):
+    def __init__(self, sentence):
+        super().__init__(BAD_MODEL, sentence)
+
+
+def shown(text):
+    """Text from a file, safe to print: ASCII, on one line, of bounded length."""
+    quoted = ascii(text)
+    return quoted if len(quoted) <= 130 else quoted[:126] + "...'"
+
+
+def joined(shape):
+    return "x".join(map(str, shape)) or "scalar"
+
+
+# Numbers. Values travel as little-endian float32 bytes between the reader of a checkpoint and the writer.
+
+ITEM_SIZE = {"f64": 8, "f32": 4, "f16": 2, "bf16": 2,
+             "i64": 8, "i32": 4, "i16": 2, "i8": 1, "u64": 8, "u32": 4, "u16": 2, "u8": 1, "bool": 1}
+FLOATS = ("f64", "f32", "f16", "bf16")
+STRUCT_CODE = {"f64": "d", "f32": "f", "f16": "e"}
+
+
+def recode(raw, source, target):
+    """Rounds to nearest, ties to even; OverflowError if a finite value does not fit."""
+    count = len(raw) // ITEM_SIZE[source]
+    return struct.pack(f"<{count}{STRUCT_CODE[target]}", *struct.unpack(f"<{count}{STRUCT_CODE[source]}", raw))
+
+
+def widen_bf16(raw):
+    wide = bytearray(2 * len(raw))
+    wide[2::4] = raw[0::2]
+    wide[3::4] = raw[1::2]
+    return bytes(wide)
+
+
+def narrow_to_bf16(raw):
+    """Rounds every value at once, in one integer with a 32-bit lane for each.
+
+    Only a NaN is large enough to carry into the next lane, and those have been refused.
+    """
+    lanes = int.from_bytes(raw, "little")
+    ones = int.from_bytes(b"\1\0\0\0" * (len(raw) // 4), "little")
+    rounded = (lanes + 0x7FFF * ones + ((lanes >> 16) & ones)).to_bytes(len(raw), "little")
+    narrow = bytearray(len(raw) // 2)
+    narrow[0::2] = rounded[2::4]
+    narrow[1::2] = rounded[3::4]
+    return bytes(narrow)
+
+
+def all_finite(raw):
+    # A sum of float32 values in float64 cannot overflow, and no Inf or NaN can leave it again.
+    return math.isfinite(sum(struct.unpack(f"<{len(raw) // 4}f", raw)))
+
+
+def widen(raw, dtype):
+    if dtype == "f32":
+        return bytes(raw)
+    return widen_bf16(raw) if dtype == "bf16" else recode(raw, dtype, "f32")
+
+
+def narrow(raw, dtype):
+    if dtype == "f32":
+        return raw
+    if dtype == "f16":
+        return recode(raw, "f32", "f16")
+    rounded = narrow_to_bf16(raw)
+    if not all_finite(widen_bf16(rounded)):
+        raise OverflowError
+    return rounded
+
+
+CRC32C = 0x82F63B78  # Castagnoli's polynomial; in this bit order the top bit is x^0 and x^32 is implied
+
+
+def times_x(a):
+    return (a >> 1) ^ (CRC32C if a & 1 else 0)
+
+
+def times(a, b):
+    """The product of two polynomials, modulo the CRC's."""
+    product = 0
+    for bit in range(31, -1, -1):
+        if a >> bit & 1:
+            product ^= b
+        b = times_x(b)
+    return product
+
+
+def fold_constants(count):
+    """x^(2^m + 32) for m = 0, 1, ..."""
+    power, x32 = 1 << 30, CRC32C
+    constants = []
+    for _ in range(count):
+        constants.append(times(power, x32))
+        power = times(power, power)
+    return constants
+
+
+FOLD = fold_constants(40)
+
+
+def crc32c(data):
+    """CRC-32C without a loop over bytes: the message is one long polynomial, reduced by big-integer arithmetic.
+
+    Bit 0 is the coefficient of the highest power. With k = 2^m + 32 the leading part H of H*x^k + L is replaced by
+    H * (x^k mod P), at most 32 shifted copies of H, which halves the length; a few microseconds per kilobyte.
+    """
+    message = int.from_bytes(data, "little") ^ 0xFFFFFFFF
+    bits = 8 * len(data)  # and the 32 zeros that the CRC is left in
+    while bits > 64:
+        m = (bits - 1).bit_length() - 1
+        head_bits = bits - (1 << m)
+        head = message & ((1 << head_bits) - 1)
+        product = 0
+        for shift in range(32):
+            if FOLD[m] >> shift & 1:
+                product ^= head << shift
+        bits = 1 << m
+        message = (message >> head_bits) ^ (product << (bits + 1 - head_bits))
+    for _ in range(bits):
+        message = times_x(message)
+    return message ^ 0xFFFFFFFF
+
+
+# The network: what its parameters are called, in PyTorch's order of registration.
+
+class Hyper(NamedTuple):
+    channels: int
+    features: int
+    groups: int
+    blocks: int
+    streams: int
+    columns: int
+
+
+RANGES = Hyper((1, 16), (8, 1024), (1, 16), (1, 16), (1, 4), (1, 4))
+REDUCTION = 8
+SHARED_SLOPE = "body.0.body.0.blocks.0.0.body.1.weight"
+
+
+def check_ranges(hyper):
+    for name, value, (low, high) in zip(Hyper._fields, hyper, RANGES):
+        if not low <= value <= high:
+            raise BadModel(f"{name} is {value}, expected {low} to {high}")
+
+
+def dual_attention(c):
+    return (("body.0.weight", (c, c, 3, 3)), ("body.1.weight", (1,)), ("body.2.weight", (c, c, 3, 3)),
+            ("SA.spatial.conv.weight", (1, 2, 5, 5)),
+            ("CA.conv_du.0.weight", (c // REDUCTION, c, 1, 1)), ("CA.conv_du.2.weight", (c, c // REDUCTION, 1, 1)),
+            ("conv1x1.weight", (c, 2 * c, 1, 1)))
+
+
+def resampler(c, out, last):
+    return (("top.0.weight", (c, c, 1, 1)), ("top.1.weight", (1,)), ("top.2.weight", (c, c, 3, 3)),
+            ("top.3.weight", (1,)), (f"top.{last}.weight", (out, c, 1, 1)), ("bot.1.weight", (out, c, 1, 1)))
+
+
+def upsamplers(prefix, c, steps):
+    for i in range(steps):
+        for name, shape in resampler(c >> i, c >> (i + 1), 4):
+            yield f"{prefix}.body.{i}.{name}", shape
+
+
+def downsamplers(prefix, c, steps):
+    for i in range(steps):
+        for name, shape in resampler(c << i, c << (i + 1), 5):  # top.4 is a blur, without parameters
+            yield f"{prefix}.body.{i}.{name}", shape
+
+
+def fusion(c, streams):
+    squeezed = max(c // REDUCTION, 4)
+    yield "conv_du.0.weight", (squeezed, c, 1, 1)
+    yield "conv_du.1.weight", (1,)
+    for j in range(streams):
+        yield f"fcs.{j}.weight", (c, squeezed, 1, 1)
+
+
+def after_units(hyper):
+    """The parameters of a multi-scale block behind its dual attention units."""
+    n = hyper.streams
+    ch = [hyper.features << s for s in range(n)]
+    for s in range(1, n):
+        yield from upsamplers(f"last_up.{s}", ch[s], s)
+    for s in range(n):
+        for d in range(n - 1 - s, 0, -1):
+            yield from downsamplers(f"down.{ch[s]}_{1 << d}", ch[s], d)
+    for s in range(n - 1, -1, -1):
+        for d in range(s, 0, -1):
+            yield from upsamplers(f"up.{ch[s]}_{1 << d}", ch[s], d)
+    yield "conv_out.weight", (ch[0], ch[0], 3, 3)
+    for t in range(n):
+        for name, shape in fusion(ch[t], n):
+            yield f"selective_kernel.{t}.{name}", shape
+
+
+def parameters(hyper):
+    """Yields (name, shape, owner) for each name in a checkpoint; a name that is not its own owner is an alias.
+
+    The columns of a block share one dual attention unit per stream, and all units of a network share one slope.
+    """
+    f = hyper.features
+    yield "conv_in.weight", (f, hyper.channels, 3, 3), "conv_in.weight"
+    for g in range(hyper.groups):
+        for b in range(hyper.blocks):
+            block = f"body.{g}.body.{b}."
+            for s, c in itertools.product(range(hyper.streams), range(hyper.columns)):
+                for name, shape in dual_attention(f << s):
+                    owner = SHARED_SLOPE if name == "body.1.weight" else f"{block}blocks.{s}.0.{name}"
+                    yield f"{block}blocks.{s}.{c}.{name}", shape, owner
+            for name, shape in after_units(hyper):
+                yield block + name, shape, block + name
+        tail = f"body.{g}.body.{hyper.blocks}.weight"
+        yield tail, (f, f, 3, 3), tail
+    yield "conv_out.weight", (hyper.channels, f, 3, 3), "conv_out.weight"
+
+
+def schema(hyper):
+    """The tensors of a weight file, in order: [(name, shape)]."""
+    return [(name, shape) for name, shape, owner in parameters(hyper) if name == owner]
+
+
+# Checkpoints: each reader returns {name: Tensor}. Bytes are fetched when a tensor is used.
+
+class Storage:
+    def __init__(self, dtype, count, fetch: Callable):
+        self.dtype, self.count, self.fetch = dtype, count, fetch
+
+    def bytes(self):
+        raw = memoryview(self.fetch())
+        if len(raw) != self.count * ITEM_SIZE[self.dtype]:
+            raise BadModel(f"a storage has {len(raw)} bytes, expected {self.count} values of {self.dtype}")
+        return raw
+
+
+def row_major(shape):
+    return tuple(math.prod(shape[i + 1:]) for i in range(len(shape)))
+
+
+class Tensor(NamedTuple):
+    """A view of a storage; offset and strides count values."""
+    storage: Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+    def fits(self):
+        if 0 in self.shape:
+            return True
+        return self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides)) < self.storage.count
+
+    def bytes(self):
+        """The values in row-major order, in the dtype of the storage."""
+        raw = self.storage.bytes()
+        size = ITEM_SIZE[self.storage.dtype]
+        count = math.prod(self.shape)
+        packed = row_major(self.shape)
+        if all(n == 1 or s == p for n, s, p in zip(self.shape, self.strides, packed)):
+            return raw[self.offset * size:(self.offset + count) * size]
+        if count > self.storage.count or any(n > 1 and s == 0 for n, s in zip(self.shape, self.strides)):
+            raise BadModel("a tensor is a view that repeats values")
+        code = {2: "H", 4: "I", 8: "Q"}[size]
+        source = raw.cast(code)
+        target = memoryview(bytearray(count * size)).cast(code)
+        # One strided copy along the longest axis for each index of the others.
+        axis = self.shape.index(max(self.shape))
+        length = self.shape[axis]
+        for index in itertools.product(*(range(1 if i == axis else n) for i, n in enumerate(self.shape))):
+            read = self.offset + sum(map(int.__mul__, index, self.strides))
+            write = sum(map(int.__mul__, index, packed))
+            target[write:write + (length - 1) * packed[axis] + 1:packed[axis]] = \
+                source[read:read + (length - 1) * self.strides[axis] + 1:self.strides[axis]]
+        return target.cast("B")
+
+
+class Global(NamedTuple):
+    """A name that a pickle may mention. It stays a name."""
+    name: str
+
+
+TORCH_STORAGES = {"torch.DoubleStorage": "f64", "torch.FloatStorage": "f32", "torch.HalfStorage": "f16",
+                  "torch.BFloat16Storage": "bf16", "torch.LongStorage": "i64", "torch.IntStorage": "i32",
+                  "torch.ShortStorage": "i16", "torch.CharStorage": "i8", "torch.ByteStorage": "u8",
+                  "torch.BoolStorage": "bool"}
+ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER = (
+    "collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter")
+GLOBALS = {ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, *TORCH_STORAGES}
+
+
+def is_count(value):
+    return type(value) is int and value >= 0
+
+
+def is_counts(value):
+    return type(value) is tuple and all(map(is_count, value))
+
+
+class Unpickler:
+    """Interprets the opcodes that torch.save writes for dictionaries of tensors and plain values; refuses all others.
+
+    `fetch(key)` returns the bytes of a storage. Values from the pickle are never hashed, compared or printed before
+    their type is known: tuples that share their members can stand for more data than the universe holds.
+    """
+
+    def __init__(self, fetch):
+        self.fetch = fetch
+        self.storages = {}
+
+    def load(self, file):
+        """The next of the pickles that follow each other in a file; they share storages, nothing else."""
+        start = file.tell()
+        self.stack, self.outer, self.memo = [], [], {}
+        try:
+            for opcode, argument, position in pickletools.genops(file):
+                if position - start > MAX_INDEX:
+                    raise BadModel(f"its pickle is longer than {MAX_INDEX} bytes")
+                if opcode.name not in self.OPCODES:
+                    raise BadModel(f"its pickle uses {opcode.name}, which a dictionary of tensors does not need")
+                self.OPCODES[opcode.name](self, argument)
+            return self.stack.pop()
+        except (IndexError, KeyError, ValueError):
+            raise BadModel("its pickle is damaged or cut off") from None
+
+    def push(self, value):
+        self.stack.append(value)
+
+    def pop_mark(self):
+        items, self.stack = self.stack, self.outer.pop()
+        return items
+
+    def mark(self, _):
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def put(self, index):
+        self.memo[index] = self.stack[-1]
+
+    def memoize(self, _):
+        self.put(len(self.memo))
+
+    def get(self, index):
+        self.push(self.memo[index])
+
+    def push_tuple(self, count):
+        self.push(tuple([self.stack.pop() for _ in range(count)][::-1]))
+
+    def extend(self, items):
+        if type(self.stack[-1]) is not list:
+            raise BadModel("its pickle appends to something that is not a list")
+        self.stack[-1].extend(items)
+
+    def update(self, items):
+        target = self.stack[-1]
+        if type(target) is not dict or len(items) % 2:
+            raise BadModel("its pickle sets an item of something that is not a dictionary")
+        for key, value in zip(items[::2], items[1::2]):
+            if type(key) not in (str, int):
+                raise BadModel("its pickle has a dictionary whose key is neither text nor a number")
+            if key in target:
+                raise BadModel(f"its pickle has the dictionary key {shown(key)} twice")
+            target[key] = value
+
+    def find(self, name):
+        if name not in GLOBALS:
+            raise BadModel(f"its pickle asks for {shown(name)}, which is not run; save the state_dict alone")
+        self.push(Global(name))
+
+    def find_on_stack(self, _):
+        name, module = self.stack.pop(), self.stack.pop()
+        if type(name) is not str or type(module) is not str:
+            raise BadModel("its pickle asks for a name that is not text")
+        self.find(f"{module}.{name}")
+
+    def build(self, _):
+        # torch hangs the versions of modules on a state_dict in this way; they are of no use here.
+        self.stack.pop()
+        if type(self.stack[-1]) is not dict:
+            raise BadModel("its pickle sets the attributes of something that is not a dictionary")
+
+    def reduce(self, _):
+        arguments, function = self.stack.pop(), self.stack.pop()
+        name = function.name if type(function) is Global else None
+        count = len(arguments) if type(arguments) is tuple else -1
+        if name == ORDERED_DICT and count == 0:
+            self.push({})
+        elif name == REBUILD_TENSOR and count in (6, 7):
+            self.push(self.tensor(*arguments[:4]))
+        elif name == REBUILD_PARAMETER and count == 3 and type(arguments[0]) is Tensor:
+            self.push(arguments[0])
+        else:
+            raise BadModel("its pickle calls something other than the functions that rebuild tensors")
+
+    def tensor(self, storage, offset, shape, strides):
+        if (type(storage) is not Storage or not is_count(offset) or not is_counts(shape) or not is_counts(strides)
+                or len(shape) != len(strides)):
+            raise BadModel("its pickle describes a tensor that makes no sense")
+        tensor = Tensor(storage, offset, shape, strides)
+        if not tensor.fits():
+            raise BadModel("a tensor reaches beyond the end of its storage")
+        return tensor
+
+    def persistent(self, _):
+        identity = self.stack.pop()
+        # ("storage", type, key, device, count), and in the old stream None, for a storage that is no view
+        if type(identity) is not tuple or len(identity) not in (5, 6) or identity[0] != "storage":
+            raise BadModel("its pickle refers to something other than a storage")
+        kind, key, _, count = identity[1:5]
+        if (type(kind) is not Global or kind.name not in TORCH_STORAGES or type(key) is not str or not is_count(count)
+                or any(view is not None for view in identity[5:])):
+            raise BadModel("its pickle describes a storage that makes no sense")
+        dtype = TORCH_STORAGES[kind.name]
+        storage = self.storages.setdefault(key, Storage(dtype, count, lambda: self.fetch(key)))
+        if (storage.dtype, storage.count) != (dtype, count):
+            raise BadModel("its pickle describes one storage in two ways")
+        self.push(storage)
+
+    OPCODES = {
+        **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda self, _: None),
+        **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"), push),
+        "NONE": lambda self, _: self.push(None),
+        "NEWTRUE": lambda self, _: self.push(True),
+        "NEWFALSE": lambda self, _: self.push(False),
+        "EMPTY_DICT": lambda self, _: self.push({}),
+        "EMPTY_LIST": lambda self, _: self.push([]),
+        "EMPTY_TUPLE": lambda self, _: self.push(()),
+        "MARK": mark,
+        "TUPLE": lambda self, _: self.push(tuple(self.pop_mark())),
+        "TUPLE1": lambda self, _: self.push_tuple(1),
+        "TUPLE2": lambda self, _: self.push_tuple(2),
+        "TUPLE3": lambda self, _: self.push_tuple(3),
+        "APPEND": lambda self, _: self.extend([self.stack.pop()]),
+        "APPENDS": lambda self, _: self.extend(self.pop_mark()),
+        "SETITEM": lambda self, _: self.update([self.stack.pop(-2), self.stack.pop()]),
+        "SETITEMS": lambda self, _: self.update(self.pop_mark()),
+        **dict.fromkeys(("BINPUT", "LONG_BINPUT"), put),
+        "MEMOIZE": memoize,
+        **dict.fromkeys(("BINGET", "LONG_BINGET"), get),
+        "GLOBAL": lambda self, name: self.find(name.replace(" ", ".", 1)),
+        "STACK_GLOBAL": find_on_stack,
+        "BINPERSID": persistent,
+        "REDUCE": reduce,
+        "BUILD": build,
+    }
+
+
+def read_zip(data):
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        members = {}
+        for member in archive.infolist():
+            if member.filename in members:
+                raise BadModel(f"the archive has two members named {shown(member.filename)}")
+            if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size \
+                    or member.flag_bits & 1:
+                raise BadModel(f"the archive's member {shown(member.filename)} is compressed or encrypted")
+            members[member.filename] = member
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error, OSError):
+        raise BadModel("the zip archive is damaged or cut off") from None
+    # Members that overlap could stand for more data than the file has.
+    if sum(member.file_size for member in members.values()) > len(data):
+        raise BadModel("the members of the archive overlap")
+
+    def read(name):
+        if name not in members:
+            raise BadModel(f"the archive has no member {shown(name)}")
+        try:
+            return archive.read(members[name])
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OverflowError,
+                struct.error, OSError):
+            raise BadModel(f"the archive's member {shown(name)} is damaged (wrong header or checksum)") from None
+
+    folders = [name[:-len("data.pkl")] for name in members if re.fullmatch(r"[^/]+/data\.pkl", name)]
+    if len(folders) != 1:
+        raise BadModel("a zip archive, but not a PyTorch checkpoint (it needs one FOLDER/data.pkl)")
+    folder = folders[0]
+    if folder + "byteorder" in members and read(folder + "byteorder") != b"little":
+        raise BadModel("the checkpoint was written on a big-endian machine")
+    return named_tensors(Unpickler(lambda key: read(f"{folder}data/{key}")).load(io.BytesIO(read(folder + "data.pkl"))))
+
+
+LEGACY_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # pickled behind the two bytes of PROTO
+
+
+def read_legacy(data):
+    file = io.BytesIO(data)
+    view = memoryview(data)
+    places = {}
+    unpickler = Unpickler(lambda key: places[key])
+    unpickler.load(file)  # the magic number
+    version, system = unpickler.load(file), unpickler.load(file)
+    if type(version) is not int or version != 1001:
+        raise BadModel("the checkpoint is of an unknown version of PyTorch's old format")
+    if type(system) is not dict or system.get("little_endian") is not True:
+        raise BadModel("the checkpoint was written on a big-endian machine")
+    tensors = named_tensors(unpickler.load(file))
+    keys = unpickler.load(file)
+    if type(keys) is not list or any(type(key) is not str for key in keys) \
+            or sorted(keys) != sorted(unpickler.storages):
+        raise BadModel("the checkpoint's list of storages is not that of its tensors")
+    position = file.tell()
+    for key in keys:
+        storage = unpickler.storages[key]
+        begin, size = position + 8, storage.count * ITEM_SIZE[storage.dtype]
+        if begin > len(data) or size > len(data) - begin:
+            raise BadModel("the checkpoint is cut off")
+        if int.from_bytes(view[position:begin], "little") != storage.count:
+            raise BadModel("a storage is not as long as its tensors say")
+        places[key] = view[begin:begin + size]
+        position = begin + size
+    if position != len(data):
+        raise BadModel(f"the checkpoint has {len(data) - position} bytes behind its end")
+    return tensors
+
+
+def named_tensors(value):
+    """The parameters among what a checkpoint holds: in a container, under DataParallel's prefix, or bare."""
+    containers = ("params_ema", "params", "state_dict")
+    if type(value) is dict:
+        value = next((value[name] for name in containers if type(value.get(name)) is dict), value)
+    if type(value) is not dict or not any(type(item) is Tensor for item in value.values()):
+        raise BadModel(f"the checkpoint holds no tensors (looked in {', '.join(containers)} and at the top)")
+    tensors = {}
+    for name, tensor in value.items():
+        if type(name) is not str or type(tensor) is not Tensor:
+            raise BadModel(f"{shown(name)} is not a named tensor")
+        name = name[len("module."):] if name.startswith("module.") else name
+        if name in tensors:
+            raise BadModel(f"the tensor {shown(name)} is there with and without the prefix 'module.'")
+        tensors[name] = tensor
+    return tensors
+
+
+SAFETENSORS_DTYPES = {"F64": "f64", "F32": "f32", "F16": "f16", "BF16": "bf16", "I64": "i64", "I32": "i32",
+                      "I16": "i16", "I8": "i8", "U64": "u64", "U32": "u32", "U16": "u16", "U8": "u8", "BOOL": "bool"}
+
+
+def unique_keys(pairs):
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise BadModel("the safetensors header has a key twice")
+    return table
+
+
+def safetensors_header(data):
+    size = int.from_bytes(data[:8], "little")
+    if size > min(MAX_INDEX, len(data) - 8):
+        raise BadModel(f"the safetensors header claims {size} bytes, more than the file has or than {MAX_INDEX}")
+    try:
+        header = json.loads(data[8:8 + size].decode("utf-8"), object_pairs_hook=unique_keys)
+    except (ValueError, RecursionError):
+        raise BadModel("the safetensors header is not valid JSON") from None
+    return header, memoryview(data)[8 + size:]
+
+
+def read_safetensors(data):
+    header, body = safetensors_header(data)
+    aliases = header.pop("__metadata__", {})
+    if type(aliases) is not dict or any(type(value) is not str for value in aliases.values()):
+        raise BadModel("the safetensors metadata is not a table of text")
+    spans, tensors = [], {}
+    for name, entry in header.items():
+        if type(entry) is not dict or set(entry) != {"dtype", "shape", "data_offsets"}:
+            raise BadModel(f"the safetensors entry {shown(name)} does not have dtype, shape and data_offsets")
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if (type(dtype) is not str or dtype not in SAFETENSORS_DTYPES
+                or any(type(values) is not list or not all(map(is_count, values)) for values in (shape, offsets))
+                or len(offsets) != 2):
+            raise BadModel(f"the safetensors entry {shown(name)} has a dtype, shape or range that makes no sense")
+        begin, end = offsets
+        dtype, shape = SAFETENSORS_DTYPES[dtype], tuple(shape)
+        if end - begin != math.prod(shape) * ITEM_SIZE[dtype]:
+            raise BadModel(f"the safetensors entry {shown(name)} has {end - begin} bytes for {joined(shape)} {dtype}")
+        spans.append((begin, end))
+        storage = Storage(dtype, math.prod(shape), lambda begin=begin, end=end: body[begin:end])
+        tensors[name] = Tensor(storage, 0, shape, row_major(shape))
+    position = 0
+    for begin, end in sorted(spans):
+        if begin != position:
+            raise BadModel(f"the safetensors data has a gap or an overlap at byte {min(begin, position)}")
+        position = end
+    if position != len(body):
+        raise BadModel(f"the safetensors data has {len(body)} bytes, its header describes {position}")
+    # safetensors.torch.save_model keeps one name of each shared tensor, and lists the others here.
+    for alias, name in aliases.items():
+        if name in tensors:
+            tensors.setdefault(alias, tensors[name])
+    return named_tensors(tensors)
+
+
+def read_checkpoint(data):
+    if data[:4] == b"PK\3\4":
+        return read_zip(data)
+    if data[2:2 + len(LEGACY_MAGIC)] == LEGACY_MAGIC:
+        return read_legacy(data)
+    if data[8:9] == b"{":
+        return read_safetensors(data)
+    raise BadModel("neither a PyTorch checkpoint nor a safetensors file")
+
+
+# From a checkpoint to a model.
+
+UNIT_NAME = re.compile(r"body\.(\d{1,4})\.body\.(\d{1,4})\.blocks\.(\d{1,4})\.(\d{1,4})\.")
+
+
+def infer_hyper(tensors):
+    if any(re.match(r"body\.\d+\.body\.\d+\.dau_", name) for name in tensors):
+        raise BadModel("a checkpoint of MIRNet-v2, which is not supported yet")
+    first = tensors.get("conv_in.weight")
+    units = [tuple(map(int, match.groups())) for match in map(UNIT_NAME.match, tensors) if match]
+    if first is None or len(first.shape) != 4 or not units:
+        raise BadModel("a checkpoint of another network (MIRNet has conv_in.weight and body.0.body.0.blocks.0.0.*)")
+    features, channels = first.shape[:2]
+    hyper = Hyper(channels, features, *(max(column) + 1 for column in zip(*units)))
+    check_ranges(hyper)
+    return hyper
+
+
+def check_names_and_shapes(tensors, expected):
+    for name, shape, _ in expected:
+        if name in tensors and tensors[name].shape != shape:
+            raise BadModel(f"{name} is {joined(tensors[name].shape)}, expected {joined(shape)}")
+        if name in tensors and tensors[name].storage.dtype not in FLOATS:
+            raise BadModel(f"{name} is {tensors[name].storage.dtype}, expected floating-point numbers")
+    known = {name: shape for name, shape, _ in expected}
+    for verdict, names in (("is missing", [name for name in known if name not in tensors]),
+                           ("is not a parameter of MIRNet", [name for name in tensors if name not in known])):
+        if names:
+            others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise BadModel(f"{shown(names[0])} {verdict}{others}")
+
+
+def finite_values(name, tensor):
+    dtype = tensor.storage.dtype
+    try:
+        values = widen(tensor.bytes(), dtype)
+    except OverflowError:
+        raise BadModel(f"{name} has a value too large for f32") from None
+    if not all_finite(values):
+        raise BadModel(f"{name} has a value that is NaN or infinite")
+    return values
+
+
+def read_model(data):
+    """Returns the hyper-parameters and {name: float32 bytes} for the names of schema(hyper)."""
+    tensors = {name: tensor for name, tensor in read_checkpoint(data).items()
+               if name.rpartition(".")[2] not in ("filt", "num_batches_tracked")}  # buffers that are no parameters
+    hyper = infer_hyper(tensors)
+    expected = list(parameters(hyper))
+    check_names_and_shapes(tensors, expected)
+    values = {name: finite_values(name, tensors[name]) for name, _, owner in expected if name == owner}
+    for name, _, owner in expected:
+        if name != owner and finite_values(name, tensors[name]) != values[owner]:
+            raise BadModel(f"{name} and {owner} are one parameter of MIRNet, but their values differ")
+    return hyper, values
+
+
+# The weight file.
+
+MAGIC = b"\x89MIRW\r\n\x1a"
+VERSION = (0, 1)
+ENDIAN_TAG = 0x01020304
+ALIGNMENT = 64
+NO_SCALE = 0xFFFFFFFF
+MIRNET_V1 = 1
+TASKS = ("unspecified", "denoise")
+DTYPES = ("f32", "f16", "bf16")
+HEADER = struct.Struct("<8sHHIQIII16HIIIQQQQQII")
+ENTRY = struct.Struct("<IHBB4IQQII16x")
+
+
+class Header(NamedTuple):
+    magic: bytes
+    version_major: int
+    version_minor: int
+    endian_tag: int
+    file_size: int
+    header_size: int
+    flags: int
+    header_crc: int
+    arch: int
+    task: int
+    in_channels: int
+    out_channels: int
+    features: int
+    groups: int
+    blocks: int
+    streams: int
+    columns: int
+    reduction: int
+    channel_factor_num: int
+    channel_factor_den: int
+    bias: int
+    scale: int
+    pad_multiple: int
+    reserved: int
+    meta_crc: int
+    tensor_count: int
+    alignment: int
+    table_off: int
+    strings_off: int
+    data_off: int
+    data_size: int
+    meta_off: int
+    meta_size: int
+    strings_size: int
+
+
+class Entry(NamedTuple):
+    name_off: int
+    name_len: int
+    dtype: int
+    rank: int
+    dim0: int
+    dim1: int
+    dim2: int
+    dim3: int
+    data_off: int
+    data_len: int
+    scale_index: int
+    crc: int
+
+
+def align(size):
+    return -size % ALIGNMENT + size
+
+
+def describe(hyper, task, dtypes, crcs, meta):
+    """The header, table and strings of a file: all but the data is determined by these."""
+    tensors = schema(hyper)
+    strings = "".join(name for name, _ in tensors).encode()
+    strings_off = HEADER.size + ENTRY.size * len(tensors)
+    data_off = position = align(strings_off + len(strings))
+    entries, name_off = [], 0
+    for (name, shape), dtype, crc in zip(tensors, dtypes, crcs):
+        size = math.prod(shape) * ITEM_SIZE[DTYPES[dtype]]
+        entries.append(Entry(name_off, len(name), dtype, len(shape), *shape, *(1,) * (4 - len(shape)),
+                             position, size, NO_SCALE, crc))
+        name_off += len(name)
+        position = align(position + size)
+    header = Header(
+        MAGIC, *VERSION, ENDIAN_TAG, position + len(meta), HEADER.size, 0, 0, MIRNET_V1, task,
+        hyper.channels, hyper.channels, hyper.features, hyper.groups, hyper.blocks, hyper.streams, hyper.columns,
+        REDUCTION, 2, 1, 0, 1, 1 << (hyper.streams - 1), 0, crc32c(meta), len(tensors), ALIGNMENT,
+        HEADER.size, strings_off, data_off, position - data_off, position, len(meta), len(strings))
+    table = b"".join(ENTRY.pack(*entry) for entry in entries) + strings
+    packed = HEADER.pack(*header)
+    return header._replace(header_crc=crc32c(packed[:32] + packed[36:] + table)), entries, table
+
+
+def encode(hyper, task, values, dtype, meta):
+    """Returns the bytes of a weight file."""
+    dtypes, payloads = [], []
+    for name, shape in schema(hyper):
+        stored = "f32" if len(shape) == 1 else dtype  # the slopes: a few bytes, and every pixel's value depends on them
+        try:
+            payloads.append(narrow(values[name], stored))
+        except OverflowError:
+            raise BadModel(f"{name} has a value too large for {stored}; try --dtype f32") from None
+        dtypes.append(DTYPES.index(stored))
+    header, entries, table = describe(hyper, task, dtypes, map(crc32c, payloads), meta)
+    file = bytearray(header.file_size)
+    parts = [(0, HEADER.pack(*header)), (header.table_off, table), (header.meta_off, meta)]
+    for offset, part in itertools.chain(parts, ((e.data_off, p) for e, p in zip(entries, payloads))):
+        file[offset:offset + len(part)] = part
+    return bytes(file)
+
+
+def check_fields(what, found, expected):
+    for name, f, e in zip(found._fields, found, expected):
+        if f != e:
+            raise BadModel(f"{what}{name} is {f}, expected {e}")
+
+
+class WeightFile(NamedTuple):
+    header: Header
+    hyper: Hyper
+    tensors: list  # (name, shape, entry)
+    meta: bytes
+
+
+def decode(data):
+    """Parses and checks a weight file: it must be, byte for byte, what `encode` makes of its values and metadata."""
+    if data[:8] != MAGIC:
+        raise BadModel("not a .mirw file (wrong first bytes)")
+    if len(data) < HEADER.size:
+        raise BadModel(f"cut off: {len(data)} bytes, the header alone has {HEADER.size}")
+    header = Header(*HEADER.unpack_from(data))
+    if header.endian_tag != ENDIAN_TAG:
+        raise BadModel("the bytes of its numbers are in the wrong order")
+    if (header.version_major, header.version_minor) != VERSION:
+        raise BadModel(f"format version {header.version_major}.{header.version_minor}, this program reads "
+                       f"{VERSION[0]}.{VERSION[1]}: convert the checkpoint again")
+    if header.file_size != len(data):
+        raise BadModel(f"file_size is {header.file_size}, but the file has {len(data)} bytes")
+    if header.arch != MIRNET_V1:
+        raise BadModel(f"arch is {header.arch}, expected {MIRNET_V1} (MIRNet)")
+    if header.task >= len(TASKS):
+        raise BadModel(f"task is {header.task}, expected less than {len(TASKS)}")
+    hyper = Hyper(header.in_channels, header.features, header.groups, header.blocks, header.streams, header.columns)
+    check_ranges(hyper)
+    tensors = schema(hyper)
+    if header.tensor_count != len(tensors):
+        raise BadModel(f"tensor_count is {header.tensor_count}, expected {len(tensors)}")
+    table_end = HEADER.size + ENTRY.size * len(tensors)
+    if table_end > len(data):
+        raise BadModel(f"cut off: {len(data)} bytes, the table of tensors ends at {table_end}")
+    entries = [Entry(*fields) for fields in ENTRY.iter_unpack(data[HEADER.size:table_end])]
+    for (name, _), entry in zip(tensors, entries):
+        if entry.dtype >= len(DTYPES):
+            raise BadModel(f"{name}: dtype is {entry.dtype}, expected less than {len(DTYPES)}")
+    meta = data[header.meta_off:]
+    expected, expected_entries, table = describe(hyper, header.task, [e.dtype for e in entries],
+                                                 [e.crc for e in entries], meta)
+    for (name, _), found, wanted in zip(tensors, entries, expected_entries):
+        check_fields(name + ": ", found, wanted)
+    check_fields("", header._replace(header_crc=expected.header_crc), expected)
+    if data[HEADER.size:HEADER.size + len(table)] != table:
+        raise BadModel("a tensor's name, or a reserved byte of the table, is not what the format says")
+    if header.header_crc != expected.header_crc:
+        raise BadModel("wrong checksum of the header and table")
+    check_data(data, header, tensors, entries)
+    return WeightFile(header, hyper, [(*tensor, entry) for tensor, entry in zip(tensors, entries)], meta)
+
+
+def check_data(data, header, tensors, entries):
+    position = header.strings_off + header.strings_size
+    for (name, _), entry in zip(tensors, entries):
+        if any(data[position:entry.data_off]):
+            raise BadModel(f"a padding byte before {name} is not zero")
+        position = entry.data_off + entry.data_len
+        payload = data[entry.data_off:position]
+        if crc32c(payload) != entry.crc:
+            raise BadModel(f"{name}: wrong checksum")
+        if not all_finite(widen(payload, DTYPES[entry.dtype])):
+            raise BadModel(f"{name} has a value that is NaN or infinite")
+    if any(data[position:header.meta_off]):
+        raise BadModel("a padding byte behind the last tensor is not zero")
+
+
+# The program.
+
+@contextlib.contextmanager
+def about(path):
+    """Puts the file's name before the sentence of a failure."""
+    try:
+        yield
+    except Failure as failure:
+        raise Failure(failure.code, f"{path}: {failure}") from None
+
+
+def read_file(path):
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+            raise Failure(BAD_INPUT, "not a regular file")
+        if status.st_size > MAX_CHECKPOINT:
+            raise Failure(BAD_INPUT, f"larger than {MAX_CHECKPOINT} bytes")
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Failure(BAD_INPUT, f"cannot be read: {error.strerror}") from None
+
+
+def write_file(path, data):
+    """Writes beside `path`, compares what can be read back, and renames: `path` is never there in part."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a rename would replace /dev/null
+        raise Failure(BAD_OUTPUT, "cannot be written: not a regular file")
+    temporary = os.path.join(os.path.dirname(path), f".mirw-{os.getpid()}.tmp")
+    try:
+        file = open(temporary, "xb")
+        try:
+            with file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            with open(temporary, "rb") as file:
+                if file.read() != data:
+                    raise Failure(BAD_OUTPUT, "what was read back is not what was written")
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise Failure(BAD_OUTPUT, f"cannot be written: {error.strerror}") from None
+
+
+def metadata(path, digest, extra):
+    """The lines about the source, then those of --meta. Control characters in a file's name become '?'."""
+    name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
+    lines = {"source": re.sub(r"[\x00-\x1f\x7f]", "?", name), "source_sha256": digest}
+    for pair in extra:
+        key, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"[a-z0-9_]{1,40}", key) or not value.isprintable():
+            raise Failure(USAGE, f"--meta {shown(pair)} is not KEY=VALUE (a key of a-z, 0-9 and _; a printable value)")
+        if key in lines:
+            raise Failure(USAGE, f"--meta {key} is given twice, or set by this program")
+        lines[key] = value
+    return "".join(f"{key}={value}\n" for key, value in lines.items()).encode()
+
+
+def print_summary(model):
+    hyper = model.hyper
+    count = sum(math.prod(shape) for _, shape, _ in model.tensors)
+    print(f"network     MIRNet: {', '.join(f'{name} {value}' for name, value in hyper._asdict().items())}")
+    print(f"task        {TASKS[model.header.task]}")
+    print(f"parameters  {count} in {len(model.tensors)} tensors")
+
+
+def convert(source, target, dtype, task, extra):
+    with about(source):
+        data = read_file(source)
+        if os.path.exists(target) and os.path.samefile(source, target):
+            raise Failure(USAGE, "the output would overwrite it")
+    digest = hashlib.sha256(data).hexdigest()
+    meta = metadata(source, digest, extra)
+    with about(source):
+        hyper, values = read_model(data)
+        file = encode(hyper, TASKS.index(task), values, dtype, meta)
+    with about(target):
+        model = decode(file)
+        write_file(target, file)
+    print_summary(model)
+    print(f"source      SHA-256 {digest}")
+    print(f"result      SHA-256 {hashlib.sha256(file).hexdigest()}, {len(file)} bytes")
+
+
+def inspect(path):
+    with about(path):
+        data = read_file(path)
+        model = decode(data)
+    print_summary(model)
+    print(f"file        SHA-256 {hashlib.sha256(data).hexdigest()}, {len(data)} bytes")
+    for line in model.meta.decode("utf-8", "replace").splitlines():
+        print(f"metadata    {shown(line)}")
+    for name, value in model.header._asdict().items():
+        print(f"{name:18}  {value if isinstance(value, int) else value.hex(' ')}")
+    for name, shape, entry in model.tensors:
+        dtype = DTYPES[entry.dtype]
+        print(f"{entry.data_off:10} {entry.data_len:9} {entry.crc:08x} {dtype:4} {joined(shape):13} {name}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Converts a MIRNet checkpoint to a .mirw weight file.")
+    parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file")
+    parser.add_argument("output", nargs="?", help="the .mirw file to write")
+    parser.add_argument("--dtype", choices=DTYPES, default="f32", help="how to store the weights (default: f32)")
+    parser.add_argument("--task", choices=TASKS, default=TASKS[0], help="what the network was trained for")
+    parser.add_argument("--meta", action="append", default=[], metavar="KEY=VALUE", help="a line of metadata")
+    parser.add_argument("--inspect", action="store_true", help="check the .mirw file INPUT and print what it holds")
+    options = parser.parse_args()
+    if options.inspect == (options.output is not None):
+        parser.error("give an input and an output, or --inspect and a .mirw file")
+    try:
+        if options.inspect:
+            inspect(options.input)
+        else:
+            convert(options.input, options.output, options.dtype, options.task, options.meta)
+        sys.stdout.flush()
+        return 0
+    except BrokenPipeError:  # `--inspect | head`; nothing is left to print, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Failure as failure:
+        print(f"convert.py: {failure}", file=sys.stderr)
+        return failure.code
+    except Exception as error:
+        print(f"convert.py: internal error, please report it: {type(error).__name__}: {error}", file=sys.stderr)
+        return INTERNAL
+
+
+if __name__ == "__main__":
+    sys.exit(main())
