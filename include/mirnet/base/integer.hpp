@@ -10,7 +10,7 @@ namespace mirnet::inline v0 {
 /// Heights, widths, channel counts and distances between elements.
 using Index = std::ptrdiff_t;
 
-constexpr Index divide_up(Index value, Index divisor) noexcept { return (value + divisor - 1) / divisor; }
+constexpr Index divide_up(Index value, Index divisor) noexcept { return (value + (divisor - 1)) / divisor; }
 constexpr Index round_up(Index value, Index multiple) noexcept { return divide_up(value, multiple) * multiple; }
 
 /// a * b for a, b >= 0, or nothing where an Index cannot hold it.

@@ -55,10 +55,10 @@ inline void convolution(Convolution<float> const& work, Index first, Index last,
   output_offsets(work, first, last, offsets);
 
   Index const taps = work.kernel_height * work.kernel_width;
-  Gemm product{.a = work.input + first * work.input_pitch,
-               .a_pitch = work.input_pitch,
+  Gemm product{.a = nullptr,  // with its pitch and depth: the input itself below, or one slice of patches after another
+               .a_pitch = 0,
                .rows = last - first,
-               .depth = work.channels,
+               .depth = 0,
                .b = work.weights,
                .b_group_stride = taps * work.channels * channel_group<float>,
                .groups = work.output_groups,
@@ -68,7 +68,12 @@ inline void convolution(Convolution<float> const& work, Index first, Index last,
                .finish = true,
                .residual = work.residual,
                .slope = work.slope};
-  if (pointwise(work)) return gemm(product);
+  if (pointwise(work)) {
+    product.a = work.input + first * work.input_pitch;
+    product.a_pitch = work.input_pitch;
+    product.depth = work.channels;
+    return gemm(product);
+  }
 
   Index const slice = taps_per_slice(work);
   product.a = scratch;

@@ -1,6 +1,7 @@
 // Kernels for scalar types other than float: the plain ones, with the convolutions as im2col and Eigen's GEMM. In
 // double they are the oracle that whole networks are tested against. The only kernel header that includes Eigen,
-// whose products may take memory from the heap.
+// whose products may take memory from the heap. Eigen chooses its product by the number of rows, so here alone the bits
+// depend on the size of the blocks (which is fixed), though not on the number of threads.
 #pragma once
 
 #include <Eigen/Core>

@@ -10,7 +10,8 @@ namespace mirnet::inline v0 {
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
 /// output = prelu(convolution, slope) and output += residual.
 ///
-/// Input pixel (y, x) is at input + (y*width + x)*input_pitch; input pixels outside the map are zero.
+/// Input pixel (y, x) is at input + (y*width + x)*input_pitch, readable to the end of the last channel's 64-byte line;
+/// input pixels outside the map are zero.
 /// Output pixel (y, x) is at output + y*output_row_step + x*output_pixel_step, residual likewise, and all
 /// `output_groups * channel_group<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
@@ -33,6 +34,7 @@ struct Convolution {
 
 /// A 1x1 convolution over [pixel_gate * r ; channel_gate * r] (section 3.2 of the paper, "dual attention unit"), whose
 /// concatenation of 2*channels is never stored: only blocks of it exist. Weights as in Convolution, depth 2*channels.
+/// The output may be the residual.
 template <class T>
 struct GatedProjection {
   T const* input;

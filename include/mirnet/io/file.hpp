@@ -1,0 +1,212 @@
+// Whole files on POSIX systems: read one, or write one so that it is either all there or not there at all.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <mirnet/io/bytes.hpp>
+
+namespace mirnet::inline v0 {
+
+namespace detail {
+
+/// Owner of a file descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~Descriptor() { close(); }
+
+  int get() const noexcept { return fd_; }
+  bool open() const noexcept { return fd_ >= 0; }
+  bool close() noexcept { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+inline char const* kind_of_file(mode_t mode) noexcept {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+/// Calls step(done) until it has dealt with `size` bytes; false where it fails or nothing more comes, which leaves
+/// errno at 0.
+template <class Step>
+bool transfer(std::size_t size, Step step) noexcept {
+  for (std::size_t done = 0; done < size;) {
+    errno = 0;
+    ssize_t const count = step(done);
+    if (count > 0) {
+      done += static_cast<std::size_t>(count);
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace detail
+
+/// A regular file that is open for reading; move-only.
+class InputFile {
+ public:
+  /// Errors: `code`, where the file is missing, may not be read or is a folder, a pipe or a device.
+  static Result<InputFile> open(char const* path, ErrorCode code) noexcept {
+    // Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
+    detail::Descriptor descriptor(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat status {};
+    if (!descriptor.open() || ::fstat(descriptor.get(), &status) != 0) {
+      return Error(code, "%s: cannot be opened: %s", path, std::strerror(errno));
+    }
+    if (!S_ISREG(status.st_mode)) {
+      return Error(code, "%s: is %s; expected a regular file", path, detail::kind_of_file(status.st_mode));
+    }
+    return InputFile(std::move(descriptor), static_cast<std::uint64_t>(status.st_size));
+  }
+
+  /// When it was opened.
+  std::uint64_t size() const noexcept { return size_; }
+
+  /// Fills `to` with the bytes from `offset` on; false where they cannot be read, all of them.
+  bool read(std::uint64_t offset, std::span<std::byte> to) const noexcept {
+    if (offset > size_ || to.size() > size_ - offset) return false;
+    return detail::transfer(to.size(), [&](std::size_t done) {
+      return ::pread(descriptor_.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+    });
+  }
+
+ private:
+  InputFile(detail::Descriptor descriptor, std::uint64_t size) noexcept
+      : descriptor_(std::move(descriptor)), size_(size) {}
+
+  detail::Descriptor descriptor_;
+  std::uint64_t size_;
+};
+
+/// The content of a regular file. Errors: `code`, for whatever is wrong with the file; memory.
+inline Result<ByteBuffer> read_file(char const* path, ErrorCode code = ErrorCode::input) noexcept {
+  auto const file = InputFile::open(path, code);
+  if (!file) return file.error();
+  if (!std::in_range<Index>(file->size())) return Error(ErrorCode::memory, "%s: is too large for this machine", path);
+  auto content = ByteBuffer::create(static_cast<Index>(file->size()));
+  if (!content) return content;
+  if (!file->read(0, content->bytes())) {
+    return Error(code, "%s: cannot be read: %s", path,
+                 errno != 0 ? std::strerror(errno) : "it became shorter meanwhile");
+  }
+  return content;
+}
+
+namespace detail {
+
+inline Error cannot_write(char const* target, char const* what) noexcept {
+  return Error(ErrorCode::output, "%s: %s: %s", target, what, std::strerror(errno));
+}
+
+/// A new file in the folder of another, under a name that nothing else has; removed unless it was published.
+class TemporaryFile {
+ public:
+  /// Errors: output, where nothing can be created in that folder.
+  static Result<TemporaryFile> create(char const* target) {
+    static std::atomic<unsigned> counter{0};
+    std::string path(target);
+    auto const stem = path.substr(0, path.rfind('/') + 1) + ".mirnet-" + std::to_string(::getpid()) + "-";
+    do {
+      path = stem + std::to_string(counter++) + ".tmp";
+      Descriptor descriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      if (descriptor.open()) return TemporaryFile(std::move(descriptor), std::move(path));
+    } while (errno == EEXIST);
+    return cannot_write(target, "nothing can be created in its folder");
+  }
+
+  TemporaryFile(TemporaryFile&& other) noexcept
+      : descriptor_(std::move(other.descriptor_)), path_(std::exchange(other.path_, {})) {}
+  ~TemporaryFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+
+  /// Writes everything and waits until the disk has it.
+  bool write(std::span<std::byte const> bytes) noexcept {
+    bool const all = transfer(bytes.size(), [&](std::size_t done) {
+      return ::write(descriptor_.get(), bytes.data() + done, bytes.size() - done);
+    });
+    return all && ::fsync(descriptor_.get()) == 0 && descriptor_.close();
+  }
+
+  /// Gives the file the target's name. Without `overwrite` a target that exists, or appears meanwhile, stays.
+  bool publish(char const* target, bool overwrite) noexcept {
+    if (overwrite) return rename_to(target);
+    if (::link(path_.c_str(), target) == 0) return true;
+    if (errno == EEXIST) return false;
+    // A file system without hard links: claim the name with an empty file of ours, then replace that.
+    Descriptor const claim(::open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!claim.open()) return false;
+    if (rename_to(target)) return true;
+    auto const reason = errno;
+    ::unlink(target);
+    errno = reason;
+    return false;
+  }
+
+ private:
+  TemporaryFile(Descriptor descriptor, std::string path) noexcept
+      : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+
+  bool rename_to(char const* target) noexcept {
+    if (::rename(path_.c_str(), target) != 0) return false;
+    path_.clear();
+    return true;
+  }
+
+  Descriptor descriptor_;
+  std::string path_;
+};
+
+/// Whether what has the path's name now, if anything, may be replaced.
+inline Result<void> check_target(char const* path, bool overwrite) noexcept {
+  struct stat status {};
+  if (::stat(path, &status) == 0) {
+    if (!S_ISREG(status.st_mode)) {
+      return Error(ErrorCode::output, "%s: is %s; expected a regular file or none", path, kind_of_file(status.st_mode));
+    }
+    if (!overwrite) return Error(ErrorCode::output, "%s: exists already, and overwrite is not set", path);
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// Whether write_file would succeed as far as can be told before there is anything to write. Errors: output.
+inline Result<void> check_writable(char const* path, bool overwrite) {
+  auto const target = detail::check_target(path, overwrite);
+  if (!target) return target;
+  auto const probe = detail::TemporaryFile::create(path);
+  if (!probe) return probe.error();
+  return {};
+}
+
+/// Writes a whole file: to a temporary one in the same folder, which then takes the name, so that no reader ever sees
+/// a part of it and nothing is left behind where it fails. A symbolic link is replaced, not followed. Errors: output.
+inline Result<void> write_file(char const* path, std::span<std::byte const> bytes, bool overwrite) {
+  auto const target = detail::check_target(path, overwrite);
+  if (!target) return target;
+  auto file = detail::TemporaryFile::create(path);
+  if (!file) return file.error();
+  if (!file->write(bytes)) return detail::cannot_write(path, "cannot be written");
+  if (!file->publish(path, overwrite)) return detail::cannot_write(path, "cannot be created");
+  return {};
+}
+
+}  // namespace mirnet::inline v0

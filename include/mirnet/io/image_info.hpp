@@ -1,0 +1,76 @@
+// What the readers of image files share: the options, what the header of a file declares, and the sentences.
+//
+// stb_image decodes many damaged files to a picture with a gray or black rest, takes memory for whatever size a header
+// claims, and before version 2.28 reads and writes outside its tables for some damaged JPEGs. So a check for each
+// format, check_png and so on, looks at a file first. Checks read headers and lengths only and take no memory.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include <mirnet/base/result.hpp>
+#include <mirnet/io/bytes.hpp>
+
+namespace mirnet::inline v0 {
+
+struct ReadOptions {
+  Index max_pixels = 500'000'000;  ///< larger images are refused before anything is decoded
+};
+
+/// Size and sample depth that a checked file declares.
+struct ImageInfo {
+  Index width = 0;
+  Index height = 0;
+  bool sixteen_bits = false;
+};
+
+namespace detail {
+
+using Bytes = std::span<std::byte const>;
+
+inline bool starts_with(Bytes file, std::string_view start) noexcept {
+  return file.size() >= start.size() && std::memcmp(file.data(), start.data(), start.size()) == 0;
+}
+
+/// The unsigned number of type T at an offset that is inside the file.
+template <class T>
+Index little_at(Bytes file, std::size_t offset) noexcept {
+  return static_cast<Index>(load_little<T>(file.data() + offset));
+}
+template <class T>
+Index big_at(Bytes file, std::size_t offset) noexcept {
+  return static_cast<Index>(load_big<T>(file.data() + offset));
+}
+
+/// The header or a length says more than the file has.
+inline Error truncated(char const* name, char const* format, Bytes file, char const* what) noexcept {
+  return Error(ErrorCode::input, "%s: truncated %s file, it ends after %zu bytes and before %s", name, format,
+               file.size(), what);
+}
+
+inline Error damaged(char const* name, char const* format, char const* what) noexcept {
+  return Error(ErrorCode::input, "%s: damaged %s file, %s", name, format, what);
+}
+
+/// Whether an image of the size that a header declares may be decoded. Errors: input.
+inline Result<void> check_size(char const* name, char const* format, Index width, Index height,
+                               ReadOptions const& options) noexcept {
+  auto const w = static_cast<long long>(width);
+  auto const h = static_cast<long long>(height);
+  if (width < 1 || height < 1) {
+    return Error(ErrorCode::input, "%s: the %s header says %lld x %lld pixels, and both sides must be 1 or more", name,
+                 format, w, h);
+  }
+  auto const pixels = checked_product(width, height);
+  if (!pixels || *pixels > options.max_pixels) {
+    return Error(ErrorCode::input, "%s: the %s header says %lld x %lld pixels, and the limit is %lld pixels in all",
+                 name, format, w, h, static_cast<long long>(options.max_pixels));
+  }
+  return {};
+}
+
+}  // namespace detail
+
+}  // namespace mirnet::inline v0

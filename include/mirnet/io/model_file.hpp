@@ -1,0 +1,32 @@
+// Models from weight files on disk.
+#pragma once
+
+#include <mirnet/io/file.hpp>
+#include <mirnet/model/model.hpp>
+
+namespace mirnet::inline v0 {
+
+/// A weight file that is read piece by piece, and never as a whole in memory.
+class FileSource final : public ByteSource {
+ public:
+  explicit FileSource(InputFile file) noexcept : file_(std::move(file)) {}
+
+  std::uint64_t size() const noexcept override { return file_.size(); }
+  bool read(std::uint64_t offset, std::span<std::byte> to) noexcept override { return file_.read(offset, to); }
+
+ private:
+  InputFile file_;
+};
+
+/// Errors: model, for whatever is wrong with the file; memory.
+template <class T>
+Result<Model<T>> load_model(char const* path) noexcept {
+  auto file = InputFile::open(path, ErrorCode::model);
+  if (!file) return file.error();
+  FileSource source(*std::move(file));
+  auto model = Model<T>::load(source);
+  if (!model) return Error(model.error().code(), "%s: %s", path, model.error().message());
+  return model;
+}
+
+}  // namespace mirnet::inline v0
