@@ -1,0 +1,37 @@
+// What the subcommands of the program share.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include <mirnet/base/result.hpp>
+#include <mirnet/io/image.hpp>
+#include <mirnet/model/model.hpp>
+
+namespace cli {
+
+/// What the chosen subcommand does once all options are read.
+using Action = std::function<mirnet::Result<void>()>;
+
+void add_denoise(CLI::App& program, Action& action);
+void add_info(CLI::App& program, Action& action);
+void add_compare(CLI::App& program, Action& action);
+
+/// The model of a weight file, or the one compiled into the program.
+mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const& path);
+
+struct Likeness {
+  double psnr, ssim, difference;
+};
+
+/// How alike two images are; the paths are for the sentence where they cannot be compared.
+mirnet::Result<Likeness> compare_images(mirnet::Image const& a, std::string const& path_a, mirnet::Image const& b,
+                                        std::string const& path_b);
+
+/// A number with so many digits after the point; "-" for NaN.
+std::string text(double value, int digits);
+
+}  // namespace cli

@@ -1,0 +1,60 @@
+// mirnet compare: how far two images are apart.
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include <mirnet/io/image_file.hpp>
+#include <mirnet/io/quality.hpp>
+
+#include "commands.hpp"
+
+namespace cli {
+
+std::string text(double value, int digits) {
+  if (std::isnan(value)) return "-";
+  char digits_text[64];
+  std::snprintf(digits_text, sizeof digits_text, "%.*f", digits, value);
+  return digits_text;
+}
+
+mirnet::Result<Likeness> compare_images(mirnet::Image const& a, std::string const& path_a, mirnet::Image const& b,
+                                        std::string const& path_b) {
+  auto const psnr = mirnet::psnr(a, b);
+  if (!psnr) {
+    auto const& error = psnr.error();
+    return mirnet::Error(error.code(), "%s and %s: %s", path_a.c_str(), path_b.c_str(), error.message());
+  }
+  auto const ssim = mirnet::ssim(a, b);
+  if (!ssim) return ssim.error();
+  auto const difference = mirnet::max_difference(a, b);
+  if (!difference) return difference.error();
+  return Likeness{*psnr, *ssim, *difference};
+}
+
+static mirnet::Result<void> compare(std::string const& path_a, std::string const& path_b) {
+  auto const a = mirnet::read_image(path_a.c_str());
+  if (!a) return a.error();
+  auto const b = mirnet::read_image(path_b.c_str());
+  if (!b) return b.error();
+  auto const likeness = compare_images(*a, path_a, *b, path_b);
+  if (!likeness) return likeness.error();
+  bool const whole = a->type() == mirnet::SampleType::u8 && b->type() == mirnet::SampleType::u8;
+  std::printf("PSNR                %s dB\n", text(likeness->psnr, 4).c_str());
+  std::printf("SSIM                %s\n", text(likeness->ssim, 6).c_str());
+  std::printf("largest difference  %s of 255\n", text(likeness->difference, whole ? 0 : 6).c_str());
+  return {};
+}
+
+void add_compare(CLI::App& program, Action& action) {
+  struct Paths {
+    std::string a, b;
+  };
+  auto const paths = std::make_shared<Paths>();
+  auto* const command =
+      program.add_subcommand("compare", "Say how far two images are apart: PSNR, SSIM, largest difference");
+  command->add_option("A", paths->a, "An image")->required();
+  command->add_option("B", paths->b, "An image of the same size")->required();
+  command->callback([=, &action] { action = [=] { return compare(paths->a, paths->b); }; });
+}
+
+}  // namespace cli

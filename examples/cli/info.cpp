@@ -1,0 +1,94 @@
+// mirnet info: what a weight file holds and what running it takes; the weights compiled into the program.
+#include <charconv>
+#include <cstdio>
+#include <memory>
+
+#include <mirnet/io/model_file.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+
+#include "commands.hpp"
+#include "instruction_sets.hpp"
+
+extern "C" unsigned char const mirnet_builtin_weights[], mirnet_builtin_weights_end[];
+
+namespace cli {
+
+mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const& path) {
+  if (path) return mirnet::load_model<float>(path->c_str());
+  return mirnet::Model<float>::load(std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end)));
+}
+
+namespace {
+
+struct Size {
+  mirnet::Index width = 1920;
+  mirnet::Index height = 1080;
+};
+
+/// "640x480".
+mirnet::Result<Size> parse_size(std::string const& size) {
+  Size parsed;
+  char const* const end = size.data() + size.size();
+  auto const width = std::from_chars(size.data(), end, parsed.width);
+  bool const cross = width.ec == std::errc{} && width.ptr != end && *width.ptr == 'x';
+  auto const height = std::from_chars(cross ? width.ptr + 1 : end, end, parsed.height);
+  if (height.ec == std::errc{} && height.ptr == end && parsed.width > 0 && parsed.height > 0) return parsed;
+  return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--size %s: expected a width and a height, as in 1920x1080",
+                       size.c_str());
+}
+
+mirnet::Result<void> info(std::optional<std::string> const& path, std::string const& size) {
+  auto const parsed = parse_size(size);
+  if (!parsed) return parsed.error();
+  auto const model = load_weights(path);
+  if (!model) return model.error();
+  auto const kernels = choose_kernels();
+  if (!kernels) return kernels.error();
+  mirnet::ThreadPool pool;
+  auto const plan = model->plan(mirnet::Context<float>(**kernels, pool), parsed->height, parsed->width);
+  if (!plan) return plan.error();
+
+  if (!path) {
+    std::printf("mirnet %s\n", MIRNET_VERSION);
+    std::printf("%-26s %s\n", "instruction sets built in", instruction_set_names(false).c_str());
+    std::printf("%-26s %s\n", "instruction set in use", (*kernels)->isa);
+  }
+  auto const& config = model->config();
+  auto const number = [](char const* name, mirnet::Index value) {
+    std::printf("%-26s %lld\n", name, static_cast<long long>(value));
+  };
+  std::printf("%-26s %s\n", "weights", path ? path->c_str() : "built in");
+  number("features", config.features);
+  number("groups", config.groups);
+  number("blocks", config.blocks);
+  number("streams", config.streams);
+  number("columns", config.columns);
+  number("channels", config.channels);
+  number("parameters", model->parameters());
+  std::printf("%-26s %.1f MiB\n", "memory of the weights", static_cast<double>(model->bytes()) / (1 << 20));
+  auto const pixels = static_cast<double>(parsed->width) * static_cast<double>(parsed->height);
+  std::printf("%-26s %.0f\n", "multiply-adds a pixel", static_cast<double>(plan->macs) / pixels);
+  std::printf("%-26s %.1f MiB for %lld x %lld pixels with %lld threads\n", "working memory",
+              static_cast<double>(plan->bytes) / (1 << 20), static_cast<long long>(parsed->width),
+              static_cast<long long>(parsed->height), static_cast<long long>(plan->workers));
+  return {};
+}
+
+}  // namespace
+
+void add_info(CLI::App& program, Action& action) {
+  struct Options {
+    std::optional<std::string> file;
+    std::string size = "1920x1080";
+  };
+  auto const options = std::make_shared<Options>();
+  auto* const command =
+      program.add_subcommand("info", "Describe a weight file, or the weights and kernels of the program");
+  command->add_option("FILE", options->file, "A weight file (.mirw); without it, the weights that are built in");
+  command->add_option("--size", options->size, "Image size to give the working memory for")
+      ->type_name("WxH")
+      ->capture_default_str();
+  command->callback([=, &action] { action = [=] { return info(options->file, options->size); }; });
+}
+
+}  // namespace cli

@@ -1,0 +1,66 @@
+// The build compiles kernels_isa.cpp for some instruction sets and defines MIRNET_HAS_<SET> for each; on other
+// architectures than x86 there is one object, compiled as this file is, and MIRNET_HAS_NATIVE.
+#include "instruction_sets.hpp"
+
+#include <algorithm>
+
+#include <mirnet/config.hpp>
+
+#define MIRNET_CAT_(a, b) a##b
+#define MIRNET_CAT(a, b) MIRNET_CAT_(a, b)
+
+extern "C" {
+using Kernels = mirnet::KernelTable<float> const*() noexcept;
+Kernels mirnet_kernels_avx512, mirnet_kernels_avx2, mirnet_kernels_sse2;
+#if defined(MIRNET_HAS_NATIVE)
+Kernels MIRNET_CAT(mirnet_kernels_, MIRNET_ISA);
+#endif
+}
+
+namespace cli {
+
+// __builtin_cpu_supports asks the system too (XGETBV): a set counts only if its registers survive a task switch.
+std::span<InstructionSet const> instruction_sets() {
+  static InstructionSet const sets[] = {
+#if defined(MIRNET_HAS_AVX512)
+    {"avx512",
+     __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"),
+     mirnet_kernels_avx512},
+#endif
+#if defined(MIRNET_HAS_AVX2)
+    {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), mirnet_kernels_avx2},
+#endif
+#if defined(MIRNET_HAS_SSE2)
+    {"sse2", __builtin_cpu_supports("sse2") != 0, mirnet_kernels_sse2},
+#endif
+#if defined(MIRNET_HAS_NATIVE)
+    {MIRNET_ISA_NAME, true, MIRNET_CAT(mirnet_kernels_, MIRNET_ISA)},
+#endif
+  };
+  return sets;
+}
+
+std::string instruction_set_names(bool only_available) {
+  std::string names;
+  for (auto const& set : instruction_sets()) {
+    if (only_available && !set.available) continue;
+    if (!names.empty()) names += ", ";
+    names += set.name;
+  }
+  return names;
+}
+
+mirnet::Result<mirnet::KernelTable<float> const*> choose_kernels(std::optional<std::string> const& name) {
+  for (auto const& set : instruction_sets()) {
+    if (set.available && (!name || *name == set.name)) return set.kernels();
+  }
+  if (!name) return mirnet::Error(mirnet::ErrorCode::internal, "this machine has no instruction set of this program");
+  bool const built_in = std::ranges::any_of(instruction_sets(), [&](auto const& set) { return *name == set.name; });
+  return mirnet::Error(
+      mirnet::ErrorCode::invalid_argument, "--isa %s: %s; available are: %s", name->c_str(),
+      built_in ? "this machine lacks that instruction set" : "no instruction set of this program has that name",
+      instruction_set_names(true).c_str());
+}
+
+}  // namespace cli

@@ -1,0 +1,11 @@
+// The kernels of one instruction set, behind a function whose name says which. Compiled once for each set with its
+// flags; nothing but the kernels is included, so that no other function of this object can end up in the plain path
+// of the program.
+#include <mirnet/kernels/native.hpp>
+
+#define MIRNET_CAT_(a, b) a##b
+#define MIRNET_CAT(a, b) MIRNET_CAT_(a, b)
+
+extern "C" mirnet::KernelTable<float> const* MIRNET_CAT(mirnet_kernels_, MIRNET_ISA)() noexcept {
+  return &mirnet::native_kernels();
+}

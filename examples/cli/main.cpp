@@ -1,0 +1,68 @@
+// The program mirnet. Results go to the standard output; an error is one line on the standard error and an exit code:
+// 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 8 an output.
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include <mirnet/version.hpp>
+
+#include "commands.hpp"
+#include "instruction_sets.hpp"
+
+namespace {
+
+int fail(mirnet::ErrorCode code, std::string message) {
+  for (char& c : message) {
+    if (c == '\n' || c == '\r') c = ' ';  // one line, whatever the arguments hold
+  }
+  std::fprintf(stderr, "mirnet: %s\n", message.c_str());
+  return static_cast<int>(code);
+}
+
+/// 0 if everything that was printed has arrived.
+int finish() {
+  bool const arrived = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  return arrived ? 0 : fail(mirnet::ErrorCode::output, "the standard output cannot be written");
+}
+
+std::string version() {
+  auto const kernels = cli::choose_kernels();
+  return std::string("mirnet " MIRNET_VERSION " (") + (kernels ? (*kernels)->isa : "no instruction set") + ")";
+}
+
+int run(int argc, char** argv) {
+  CLI::App program("Removes the noise from photographs with MIRNet, on the CPU.", "mirnet");
+  program.set_version_flag("--version", version, "Print the version and the instruction set in use");
+  program.require_subcommand(0, 1);
+  program.footer("Example: mirnet denoise noisy.png clean.png");
+  cli::Action action;
+  cli::add_denoise(program, action);
+  cli::add_info(program, action);
+  cli::add_compare(program, action);
+
+  try {
+    program.parse(argc, argv);
+  } catch (CLI::Success const& help_or_version) {
+    program.exit(help_or_version);
+    return finish();
+  } catch (CLI::ParseError const& error) {
+    return fail(mirnet::ErrorCode::invalid_argument, std::string(error.what()) + "; see mirnet --help");
+  }
+  if (!action) return fail(mirnet::ErrorCode::invalid_argument, "a command is missing; see mirnet --help");
+  auto const done = action();
+  if (!done) return fail(done.error().code(), done.error().message());
+  return finish();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (std::bad_alloc const&) {
+    return fail(mirnet::ErrorCode::memory, "no memory is left");
+  } catch (std::exception const& error) {
+    return fail(mirnet::ErrorCode::internal, error.what());
+  }
+}

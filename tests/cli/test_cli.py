@@ -1,0 +1,588 @@
+#!/usr/bin/env python3
+"""Tests of the program mirnet with the standard library alone: python3 tests/cli/test_cli.py [PROGRAM]
+
+The program is the one that the environment variable MIRNET or the argument names. Images are put together here byte
+by byte, by other code than the program's.
+"""
+import array
+import itertools
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("MIRNET", str(ROOT / "build" / "release" / "mirnet"))
+WEIGHTS = ROOT / "weights" / "denoise.mirw"
+
+USAGE, INPUT, MODEL, OUTPUT = 2, 3, 4, 8
+
+
+# Pictures: width, height, and rows of samples, `channels` to a pixel.
+
+class Picture:
+    def __init__(self, width, height, channels, samples, maximum=255):
+        self.width, self.height, self.channels = width, height, channels
+        self.samples = list(samples)
+        self.maximum = maximum
+
+    def pixels(self):
+        return [self.samples[i:i + self.channels] for i in range(0, len(self.samples), self.channels)]
+
+    def rows(self):
+        step = self.width * self.channels
+        return [self.samples[i:i + step] for i in range(0, len(self.samples), step)]
+
+
+def draw(width, height, channels, maximum=255):
+    """A gradient with something like noise."""
+    levels = ((x * 3 + y * 5 + c * 40 + (x * 31 + y * 17 + c * 7) % 41) % 256
+              for y in range(height) for x in range(width) for c in range(channels))
+    return Picture(width, height, channels, (level * maximum // 255 for level in levels), maximum)
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(picture):
+    bits = 8 if picture.maximum == 255 else 16
+    code = "B" if bits == 8 else "H"
+    raw = b"".join(b"\0" + struct.pack(f">{len(row)}{code}", *row) for row in picture.rows())
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[picture.channels]
+    header = struct.pack(">IIBBBBB", picture.width, picture.height, bits, colour, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(raw))
+            + png_chunk(b"IEND", b""))
+
+
+def read_png(data):
+    """A PNG of 8 bits without interlacing."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    at, compressed = 8, b""
+    while at < len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8:at + 8 + length]
+        assert struct.unpack_from(">I", data, at + 8 + length)[0] == zlib.crc32(kind + body)
+        if kind == b"IHDR":
+            width, height, bits, colour, *rest = struct.unpack(">IIBBBBB", body)
+            assert bits == 8 and rest == [0, 0, 0]
+        elif kind == b"IDAT":
+            compressed += body
+        at += 12 + length
+    channels = {0: 1, 4: 2, 2: 3, 6: 4}[colour]
+    raw, step = zlib.decompress(compressed), width * channels
+    above, samples = [0] * step, []
+    for y in range(height):
+        kind, row = raw[y * (step + 1)], list(raw[y * (step + 1) + 1:(y + 1) * (step + 1)])
+        for x in range(step):
+            left, up = (row[x - channels] if x >= channels else 0), above[x]
+            corner = above[x - channels] if x >= channels else 0
+            nearest = min((left, up, corner), key=lambda v: abs(left + up - corner - v))
+            row[x] = (row[x] + (0, left, up, (left + up) // 2, nearest)[kind]) % 256
+        samples += row
+        above = row
+    return Picture(width, height, channels, samples)
+
+
+def pnm(picture):
+    code = "B" if picture.maximum < 256 else "H"
+    kind = {1: "P5", 3: "P6"}[picture.channels]
+    return (f"{kind}\n{picture.width} {picture.height}\n{picture.maximum}\n".encode()
+            + struct.pack(f">{len(picture.samples)}{code}", *picture.samples))
+
+
+def read_pnm(data):
+    kind, width, height, maximum, raster = data.split(maxsplit=3)[:3] + data.split(b"\n", 3)[2:]
+    channels = {b"P5": 1, b"P6": 3}[kind]
+    width, height, maximum = int(width), int(height), int(maximum)
+    count = width * height * channels
+    return Picture(width, height, channels, struct.unpack(f">{count}{'B' if maximum < 256 else 'H'}", raster), maximum)
+
+
+def pfm(width, height, channels, samples, order="<"):
+    rows = [samples[i:i + width * channels] for i in range(0, len(samples), width * channels)]
+    header = f"{'PF' if channels == 3 else 'Pf'}\n{width} {height}\n{'-' if order == '<' else ''}1.0\n".encode()
+    return header + b"".join(struct.pack(f"{order}{len(row)}f", *row) for row in reversed(rows))
+
+
+def read_pfm(data):
+    kind, size, scale, raster = data.split(b"\n", 3)
+    width, height = map(int, size.split())
+    assert float(scale) == -1.0
+    step = width * (3 if kind == b"PF" else 1)
+    floats = struct.unpack(f"<{step * height}f", raster)
+    return [v for y in reversed(range(height)) for v in floats[y * step:(y + 1) * step]]
+
+
+def bmp(picture):
+    rows = []
+    for row in reversed(picture.rows()):
+        line = b"".join(bytes(row[i:i + 3][::-1]) for i in range(0, len(row), 3))
+        rows.append(line + b"\0" * (-len(line) % 4))
+    raster = b"".join(rows)
+    return (b"BM" + struct.pack("<I4xI", 54 + len(raster), 54)
+            + struct.pack("<IiiHHII16x", 40, picture.width, picture.height, 1, 24, 0, len(raster)) + raster)
+
+
+def read_bmp(data):
+    start, _, width, height = struct.unpack_from("<IIii", data, 10)
+    step = (3 * width + 3) // 4 * 4
+    samples = []
+    for y in reversed(range(height)):
+        row = data[start + y * step:start + y * step + 3 * width]
+        samples += itertools.chain.from_iterable(row[i:i + 3][::-1] for i in range(0, 3 * width, 3))
+    return Picture(width, height, 3, samples)
+
+
+def tga(picture, run_lengths=False):
+    kind = {1: 3, 3: 2, 4: 2}[picture.channels] + (8 if run_lengths else 0)
+    header = struct.pack("<2xB9xHHBB", kind, picture.width, picture.height, 8 * picture.channels, 0x20)
+    body = b""
+    for pixel in picture.pixels():
+        sample = bytes(pixel[2::-1] + pixel[3:])
+        body += b"\x80" + sample if run_lengths else sample
+    return header + body
+
+
+# Weight files.
+
+CRC_TABLE = [0] * 256
+for number in range(256):
+    register = number
+    for _ in range(8):
+        register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    CRC_TABLE[number] = register
+
+
+def crc32c(data):
+    register = 0xFFFFFFFF
+    for byte in data:
+        register = register >> 8 ^ CRC_TABLE[(register ^ byte) & 255]
+    return register ^ 0xFFFFFFFF
+
+
+def with_header_checksum(weights):
+    """The weight file with the checksum that its header, table and strings call for."""
+    strings_off, = struct.unpack_from("<Q", weights, 88)
+    strings_size, = struct.unpack_from("<I", weights, 124)
+    covered = weights[:32] + weights[36:strings_off + strings_size]
+    return weights[:32] + struct.pack("<I", crc32c(covered)) + weights[36:]
+
+
+class ProgramTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = pathlib.Path(self.folder.name)
+
+    def file(self, name, content):
+        (self.path / name).write_bytes(content)
+        return name
+
+    def run_program(self, *arguments, timeout=120):
+        return subprocess.run([PROGRAM, *map(str, arguments)], cwd=self.path, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=timeout)
+
+    def succeeds(self, *arguments):
+        result = self.run_program(*arguments)
+        self.assertEqual((result.returncode, result.stderr), (0, b""), arguments)
+        return result.stdout.decode()
+
+    def denoises(self, name, content, output="out.png", *options):
+        """The bytes of the output."""
+        self.file(name, content)
+        self.succeeds("denoise", name, output, "--quiet", "--overwrite", *options)
+        return (self.path / output).read_bytes()
+
+    def fails(self, code, *arguments, says=""):
+        """One line on the standard error, nothing on the other, and no file more or less than before."""
+        before = sorted(os.listdir(self.path))
+        result = self.run_program(*arguments)
+        message = result.stderr.decode(errors="replace")
+        self.assertEqual(result.returncode, code, (arguments, message))
+        self.assertRegex(message, r"\Amirnet: [^\n]+\n\Z", arguments)
+        self.assertIn(says, message)
+        self.assertEqual(result.stdout, b"", arguments)
+        self.assertEqual(sorted(os.listdir(self.path)), before, arguments)
+        return message
+
+
+class Formats(ProgramTest):
+    def test_what_is_read_and_written(self):
+        """The same pixels in any format give the same result, as far as the output's format holds it."""
+        picture = draw(21, 13, 3)
+        expected = read_png(self.denoises("in.png", png(picture)))
+        self.assertEqual((expected.width, expected.height, expected.channels), (21, 13, 3))
+        self.assertNotEqual(expected.samples, picture.samples)
+        inputs = {"in.ppm": pnm(picture), "in.bmp": bmp(picture), "in.tga": tga(picture), "rle.tga": tga(picture, True),
+                  "plain.ppm": f"P3 # text\n21 13 255\n{' '.join(map(str, picture.samples))}\n".encode(),
+                  "in.txt": png(picture)}
+        for name, content in inputs.items():
+            with self.subTest(name):
+                self.assertEqual(read_png(self.denoises(name, content)).samples, expected.samples)
+        for name, reader in {"o.PNG": read_png, "o.ppm": read_pnm, "o.pnm": read_pnm, "o.bmp": read_bmp}.items():
+            with self.subTest(name):
+                self.assertEqual(reader(self.denoises("in.png", png(picture), name)).samples, expected.samples)
+
+    def test_jpeg(self):
+        for name in ("out.jpg", "out.JPEG"):
+            self.assertEqual(self.denoises("in.png", png(draw(40, 30, 3)), name)[:3], b"\xff\xd8\xff")
+        again = read_png(self.denoises("again.jpg", (self.path / "out.jpg").read_bytes()))
+        self.assertEqual((again.width, again.height, again.channels), (40, 30, 3))
+
+    def test_gray_stays_gray(self):
+        gray = draw(19, 17, 1)
+        result = read_png(self.denoises("in.png", png(gray)))
+        self.assertEqual(result.channels, 1)
+        colour = Picture(19, 17, 3, itertools.chain.from_iterable((v, v, v) for v in gray.samples))
+        for expected, found in zip(read_png(self.denoises("in3.png", png(colour))).pixels(), result.samples):
+            self.assertLessEqual(abs(sum(expected) / 3 - found), 1)
+        self.assertEqual(read_pnm(self.denoises("in.pgm", pnm(gray), "o.pgm")).samples, result.samples)
+        replicated = read_pnm(self.denoises("in.png", png(gray), "o.ppm"))
+        self.assertEqual(replicated.pixels(), [[v, v, v] for v in result.samples])
+
+    def test_alpha_is_untouched(self):
+        for channels in (2, 4):
+            picture = draw(17, 11, channels)
+            result = read_png(self.denoises("in.png", png(picture)))
+            self.assertEqual([p[-1] for p in result.pixels()], [p[-1] for p in picture.pixels()])
+            opaque = Picture(17, 11, channels - 1, itertools.chain.from_iterable(p[:-1] for p in picture.pixels()))
+            colours = itertools.chain.from_iterable(p[:-1] for p in result.pixels())
+            self.assertEqual(read_png(self.denoises("opaque.png", png(opaque))).samples, list(colours))
+
+    def test_alpha_needs_a_png(self):
+        self.file("in.png", png(draw(8, 8, 4)))
+        for name in ("o.jpg", "o.bmp", "o.ppm", "o.pnm", "o.pfm"):
+            self.fails(OUTPUT, "denoise", "in.png", name, says="write a PNG")
+
+    def test_sixteen_bits(self):
+        picture = draw(21, 13, 3, 65535)
+        deep = read_pnm(self.denoises("in.png", png(picture), "o.ppm"))
+        self.assertEqual(deep.maximum, 65535)
+        self.assertEqual(read_pnm(self.denoises("in.ppm", pnm(picture), "o.ppm")).samples, deep.samples)
+        floats = read_pfm(self.denoises("in.png", png(picture), "o.pfm"))
+        for sample, level in zip(floats, deep.samples):
+            self.assertAlmostEqual(sample * 65535, level, delta=0.51)
+        rounded = read_png(self.denoises("in.png", png(picture), "o.png"))
+        for sample, level in zip(deep.samples, rounded.samples):
+            self.assertAlmostEqual(sample / 257, level, delta=0.51)
+        note = self.succeeds("denoise", "in.png", "o.bmp")
+        self.assertIn("o.bmp holds 8 bits: the samples were rounded", note)
+        self.assertNotIn("rounded", self.succeeds("denoise", "in.png", "new.ppm"))
+
+    def test_pfm_is_exact(self):
+        """Floats in and out of either byte order: values beyond [0, 1] are neither clamped nor rounded."""
+        samples = list(array.array("f", ((-0.5 if i % 48 < 24 else 1.5) + i % 7 / 70 for i in range(576))))
+        result = self.denoises("in.pfm", pfm(16, 12, 3, samples), "o.pfm")
+        self.assertEqual(self.denoises("big.pfm", pfm(16, 12, 3, samples, ">"), "o.pfm"), result)
+        restored = read_pfm(result)
+        self.assertLess(min(restored), 0.0)
+        self.assertGreater(max(restored), 1.0)
+        eight = Picture(16, 12, 3, draw(16, 12, 3).samples)
+        floats = list(array.array("f", (v / 255 for v in eight.samples)))
+        exact = read_pfm(self.denoises("in.pfm", pfm(16, 12, 3, floats), "o.pfm"))
+        self.assertEqual(read_pfm(self.denoises("in.png", png(eight), "o.pfm")), exact)
+        levels = read_png(self.denoises("in.png", png(eight))).samples
+        self.assertEqual(levels, [min(255, max(0, int(v * 255 + 0.5))) for v in exact])
+        gray = read_pfm(self.denoises("gray.pfm", pfm(16, 12, 1, floats[:192]), "g.pfm"))
+        self.assertEqual(len(gray), 192)
+
+    def test_any_size(self):
+        for width, height in ((1, 1), (1, 9), (2, 3), (7, 1), (5, 5), (16, 16), (31, 3)):
+            with self.subTest(size=(width, height)):
+                result = read_png(self.denoises("in.png", png(draw(width, height, 3))))
+                self.assertEqual((result.width, result.height), (width, height))
+
+
+class Options(ProgramTest):
+    def test_threads_do_not_change_a_bit(self):
+        self.file("in.pfm", pfm(37, 29, 3, [v / 255 for v in draw(37, 29, 3).samples]))
+        results = set()
+        for threads in (1, 2, 3, 7):
+            self.succeeds("denoise", "in.pfm", f"{threads}.pfm", "--threads", threads, "--quiet")
+            results.add((self.path / f"{threads}.pfm").read_bytes())
+        self.assertEqual(len(results), 1)
+
+    def test_instruction_sets_agree(self):
+        self.file("in.pfm", pfm(37, 29, 3, [v / 255 for v in draw(37, 29, 3).samples]))
+        message = self.fails(USAGE, "denoise", "in.pfm", "o.pfm", "--isa", "mmx", says="no instruction set of this")
+        available = re.search(r"available are: (.+)", message).group(1).split(", ")
+        results = []
+        for isa in available:
+            self.assertIn(f"instruction set   {isa}\n", self.succeeds("denoise", "in.pfm", f"{isa}.pfm", "--isa", isa))
+            results.append(read_pfm((self.path / f"{isa}.pfm").read_bytes()))
+        for result in results:
+            self.assertLess(max(abs(a - b) for a, b in zip(result, results[0])), 2e-5)
+        self.assertIn(f"({available[0]})", self.succeeds("--version"))
+        built_in = re.search(r"built in +(.+)", self.succeeds("info")).group(1).split(", ")
+        self.assertLessEqual(set(available), set(built_in))
+        for isa in set(built_in) - set(available):
+            self.fails(USAGE, "denoise", "in.pfm", "o.pfm", "--isa", isa, says="this machine lacks")
+
+    def test_summary_and_reference(self):
+        clean = Picture(32, 32, 3, [120] * 32 * 32 * 3)
+        noisy = Picture(32, 32, 3, (120 + (i * 7919) % 61 - 30 for i in range(32 * 32 * 3)))
+        self.file("clean.png", png(clean))
+        self.file("noisy.png", png(noisy))
+        summary = self.succeeds("denoise", "noisy.png", "o.png", "--reference", "clean.png", "--threads", 2)
+        self.assertIn("32 x 32, 3 channels of 8 bits", summary)
+        self.assertRegex(summary, r"time +\d+\.\d+ s, \d+\.\d+ megapixels/s")
+        self.assertRegex(summary, r"peak memory +\d+\.\d MiB")
+        self.assertRegex(summary, r"threads +2\n")
+        before, after = map(float, re.search(r"PSNR +(\S+) dB before, (\S+) dB after", summary).groups())
+        self.assertGreater(after, before)
+        ssim_before, ssim_after = map(float, re.search(r"SSIM +(\S+) before, (\S+) after", summary).groups())
+        self.assertGreater(ssim_after, ssim_before)
+        self.assertIn(f"PSNR                {after:.2f}"[:-1], self.succeeds("compare", "o.png", "clean.png"))
+
+    def test_compare(self):
+        self.file("a.png", png(Picture(16, 16, 1, [100] * 256)))
+        self.file("b.pgm", pnm(Picture(16, 16, 1, [110] * 256)))
+        self.assertEqual(self.succeeds("compare", "a.png", "a.png").split(),
+                         "PSNR inf dB SSIM 1.000000 largest difference 0 of 255".split())
+        self.assertEqual(self.succeeds("compare", "a.png", "b.pgm").split()[:3], ["PSNR", "28.1308", "dB"])
+        self.file("small.png", png(draw(10, 30, 3)))
+        self.assertIn("SSIM                -\n", self.succeeds("compare", "small.png", "small.png"))
+        self.fails(INPUT, "compare", "a.png", "small.png", says="cannot be compared")
+        self.fails(INPUT, "compare", "a.png", "none.png", says="none.png: cannot be opened")
+        self.fails(USAGE, "compare", "a.png")
+
+    def test_info(self):
+        built_in = self.succeeds("info")
+        self.assertRegex(built_in, r"\Amirnet \d+\.\d+\.\d+\n")
+        of_file = self.succeeds("info", WEIGHTS, "--size", "64x48")
+        for name in ("features", "groups", "blocks", "streams", "columns", "channels", "parameters",
+                     "multiply-adds a pixel"):
+            self.assertRegex(built_in, rf"{name} +[1-9]\d*\n")
+            self.assertRegex(of_file, rf"{name} +[1-9]\d*\n")
+        self.assertRegex(of_file, r"working memory +\d+\.\d MiB for 64 x 48 pixels")
+        for size in ("64", "64x", "x48", "0x48", "64x-1", "64x48x2", "", "axb", "99999999999999999999x1"):
+            self.fails(USAGE, "info", "--size", size, says="expected a width and a height")
+        self.fails(5, "info", "--size", "9000000000000000000x1", says="larger than any memory")
+
+    def test_weights_from_a_file_are_the_built_in_ones(self):
+        self.assertEqual(self.denoises("in.png", png(draw(20, 20, 3)), "o.pfm"),
+                         self.denoises("in.png", png(draw(20, 20, 3)), "p.pfm", "--weights", WEIGHTS))
+
+    def test_help_and_version(self):
+        self.assertRegex(self.succeeds("--version"), r"\Amirnet \d+\.\d+\.\d+ \(\w+\)\n\Z")
+        for command in ("denoise", "info", "compare"):
+            self.assertIn(command, self.succeeds("--help"))
+            self.assertIn("--help", self.succeeds(command, "--help"))
+
+    def test_wrong_usage(self):
+        self.file("in.png", png(draw(8, 8, 3)))
+        for arguments in ((), ("restore",), ("--wrong",), ("denoise",), ("denoise", "in.png"),
+                          ("denoise", "in.png", "o.png", "more"), ("denoise", "in.png", "o.png", "--wrong"),
+                          ("denoise", "in.png", "o.png", "--threads"), ("info", "a", "b"),
+                          ("info", "a", "--size")):
+            self.fails(USAGE, *arguments)
+        for threads in ("0", "1025", "-1", "x", "", "1.5"):
+            self.fails(USAGE, "denoise", "in.png", "o.png", "--threads", threads)
+
+
+class Inputs(ProgramTest):
+    def refuses(self, name, says=""):
+        return self.fails(INPUT, "denoise", name, "o.png", says=says)
+
+    def test_no_regular_file(self):
+        (self.path / "folder").mkdir()
+        os.mkfifo(self.path / "pipe")
+        self.refuses("none.png", "none.png: cannot be opened")
+        self.refuses("folder", "folder: is a folder; expected a regular file")
+        self.refuses("pipe", "pipe: is a pipe; expected a regular file")
+        self.refuses("/dev/zero", "/dev/zero: is a device; expected a regular file")
+        self.refuses("", "cannot be opened")
+        self.file("in.png", png(draw(8, 8, 3)))
+        self.fails(INPUT, "denoise", "in.png", "o.png", "--reference", "none.png", says="none.png: cannot be opened")
+
+    def test_unknown_format(self):
+        for content in (b"", b"hello", bytes(5000), b"GIF89a" + bytes(50), b"\x89PNG\r\n\x1a", b"II*\0" + bytes(50)):
+            self.refuses(self.file("in.png", content), "not an image of a known format")
+
+    def test_truncated(self):
+        picture = draw(6, 5, 3)
+        self.succeeds("denoise", self.file("good.png", png(draw(24, 24, 3))), "good.jpg", "--quiet")
+        files = {"in.png": png(picture), "in.bmp": bmp(picture), "in.tga": tga(picture), "rle.tga": tga(picture, True),
+                 "in.ppm": pnm(picture), "deep.ppm": pnm(draw(6, 5, 3, 65535)),
+                 "in.pfm": pfm(6, 5, 3, [0.5] * 90), "in.jpg": (self.path / "good.jpg").read_bytes()}
+        for name, content in files.items():
+            self.denoises(name, content)
+            (self.path / "out.png").unlink()
+            ends = {*range(0, len(content), max(1, len(content) // 40)), len(content) - 1, len(content) - 2}
+            for end in sorted(ends):
+                with self.subTest(name, end=end):
+                    self.refuses(self.file(name, content[:end]), name)
+
+    def test_damaged_png(self):
+        content = png(draw(12, 12, 3))
+        for at in range(8, len(content), 17):
+            self.refuses(self.file("in.png", content[:at] + bytes([content[at] ^ 4]) + content[at + 1:]))
+        self.refuses(self.file("in.png", content.replace(b"IEND", b"IEOD")))
+
+    def test_zero_and_huge_sizes(self):
+        def sized(width, height):
+            header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+            yield "in.png", (b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b""))
+                             + png_chunk(b"IEND", b""))
+            yield "in.bmp", (b"BM" + struct.pack("<I4xI", 54, 54)
+                             + struct.pack("<IiiHH24x", 40, width, height, 1, 24))
+            yield "in.ppm", f"P6 {width} {height} 255\n".encode()
+            yield "in.pfm", f"PF {width} {height} -1\n".encode()
+            if max(width, height) < 65536:
+                yield "in.tga", struct.pack("<2xB9xHHBB", 2, width, height, 24, 0)
+                frame = struct.pack(">HBHHB9B", 17, 8, height, width, 3, *([1, 17, 0] * 3))
+                yield "in.jpg", b"\xff\xd8\xff\xc0" + frame
+
+        for width, height in ((0, 0), (0, 7), (7, 0), (65535, 65535), (2147483647, 2147483647)):
+            for name, content in sized(width, height):
+                with self.subTest(name, width=width, height=height):
+                    self.refuses(self.file(name, content), "1 or more" if min(width, height) == 0 else "the limit is")
+
+    def test_cmyk_jpeg(self):
+        header = b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB12B", 20, 8, 8, 8, 4, *([1, 17, 0] * 4))
+        self.refuses(self.file("in.jpg", header), "a CMYK JPEG; convert it to RGB first")
+
+    def test_reference_of_another_size(self):
+        self.file("in.png", png(draw(12, 12, 3)))
+        for other in (draw(12, 13, 3), draw(12, 12, 1), draw(12, 12, 4)):
+            self.file("ref.png", png(other))
+            self.fails(INPUT, "denoise", "in.png", "o.png", "--reference", "ref.png", says="cannot be compared")
+
+
+class Weights(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.weights = WEIGHTS.read_bytes()
+        self.file("in.png", png(draw(8, 8, 3)))
+
+    def refuses(self, content, says="w.mirw"):
+        self.file("w.mirw", content)
+        return self.fails(MODEL, "denoise", "in.png", "o.png", "--weights", "w.mirw", says=says)
+
+    def test_no_weight_file(self):
+        (self.path / "folder").mkdir()
+        os.mkfifo(self.path / "pipe")
+        for name in ("none.mirw", "folder", "pipe", "in.png", ""):
+            self.fails(MODEL, "denoise", "in.png", "o.png", "--weights", name)
+            self.fails(MODEL, "info", name)
+
+    def test_truncated(self):
+        strings_off, = struct.unpack_from("<Q", self.weights, 88)
+        size = len(self.weights)
+        ends = {*range(0, 130), *range(130, size, size // 40), strings_off, strings_off + 1, size - 1}
+        for end in sorted(ends):
+            with self.subTest(end=end):
+                self.refuses(self.weights[:end])
+        self.refuses(self.weights + b"\0")
+
+    def test_changed_bytes(self):
+        strings_off, = struct.unpack_from("<Q", self.weights, 88)
+        size = len(self.weights)
+        for at in (*range(0, 128), *range(128, strings_off, 61), *range(strings_off, size, size // 40), size - 1):
+            with self.subTest(at=at):
+                self.refuses(self.weights[:at] + bytes([self.weights[at] ^ 0x10]) + self.weights[at + 1:])
+
+    def test_wrong_header_fields(self):
+        """Every field that means something, under a checksum that is right."""
+        fields = {"version_major": (8, "<H", 1), "version_minor": (10, "<H", 999), "endian_tag": (12, "<I", 0x04030201),
+                  "file_size": (16, "<Q", 2**63), "header_size": (24, "<I", 64), "flags": (28, "<I", 1),
+                  "arch": (36, "<H", 2), "in_channels": (40, "<H", 0), "out_channels": (42, "<H", 4),
+                  "features": (44, "<H", 65535), "groups": (46, "<H", 0), "blocks": (48, "<H", 17),
+                  "streams": (50, "<H", 5), "columns": (52, "<H", 0), "reduction": (54, "<H", 0),
+                  "channel_factor_num": (56, "<H", 3), "channel_factor_den": (58, "<H", 0), "bias": (60, "<H", 1),
+                  "scale": (62, "<H", 2), "pad_multiple": (64, "<H", 3), "reserved": (66, "<H", 1),
+                  "meta_crc": (68, "<I", 1), "tensor_count": (72, "<I", 2**32 - 1), "alignment": (76, "<I", 0),
+                  "table_off": (80, "<Q", 2**64 - 64), "data_off": (96, "<Q", 2**64 - 64),
+                  "data_size": (104, "<Q", 2**64 - 64), "meta_off": (112, "<Q", 2**64 - 1),
+                  "meta_size": (120, "<I", 2**32 - 1)}
+        for name, (offset, code, value) in fields.items():
+            with self.subTest(name):
+                changed = bytearray(self.weights)
+                struct.pack_into(code, changed, offset, value)
+                message = self.refuses(with_header_checksum(bytes(changed)))
+                self.assertIn("metadata" if name == "meta_crc" else "w.mirw", message)
+                self.assertNotIn("header does not match its checksum", message)
+        for offset, code, value in ((88, "<Q", 2**64 - 1), (124, "<I", 2**32 - 1)):  # what the checksum covers
+            changed = bytearray(self.weights)
+            struct.pack_into(code, changed, offset, value)
+            self.refuses(bytes(changed))
+
+    def test_other_hyper_parameters_than_the_tensors(self):
+        # Not columns: they share their weights, so that any number of them fits.
+        for offset, value in ((44, 24), (46, 2), (48, 2), (50, 2)):
+            changed = bytearray(self.weights)
+            struct.pack_into("<H", changed, offset, value)
+            if offset == 50:
+                struct.pack_into("<H", changed, 64, 2)
+            self.refuses(with_header_checksum(bytes(changed)))
+
+
+class Outputs(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.file("in.png", png(draw(8, 8, 3)))
+
+    def test_unknown_extension(self):
+        for name in ("o", "o.tga", "o.gif", "png", "o.png.txt", ""):
+            self.fails(OUTPUT, "denoise", "in.png", name, says="the extension names no format")
+
+    def test_unwritable(self):
+        (self.path / "folder.png").mkdir()
+        os.mkfifo(self.path / "pipe.png")
+        self.fails(OUTPUT, "denoise", "in.png", "folder.png", "--overwrite", says="is a folder")
+        self.fails(OUTPUT, "denoise", "in.png", "pipe.png", "--overwrite", says="is a pipe")
+        self.fails(OUTPUT, "denoise", "in.png", "none/o.png", says="No such file or directory")
+        self.fails(OUTPUT, "denoise", "in.png", "in.png/o.png", says="Not a directory")
+        if os.geteuid() != 0:
+            (self.path / "closed").mkdir(mode=0o500)
+            self.fails(OUTPUT, "denoise", "in.png", "closed/o.png", says="Permission denied")
+
+    def test_existing_files_stay(self):
+        self.file("o.png", b"precious")
+        os.symlink("nowhere", self.path / "link.png")
+        self.fails(OUTPUT, "denoise", "in.png", "o.png", says="exists already")
+        self.fails(OUTPUT, "denoise", "in.png", "link.png", says="File exists")
+        self.assertEqual((self.path / "o.png").read_bytes(), b"precious")
+        self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--quiet")
+        self.assertEqual(read_png((self.path / "o.png").read_bytes()).width, 8)
+        self.fails(OUTPUT, "denoise", "in.png", "in.png", says="exists already")
+        self.succeeds("denoise", "in.png", "in.png", "--overwrite", "--quiet")
+
+    def test_checks_come_before_the_computation(self):
+        """A picture that would take minutes fails at once where the output cannot be written."""
+        self.file("large.ppm", b"P6 4000 3000 255\n" + bytes(36_000_000))
+        self.file("o.png", b"")
+        for output in ("o.gif", "none/o.png", "o.png"):
+            self.fails(OUTPUT, "denoise", "large.ppm", output)
+
+    def test_a_colour_image_is_no_pgm(self):
+        self.fails(OUTPUT, "denoise", "in.png", "o.pgm", says="write a PPM")
+
+    def test_quiet(self):
+        self.assertEqual(self.succeeds("denoise", "in.png", "o.png", "--quiet"), "")
+
+    def test_names_with_spaces_and_other_letters(self):
+        name = "ein Bild %s ö.png"
+        self.denoises(name, png(draw(8, 8, 3)), "aus gabe.png")
+        self.fails(INPUT, "denoise", "fehlt %s %n.png", "o.png", says="fehlt %s %n.png: cannot be opened")
+        self.fails(INPUT, "denoise", "two\nlines.png", "o.png")
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "needs /dev/full")
+    def test_a_full_standard_output(self):
+        for arguments in (["--version"], ["--help"], ["info"], ["compare", "in.png", "in.png"]):
+            with open("/dev/full", "wb") as full:
+                result = subprocess.run([PROGRAM, *arguments], cwd=self.path, stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual(result.returncode, OUTPUT)
+            self.assertEqual(result.stderr, b"mirnet: the standard output cannot be written\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-") and os.path.isfile(sys.argv[1]):
+        PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
