@@ -1,0 +1,14 @@
+# Finds the headers of stb, which come without a CMake package, and defines StbHeaders::StbHeaders.
+include(FindPackageHandleStandardArgs)
+
+find_path(STB_INCLUDE_DIR stb_image.h PATH_SUFFIXES stb DOC "Folder that holds stb_image.h")
+mark_as_advanced(STB_INCLUDE_DIR)
+
+find_package_handle_standard_args(StbHeaders
+  REQUIRED_VARS STB_INCLUDE_DIR
+  REASON_FAILURE_MESSAGE "mirnet/io needs the headers of stb (Debian and Ubuntu: libstb-dev). If they are installed elsewhere, set STB_INCLUDE_DIR to the folder that holds stb_image.h")
+
+if(StbHeaders_FOUND AND NOT TARGET StbHeaders::StbHeaders)
+  add_library(StbHeaders::StbHeaders INTERFACE IMPORTED)
+  target_include_directories(StbHeaders::StbHeaders SYSTEM INTERFACE "${STB_INCLUDE_DIR}")
+endif()

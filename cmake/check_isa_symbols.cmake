@@ -1,0 +1,33 @@
+# cmake -D NM=nm -D ISA=avx2 -D OBJECTS=a.o -P check_isa_symbols.cmake
+#
+# Fails if an object that was compiled for one instruction set defines a symbol that other objects could define too
+# and that does not say the instruction set in its name. (isa.cmake says why.)
+cmake_policy(VERSION 3.22)
+
+execute_process(COMMAND ${NM} --demangle --extern-only --defined-only ${OBJECTS}
+  OUTPUT_VARIABLE listing COMMAND_ERROR_IS_FATAL ANY)
+
+# Braces and semicolons of lambdas and arrays would be read as lists.
+string(REGEX REPLACE "[][;]" "_" listing "${listing}")
+string(REGEX MATCHALL "[^\n]+" lines "${listing}")
+
+set(leaked)
+set(accessor FALSE)
+foreach(line IN LISTS lines)
+  if(NOT line MATCHES "^[0-9a-f]+ [A-Za-z] (.+)$")
+    continue()  # the name of the file
+  endif()
+  set(symbol "${CMAKE_MATCH_1}")
+  if(symbol STREQUAL "mirnet_kernels_${ISA}")
+    set(accessor TRUE)
+  elseif(NOT symbol MATCHES "(^|[^A-Za-z0-9_])(${ISA}|mirnet_xsimd_${ISA})::")
+    string(APPEND leaked "\n  ${symbol}")
+  endif()
+endforeach()
+
+if(leaked)
+  message(FATAL_ERROR "the object for ${ISA} defines symbols that do not name it:${leaked}")
+endif()
+if(NOT accessor)
+  message(FATAL_ERROR "the object for ${ISA} does not define mirnet_kernels_${ISA}")
+endif()

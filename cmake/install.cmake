@@ -1,0 +1,23 @@
+# Where an installed mirnet lies, and how find_package(mirnet) finds it.
+include(CMakePackageConfigHelpers)
+
+set(config_dir ${CMAKE_INSTALL_DATADIR}/cmake/mirnet)
+
+install(DIRECTORY include/mirnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+install(TARGETS mirnet mirnet_io mirnet_threads mirnet_eigen EXPORT mirnetTargets)
+install(EXPORT mirnetTargets NAMESPACE mirnet:: DESTINATION ${config_dir})
+
+configure_package_config_file(cmake/mirnetConfig.cmake.in mirnetConfig.cmake INSTALL_DESTINATION ${config_dir})
+write_basic_package_version_file(mirnetConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+install(FILES
+  ${CMAKE_CURRENT_BINARY_DIR}/mirnetConfig.cmake
+  ${CMAKE_CURRENT_BINARY_DIR}/mirnetConfigVersion.cmake
+  cmake/FindXsimdHeaders.cmake
+  cmake/FindStbHeaders.cmake
+  DESTINATION ${config_dir})
+
+install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+if(TARGET mirnet_cli)
+  install(TARGETS mirnet_cli)
+endif()

@@ -1,0 +1,68 @@
+# The kernels, compiled once for every instruction set that one program is to carry.
+#
+#   mirnet_add_isa_kernels(TARGET sse2 avx2 avx512)
+#
+# links TARGET with one object for each instruction set, made from examples/cli/kernels_isa.cpp, and defines
+# MIRNET_HAS_SSE2=1 and so on for its sources. On other architectures than x86 the compiler's own flags decide:
+# there is one object, and MIRNET_HAS_NATIVE=1.
+#
+# Objects for different instruction sets share a program only if they share no function: the linker would keep one
+# copy, and the plain path could end up in code that the machine cannot run. So names carry the instruction set
+# (the library's inline namespace, xsimd's renamed namespace), everything else is inlined whatever the build type,
+# nothing is optimised across objects, and the test isa_symbols looks at what is left.
+
+include(CheckCXXSourceCompiles)
+
+check_cxx_source_compiles("
+#if !defined(__x86_64__) && !defined(__i386__)
+#error another architecture
+#endif
+int main() {}" MIRNET_TARGET_IS_X86)
+check_cxx_source_compiles("
+#if !defined(__x86_64__)
+#error another architecture
+#endif
+int main() {}" MIRNET_TARGET_IS_X86_64)
+
+# What config.hpp asks of each name, and no more. -march comes first to take back what the user's flags
+# (-march=native, say) allow.
+set(MIRNET_ISA_FLAGS_sse2 -msse2)
+set(MIRNET_ISA_FLAGS_avx2 -mavx2 -mfma)
+set(MIRNET_ISA_FLAGS_avx512 -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mfma
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized$<SEMICOLON>-Wno-uninitialized>)  # GCC 12, of its own intrinsics
+if(MIRNET_TARGET_IS_X86_64)
+  set(MIRNET_ISA_FLAGS_baseline -march=x86-64)
+else()
+  set(MIRNET_ISA_FLAGS_baseline -mfpmath=sse)
+endif()
+
+set(MIRNET_KERNELS_SOURCE ${PROJECT_SOURCE_DIR}/examples/cli/kernels_isa.cpp)
+
+# mirnet_kernels_<isa>: the object library of one instruction set, made at its first use.
+function(mirnet_add_isa_object isa)
+  if(TARGET mirnet_kernels_${isa})
+    return()
+  endif()
+  add_library(mirnet_kernels_${isa} OBJECT ${MIRNET_KERNELS_SOURCE})
+  target_link_libraries(mirnet_kernels_${isa} PRIVATE mirnet::mirnet mirnet_warnings)
+  target_compile_options(mirnet_kernels_${isa} PRIVATE -O3 -fno-lto -fno-exceptions -ffp-contract=off ${ARGN})
+  string(TOUPPER ${isa} upper)
+  target_compile_definitions(mirnet_kernels_${isa}
+    PRIVATE xsimd=mirnet_xsimd_${isa} INTERFACE MIRNET_HAS_${upper}=1)
+  set_property(GLOBAL APPEND PROPERTY MIRNET_ISA_OBJECTS ${isa})
+endfunction()
+
+function(mirnet_add_isa_kernels target)
+  if(MIRNET_TARGET_IS_X86)
+    foreach(isa IN LISTS ARGN)
+      if(NOT DEFINED MIRNET_ISA_FLAGS_${isa})
+        message(FATAL_ERROR "mirnet_add_isa_kernels: no flags are known for ${isa}")
+      endif()
+      mirnet_add_isa_object(${isa} ${MIRNET_ISA_FLAGS_baseline} ${MIRNET_ISA_FLAGS_${isa}})
+      target_link_libraries(${target} PRIVATE mirnet_kernels_${isa})
+    endforeach()
+  else()
+    mirnet_add_isa_object(native)
+    target_link_libraries(${target} PRIVATE mirnet_kernels_native)
+  endif()
+endfunction()

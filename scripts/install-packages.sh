@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# scripts/install-packages.sh build|test|bench
+#
+# Installs the Debian packages that are missing for building the program (build), for its tests too (test), or for the
+# benchmarks too (bench). Asks for nothing, and does nothing where nothing is missing. On a system without apt-get it
+# names what is missing and leaves the rest to you.
+set -euo pipefail
+
+case "${1:-}" in
+  build | test | bench) purpose=$1 ;;
+  -h | --help)
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+  *)
+    echo "usage: $0 build|test|bench" >&2
+    exit 2
+    ;;
+esac
+
+missing=()
+
+# need PACKAGE PROBE: a command, or a file under /usr/include, that tells whether it is there, wherever it came from.
+need() {
+  case $2 in
+    */*) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] || missing+=("$1") ;;
+    *) command -v "$2" >/dev/null || missing+=("$1") ;;
+  esac
+}
+
+need g++ "${CXX:-g++}"
+need cmake cmake
+need ninja-build ninja
+need libxsimd-dev xsimd/xsimd.hpp
+need libstb-dev stb/stb_image.h
+need libcli11-dev CLI/CLI.hpp
+if [ "$purpose" != build ]; then
+  need doctest-dev doctest/doctest.h
+  need libeigen3-dev eigen3/Eigen/Core
+  need python3 python3
+fi
+if [ "$purpose" = bench ]; then
+  need libbenchmark-dev benchmark/benchmark.h
+fi
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "Missing: ${missing[*]}" >&2
+if ! command -v apt-get >/dev/null; then
+  echo "This is not a Debian system: install what these packages are called here, then run the command again." >&2
+  exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "Only root can install packages, and there is no sudo: run as root: apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+"${as_root[@]}" apt-get update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}"

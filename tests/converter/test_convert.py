@@ -1,0 +1,1071 @@
+#!/usr/bin/env python3
+"""Tests of weights/convert.py with the standard library alone: python3 tests/converter/test_convert.py -v
+
+Checkpoints are assembled here opcode by opcode, and weight files are read by a second reader, `read_mirw`, written
+from the specification.
+"""
+import contextlib
+import hashlib
+import importlib.util
+import io
+import itertools
+import json
+import math
+import os
+import pathlib
+import pickle
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import warnings
+import zipfile
+from unittest import mock
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "weights" / "convert.py"
+GOLDEN = ROOT / "tests" / "golden"
+
+sys.dont_write_bytecode = True
+SPEC = importlib.util.spec_from_file_location("convert", SCRIPT)
+convert = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(convert)
+
+
+def run(*arguments):
+    """Runs the program in this process: (exit code, stdout, stderr). An exception that escapes it fails the test."""
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.object(sys, "argv", ["convert.py", *map(str, arguments)]), \
+            contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = convert.main()
+        except SystemExit as leave:  # argparse
+            code = leave.code
+    return code, out.getvalue(), err.getvalue()
+
+
+# A second reader of weight files.
+
+def crc_step(register, bits):
+    for _ in range(bits):
+        register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
+    return register
+
+
+CRC_TABLE = [crc_step(byte, 8) for byte in range(256)]
+
+
+def crc32c(data):
+    register = 0xFFFFFFFF
+    for byte in data:
+        register = register >> 8 ^ CRC_TABLE[(register ^ byte) & 255]
+    return register ^ 0xFFFFFFFF
+
+
+HEADER_FIELDS = {  # name: (offset, size)
+    "version_major": (8, 2), "version_minor": (10, 2), "endian": (12, 4), "file_size": (16, 8), "header_size": (24, 4),
+    "flags": (28, 4), "crc": (32, 4), "arch": (36, 2), "task": (38, 2), "in_channels": (40, 2),
+    "out_channels": (42, 2), "features": (44, 2), "groups": (46, 2), "blocks": (48, 2), "streams": (50, 2),
+    "columns": (52, 2), "reduction": (54, 2), "factor_num": (56, 2), "factor_den": (58, 2), "bias": (60, 2),
+    "scale": (62, 2), "pad_multiple": (64, 2), "reserved": (66, 2), "meta_crc": (68, 4), "tensor_count": (72, 4),
+    "alignment": (76, 4), "table_off": (80, 8), "strings_off": (88, 8), "data_off": (96, 8), "data_size": (104, 8),
+    "meta_off": (112, 8), "meta_size": (120, 4), "strings_size": (124, 4)}
+CONSTANTS = {"version_major": 0, "version_minor": 1, "endian": 0x01020304, "header_size": 128, "flags": 0, "arch": 1,
+             "reduction": 8, "factor_num": 2, "factor_den": 1, "bias": 0, "scale": 1, "reserved": 0, "alignment": 64,
+             "table_off": 128}
+
+
+def number_at(data, offset, size):
+    return int.from_bytes(data[offset:offset + size], "little")
+
+
+def read_mirw(data):
+    """Returns (header, {name: (dtype, shape, bytes)}, metadata); AssertionError where the format is violated."""
+    assert data[:8] == bytes.fromhex("894d4952570d0a1a")
+    header = {name: number_at(data, *place) for name, place in HEADER_FIELDS.items()}
+    for name, value in CONSTANTS.items():
+        assert header[name] == value, (name, header[name])
+    strings_off, meta_off = header["strings_off"], header["meta_off"]
+    strings_end = strings_off + header["strings_size"]
+    assert header["file_size"] == len(data) == meta_off + header["meta_size"]
+    assert strings_off == 128 + 64 * header["tensor_count"]
+    assert header["data_off"] == -(-strings_end // 64) * 64
+    assert header["data_off"] + header["data_size"] == meta_off and meta_off % 64 == 0
+    assert header["in_channels"] == header["out_channels"] and header["pad_multiple"] == 1 << header["streams"] - 1
+    assert header["crc"] == crc32c(data[:32] + data[36:strings_end])
+    meta = data[meta_off:]
+    assert header["meta_crc"] == crc32c(meta)
+    tensors, position, name_position = {}, strings_end, 0
+    for at in range(128, strings_off, 64):
+        name_off, name_len, dtype, rank = struct.unpack_from("<IHBB", data, at)
+        dims = struct.unpack_from("<4I", data, at + 8)
+        offset, size, scale, crc = struct.unpack_from("<QQII", data, at + 24)
+        name = data[strings_off + name_off:strings_off + name_off + name_len].decode("ascii")
+        assert name_off == name_position and re.fullmatch(r"[A-Za-z0-9._]{1,120}", name) and name not in tensors
+        assert dims[rank:] == (1,) * (4 - rank) and scale == 0xFFFFFFFF and not any(data[at + 48:at + 64])
+        assert offset == -(-position // 64) * 64 and not any(data[position:offset])
+        assert size == math.prod(dims) * (4, 2, 2)[dtype]
+        payload = data[offset:offset + size]
+        assert crc == crc32c(payload), name
+        tensors[name] = (("f32", "f16", "bf16")[dtype], dims[:rank], payload)
+        name_position += name_len
+        position = offset + size
+    assert name_position == header["strings_size"]
+    assert -(-position // 64) * 64 == meta_off and not any(data[position:meta_off])
+    return header, tensors, dict(line.split("=", 1) for line in meta.decode().splitlines())
+
+
+# Pickles, by hand.
+
+def text(value):
+    raw = value.encode()
+    return b"X" + struct.pack("<I", len(raw)) + raw
+
+
+def number(value):
+    return b"J" + struct.pack("<i", value)
+
+
+def tuple_of(*items):
+    return b"(" + b"".join(items) + b"t"
+
+
+def dictionary(pairs):
+    return b"}(" + b"".join(key + value for key, value in pairs) + b"u"
+
+
+def name_of(module, name):
+    return f"c{module}\n{name}\n".encode()
+
+
+ORDERED_DICT = name_of("collections", "OrderedDict") + b")R"
+
+
+def storage(key, count, kind="FloatStorage", extra=b""):
+    return tuple_of(text("storage"), name_of("torch", kind), text(key), text("cuda:0"), number(count), extra) + b"Q"
+
+
+def row_major(shape):
+    return [math.prod(shape[i + 1:]) for i in range(len(shape))]
+
+
+def tensor(stored, shape, strides=None, offset=0):
+    sizes = tuple_of(*map(number, shape))
+    steps = tuple_of(*map(number, row_major(shape) if strides is None else strides))
+    return (name_of("torch._utils", "_rebuild_tensor_v2")
+            + tuple_of(stored, number(offset), sizes, steps, b"\x89", ORDERED_DICT) + b"R")
+
+
+def pickled(body):
+    return b"\x80\x02" + body + b"."
+
+
+# The smallest MIRNet with an alias: 8 features, one stream, two columns.
+
+UNIT = [("body.0.weight", (8, 8, 3, 3)), ("body.1.weight", (1,)), ("body.2.weight", (8, 8, 3, 3)),
+        ("SA.spatial.conv.weight", (1, 2, 5, 5)), ("CA.conv_du.0.weight", (1, 8, 1, 1)),
+        ("CA.conv_du.2.weight", (8, 1, 1, 1)), ("conv1x1.weight", (8, 16, 1, 1))]
+FIRST, SECOND = "body.0.body.0.blocks.0.0.", "body.0.body.0.blocks.0.1."
+SMALL = ([("conv_in.weight", (8, 3, 3, 3))] + [(FIRST + name, shape) for name, shape in UNIT]
+         + [("body.0.body.0.conv_out.weight", (8, 8, 3, 3)),
+            ("body.0.body.0.selective_kernel.0.conv_du.0.weight", (4, 8, 1, 1)),
+            ("body.0.body.0.selective_kernel.0.conv_du.1.weight", (1,)),
+            ("body.0.body.0.selective_kernel.0.fcs.0.weight", (8, 4, 1, 1)),
+            ("body.0.body.1.weight", (8, 8, 3, 3)), ("conv_out.weight", (3, 8, 3, 3))])
+
+
+def small_model():
+    """{name: (shape, values)}, values that every dtype holds exactly, aliases included."""
+    source = random.Random(7)
+    model = {name: (shape, [source.randrange(-128, 128) / 64 for _ in range(math.prod(shape))])
+             for name, shape in SMALL}
+    model.update({SECOND + name: model[FIRST + name] for name, _ in UNIT})
+    return model
+
+
+TORCH_KINDS = {"f32": "FloatStorage", "f16": "HalfStorage", "bf16": "BFloat16Storage", "f64": "DoubleStorage"}
+
+
+def raw_values(values, dtype="f32"):
+    if dtype == "bf16":  # of values that bfloat16 holds exactly
+        return b"".join(struct.pack("<f", value)[2:] for value in values)
+    return struct.pack(f"<{len(values)}{dict(f32='f', f16='e', f64='d')[dtype]}", *values)
+
+
+def checkpoint_parts(model, dtype="f32", prefix="", legacy=False):
+    """The pickled state_dict (with buffers, as a network of several streams has) and {key: bytes}."""
+    storages, pairs = {}, []
+    model = {**model, "a.filt": ((1, 1, 3, 3), [0.0] * 9), "b.num_batches_tracked": ((), [1.0])}
+    for index, (name, (shape, values)) in enumerate(model.items()):
+        key = str(index)
+        storages[key] = raw_values(values, dtype)
+        stored = storage(key, len(values), TORCH_KINDS[dtype], b"N" if legacy else b"")
+        pairs.append((text(prefix + name), tensor(stored, shape)))
+    return ORDERED_DICT + b"(" + b"".join(key + value for key, value in pairs) + b"u", storages
+
+
+def zip_of(members, compression=zipfile.ZIP_STORED):
+    file = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w", compression) as archive:
+        warnings.simplefilter("ignore")  # of two members of one name
+        for name, raw in members:
+            archive.writestr(zipfile.ZipInfo(name), raw, compression)
+    return file.getvalue()
+
+
+def zip_members(body, storages):
+    return [("m/data.pkl", pickled(body)), ("m/byteorder", b"little"), ("m/version", b"3\n"),
+            *((f"m/data/{key}", raw) for key, raw in storages.items())]
+
+
+def zip_checkpoint(body, storages):
+    return zip_of(zip_members(body, storages))
+
+
+MAGIC_PICKLE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+def legacy_checkpoint(body, storages, item=4, version=pickled(number(1001)), little=b"\x88", keys=None):
+    system = pickled(dictionary([(text("protocol_version"), number(1001)), (text("little_endian"), little)]))
+    order = sorted(storages, reverse=True)  # PyTorch's order is that of addresses
+    listed = pickled(b"](" + b"".join(map(text, order if keys is None else keys)) + b"e")
+    raw = b"".join(struct.pack("<q", len(storages[key]) // item) + storages[key] for key in order)
+    return MAGIC_PICKLE + version + system + pickled(body) + listed + raw
+
+
+def safetensors_file(header, body):
+    packed = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(packed)) + packed + body
+
+
+def safetensors_parts(model, dtype="f32"):
+    header, body = {"__metadata__": {"format": "pt"}}, b""
+    for name, (shape, values) in model.items():
+        raw = raw_values(values, dtype)
+        header[name] = {"dtype": dtype.upper(), "shape": list(shape), "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    return header, body
+
+
+def small_zip(model=None, dtype="f32", wrap=lambda body: body, prefix=""):
+    body, storages = checkpoint_parts(model or small_model(), dtype, prefix)
+    return zip_checkpoint(wrap(body), storages)
+
+
+def small_legacy(model=None):
+    return legacy_checkpoint(*checkpoint_parts(model or small_model(), legacy=True))
+
+
+def changed(**values):
+    """The small model with one value of a tensor replaced; dots in names are written __."""
+    model = small_model()
+    for name, value in values.items():
+        shape, old = model[name.replace("__", ".")]
+        model[name.replace("__", ".")] = (shape, [value, *old[1:]])
+    return model
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.source, self.target = self.folder / "model.pth", self.folder / "model.mirw"
+
+    def convert(self, data, *options):
+        """Converts bytes; returns read_mirw's result."""
+        self.source.write_bytes(data)
+        code, _, err = run(self.source, self.target, *options)
+        self.assertEqual((code, err), (0, ""))
+        return read_mirw(self.target.read_bytes())
+
+    def refuse(self, data, phrase, *options, code=4):
+        """Asserts the exit code and one sentence with `phrase` in it, and that nothing is left in the folder."""
+        self.source.write_bytes(data)
+        found, out, err = run(self.source, self.target, *options)
+        self.assertEqual((found, out), (code, ""), err)
+        self.assert_sentence(err, phrase)
+        self.assertEqual(os.listdir(self.folder), [self.source.name])
+
+    def assert_sentence(self, err, phrase):
+        self.assertRegex(err, r"\Aconvert\.py: [ -~]{10,400}\n\Z")
+        self.assertIn(phrase, err)
+
+    def assert_small(self, tensors, dtype="f32"):
+        model = small_model()
+        self.assertEqual([(name, shape) for name, (_, shape, _) in tensors.items()], SMALL)
+        for name, (stored, shape, raw) in tensors.items():
+            self.assertEqual(stored, "f32" if len(shape) == 1 else dtype, name)
+            self.assertEqual(raw, raw_values(model[name][1], stored), name)
+
+
+TWO_STREAMS = """conv_in.weight 24x3x3x3
+B.blocks.0.0.body.0.weight 24x24x3x3
+B.blocks.0.0.body.1.weight 1
+B.blocks.0.0.body.2.weight 24x24x3x3
+B.blocks.0.0.SA.spatial.conv.weight 1x2x5x5
+B.blocks.0.0.CA.conv_du.0.weight 3x24x1x1
+B.blocks.0.0.CA.conv_du.2.weight 24x3x1x1
+B.blocks.0.0.conv1x1.weight 24x48x1x1
+B.blocks.1.0.body.0.weight 48x48x3x3
+B.blocks.1.0.body.2.weight 48x48x3x3
+B.blocks.1.0.SA.spatial.conv.weight 1x2x5x5
+B.blocks.1.0.CA.conv_du.0.weight 6x48x1x1
+B.blocks.1.0.CA.conv_du.2.weight 48x6x1x1
+B.blocks.1.0.conv1x1.weight 48x96x1x1
+B.last_up.1.body.0.top.0.weight 48x48x1x1
+B.last_up.1.body.0.top.1.weight 1
+B.last_up.1.body.0.top.2.weight 48x48x3x3
+B.last_up.1.body.0.top.3.weight 1
+B.last_up.1.body.0.top.4.weight 24x48x1x1
+B.last_up.1.body.0.bot.1.weight 24x48x1x1
+B.down.24_2.body.0.top.0.weight 24x24x1x1
+B.down.24_2.body.0.top.1.weight 1
+B.down.24_2.body.0.top.2.weight 24x24x3x3
+B.down.24_2.body.0.top.3.weight 1
+B.down.24_2.body.0.top.5.weight 48x24x1x1
+B.down.24_2.body.0.bot.1.weight 48x24x1x1
+B.up.48_2.body.0.top.0.weight 48x48x1x1
+B.up.48_2.body.0.top.1.weight 1
+B.up.48_2.body.0.top.2.weight 48x48x3x3
+B.up.48_2.body.0.top.3.weight 1
+B.up.48_2.body.0.top.4.weight 24x48x1x1
+B.up.48_2.body.0.bot.1.weight 24x48x1x1
+B.conv_out.weight 24x24x3x3
+B.selective_kernel.0.conv_du.0.weight 4x24x1x1
+B.selective_kernel.0.conv_du.1.weight 1
+B.selective_kernel.0.fcs.0.weight 24x4x1x1
+B.selective_kernel.0.fcs.1.weight 24x4x1x1
+B.selective_kernel.1.conv_du.0.weight 6x48x1x1
+B.selective_kernel.1.conv_du.1.weight 1
+B.selective_kernel.1.fcs.0.weight 48x6x1x1
+B.selective_kernel.1.fcs.1.weight 48x6x1x1
+body.0.body.1.weight 24x24x3x3
+conv_out.weight 3x24x3x3
+""".replace("B.", "body.0.body.0.")
+
+HYPER = ("features", "groups", "blocks", "streams", "columns", "in_channels")
+CASES = {  # golden case: (HYPER, parameters, tensors)
+    "v1_w16_blocks": ((16, 1, 1, 3, 2, 3), 333392, 104), "v1_w24_two_streams": ((24, 1, 1, 2, 3, 3), 129997, 43),
+    "v1_w8_four_streams": ((8, 1, 1, 4, 2, 3), 440417, 209), "v1_w8_legacy": ((8, 2, 2, 3, 2, 3), 333101, 405)}
+
+
+class Golden(Case):
+    """The golden checkpoints, which PyTorch wrote."""
+
+    def test_hyper_parameters_and_metadata(self):
+        for name, (hyper, count, tensor_count) in CASES.items():
+            with self.subTest(name):
+                data = (GOLDEN / name / "model.pth").read_bytes()
+                header, tensors, meta = self.convert(data)
+                self.assertEqual(tuple(header[field] for field in HYPER), hyper)
+                self.assertEqual(len(tensors), tensor_count)
+                self.assertEqual(sum(math.prod(shape) for _, shape, _ in tensors.values()), count)
+                self.assertEqual(meta, {"source": "model.pth", "source_sha256": hashlib.sha256(data).hexdigest()})
+
+    def test_order_and_bytes_are_those_of_the_archive(self):
+        # torch.save numbers storages as it meets them, so without the blur filters they are in canonical order.
+        blur = struct.pack("<9f", *(value / 16 for value in (1, 2, 1, 2, 4, 2, 1, 2, 1)))
+        for name in [name for name in CASES if name != "v1_w8_legacy"]:
+            with self.subTest(name):
+                path = GOLDEN / name / "model.pth"
+                with zipfile.ZipFile(path) as archive:
+                    stored = [archive.read(f"model/data/{key}")
+                              for key in range(sum("/data/" in member for member in archive.namelist()))]
+                _, tensors, _ = self.convert(path.read_bytes())
+                self.assertEqual([raw for _, _, raw in tensors.values()],
+                                 [raw for raw in stored if raw != blur * (len(raw) // 36)])
+
+    def test_bytes_of_the_legacy_stream(self):
+        data = (GOLDEN / "v1_w8_legacy" / "model.pth").read_bytes()
+        _, tensors, _ = self.convert(data)
+        for name, (_, shape, raw) in tensors.items():
+            self.assertIn(struct.pack("<q", math.prod(shape)) + raw, data, name)
+
+    def test_names_and_shapes_of_two_streams(self):
+        _, tensors, _ = self.convert((GOLDEN / "v1_w24_two_streams" / "model.pth").read_bytes())
+        self.assertEqual("".join(f"{name} {'x'.join(map(str, shape))}\n" for name, (_, shape, _) in tensors.items()),
+                         TWO_STREAMS)
+
+    def test_half_precision_is_the_nearest(self):
+        for name in CASES:
+            data = (GOLDEN / name / "model.pth").read_bytes()
+            _, exact, _ = self.convert(data)
+            for dtype, one in (("f16", lambda v: struct.pack("<e", v)), ("bf16", nearest_bf16)):
+                with self.subTest(name, dtype=dtype):
+                    _, tensors, _ = self.convert(data, "--dtype", dtype)
+                    self.assertEqual(list(tensors), list(exact))
+                    for key, (stored, shape, raw) in tensors.items():
+                        if len(shape) == 1:
+                            self.assertEqual((stored, raw), ("f32", exact[key][2]), key)
+                        else:
+                            values = struct.unpack(f"<{math.prod(shape)}f", exact[key][2])
+                            self.assertEqual((stored, raw), (dtype, b"".join(map(one, values))), key)
+
+    def test_version_2_is_named(self):
+        self.refuse((GOLDEN / "v2_w16" / "model.pth").read_bytes(), "MIRNet-v2, which is not supported yet")
+
+
+def nearest_bf16(value):
+    """By trying the two neighbours; the even one where they are equally near."""
+    low = struct.unpack("<I", struct.pack("<f", value))[0] >> 16
+    distance = [abs(struct.unpack("<f", struct.pack("<I", bits << 16))[0] - value) for bits in (low, low + 1)]
+    up = distance[1] < distance[0] or distance[1] == distance[0] and low % 2
+    return struct.pack("<H", low + bool(up))
+
+
+class Numbers(unittest.TestCase):
+    def test_crc32c(self):
+        self.assertEqual(convert.crc32c(b"123456789"), 0xE3069283)
+        self.assertEqual(convert.crc32c(bytes(32)), 0x8A9136AA)  # RFC 3720, B.4
+        self.assertEqual(convert.crc32c(b""), 0)
+        source = random.Random(1)
+        for size in [*range(130), 255, 256, 257, 4095, 4096, 4097, 10007]:
+            data = bytes(source.randrange(256) for _ in range(size))
+            self.assertEqual(convert.crc32c(data), crc32c(data), size)
+
+    def test_bf16_rounds_to_nearest_even(self):
+        bits = {0x00000000: 0x0000, 0x80000000: 0x8000, 0x3F800000: 0x3F80, 0x3F808000: 0x3F80, 0x3F808001: 0x3F81,
+                0x3F818000: 0x3F82, 0x3F817FFF: 0x3F81, 0xBF808000: 0xBF80, 0xBFFF8000: 0xC000, 0x00000001: 0x0000,
+                0x00018000: 0x0002, 0x7F7F7FFF: 0x7F7F}
+        raw = struct.pack(f"<{len(bits)}I", *bits)
+        self.assertEqual(convert.narrow(raw, "bf16"), struct.pack(f"<{len(bits)}H", *bits.values()))
+
+
+class Checkpoints(Case):
+    def test_dtypes_of_the_result(self):
+        for dtype in ("f32", "f16", "bf16"):
+            with self.subTest(dtype):
+                self.assert_small(self.convert(small_zip(), "--dtype", dtype)[1], dtype)
+
+    def test_dtypes_of_the_source(self):
+        for dtype in TORCH_KINDS:
+            with self.subTest(dtype):
+                self.assert_small(self.convert(small_zip(dtype=dtype))[1])
+                self.assert_small(self.convert(safetensors_file(*safetensors_parts(small_model(), dtype)))[1])
+
+    def test_legacy_stream(self):
+        self.assert_small(self.convert(small_legacy())[1])
+
+    def test_containers(self):
+        empty = b"}"
+        for keys in ("state_dict", "params", "params_ema"):
+            for prefix in ("", "module."):
+                with self.subTest(keys, prefix=prefix):
+                    wrapped = small_zip(prefix=prefix, wrap=lambda body: dictionary(
+                        [(text("epoch"), number(3)), (text(keys), body), (text("optimizer"), empty)]))
+                    self.assert_small(self.convert(wrapped)[1])
+
+    def test_the_moving_average_comes_first(self):
+        other = dictionary([(text("conv_in.weight"), tensor(storage("other", 1), (1,)))])
+        data = small_zip(wrap=lambda body: dictionary([(text("params"), other), (text("params_ema"), body)]))
+        self.assert_small(self.convert(data)[1])
+
+    def test_parameters_and_protocol_4(self):
+        model = small_model()
+        body, storages = checkpoint_parts(model)
+        rebuild = b"\x8c\x0ctorch._utils\x8c\x12_rebuild_parameter\x93"  # SHORT_BINUNICODE twice, STACK_GLOBAL
+        stored = tensor(storage("0", 216), (8, 3, 3, 3))
+        self.assertEqual(body.count(stored), 1)
+        wrapped = rebuild + tuple_of(stored, b"\x89", ORDERED_DICT) + b"R\x94"
+        body = b"\x95" + bytes(8) + body.replace(stored, wrapped)
+        self.assert_small(self.convert(zip_checkpoint(body, storages))[1])
+
+    def test_views_of_one_storage(self):
+        model, pairs, values = small_model(), [], [0.0] * 5
+        for name, (shape, numbers) in model.items():
+            pairs.append((text(name), tensor(storage("all", 99999), shape, offset=len(values))))
+            values += numbers
+        body = dictionary(pairs).replace(number(99999), number(len(values)))
+        self.assert_small(self.convert(zip_checkpoint(body, {"all": raw_values(values)}))[1])
+
+    def test_views_in_any_order_of_axes(self):
+        model = small_model()
+        for order in itertools.permutations(range(4)):
+            with self.subTest(order):
+                storages, pairs = {}, []
+                for name, (shape, values) in model.items():
+                    strides, placed = row_major(shape), values
+                    if len(shape) == 4:
+                        step = 1
+                        for axis in reversed(order):
+                            strides[axis], step = step, step * shape[axis]
+                        placed = [0.0] * len(values)
+                        for value, index in zip(values, itertools.product(*map(range, shape))):
+                            placed[sum(i * s for i, s in zip(index, strides))] = value
+                    storages[name] = raw_values(placed)
+                    pairs.append((text(name), tensor(storage(name, len(values)), shape, strides)))
+                self.assert_small(self.convert(zip_checkpoint(dictionary(pairs), storages))[1])
+
+    def test_attributes_of_a_state_dict_are_ignored(self):
+        state = dictionary([(text("_metadata"), ORDERED_DICT), (text("items"), number(0))])
+        self.assert_small(self.convert(small_zip(wrap=lambda body: body + state + b"b"))[1])
+
+    def test_safetensors_of_save_model(self):
+        # It drops the second name of a shared tensor and says so in the metadata.
+        model = small_model()
+        kept = {name: value for name, value in model.items() if not name.startswith(SECOND)}
+        header, body = safetensors_parts(kept)
+        header["__metadata__"].update({SECOND + name: FIRST + name for name, _ in UNIT})
+        found, tensors, _ = self.convert(safetensors_file(header, body))
+        self.assert_small(tensors)
+        self.assertEqual(found["columns"], 2)
+
+    def test_safetensors_padding_of_the_header(self):
+        header, body = safetensors_parts(small_model())
+        self.assert_small(self.convert(safetensors_file(json.dumps(header).encode() + b"   ", body))[1])
+
+
+class Refusals(Case):
+    def test_tensors(self):
+        def without(name):
+            return {key: value for key, value in small_model().items() if key != name}
+
+        def reshaped(name, shape):
+            return {**small_model(), name: (shape, [0.5] * math.prod(shape))}
+
+        slope, tail = FIRST + "body.1.weight", "body.0.body.1.weight"
+        cases = [
+            (changed(**{(SECOND + "conv1x1.weight").replace(".", "__"): 9.0}),
+             f"{SECOND}conv1x1.weight and {FIRST}conv1x1.weight are one parameter"),
+            (changed(**{(SECOND + "body.1.weight").replace(".", "__"): 9.0}),
+             f"{SECOND}body.1.weight and {slope} are one parameter"),
+            (without("conv_out.weight"), "'conv_out.weight' is missing"),
+            (without(SECOND + "body.0.weight"), f"'{SECOND}body.0.weight' is missing"),
+            (without("conv_in.weight"), "another network"),
+            ({"conv_in.weight": ((8, 3, 3, 3), [0.5] * 216)}, "another network"),
+            ({**small_model(), "conv_in.bias": ((8,), [0.5] * 8)}, "'conv_in.bias' is not a parameter"),
+            ({**small_model(), "x" * 500: ((1,), [0.5])}, "'xxxx"),
+            ({**small_model(), "\x1b[31m\n": ((1,), [0.5])}, r"'\x1b[31m\n' is not a parameter"),
+            (reshaped(tail, (8, 8, 1, 1)), f"{tail} is 8x8x1x1, expected 8x8x3x3"),
+            (reshaped(slope, (8,)), f"{slope} is 8, expected 1"),
+            (reshaped("conv_in.weight", (8, 3, 9)), "another network"),
+            (reshaped("conv_in.weight", (4, 3, 3, 3)), "features is 4, expected 8 to 1024"),
+            (reshaped("conv_in.weight", (8, 17, 3, 3)), "channels is 17, expected 1 to 16"),
+            (reshaped("conv_in.weight", (8, 0, 3, 3)), "channels is 0, expected 1 to 16"),
+            (reshaped("body.16.body.0.blocks.0.0.x", (1,)), "groups is 17, expected 1 to 16"),
+            (reshaped("body.0.body.16.blocks.0.0.x", (1,)), "blocks is 17, expected 1 to 16"),
+            (reshaped("body.0.body.0.blocks.4.0.x", (1,)), "streams is 5, expected 1 to 4"),
+            (reshaped("body.0.body.0.blocks.0.9999.x", (1,)), "columns is 10000, expected 1 to 4"),
+            ({**small_model(), "module.conv_in.weight": ((1,), [0.5])}, "with and without the prefix"),
+        ]
+        for model, phrase in cases:
+            with self.subTest(phrase):
+                self.refuse(small_zip(model), phrase)
+        for kind in ("BF16", "F16"):  # three names for one parameter count
+            with self.subTest(kind):
+                self.refuse(safetensors_file(*safetensors_parts(without("conv_out.weight"), kind.lower())), "missing")
+
+    def test_values(self):
+        tail = "body.0.body.1.weight"
+        key = tail.replace(".", "__")
+        for value, options, phrase in (
+                (math.nan, (), "NaN or infinite"), (math.inf, (), "NaN or infinite"),
+                (-math.inf, (), "NaN or infinite"),
+                (65520.0, ("--dtype", "f16"), "too large for f16"), (-1e30, ("--dtype", "f16"), "too large for f16"),
+                (3.4e38, ("--dtype", "bf16"), "too large for bf16")):
+            with self.subTest(value=value, options=options):
+                self.refuse(small_zip(changed(**{key: value})), f"{tail} has a value", *options)
+                self.refuse(small_zip(changed(**{key: value})), phrase, *options)
+        self.refuse(small_zip(changed(**{key: 1e39}), dtype="f64"), f"{tail} has a value too large for f32")
+        for value, dtype, stored in ((65519.0, "f16", b"\xff\x7b"), (3.38e38, "bf16", b"\x7e\x7f")):
+            _, tensors, _ = self.convert(small_zip(changed(**{key: value})), "--dtype", dtype)
+            self.assertEqual(tensors[tail][2][:2], stored)
+
+    def test_a_nan_in_an_alias(self):
+        name = SECOND + "body.2.weight"
+        self.refuse(small_zip(changed(**{name.replace(".", "__"): math.nan})), f"{name} has a value that is NaN")
+
+    def test_integers_as_parameters(self):
+        body, storages = checkpoint_parts(small_model())
+        changed_body = body.replace(b"FloatStorage\nX\1\0\0\0" + b"0", b"IntStorage\nX\1\0\0\0" + b"0")
+        self.assertNotEqual(body, changed_body)
+        self.refuse(zip_checkpoint(changed_body, storages), "conv_in.weight is i32, expected floating-point")
+
+    def test_storages(self):
+        body, storages = checkpoint_parts(small_model())
+        first = tensor(storage("0", 216), (8, 3, 3, 3))
+        self.assertIn(first, body)
+        for replacement, phrase in (
+                (tensor(storage("0", 216), (8, 3, 3, 3), offset=1), "beyond the end of its storage"),
+                (tensor(storage("0", 216), (8, 3, 3, 3), [2**30, 9, 3, 1]), "beyond the end of its storage"),
+                (tensor(storage("0", 216), (8, 3, 3, 3), [-27, 9, 3, 1], 189), "makes no sense"),
+                (tensor(storage("0", 216), (8, 3, 3, 3), [27, 9, 3, 1], -1), "makes no sense"),
+                (tensor(storage("0", 216), (8, 3, 3, 3), [27, 9, 3]), "makes no sense"),
+                (tensor(storage("0", 216), (8, 3, 3, 3), [0, 0, 0, 0]), "repeats values"),
+                (tensor(storage("0", 100), (8, 3, 3, 3), [1, 1, 1, 1]), "repeats values"),
+                (tensor(storage("0", 217), (8, 3, 3, 3)), "864 bytes, expected 217 values of f32"),
+                (tensor(storage("0", 216, "DoubleStorage"), (8, 3, 3, 3)), "864 bytes, expected 216 values of f64"),
+                (tensor(storage("0", -1), (8, 3, 3, 3)), "makes no sense"),
+                (tensor(storage("nowhere", 216), (8, 3, 3, 3)), "no member 'm/data/nowhere'"),
+                (tensor(storage("../data.pkl", 216), (8, 3, 3, 3)), "no member 'm/data/../data.pkl'"),
+                (tensor(storage("1", 216), (8, 3, 3, 3)), "one storage in two ways"),
+                (tensor(storage("0", 216, extra=tuple_of()), (8, 3, 3, 3)), "makes no sense"),
+                (tensor(storage("0", 216, extra=b"NN"), (8, 3, 3, 3)), "other than a storage"),
+                (tensor(tuple_of(text("module"), text("x")) + b"Q", (8, 3, 3, 3)), "other than a storage"),
+                (tensor(text("storage"), (8, 3, 3, 3)), "makes no sense"),
+                (number(7), "'conv_in.weight' is not a named tensor")):
+            with self.subTest(phrase, replacement=replacement[-60:]):
+                data = {**storages, "0": storages["0"][:400]} if "repeats" in phrase and b"J\x64" in replacement \
+                    else storages
+                self.refuse(zip_checkpoint(body.replace(first, replacement), data), phrase)
+
+    def test_things_that_are_no_checkpoint(self):
+        for data, phrase in (
+                (b"", "neither"), (b"#!/bin/sh\necho hello\n", "neither"), (b"\x80\x02}.", "neither"),
+                (b"\x89PNG\r\n\x1a\n" + bytes(100), "neither"), (b"\x89HDF\r\n\x1a\n" + bytes(100), "neither"),
+                (zip_of([("word/document.xml", b"<x/>")]), "not a PyTorch checkpoint"),
+                (zip_of([]), "neither"), (b"PK\3\4", "damaged"),
+                (zip_checkpoint(number(5), {}), "holds no tensors"),
+                (zip_checkpoint(b"}", {}), "holds no tensors"),
+                (zip_checkpoint(dictionary([(text("state_dict"), b"}")]), {}), "holds no tensors"),
+                (zip_checkpoint(*checkpoint_parts({"layer1.0.conv1.weight": ((4, 4, 3, 3), [0.1] * 144),
+                                                   "fc.bias": ((2,), [0.1, 0.2])})), "another network")):
+            with self.subTest(data[:40]):
+                self.refuse(data, phrase)
+
+
+class Archives(Case):
+    def setUp(self):
+        super().setUp()
+        self.members = zip_members(*checkpoint_parts(small_model()))
+
+    def test_compressed(self):
+        self.refuse(zip_of(self.members, zipfile.ZIP_DEFLATED), "is compressed or encrypted")
+
+    def test_twice(self):
+        self.refuse(zip_of(self.members + [self.members[-1]]), "two members named")
+
+    def test_two_checkpoints_in_one(self):
+        self.refuse(zip_of(self.members + [("n/data.pkl", pickled(b"}"))]), "not a PyTorch checkpoint")
+
+    def test_big_endian(self):
+        self.refuse(zip_of([(name, b"big" if name == "m/byteorder" else raw) for name, raw in self.members]),
+                    "big-endian")
+
+    def test_wrong_checksum(self):
+        data = bytearray(zip_of(self.members))
+        name, raw = self.members[3]
+        self.assertEqual(data.count(raw), 1)
+        data[data.index(raw) + 100] ^= 1
+        self.refuse(bytes(data), f"'{name}' is damaged")
+
+    def test_overlapping(self):
+        # A directory whose entries all point to one member claims more bytes than the file has.
+        count = 60
+        data = bytearray(zip_of([("a" * 50, bytes(20000))]))
+        directory = data.index(b"PK\1\2")
+        end = data.index(b"PK\5\6")
+        entry = bytes(data[directory:end])
+        entries = b"".join(entry.replace(b"a" * 50, f"{i:050}".encode()) for i in range(count))
+        tail = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count, count, len(entries), directory, 0)
+        self.refuse(bytes(data[:directory]) + entries + tail, "overlap")
+
+    def test_encrypted(self):
+        data = bytearray(zip_of(self.members))
+        data[data.index(b"PK\1\2") + 8] |= 1
+        self.refuse(bytes(data), "is compressed or encrypted")
+
+
+class LegacyStreams(Case):
+    def setUp(self):
+        super().setUp()
+        self.parts = checkpoint_parts(small_model(), legacy=True)
+
+    def test_headers(self):
+        self.refuse(legacy_checkpoint(*self.parts, version=pickled(number(1002))), "unknown version")
+        self.refuse(legacy_checkpoint(*self.parts, little=b"\x89"), "big-endian")
+        self.refuse(legacy_checkpoint(*self.parts, keys=["0"]), "list of storages")
+        self.refuse(legacy_checkpoint(*self.parts, keys=["0"] * len(self.parts[1])), "list of storages")
+
+    def test_lengths(self):
+        data = legacy_checkpoint(*self.parts)
+        self.refuse(data + b"x", "1 bytes behind its end")
+        self.refuse(data[:-1], "the checkpoint is cut off")
+        count = struct.pack("<q", 216)
+        self.assertEqual(data.count(count + self.parts[1]["0"]), 1)
+        self.refuse(data.replace(count + self.parts[1]["0"], struct.pack("<q", -1) + self.parts[1]["0"]),
+                    "not as long as its tensors say")
+
+
+class Safetensors(Case):
+    def setUp(self):
+        super().setUp()
+        self.header, self.body = safetensors_parts(small_model())
+
+    def entry(self, **fields):
+        header = json.loads(json.dumps(self.header))
+        header["conv_in.weight"].update(fields)
+        return safetensors_file(header, self.body)
+
+    def test_ranges(self):
+        self.refuse(self.entry(data_offsets=[4, 868]), "gap or an overlap at byte 0")
+        self.refuse(self.entry(data_offsets=[864, 1728]), "gap or an overlap")
+        self.refuse(self.entry(data_offsets=[0, 860]), "860 bytes for 8x3x3x3 f32")
+        self.refuse(self.entry(data_offsets=[864, 0]), "-864 bytes")
+        self.refuse(safetensors_file(self.header, self.body + b"1234"), "its header describes")
+        self.refuse(safetensors_file(self.header, self.body[:-4]), "its header describes")
+
+    def test_fields(self):
+        for fields in ({"dtype": "F8_E4M3"}, {"dtype": ["F32"]}, {"shape": "8x3"}, {"shape": [8, 3, 3, True]},
+                       {"shape": [8, 3, 3, -3]}, {"shape": [8, 3, 3.0, 3]}, {"data_offsets": [0]},
+                       {"data_offsets": [0, 864, 9]}, {"data_offsets": [False, 864]}):
+            with self.subTest(fields):
+                self.refuse(self.entry(**fields), "makes no sense")
+        self.refuse(self.entry(shape=[2**62, 2**62, 4]), "864 bytes for")
+        self.refuse(self.entry(extra=1), "does not have dtype, shape and data_offsets")
+
+    def test_headers(self):
+        twice = json.dumps(self.header)[:-1] + ', "conv_in.weight": ' + json.dumps(self.header["conv_in.weight"]) + "}"
+        self.refuse(safetensors_file(twice.encode(), self.body), "a key twice")
+        self.refuse(safetensors_file(b'{"a": ' + b"[" * 200000, b""), "not valid JSON")
+        self.refuse(safetensors_file(b'{"a": \xff}', b""), "not valid JSON")
+        self.refuse(safetensors_file(b'{"a": 1', b""), "not valid JSON")
+        self.refuse(safetensors_file(b"{}", b""), "holds no tensors")
+        self.refuse(safetensors_file(b'{"__metadata__": {"a": 1}}', b""), "metadata")
+        self.refuse(safetensors_file(b'{"a": 1}', b""), "does not have dtype")
+        for size in (1 << 63, (1 << 64) - 1, 100):
+            with self.subTest(size):
+                self.refuse(struct.pack("<Q", size) + b'{"a": 1}', "header claims")
+        self.refuse(safetensors_file(b"{" + b" " * convert.MAX_INDEX + b"}", b""), "header claims")
+
+
+class MaliciousPickles(Case):
+    """No opcode may run anything. Each attack is first shown to work on the standard library's unpickler."""
+
+    def setUp(self):
+        super().setUp()
+        self.outside = tempfile.TemporaryDirectory()
+        self.addCleanup(self.outside.cleanup)
+        self.canary = pathlib.Path(self.outside.name) / "canary"
+        self.command = f"touch {self.canary}"
+
+    def refuse_everywhere(self, body, phrase):
+        self.refuse(zip_checkpoint(body, {}), phrase)
+        self.refuse(small_zip(wrap=lambda good: dictionary([(text("state_dict"), good), (text("x"), body)])), phrase)
+        good, storages = checkpoint_parts(small_model(), legacy=True)
+        self.refuse(legacy_checkpoint(body, {}), phrase)
+        self.refuse(legacy_checkpoint(good, storages, version=pickled(body)), phrase)
+        self.refuse(legacy_checkpoint(good, storages, little=body), phrase)
+        self.assertFalse(self.canary.exists())
+
+    def test_commands(self):
+        line = text(self.command)
+        short = bytes([0x8C, len(self.command)]) + self.command.encode()
+        python = text(f"open({str(self.canary)!r}, 'w')")
+        attacks = {
+            "GLOBAL and REDUCE": (name_of("os", "system") + tuple_of(line) + b"R", "'os.system', which is not run"),
+            "the module's other name": (name_of("posix", "system") + tuple_of(line) + b"R", "'posix.system'"),
+            "STACK_GLOBAL": (b"\x8c\x02os\x8c\x06system\x93" + short + b"\x85R", "'os.system', which is not run"),
+            "eval": (name_of("builtins", "eval") + tuple_of(python) + b"R", "'builtins.eval'"),
+            "a dotted name": (b"\x8c\x02os\x8c\x0epath.os.system\x93" + short + b"\x85R", "'os.path.os.system'"),
+            "INST": (b"(" + line + b"ios\nsystem\n", "INST"),
+            "OBJ": (b"(" + name_of("os", "system") + line + b"o", "'os.system'"),
+            "a subprocess": (name_of("subprocess", "Popen") + tuple_of(b"](" + text("touch") + text(str(self.canary))
+                                                                       + b"e") + b"R", "'subprocess.Popen'"),
+        }
+        for title, (body, phrase) in attacks.items():
+            with self.subTest(title):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # a process that nobody waits for
+                    started = pickle.loads(b"\x80\x04" + body + b".")
+                if hasattr(started, "wait"):
+                    started.wait()
+                self.assertTrue(self.canary.exists(), "the attack does not work, so refusing it proves nothing")
+                self.canary.unlink()
+                self.refuse_everywhere(body, phrase)
+
+    def test_misuse_of_what_is_allowed(self):
+        rebuild = name_of("torch._utils", "_rebuild_tensor_v2")
+        nested = b"(" * 200000 + b"N" + b"t" * 200000
+        laughs = b"N" + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(100))
+        for title, body, phrase in (
+                ("a storage type as a function", name_of("torch", "FloatStorage") + b")R", "calls something other"),
+                ("a dictionary of arguments", name_of("collections", "OrderedDict") + b"]\x85R", "calls something"),
+                ("text as a function", text("os.system") + b")R", "calls something other"),
+                ("too few arguments", rebuild + b")R", "calls something other"),
+                ("another version's arguments", tensor(storage("s", 1), (1,)).replace(b"\x89" + ORDERED_DICT, b"\x89"),
+                 "calls something other"),
+                ("arguments that are a list", rebuild + b"]R", "calls something other"),
+                ("strange arguments", rebuild + tuple_of(b"N", b"N", b"N", b"N", b"N", b"N") + b"R", "no sense"),
+                ("strange lengths", tensor(storage("s", 1), (1,)).replace(tuple_of(number(1)), tuple_of(b"\x88")),
+                 "no sense"),
+                ("a parameter of nothing", name_of("torch._utils", "_rebuild_parameter") + b"NNN\x87R", "calls"),
+                ("SETITEM on a list", b"]" + number(0) + number(0) + b"s", "not a dictionary"),
+                ("SETITEMS on a tensor", tensor(storage("s", 1), (1,)) + b"(" + number(0) + number(0) + b"u",
+                 "not a dictionary"),
+                ("SETITEMS, odd", b"}(" + number(0) + b"u", "not a dictionary"),
+                ("APPEND to a dictionary", b"}Na", "not a list"),
+                ("BUILD on a list", b"]}b", "not a dictionary"),
+                ("a key twice", b"}(" + (text("k") + b"N") * 2 + b"u", "twice"),
+                ("keys that take for ever to hash", b"}" + laughs + b"Ns", "neither text nor a number"),
+                ("one that takes for ever to compare", laughs + b"Q", "other than a storage"),
+                ("one that takes for ever to print", laughs + b")R", "calls something other"),
+                ("a storage's name that is no text", tuple_of(text("storage"), name_of("torch", "FloatStorage"),
+                                                              b"N", b"N", number(1)) + b"Q", "no sense"),
+                ("a module's name that is no text", b"NN\x93", "not text"),
+                ("NEWOBJ", name_of("collections", "OrderedDict") + b")\x81", "NEWOBJ"),
+                ("EXT1", b"\x82\x01", "EXT1"), ("PERSID", b"Pstorage\n", "PERSID"),
+                ("STRING", b"S'a'\n", "STRING"), ("POP", b"N0", "POP"), ("an unknown opcode", b"\xff", "damaged"),
+                ("no memo", b"h\xff", "damaged"), ("a length of 4 GiB", b"X\xff\xff\xff\xff", "damaged")):
+            with self.subTest(title):
+                self.refuse_everywhere(body, phrase)
+        for title, body, phrase in (
+                ("an empty stack", b"R", "damaged"), ("no mark", b"t", "damaged"), ("nothing", b"", "damaged"),
+                ("put on an empty stack", b"q\0", "damaged"),
+                ("a huge memo", b"Nr\xff\xff\xff\x7f", "holds no tensors"), ("a deep nest", nested, "holds no tensors"),
+                ("a long one", b"N" * (convert.MAX_INDEX + 1), "longer than")):
+            with self.subTest(title):
+                self.refuse(zip_checkpoint(body, {}), phrase)
+
+
+class Damage(Case):
+    def assert_never_internal(self, data):
+        """Refused or accepted, but never an internal error; refused leaves no file."""
+        self.source.write_bytes(data)
+        code, _, err = run(self.source, self.target)
+        if code == 0:
+            self.target.unlink()
+        else:
+            self.assertEqual(code, 4, err)
+            self.assert_sentence(err, "")
+        self.assertEqual(os.listdir(self.folder), [self.source.name])
+        return code
+
+    def good_files(self):
+        return {"zip": small_zip(), "legacy": small_legacy(),
+                "safetensors": safetensors_file(*safetensors_parts(small_model()))}
+
+    def test_truncation(self):
+        for kind, data in self.good_files().items():
+            sizes = {*range(0, len(data), len(data) // 150), *range(40), *range(len(data) - 40, len(data))}
+            for size in sorted(sizes):
+                with self.subTest(kind, size=size):
+                    self.assertEqual(self.assert_never_internal(data[:size]), 4)
+
+    def test_mutation(self):
+        source = random.Random(2020)
+        for kind, data in self.good_files().items():
+            # Most bytes are weights; aim half of the changes at the structure around them.
+            structure = [i for i in range(len(data)) if data[max(i - 8, 0):i + 8].isascii()]
+            self.assertGreater(len(structure), 1000)
+            refused = 0
+            for turn in range(300):
+                at = source.choice(structure) if turn % 2 else source.randrange(len(data))
+                broken = bytearray(data)
+                broken[at] ^= 1 << source.randrange(8) if turn % 4 < 2 else source.randrange(1, 256)
+                with self.subTest(kind, at=at, value=broken[at]):
+                    refused += self.assert_never_internal(bytes(broken)) == 4
+            self.assertGreater(refused, 50, kind)
+
+
+class Output(Case):
+    def test_same_bytes_each_time(self):
+        first = self.folder / "first.mirw"
+        self.convert(small_zip(), "--dtype", "bf16")
+        self.target.rename(first)
+        os.utime(self.source, (1, 1))
+        environment = {**os.environ, "PYTHONHASHSEED": "7"}
+        subprocess.run([sys.executable, SCRIPT, self.source, self.target, "--dtype", "bf16"], check=True,
+                       env=environment, stdout=subprocess.DEVNULL)
+        self.assertEqual(self.target.read_bytes(), first.read_bytes())
+
+    def test_formats_give_the_same_weights(self):
+        parts = [self.convert(data)[1] for data in (small_zip(), small_legacy(),
+                                                    safetensors_file(*safetensors_parts(small_model())))]
+        self.assertEqual(parts[0], parts[1])
+        self.assertEqual(parts[0], parts[2])
+
+    def test_report_and_metadata(self):
+        data = small_zip()
+        self.source.write_bytes(data)
+        code, out, _ = run(self.source, self.target, "--task", "denoise", "--meta", "licence=CC0-1.0",
+                           "--meta", "note=a = b, Zürich")
+        self.assertEqual(code, 0)
+        written = self.target.read_bytes()
+        header, _, meta = read_mirw(written)
+        self.assertEqual(header["task"], 1)
+        self.assertEqual(meta, {"source": "model.pth", "source_sha256": hashlib.sha256(data).hexdigest(),
+                                "licence": "CC0-1.0", "note": "a = b, Zürich"})
+        count = sum(math.prod(shape) for _, shape in SMALL)
+        for phrase in ("features 8", "groups 1", "blocks 1", "streams 1", "columns 2", "channels 3", f"{count} in 14",
+                       hashlib.sha256(data).hexdigest(), hashlib.sha256(written).hexdigest()):
+            self.assertIn(phrase, out)
+
+    def test_a_source_name_with_control_characters(self):
+        self.source = self.folder / "a\n=\x1b.pth"
+        self.assertEqual(self.convert(small_zip())[2]["source"], "a?=?.pth")
+
+    def test_wrong_usage(self):
+        self.source.write_bytes(small_zip())
+        both = (self.source, self.target)
+        for arguments in ((), (self.source,), (*both, "--dtype", "i8"), (*both, "x"), (*both, "--inspect"),
+                          (*both, "--meta", "novalue"), (*both, "--meta", "a=b\nc"), (*both, "--meta", "=x"),
+                          (*both, "--meta", "A=x"), (*both, "--meta", "source=x"), (*both, "--task", "dance"),
+                          (*both, "--meta", "a=1", "--meta", "a=2"), (self.source, self.source)):
+            with self.subTest(arguments):
+                self.assertEqual(run(*arguments)[0], 2)
+                self.assertEqual(os.listdir(self.folder), [self.source.name])
+        self.assertEqual(self.source.read_bytes(), small_zip())
+
+    def test_unreadable_input(self):
+        cases = [(self.folder / "missing.pth", "No such file"), (self.folder, "not a regular file")]
+        if hasattr(os, "mkfifo"):
+            os.mkfifo(self.folder / "pipe")
+            cases.append((self.folder / "pipe", "not a regular file"))
+        for path, phrase in cases:
+            for arguments in ((path, self.target), (path, "--inspect")):
+                with self.subTest(arguments):
+                    code, out, err = run(*arguments)
+                    self.assertEqual((code, out), (3, ""))
+                    self.assert_sentence(err, phrase)
+        self.assertFalse(self.target.exists())
+
+    def test_unwritable_output(self):
+        self.source.write_bytes(small_zip())
+        (self.folder / "folder").mkdir()
+        targets = [self.folder / "missing" / "x.mirw", self.source / "x.mirw", self.folder / "folder"]
+        if os.path.exists("/dev/null"):  # must not become a file; a link to it is as good, and safer to lose
+            (self.folder / "null").symlink_to("/dev/null")
+            targets.append(self.folder / "null")
+        there = sorted(os.listdir(self.folder))
+        for target in targets:
+            with self.subTest(target):
+                code, out, err = run(self.source, target)
+                self.assertEqual((code, out), (8, ""))
+                self.assert_sentence(err, "cannot be written")
+                self.assertEqual(sorted(os.listdir(self.folder)), there)
+                self.assertEqual(os.listdir(self.folder / "folder"), [])
+
+    def test_a_full_disk_leaves_the_old_file(self):
+        self.source.write_bytes(small_zip())
+        self.target.write_bytes(b"old")
+        for function in ("fsync", "replace"):
+            with self.subTest(function), mock.patch.object(os, function, side_effect=OSError(28, "No space left")):
+                code, _, err = run(self.source, self.target)
+                self.assertEqual(code, 8)
+                self.assert_sentence(err, "No space left")
+                self.assertEqual(self.target.read_bytes(), b"old")
+                self.assertEqual(len(os.listdir(self.folder)), 2)
+
+    @unittest.skipUnless(hasattr(os, "pwrite"), "needs POSIX")
+    def test_what_is_on_the_disk_is_compared(self):
+        self.source.write_bytes(small_zip())
+        with mock.patch.object(os, "fsync", side_effect=lambda file: os.pwrite(file, b"!", 1000)):
+            code, _, err = run(self.source, self.target)
+        self.assertEqual(code, 8)
+        self.assert_sentence(err, "what was read back is not what was written")
+        self.assertEqual(os.listdir(self.folder), [self.source.name])
+
+    def test_a_failure_leaves_the_old_file(self):
+        self.source.write_bytes(small_zip()[:-1])
+        self.target.write_bytes(b"old")
+        self.assertEqual(run(self.source, self.target)[0], 4)
+        self.assertEqual(self.target.read_bytes(), b"old")
+
+    def test_an_unforeseen_error_is_one_sentence(self):
+        self.source.write_bytes(small_zip())
+        with mock.patch.object(convert, "read_model", side_effect=ZeroDivisionError("oops")):
+            code, _, err = run(self.source, self.target)
+        self.assertEqual(code, 1)
+        self.assert_sentence(err, "internal error, please report it: ZeroDivisionError: oops")
+
+    def test_as_a_program(self):
+        if os.name == "posix":
+            self.assertTrue(os.access(SCRIPT, os.X_OK))
+        self.source.write_bytes(b"not a checkpoint")
+        done = subprocess.run([sys.executable, "-I", SCRIPT, self.source, self.target], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (4, ""))
+        self.assert_sentence(done.stderr, "neither a PyTorch checkpoint nor a safetensors file")
+
+
+class Inspect(Case):
+    """The check of weight files: nothing but what convert.py writes passes."""
+
+    def setUp(self):
+        super().setUp()
+        self.convert(small_zip(), "--dtype", "f16", "--meta", "licence=CC0-1.0")
+        self.data = self.target.read_bytes()
+
+    def inspect(self, data):
+        self.target.write_bytes(data)
+        return run(self.target, "--inspect")
+
+    def assert_refused(self, data, phrase=""):
+        code, out, err = self.inspect(data)
+        self.assertEqual((code, out), (4, ""), err)
+        self.assert_sentence(err, phrase)
+
+    def patched(self, offset, layout, *values):
+        """The file with a field replaced and the checksum of header, table and strings made right again."""
+        data = bytearray(self.data)
+        struct.pack_into("<" + layout, data, offset, *values)
+        end = number_at(self.data, 88, 8) + number_at(self.data, 124, 4)
+        struct.pack_into("<I", data, 32, crc32c(data[:32] + data[36:end]))
+        return bytes(data)
+
+    def test_prints_what_is_there(self):
+        code, out, err = self.inspect(self.data)
+        self.assertEqual((code, err), (0, ""))
+        for phrase in ("'licence=CC0-1.0'", hashlib.sha256(self.data).hexdigest(), "f16  3x8x3x3       conv_out.weight",
+                       "f32  1             " + FIRST + "body.1.weight"):
+            self.assertIn(phrase, out)
+
+    def test_every_byte_matters(self):
+        data_off = number_at(self.data, 96, 8)
+        for at in [*range(data_off + 64), *range(data_off + 64, len(self.data), 31),
+                   *range(len(self.data) - 40, len(self.data))]:
+            broken = bytearray(self.data)
+            broken[at] ^= 1 << at % 8
+            with self.subTest(at):
+                self.assert_refused(bytes(broken))
+
+    def test_truncation_and_extension(self):
+        for size in [*range(0, 300), *range(300, len(self.data), 97), len(self.data) - 1]:
+            with self.subTest(size):
+                self.assert_refused(self.data[:size])
+        self.assert_refused(self.data + b"\0", "file_size")
+
+    def test_fields_with_a_right_checksum(self):
+        self.assertEqual(self.patched(44, "H", 8), self.data)
+        for name, (offset, size) in HEADER_FIELDS.items():
+            if name in ("crc", "task", "columns"):  # columns share their weights: any number of them fits
+                continue
+            layout = {2: "H", 4: "I", 8: "Q"}[size]
+            value = number_at(self.data, offset, size)
+            for other in {0, 1, value + 1, value ^ 1, (1 << 8 * size) - 1} - {value}:
+                with self.subTest(name, value=other):
+                    self.assert_refused(self.patched(offset, layout, other))
+        self.assertEqual(self.inspect(self.patched(38, "H", 1))[0], 0)
+        self.assertEqual(self.inspect(self.patched(52, "H", 4))[0], 0)
+        self.assert_refused(self.patched(52, "H", 5), "columns is 5")
+        self.assert_refused(self.patched(38, "H", 2), "task is 2")
+        self.assert_refused(self.patched(10, "H", 2), "format version 0.2")
+        self.assert_refused(self.patched(36, "H", 2), "arch is 2")
+        self.assert_refused(self.patched(44, "H", 7), "features is 7")
+
+    def test_entries_with_a_right_checksum(self):
+        entry = 128 + 64  # of the second tensor, 8x8x3x3 in f16
+        for offset, layout, value, phrase in (
+                (0, "I", 1, "name_off is 1, expected 14"), (4, "H", 1, "name_len is 1"), (6, "B", 3, "dtype is 3"),
+                (6, "B", 0, "data_len is 1152, expected 2304"), (7, "B", 3, "rank is 3"), (8, "I", 9, "dim0 is 9"),
+                (20, "I", 0, "dim3 is 0"), (24, "Q", 1 << 63, "data_off is"), (32, "Q", 1, "data_len is 1"),
+                (40, "I", 0, "scale_index is 0"), (44, "I", 0, "wrong checksum"), (63, "B", 1, "reserved byte")):
+            with self.subTest(phrase):
+                self.assert_refused(self.patched(entry + offset, layout, value), phrase)
+        self.assert_refused(self.patched(number_at(self.data, 88, 8), "B", ord("C")), "name")
+
+    def test_values_that_are_not_finite(self):
+        at = number_at(self.data, 128 + 64 + 24, 8)
+        size = number_at(self.data, 128 + 64 + 32, 8)
+        data = bytearray(self.data)
+        struct.pack_into("<e", data, at, math.nan)
+        self.data = bytes(data)
+        self.assert_refused(self.patched(128 + 64 + 44, "I", crc32c(data[at:at + size])), "NaN or infinite")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,382 @@
+// The convolutions of every table against the plain ones in double on the same values, with every shape at which a
+// kernel could take another path; and the plain ones against results worked out by hand.
+//
+// A result may differ by a few roundings of the magnitude of its summands, sum |a*b| + |residual|. It may not depend
+// on the ranges that the work is split into.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <limits>
+#include <ostream>
+#include <span>
+#include <string>
+
+#include <mirnet/layers/parameter.hpp>
+
+#include "support/buffer.hpp"
+#include "support/kernel_tables.hpp"
+#include "support/random.hpp"
+
+using namespace mirnet;
+using namespace test;
+
+namespace {
+
+constexpr double roundings = 4.0;
+constexpr Index group = channel_group<float>;
+
+enum class Residual { none, separate, in_place };
+
+std::ostream& operator<<(std::ostream& out, Residual residual) {
+  return out << (residual == Residual::none ? "none" : residual == Residual::separate ? "separate" : "in place");
+}
+
+/// Weights in the arrangement of another type's kernels.
+template <class T>
+Buffer<T> repacked(Buffer<float> const& weights, Index depth) {
+  Buffer<T> result(weights.size());
+  for (Index o = 0; o < weights.size() / depth; ++o) {
+    for (Index k = 0; k < depth; ++k) {
+      result[packed_position<T>(depth, o, k)] = static_cast<T>(weights[packed_position<float>(depth, o, k)]);
+    }
+  }
+  return result;
+}
+
+/// A map of `channels` random channels with its padding of zeros.
+Buffer<float> random_map(Index pixels, Index channels, Random& random) {
+  Buffer<float> map(pixels * pixel_pitch<float>(channels));
+  fill(View<float>(map.data(), {1, pixels, channels}), random);
+  return map;
+}
+
+/// What the operations of this file have in common. Residuals are laid out as outputs, and in place they are the
+/// output.
+template <class T>
+struct Operands {
+  Buffer<T> input{}, pixel_gate{}, channel_gate{}, weights{}, residual{}, output{};
+
+  T const* residual_in(Residual place, Buffer<T> const& written) const {
+    if (place == Residual::none) return nullptr;
+    return (place == Residual::separate ? residual : written).data() + guard;
+  }
+
+  Operands magnitudes() const {
+    return {input.magnitudes(),   pixel_gate.magnitudes(), channel_gate.magnitudes(),
+            weights.magnitudes(), residual.magnitudes(),   output.magnitudes()};
+  }
+};
+
+template <class T>
+Operands<T> converted(Operands<float> const& from, Index depth) {
+  return {Buffer<T>(from.input),        Buffer<T>(from.pixel_gate),
+          Buffer<T>(from.channel_gate), repacked<T>(from.weights, depth),
+          Buffer<T>(from.residual),     Buffer<T>(from.output)};
+}
+
+/// Residual and output of `size` elements; where the residual is in place, all of the output holds one.
+void add_output(Operands<float>& operands, Index size, Residual residual, Random& random) {
+  operands.output = guarded<float>(size);
+  if (residual == Residual::separate) operands.residual = guarded<float>(size);
+  if (residual != Residual::none) {
+    Buffer<float>& map = residual == Residual::separate ? operands.residual : operands.output;
+    fill(std::span(map.data() + guard, static_cast<std::size_t>(size)), random);
+  }
+}
+
+struct Convolving {
+  Index height, width, channels, groups;  // groups of 16 output channels
+  Index kernel_height, kernel_width, stride = 1, pad_top = 0, pad_left = 0;
+  float slope = 1.0f;
+  Residual residual = Residual::none;
+  Index spread = 1;  // 2: the odd rows and columns of an output of twice the size, as a transposed convolution writes
+
+  Index depth() const { return kernel_height * kernel_width * channels; }
+  Index out_channels() const { return groups * group; }
+  Index output_height() const { return output_size(height, kernel_height, pad_top); }
+  Index output_width() const { return output_size(width, kernel_width, pad_left); }
+  Index output_elements() const { return spread * output_height() * spread * output_width() * out_channels(); }
+
+  /// As PyTorch's, or the input's size in a transposed convolution. Whatever a patch lacks is zero.
+  Index output_size(Index size, Index kernel, Index pad) const {
+    return spread > 1 ? size : std::max<Index>(1, (size + 2 * pad - kernel) / stride + 1);
+  }
+
+  friend std::ostream& operator<<(std::ostream& out, Convolving const& c) {
+    return out << c.kernel_height << 'x' << c.kernel_width << " stride " << c.stride << " padding " << c.pad_top << ','
+               << c.pad_left << " from " << c.height << 'x' << c.width << 'x' << c.channels << " to "
+               << c.output_height() << 'x' << c.output_width() << 'x' << c.out_channels() << ", slope " << c.slope
+               << ", residual " << c.residual << ", spread " << c.spread;
+  }
+
+  Operands<float> draw(Random& random) const {
+    Operands<float> operands{.input = random_map(height * width, channels, random),
+                             .weights = Buffer<float>(depth() * out_channels())};
+    fill(operands.weights.span(), random);
+    add_output(operands, output_elements(), residual, random);
+    return operands;
+  }
+
+  /// The output with its guards.
+  template <class T>
+  Buffer<T> run(KernelTable<T> const& kernels, Operands<T> const& operands, Random* split = nullptr) const {
+    Buffer<T> output = operands.output;
+    Index const row = spread * output_width() * out_channels();
+    Index const phase = (spread - 1) * (row + out_channels());
+    T const* const added = operands.residual_in(residual, output);
+    Convolution<T> const work{.input = operands.input.data(),
+                              .height = height,
+                              .width = width,
+                              .channels = channels,
+                              .input_pitch = pixel_pitch<float>(channels),
+                              .weights = operands.weights.data(),
+                              .kernel_height = kernel_height,
+                              .kernel_width = kernel_width,
+                              .stride = stride,
+                              .pad_top = pad_top,
+                              .pad_left = pad_left,
+                              .output = output.data() + guard + phase,
+                              .output_height = output_height(),
+                              .output_width = output_width(),
+                              .output_groups = out_channels() / channel_group<T>,
+                              .output_row_step = spread * row,
+                              .output_pixel_step = spread * out_channels(),
+                              .residual = advance(added, phase),
+                              .slope = static_cast<T>(slope)};
+    Index const scratch = kernels.convolution_scratch(work);
+    in_ranges(output_height() * output_width(), kernels.block_pixels, split, [&](Index first, Index last) {
+      Buffer<T> poisoned(scratch, std::numeric_limits<T>::quiet_NaN());
+      kernels.convolution(work, first, last, poisoned.data());
+    });
+    return output;
+  }
+
+  /// The same with nothing that makes a result smaller than its summands.
+  Convolving unactivated() const {
+    Convolving result = *this;
+    result.slope = 1.0f;
+    return result;
+  }
+};
+
+struct GatedProjecting {
+  Index pixels, channels;
+  Residual residual;
+
+  Index pitch() const { return pixel_pitch<float>(channels); }
+  Index depth() const { return 2 * channels; }
+
+  friend std::ostream& operator<<(std::ostream& out, GatedProjecting const& c) {
+    return out << c.pixels << " pixels of " << c.channels << " channels, residual " << c.residual;
+  }
+
+  Operands<float> draw(Random& random) const {
+    Operands<float> operands{.input = random_map(pixels, channels, random),
+                             .pixel_gate = Buffer<float>(pixels),
+                             .channel_gate = random_map(1, channels, random),
+                             .weights = Buffer<float>(depth() * pitch())};
+    fill(operands.pixel_gate.span(), random);
+    for (Index o = 0; o < channels; ++o) {
+      for (Index k = 0; k < depth(); ++k) operands.weights[packed_position<float>(depth(), o, k)] = random.uniform();
+    }
+    add_output(operands, pixels * pitch(), residual, random);
+    return operands;
+  }
+
+  template <class T>
+  Buffer<T> run(KernelTable<T> const& kernels, Operands<T> const& operands, Random* split = nullptr) const {
+    Buffer<T> output = operands.output;
+    GatedProjection<T> const work{.input = operands.input.data(),
+                                  .pixels = pixels,
+                                  .channels = channels,
+                                  .pitch = pitch(),
+                                  .pixel_gate = operands.pixel_gate.data(),
+                                  .channel_gate = operands.channel_gate.data(),
+                                  .weights = operands.weights.data(),
+                                  .output = output.data() + guard,
+                                  .residual = operands.residual_in(residual, output)};
+    Index const scratch = kernels.gated_projection_scratch(work);
+    in_ranges(pixels, kernels.block_pixels, split, [&](Index first, Index last) {
+      Buffer<T> poisoned(scratch, std::numeric_limits<T>::quiet_NaN());
+      kernels.gated_projection(work, first, last, poisoned.data());
+    });
+    return output;
+  }
+
+  GatedProjecting unactivated() const { return *this; }
+};
+
+/// Every table against the plain kernels in double.
+template <class Case>
+void check(Case const& shape, Random& random) {
+  CAPTURE(shape);
+  auto const operands = shape.draw(random);
+  auto const exact = converted<double>(operands, shape.depth());
+  auto const& oracle = reference_kernels<double>();
+  auto const expected = shape.run(oracle, exact);
+  auto const magnitude = shape.unactivated().run(oracle, exact.magnitudes());
+
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    auto const own = converted<T>(operands, shape.depth());
+    auto const bound = [&](Index i) { return roundings * epsilon<T> * magnitude[i]; };
+    auto const result = shape.run(kernels, own), split = shape.run(kernels, own, &random);
+    CHECK(mismatch(result, expected, bound) == "");
+    // Eigen chooses its product by the size of the block. Networks always make the same blocks.
+    if (std::string(kernels.isa) == "eigen") {
+      CHECK(mismatch(split, expected, bound) == "");
+    } else {
+      CHECK(same_bits(result, split));
+    }
+  });
+}
+
+constexpr Index channel_counts[] = {1, 3, 8, 15, 16, 17, 24, 33, 64, 100, 300};
+constexpr float slopes[] = {1.0f, 0.0f, 0.25f};
+constexpr Residual residuals[] = {Residual::none, Residual::separate, Residual::in_place};
+
+struct Size {
+  Index height, width;
+};
+
+/// Among them a pixel less and more than the blocks of the tables have.
+constexpr Size sizes[] = {{1, 1},  {1, 9},  {7, 1},  {5, 6},  {6, 13}, {13, 11}, {1, 63},
+                          {1, 64}, {1, 65}, {1, 83}, {1, 84}, {1, 85}, {2, 84}};
+
+}  // namespace
+
+TEST_CASE("convolution: kernels, strides and paddings of every size") {
+  constexpr Size kernels[] = {{1, 1}, {3, 3}, {5, 5}, {1, 2}, {2, 1}, {2, 2}, {7, 3}};
+  Random random(1);
+  for (Size const kernel : kernels) {
+    for (Size const size : sizes) {
+      // Of everything else any combination: each choice meets each other one many times.
+      for (int i = 0; i < 3; ++i) {
+        Index const channels = random.pick(channel_counts);
+        Index const room = channels < 64 ? 4 : 1;  // for more output where there is less input
+        check(Convolving{.height = size.height,
+                         .width = size.width,
+                         .channels = channels,
+                         .groups = random.between(1, room),
+                         .kernel_height = kernel.height,
+                         .kernel_width = kernel.width,
+                         .stride = random.between(1, 3),
+                         .pad_top = random.between(0, kernel.height),
+                         .pad_left = random.between(0, kernel.width),
+                         .slope = random.pick(slopes),
+                         .residual = random.pick({Residual::none, Residual::separate}),
+                         .spread = random.between(1, 2)},
+              random);
+      }
+    }
+  }
+}
+
+TEST_CASE("convolution: 1x1, for which pixels need not be gathered") {
+  Random random(2);
+  for (Index const channels : channel_counts) {
+    for (Residual const residual : residuals) {
+      for (Index groups = 1; groups <= 4; ++groups) {
+        Size const size = random.pick(sizes);
+        check(Convolving{.height = size.height,
+                         .width = size.width,
+                         .channels = channels,
+                         .groups = groups,
+                         .kernel_height = 1,
+                         .kernel_width = 1,
+                         .slope = random.pick(slopes),
+                         .residual = residual,
+                         .spread = random.between(1, 2)},
+              random);
+      }
+    }
+  }
+}
+
+TEST_CASE("gated projection") {
+  Random random(3);
+  for (Index const channels : {1, 3, 8, 15, 16, 17, 24, 33, 64, 100}) {
+    for (Index const pixels : {1, 5, 63, 64, 65, 83, 84, 85, 200}) {
+      check(GatedProjecting{pixels, channels, random.pick(residuals)}, random);
+    }
+  }
+}
+
+// --- By hand: in a group of float's, weight (o, k) is at k*16 + o -------------------------------------------------
+
+TEST_CASE("convolution: an impulse gives the kernel, turned by half a turn") {
+  Convolving const shape{.height = 5,
+                         .width = 5,
+                         .channels = 1,
+                         .groups = 1,
+                         .kernel_height = 3,
+                         .kernel_width = 3,
+                         .pad_top = 1,
+                         .pad_left = 1};
+  Operands<float> operands{
+      .input = Buffer<float>(25 * group), .weights = Buffer<float>(9 * group), .output = guarded<float>(25 * group)};
+  operands.input[12 * group] = 1.0f;
+  for (Index k = 0; k < 9; ++k) operands.weights[k * group] = static_cast<float>(k + 1);
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    auto const output = shape.run(kernels, converted<T>(operands, shape.depth()));
+    constexpr int expected[25] = {0, 0, 0, 0, 0,  //
+                                  0, 9, 8, 7, 0,  //
+                                  0, 6, 5, 4, 0,  //
+                                  0, 3, 2, 1, 0,  //
+                                  0, 0, 0, 0, 0};
+    for (Index pixel = 0; pixel < 25; ++pixel) {
+      CAPTURE(pixel);
+      T const* const channels = output.data() + guard + pixel * group;
+      CHECK(channels[0] == static_cast<T>(expected[pixel]));
+      CHECK(std::count(channels + 1, channels + group, T(0)) == group - 1);
+    }
+  });
+}
+
+TEST_CASE("convolution: first the slope, then the residual") {
+  Convolving const shape{.height = 1,
+                         .width = 1,
+                         .channels = 2,
+                         .groups = 1,
+                         .kernel_height = 1,
+                         .kernel_width = 1,
+                         .slope = 0.25f,
+                         .residual = Residual::separate};
+  Operands<float> operands{.input = Buffer<float>(group),
+                           .weights = Buffer<float>(2 * group),
+                           .residual = guarded<float>(group),
+                           .output = guarded<float>(group)};
+  // Output 0 is the sum of the two channels, output 1 their difference.
+  operands.input[0] = 3.0f, operands.input[1] = 5.0f;
+  operands.weights[0] = 1.0f, operands.weights[group] = 1.0f;
+  operands.weights[1] = 1.0f, operands.weights[group + 1] = -1.0f;
+  operands.residual[guard] = 10.0f, operands.residual[guard + 1] = 20.0f;
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    auto const output = shape.run(kernels, converted<T>(operands, shape.depth()));
+    CHECK(output[guard] == T(18));
+    CHECK(output[guard + 1] == T(19.5));
+  });
+}
+
+TEST_CASE("gated projection: the pixel gate is on the first half of the depth, the channel gate on the second") {
+  GatedProjecting const shape{.pixels = 2, .channels = 2, .residual = Residual::separate};
+  Operands<float> operands{.input = Buffer<float>(2 * group),
+                           .pixel_gate = Buffer<float>(2),
+                           .channel_gate = Buffer<float>(group),
+                           .weights = Buffer<float>(4 * group),
+                           .residual = Buffer<float>(2 * group + 2 * guard),
+                           .output = guarded<float>(2 * group)};
+  operands.input[0] = 1.0f, operands.input[1] = 10.0f;
+  operands.input[group] = 100.0f, operands.input[group + 1] = 1000.0f;
+  operands.pixel_gate[0] = 2.0f, operands.pixel_gate[1] = 3.0f;
+  operands.channel_gate[0] = 5.0f, operands.channel_gate[1] = 7.0f;
+  // Output 0 is channel 0 as the pixels gate it, output 1 channel 1 as its own gate does.
+  operands.weights[0] = 1.0f, operands.weights[3 * group + 1] = 1.0f;
+  operands.residual[guard] = 0.5f;
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    auto const output = shape.run(kernels, converted<T>(operands, shape.depth()));
+    CHECK(output[guard] == T(2.5));
+    CHECK(output[guard + 1] == T(70));
+    CHECK(output[guard + group] == T(300));
+    CHECK(output[guard + group + 1] == T(7000));
+  });
+}

@@ -1,0 +1,33 @@
+// Which kernels the tests of this folder run.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "support/kernel_tables.hpp"
+
+TEST_CASE("a table has the name it is asked for by, and what the machine lacks is refused") {
+  for (auto const& set : cli::instruction_sets()) {
+    std::string const name = set.name;
+    CAPTURE(name);
+    auto const kernels = cli::choose_kernels(name);
+    REQUIRE(kernels.ok() == set.available);
+    if (set.available) {
+      CHECK(std::string((*kernels)->isa) == name);
+      CHECK(*kernels == set.kernels());
+    } else {
+      CHECK(kernels.error().code() == mirnet::ErrorCode::invalid_argument);
+      MESSAGE("this machine lacks ", name, ": its kernels are not tested");
+    }
+  }
+  CHECK(!cli::choose_kernels("mmx").ok());
+  CHECK(std::string(mirnet::reference_kernels<float>().isa) == "scalar");
+  CHECK(std::string(mirnet::eigen_kernels<float>().isa) == "eigen");
+}
+
+TEST_CASE("without a name it is the first that the machine has") {
+  for (auto const& set : cli::instruction_sets()) {
+    if (!set.available) continue;
+    CHECK(cli::choose_kernels().value() == set.kernels());
+    return;
+  }
+}

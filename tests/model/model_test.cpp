@@ -1,0 +1,303 @@
+// Plans and runs: any size, any number of threads, exact memory, no allocation.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <vector>
+
+#include <mirnet/kernels/eigen.hpp>
+#include <mirnet/model/model.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "support/kernel_tables.hpp"
+#include "support/maps.hpp"
+#include "support/weight_writer.hpp"
+
+// Every way to the heap is counted. The sanitizers bring their own malloc; there, operator new is left to count.
+static std::atomic<long> allocations{0};
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+
+void* malloc(std::size_t size) { return ++allocations, __libc_malloc(size); }
+void* calloc(std::size_t count, std::size_t size) { return ++allocations, __libc_calloc(count, size); }
+void* realloc(void* p, std::size_t size) { return ++allocations, __libc_realloc(p, size); }
+void* aligned_alloc(std::size_t alignment, std::size_t size) { return ++allocations, __libc_memalign(alignment, size); }
+}
+#else
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* p = std::malloc(size)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#endif
+
+namespace {
+
+using mirnet::Config;
+using mirnet::Context;
+using mirnet::Index;
+using mirnet::Memory;
+using mirnet::Model;
+using mirnet::Shape;
+using mirnet::Tensor;
+using mirnet::View;
+
+template <class T>
+Model<T> make_model(Config const& config) {
+  return Model<T>::load(test::make_weight_file(config)).value();
+}
+
+/// A picture with structure at every scale: waves and noise in [0, 1].
+template <class T>
+Tensor<T> make_image(Shape shape) {
+  auto image = Tensor<T>::create(shape).value();
+  std::mt19937 random(7);
+  for (Index y = 0; y < shape.height; ++y) {
+    for (Index x = 0; x < shape.width; ++x) {
+      for (Index c = 0; c < shape.channels; ++c) {
+        double const wave =
+            0.5 + 0.25 * std::sin(0.3 * static_cast<double>(x + c)) * std::cos(0.2 * static_cast<double>(y));
+        double const noise = static_cast<double>(random() >> 8) / (1 << 24) - 0.5;
+        image.view()(y, x, c) = static_cast<T>(static_cast<float>(wave + 0.25 * noise));
+      }
+    }
+  }
+  return image;
+}
+
+template <class T>
+Tensor<T> run(Model<T> const& model, Context<T>& context, View<T const> image) {
+  auto const plan = model.plan(context, image.height(), image.width()).value();
+  auto const memory = Memory::allocate(plan.bytes).value();
+  // What a run does not write must not matter: the contents of the memory are NaN to begin with.
+  std::memset(memory.bytes().data(), 0xFF, memory.bytes().size());
+  auto output = Tensor<T>::create(image.shape()).value();
+  model.run(context, plan, memory.bytes(), image, output.view()).value();
+  return output;
+}
+
+bool same_bits(View<float const> a, View<float const> b) {
+  return std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.pixels() * a.pitch()) * sizeof(float)) == 0;
+}
+
+mirnet::KernelTable<float> const& fastest() { return *test::kernel_tables().front(); }
+
+Config const small{.features = 16, .groups = 1, .blocks = 1};
+
+}  // namespace
+
+TEST_CASE("float agrees with double for every size") {
+  Shape const sizes[] = {{1, 1, 3}, {1, 2, 3},  {2, 1, 3},  {1, 9, 3},   {3, 3, 3},   {4, 4, 3},
+                         {5, 7, 3}, {8, 16, 3}, {13, 6, 3}, {31, 33, 3}, {67, 131, 3}};
+  Config const configs[] = {small,
+                            {.features = 24, .groups = 1, .blocks = 2, .streams = 2, .columns = 3},
+                            {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1}};
+  for (auto const& config : configs) {
+    auto const model = make_model<float>(config);
+    auto const oracle = make_model<double>(config);
+    double largest_residual = 0.0;
+    for (auto const& shape : sizes) {
+      auto const image = make_image<double>(shape);
+      Context<double> exact(mirnet::eigen_kernels<double>());
+      auto const expected = run<double>(oracle, exact, image.view());
+      double const residual = test::largest_difference(expected.view(), image.view());
+      largest_residual = std::max(largest_residual, residual);
+      for (auto const* kernels : test::kernel_tables()) {
+        INFO(kernels->isa << ", " << shape.width << "x" << shape.height << ", features " << config.features
+                          << ", streams " << config.streams);
+        Context<float> context(*kernels);
+        auto const output = run<float>(model, context, make_image<float>(shape).view());
+        // A picture of a few pixels may hardly change: the bound is relative to 0.1 at least.
+        CHECK(test::largest_difference(output.view(), expected.view()) <= 2e-5 * std::max(residual, 0.1));
+      }
+    }
+    CHECK(largest_residual >= 0.1);
+  }
+}
+
+TEST_CASE("hyper-parameters at the ends of their ranges") {
+  Config const configs[] = {{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 1},
+                            {.features = 9, .groups = 1, .blocks = 1, .streams = 2, .columns = 4, .channels = 2},
+                            {.features = 10, .groups = 3, .blocks = 3, .streams = 1, .columns = 2, .channels = 4},
+                            {.features = 17, .groups = 1, .blocks = 1, .streams = 3, .columns = 1, .channels = 16},
+                            {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4, .channels = 3}};
+  for (auto const& config : configs) {
+    auto const model = make_model<float>(config);
+    auto const oracle = make_model<double>(config);
+    Shape const shape{11, 10, config.channels};
+    auto const image = make_image<double>(shape);
+    Context<double> exact(mirnet::reference_kernels<double>());
+    auto const expected = run<double>(oracle, exact, image.view());
+    double const residual = test::largest_difference(expected.view(), image.view());
+    for (auto const* kernels : test::kernel_tables()) {
+      INFO(kernels->isa << ", features " << config.features << ", streams " << config.streams << ", columns "
+                        << config.columns << ", channels " << config.channels);
+      Context<float> context(*kernels);
+      auto const output = run<float>(model, context, make_image<float>(shape).view());
+      CHECK(test::largest_difference(output.view(), expected.view()) <= 2e-5 * std::max(residual, 0.1));
+    }
+  }
+}
+
+TEST_CASE("the image is continued by reflection, and by its edge where it is too small") {
+  // 5x3 pixels become 8x4. Padding by hand beforehand must give the same bits.
+  Config const config{.features = 8, .groups = 1, .blocks = 1, .streams = 3};
+  auto const model = make_model<float>(config);
+  auto const compare = [&](Shape shape, std::vector<Index> const& rows, std::vector<Index> const& columns) {
+    INFO(shape.width << "x" << shape.height);
+    auto const image = make_image<float>(shape);
+    auto padded =
+        Tensor<float>::create({static_cast<Index>(rows.size()), static_cast<Index>(columns.size()), 3}).value();
+    for (std::size_t y = 0; y < rows.size(); ++y) {
+      for (std::size_t x = 0; x < columns.size(); ++x) {
+        for (Index c = 0; c < 3; ++c) {
+          padded.view()(static_cast<Index>(y), static_cast<Index>(x), c) = image.view()(rows[y], columns[x], c);
+        }
+      }
+    }
+    Context<float> context(fastest());
+    auto const cropped = run<float>(model, context, image.view());
+    auto const whole = run<float>(model, context, std::as_const(padded).view());
+    for (Index y = 0; y < shape.height; ++y) {
+      for (Index x = 0; x < shape.width; ++x) {
+        for (Index c = 0; c < 3; ++c) CHECK(cropped.view()(y, x, c) == whole.view()(y, x, c));
+      }
+    }
+  };
+  compare({5, 6, 3}, {0, 1, 2, 3, 4, 3, 2, 1}, {0, 1, 2, 3, 4, 5, 4, 3});
+  compare({3, 7, 3}, {0, 1, 2, 1}, {0, 1, 2, 3, 4, 5, 6, 5});
+  compare({2, 1, 3}, {0, 1, 1, 1}, {0, 0, 0, 0});
+}
+
+TEST_CASE("results are the same bits for any number of threads, and on every run") {
+  auto const model = make_model<float>(small);
+  auto const image = make_image<float>({53, 70, 3});
+  for (auto const* kernels : test::kernel_tables()) {
+    Context<float> serial(*kernels);
+    auto const expected = run<float>(model, serial, image.view());
+    for (Index const threads : {1, 2, 3, 7}) {
+      mirnet::ThreadPool pool(threads);
+      Context<float> context(*kernels, pool);
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        INFO(kernels->isa << ", " << threads << " threads, run " << repeat);
+        auto const output = run<float>(model, context, image.view());
+        CHECK(same_bits(output.view(), expected.view()));
+      }
+    }
+  }
+}
+
+TEST_CASE("one model serves several threads, each with a context of its own") {
+  auto const model = make_model<float>(small);
+  auto const image = make_image<float>({20, 24, 3});
+  auto const& kernels = fastest();
+  Context<float> context(kernels);
+  auto const expected = run<float>(model, context, image.view());
+  std::vector<char> same(4);
+  {
+    std::vector<std::jthread> threads;
+    for (auto& flag : same) {
+      threads.emplace_back([&] {
+        Context<float> own(kernels);
+        auto const output = run<float>(model, own, image.view());
+        flag = same_bits(output.view(), expected.view());
+      });
+    }
+  }
+  for (char const flag : same) CHECK(flag);
+}
+
+TEST_CASE("a plan is exact, and a run stays inside of it and allocates nothing") {
+  auto const model = make_model<float>(small);
+  for (auto const* kernels : test::kernel_tables()) {
+    if (std::string(kernels->isa) == "eigen") continue;  // Eigen takes memory: no promise for it
+    for (Index const workers : {1, 3}) {
+      mirnet::ThreadPool pool(workers);
+      Context<float> context(*kernels, pool);
+      for (Shape const shape : {Shape{1, 1, 3}, Shape{17, 9, 3}, Shape{40, 64, 3}}) {
+        INFO(kernels->isa << ", " << workers << " workers, " << shape.width << "x" << shape.height);
+        auto const plan = model.plan(context, shape.height, shape.width).value();
+        auto const image = make_image<float>(shape);
+        auto output = Tensor<float>::create(shape).value();
+        // Bytes behind the plan's keep their value; one byte less than the plan's is refused.
+        auto const memory = Memory::allocate(plan.bytes + 4096).value();
+        std::memset(memory.bytes().data(), 0x5A, memory.bytes().size());
+        auto const exact = memory.bytes().first(static_cast<std::size_t>(plan.bytes));
+
+        long const before = allocations;
+        auto const done = model.run(context, plan, exact, image.view(), output.view());
+        CHECK(allocations == before);
+        CHECK(done.ok());
+        bool untouched = true;
+        for (auto const byte : memory.bytes().subspan(exact.size())) untouched &= byte == std::byte{0x5A};
+        CHECK(untouched);
+
+        auto const refused = model.run(context, plan, exact.first(exact.size() - 1), image.view(), output.view());
+        REQUIRE(!refused.ok());
+        CHECK(refused.error().code() == mirnet::ErrorCode::memory);
+      }
+    }
+  }
+}
+
+TEST_CASE("the counting allocator counts") {
+  long const before = allocations;
+  int* volatile number = new int;  // volatile: a compiler may leave out a pair of new and delete
+  delete number;
+  CHECK(allocations > before);
+}
+
+TEST_CASE("arithmetic and parameters of the published network") {
+  Config const published;
+  Index parameters = 0;
+  mirnet::Network<float>::schema(published,
+                                 [&](auto& layer, mirnet::Name const&) { parameters += layer.shape().elements(); });
+  CHECK(parameters == 31'787'419);
+  // 7.32 million multiply-accumulates a pixel, from a network without weights.
+  auto const structure = Memory::allocate(mirnet::Network<float>::structure_bytes(published)).value();
+  mirnet::Network<float> const network(published, structure.bytes().data());
+  Context<float> context(fastest());
+  Shape const shape{256, 256, 3};
+  network.forward(context, View<float const>(nullptr, shape), View<float>(nullptr, shape));
+  CHECK(static_cast<double>(context.macs) / static_cast<double>(shape.pixels()) ==
+        doctest::Approx(7.32e6).epsilon(0.001));
+}
+
+TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") {
+  auto const model = make_model<float>(small);
+  Context<float> context(fastest());
+  auto const code = [](auto const& result) {
+    return result.ok() ? mirnet::ErrorCode::internal : result.error().code();
+  };
+  Index const huge = std::numeric_limits<Index>::max();
+  CHECK(code(model.plan(context, 0, 5)) == mirnet::ErrorCode::invalid_argument);
+  CHECK(code(model.plan(context, 5, -1)) == mirnet::ErrorCode::invalid_argument);
+  CHECK(code(model.plan(context, huge, huge)) == mirnet::ErrorCode::memory);
+  CHECK(code(model.plan(context, huge, 1)) == mirnet::ErrorCode::memory);
+  CHECK(code(model.plan(context, huge / 1024, 1)) == mirnet::ErrorCode::memory);
+  CHECK(code(Memory::allocate(huge)) == mirnet::ErrorCode::memory);
+
+  auto const plan = model.plan(context, 8, 8).value();
+  auto const memory = Memory::allocate(plan.bytes + 64).value();
+  auto image = make_image<float>({8, 8, 3}), other = make_image<float>({8, 4, 3});
+  View<float const> const in = std::as_const(image).view();
+  CHECK(code(model.run(context, plan, memory.bytes(), in, other.view())) == mirnet::ErrorCode::invalid_argument);
+  CHECK(code(model.run(context, plan, memory.bytes().subspan(4), in, image.view())) ==
+        mirnet::ErrorCode::invalid_argument);
+  CHECK(code(model.run(context, plan, memory.bytes(), {in.data(), in.shape(), 3}, image.view())) ==
+        mirnet::ErrorCode::invalid_argument);
+  mirnet::ThreadPool pool(2);
+  Context<float> threaded(*context.kernels, pool);
+  CHECK(code(model.run(threaded, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
+}

@@ -1,0 +1,213 @@
+// Weight files: good ones load from anywhere, and everything else is refused with a sentence before memory is taken.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include <mirnet/io/model_file.hpp>
+#include <mirnet/model/model.hpp>
+
+#include "support/weight_writer.hpp"
+
+namespace {
+
+using mirnet::ErrorCode;
+using mirnet::Model;
+using test::Bytes;
+using test::put;
+
+mirnet::Config const tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
+
+/// The sentence with which a file is refused; fails the test if it is not refused as a model.
+std::string refusal(Bytes const& file) {
+  auto const model = Model<float>::load(file);
+  REQUIRE(!model.ok());
+  CHECK(model.error().code() == ErrorCode::model);
+  return model.error().message();
+}
+
+bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
+
+/// A file that behaves until it is read behind some byte.
+class ShrinkingSource final : public mirnet::ByteSource {
+ public:
+  ShrinkingSource(Bytes const& file, std::uint64_t readable) : file_(file), readable_(readable) {}
+  std::uint64_t size() const noexcept override { return file_.size(); }
+  bool read(std::uint64_t offset, std::span<std::byte> to) noexcept override {
+    if (offset + to.size() > readable_) return false;
+    return mirnet::MemorySource(file_).read(offset, to);
+  }
+
+ private:
+  Bytes const& file_;
+  std::uint64_t readable_;
+};
+
+}  // namespace
+
+TEST_CASE("a good file loads from memory, at any address, from disk and into the caller's memory") {
+  Bytes const file = test::make_weight_file(tiny);
+  auto const model = Model<float>::load(file).value();
+  CHECK(model.config() == tiny);
+  CHECK(model.bytes() == Model<float>::bytes_needed(tiny).value());
+
+  Bytes shifted(file.size() + 1);
+  std::copy(file.begin(), file.end(), shifted.begin() + 1);
+  CHECK(Model<float>::load(std::span(shifted).subspan(1)).ok());
+
+  auto const path =
+      (std::filesystem::temp_directory_path() / ("mirnet-weights-" + std::to_string(::getpid()))).string();
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<char const*>(file.data()), static_cast<std::streamsize>(file.size()));
+  CHECK(mirnet::load_model<float>(path.c_str()).ok());
+  CHECK(mirnet::load_model<double>(path.c_str()).ok());
+  std::filesystem::remove(path);
+  auto const missing = mirnet::load_model<float>(path.c_str());
+  REQUIRE(!missing.ok());
+  CHECK(missing.error().code() == ErrorCode::model);
+  CHECK(contains(missing.error().message(), path));
+
+  auto const memory = mirnet::Memory::allocate(model.bytes()).value();
+  mirnet::MemorySource source(file);
+  CHECK(Model<float>::load(source, memory.bytes()).ok());
+  auto const refused = Model<float>::load(source, memory.bytes().first(64));
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().code() == ErrorCode::memory);
+}
+
+TEST_CASE("every prefix is refused, and so is anything appended") {
+  Bytes file = test::make_weight_file(tiny);
+  for (std::size_t size = 0; size < file.size(); size += size < 20'000 ? 1 : 97) {
+    CAPTURE(size);
+    auto const model = Model<float>::load(std::span(file).first(size));
+    CHECK_FALSE(model.ok());
+  }
+  file.push_back(std::byte{0});
+  CHECK(contains(refusal(file), "its header says"));
+}
+
+TEST_CASE("a file that shrinks while it is read is refused") {
+  Bytes const file = test::make_weight_file(tiny);
+  for (std::uint64_t readable = 0; readable < file.size(); readable += 1009) {
+    CAPTURE(readable);
+    ShrinkingSource source(file, readable);
+    auto const model = Model<float>::load(source);
+    REQUIRE(!model.ok());
+    CHECK(contains(model.error().message(), "cannot be read to its end"));
+  }
+}
+
+TEST_CASE("every altered byte of header, table, names and padding is refused") {
+  Bytes const good = test::make_weight_file(tiny);
+  std::uint64_t data = 0;
+  std::memcpy(&data, good.data() + 96, 8);
+  for (std::size_t at = 0; at < data; ++at) {
+    for (unsigned const flip : {0x01u, 0x80u}) {
+      CAPTURE(at);
+      Bytes file = good;
+      file[at] ^= static_cast<std::byte>(flip);
+      CHECK_FALSE(Model<float>::load(file).ok());
+    }
+  }
+}
+
+TEST_CASE("every altered byte of the data is refused") {
+  Bytes const good = test::make_weight_file(tiny);
+  std::uint64_t data = 0;
+  std::memcpy(&data, good.data() + 96, 8);
+  for (std::size_t at = data; at < good.size(); at += 611) {
+    CAPTURE(at);
+    Bytes file = good;
+    file[at] ^= std::byte{0x10};
+    std::string const sentence = refusal(file);
+    CHECK((contains(sentence, "does not match its checksum") || contains(sentence, "is not zero")));
+  }
+}
+
+TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
+  struct Mistake {
+    char const* field;
+    std::function<void(Bytes&)> make;
+  };
+  auto const entry = std::size_t{128} + 64 * 3;
+  Mistake const mistakes[] = {
+      {"begins with other bytes", [](Bytes& f) { put(f, 0, std::uint8_t{0x88}); }},
+      {"a newer program", [](Bytes& f) { put(f, 8, std::uint16_t{9}); }},
+      {"a newer program", [](Bytes& f) { put(f, 10, std::uint16_t{999}); }},
+      {"byte-order", [](Bytes& f) { put(f, 12, std::uint32_t{0x04030201}); }},
+      {"its header says", [](Bytes& f) { put(f, 16, std::uint64_t{1} << 60); }},
+      {"header's size", [](Bytes& f) { put(f, 24, std::uint32_t{64}); }},
+      {"flags", [](Bytes& f) { put(f, 28, std::uint32_t{4}); }},
+      {"MIRNet-v2", [](Bytes& f) { put(f, 36, std::uint16_t{2}); }},
+      {"architecture", [](Bytes& f) { put(f, 36, std::uint16_t{3}); }},
+      {"task", [](Bytes& f) { put(f, 38, std::uint16_t{77}); }},
+      {"output channels", [](Bytes& f) { put(f, 40, std::uint16_t{4}); }},
+      {"output channels", [](Bytes& f) { put(f, 42, std::uint16_t{1}); }},
+      {"channels is 0", [](Bytes& f) { put(f, 40, std::uint16_t{0}), put(f, 42, std::uint16_t{0}); }},
+      {"features is 0", [](Bytes& f) { put(f, 44, std::uint16_t{0}); }},
+      {"features is 65535", [](Bytes& f) { put(f, 44, std::uint16_t{65535}); }},
+      {"the first dimension of conv_in", [](Bytes& f) { put(f, 44, std::uint16_t{16}); }},
+      {"groups is 0", [](Bytes& f) { put(f, 46, std::uint16_t{0}); }},
+      {"groups is 17", [](Bytes& f) { put(f, 46, std::uint16_t{17}); }},
+      {"is not body.0.body.1", [](Bytes& f) { put(f, 48, std::uint16_t{2}); }},
+      {"blocks is 999", [](Bytes& f) { put(f, 48, std::uint16_t{999}); }},
+      {"streams is 5", [](Bytes& f) { put(f, 50, std::uint16_t{5}); }},
+      {"pad multiple", [](Bytes& f) { put(f, 50, std::uint16_t{3}); }},
+      {"columns is 0", [](Bytes& f) { put(f, 52, std::uint16_t{0}); }},
+      {"reduction", [](Bytes& f) { put(f, 54, std::uint16_t{16}); }},
+      {"numerator", [](Bytes& f) { put(f, 56, std::uint16_t{3}); }},
+      {"denominator", [](Bytes& f) { put(f, 58, std::uint16_t{0}); }},
+      {"bias", [](Bytes& f) { put(f, 60, std::uint16_t{1}); }},
+      {"scale", [](Bytes& f) { put(f, 62, std::uint16_t{4}); }},
+      {"pad multiple", [](Bytes& f) { put(f, 64, std::uint16_t{4}); }},
+      {"reserved", [](Bytes& f) { put(f, 66, std::uint16_t{1}); }},
+      {"metadata", [](Bytes& f) { put(f, 68, std::uint32_t{1}); }},
+      {"offset of the names", [](Bytes& f) { put(f, 72, std::uint32_t{0xFFFFFFFF}); }},
+      {"alignment", [](Bytes& f) { put(f, 76, std::uint32_t{0}); }},
+      {"offset of the table", [](Bytes& f) { put(f, 80, std::uint64_t{64}); }},
+      {"offset of the names", [](Bytes& f) { put(f, 88, std::uint64_t{0}); }},
+      {"offset of the data", [](Bytes& f) { put(f, 96, ~std::uint64_t{63}); }},
+      {"offset of the metadata", [](Bytes& f) { put(f, 104, ~std::uint64_t{0}); }},
+      {"offset of the metadata", [](Bytes& f) { put(f, 112, std::uint64_t{1}); }},
+      {"end of the metadata", [](Bytes& f) { put(f, 120, std::uint32_t{0xFFFFFFFF}); }},
+      {"tensor 3 is not", [=](Bytes& f) { put(f, entry, std::uint32_t{0xFFFFFFFF}); }},
+      {"tensor 3 is not", [=](Bytes& f) { put(f, entry + 4, std::uint16_t{0xFFFF}); }},
+      {"storage type", [=](Bytes& f) { put(f, entry + 6, std::uint8_t{3}); }},
+      {"the size of", [=](Bytes& f) { put(f, entry + 6, std::uint8_t{1}); }},
+      {"rank", [=](Bytes& f) { put(f, entry + 7, std::uint8_t{200}); }},
+      {"first dimension", [=](Bytes& f) { put(f, entry + 8, std::uint32_t{0xFFFFFFFF}); }},
+      {"fourth dimension", [=](Bytes& f) { put(f, entry + 20, std::uint32_t{0}); }},
+      {"the offset of", [=](Bytes& f) { put(f, entry + 24, ~std::uint64_t{63}); }},
+      {"the size of", [=](Bytes& f) { put(f, entry + 32, ~std::uint64_t{0}); }},
+      {"scale index", [=](Bytes& f) { put(f, entry + 40, std::uint32_t{0}); }},
+      {"does not match its checksum", [=](Bytes& f) { put(f, entry + 44, std::uint32_t{0}); }},
+      {"second reserved", [=](Bytes& f) { put(f, entry + 63, std::uint8_t{1}); }},
+  };
+  Bytes const good = test::make_weight_file(tiny);
+  for (auto const& mistake : mistakes) {
+    Bytes file = good;
+    mistake.make(file);
+    std::uint32_t count = 0;
+    std::memcpy(&count, file.data() + 72, 4);
+    if (count < 1000) test::repair_checksum(file);
+    std::string const sentence = refusal(file);
+    CHECK_MESSAGE(contains(sentence, mistake.field), mistake.field << " is not in: " << sentence);
+  }
+}
+
+TEST_CASE("a file of one network under the hyper-parameters of another is refused") {
+  mirnet::Config const others[] = {
+      {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1},
+      {.features = 8, .groups = 1, .blocks = 2, .streams = 2, .columns = 1},
+      {.features = 16, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
+      {.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1, .channels = 1}};
+  for (auto const& other : others) {
+    Bytes file = test::make_weight_file(other);
+    put(file, 40, std::uint16_t{3}), put(file, 42, std::uint16_t{3}), put(file, 44, std::uint16_t{8});
+    put(file, 48, std::uint16_t{1}), put(file, 50, std::uint16_t{2}), put(file, 64, std::uint16_t{2});
+    test::repair_checksum(file);
+    CHECK_FALSE(refusal(file).empty());
+  }
+}

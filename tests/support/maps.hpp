@@ -1,0 +1,42 @@
+// Comparing feature maps.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <mirnet/tensor/view.hpp>
+
+namespace test {
+
+/// The largest magnitude of a - b, which have one shape.
+template <class A, class B>
+double largest_difference(mirnet::View<A const> a, mirnet::View<B const> b) {
+  REQUIRE(a.shape() == b.shape());
+  double largest = 0.0;
+  for (mirnet::Index y = 0; y < a.height(); ++y) {
+    for (mirnet::Index x = 0; x < a.width(); ++x) {
+      for (mirnet::Index c = 0; c < a.channels(); ++c) {
+        double const difference = std::abs(static_cast<double>(a(y, x, c)) - static_cast<double>(b(y, x, c)));
+        // std::max would let a NaN pass.
+        if (!(difference <= largest)) largest = difference;
+      }
+    }
+  }
+  return largest;
+}
+
+template <class T>
+double largest_magnitude(mirnet::View<T const> a) {
+  double largest = 0.0;
+  for (mirnet::Index y = 0; y < a.height(); ++y) {
+    for (mirnet::Index x = 0; x < a.width(); ++x) {
+      for (mirnet::Index c = 0; c < a.channels(); ++c)
+        largest = std::max(largest, std::abs(static_cast<double>(a(y, x, c))));
+    }
+  }
+  return largest;
+}
+
+}  // namespace test

@@ -1,0 +1,220 @@
+// Shapes, maps and the memory they live in.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <mirnet/tensor/arena.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "support/random.hpp"
+
+using namespace mirnet;
+
+namespace {
+
+constexpr Index largest = std::numeric_limits<Index>::max();
+
+bool aligned(void const* p) { return reinterpret_cast<std::uintptr_t>(p) % alignment_bytes == 0; }
+
+}  // namespace
+
+TEST_CASE("a pixel starts a 64-byte line") {
+  struct {
+    Index channels, of_float, of_double, of_byte;
+  } const table[] = {{0, 0, 0, 0}, {1, 16, 8, 64}, {8, 16, 8, 64}, {9, 16, 16, 64}, {16, 16, 16, 64}, {17, 32, 24, 64}};
+  for (auto const& row : table) {
+    CAPTURE(row.channels);
+    CHECK(pixel_pitch<float>(row.channels) == row.of_float);
+    CHECK(pixel_pitch<double>(row.channels) == row.of_double);
+    CHECK(pixel_pitch<std::uint8_t>(row.channels) == row.of_byte);
+  }
+}
+
+TEST_CASE("bytes of a map, or nothing where they cannot be counted") {
+  CHECK(map_bytes<float>({2, 3, 5}) == 2 * 3 * 64);
+  CHECK(map_bytes<double>({2, 3, 9}) == 2 * 3 * 128);
+  CHECK(map_bytes<float>({0, 3, 5}) == 0);
+  CHECK(map_bytes<float>({largest, 0, 5}) == 0);
+  CHECK(map_bytes<float>({largest / 64, 1, 16}) == largest / 64 * 64);
+  for (Shape const shape : {Shape{-1, 3, 5},
+                            {2, -1, 5},
+                            {2, 3, -1},
+                            {-2, -3, 5},
+                            {largest / 64 + 1, 1, 1},
+                            {largest, largest, 1},
+                            {1, 1, largest},
+                            {1, 1, largest - 15},
+                            {1 << 16, largest >> 16, 2}}) {
+    INFO(shape.height, " x ", shape.width, " x ", shape.channels);
+    CHECK(map_bytes<float>(shape) == std::nullopt);
+    CHECK(Tensor<float>::create(shape).error().code() == ErrorCode::memory);
+  }
+}
+
+TEST_CASE("memory that the machine does not have is an error") {
+  Shape const shape{Index{1} << (sizeof(Index) * 4 - 4), Index{1} << (sizeof(Index) * 4 - 4), 1};
+  REQUIRE(map_bytes<float>(shape));
+  CHECK(Tensor<float>::create(shape).error().code() == ErrorCode::memory);
+  CHECK(Memory::allocate(largest).error().code() == ErrorCode::memory);
+}
+
+TEST_CASE("a tensor is aligned and full of zeros, padding included") {
+  for (Shape const shape : {Shape{1, 1, 1}, {3, 5, 17}, {0, 4, 8}, {4, 4, 0}}) {
+    INFO(shape.height, " x ", shape.width, " x ", shape.channels);
+    auto tensor = Tensor<float>::create(shape).value();
+    auto const view = tensor.view();
+    CHECK(tensor.shape() == shape);
+    CHECK(aligned(view.data()));
+    CHECK(std::all_of(view.data(), view.data() + view.pixels() * view.pitch(), [](float x) { return x == 0.0f; }));
+  }
+}
+
+TEST_CASE("tensors move and do not copy") {
+  static_assert(!std::is_copy_constructible_v<Tensor<float>> && !std::is_copy_assignable_v<Tensor<float>>);
+  static_assert(std::is_nothrow_move_constructible_v<Tensor<float>> &&
+                std::is_nothrow_move_assignable_v<Tensor<float>>);
+  auto first = Tensor<float>::create({2, 2, 3}).value();
+  first.view()(1, 1, 2) = 5.0f;
+  float const* const place = first.view().data();
+  Tensor<float> second = std::move(first);
+  CHECK(second.view().data() == place);
+  Tensor<float> third;
+  CHECK(third.view().data() == nullptr);
+  third = std::move(second);
+  CHECK(std::as_const(third).view()(1, 1, 2) == 5.0f);
+  CHECK(third.view().data() == place);
+}
+
+TEST_CASE("a view finds rows, pixels and channels") {
+  std::vector<float> numbers(2 * 3 * 20);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
+  View<float> const view(numbers.data(), {2, 3, 5}, 20);
+  CHECK(view.pixels() == 6);
+  CHECK(view(0, 0, 0) == 0.0f);
+  CHECK(view(1, 2, 4) == (1 * 3 + 2) * 20 + 4);
+  CHECK(*view.row(1) == 60.0f);
+  CHECK(*view.pixel(1, 1) == 80.0f);
+  view(1, 2, 4) = -1.0f;
+  CHECK(numbers[104] == -1.0f);
+  CHECK(View<float>(numbers.data(), {1, 1, 5}).pitch() == 16);
+}
+
+TEST_CASE("a view of numbers is a view of constants, not the reverse") {
+  static_assert(std::is_convertible_v<View<float>, View<float const>>);
+  static_assert(!std::is_convertible_v<View<float const>, View<float>>);
+  static_assert(!std::is_convertible_v<View<float>, View<double const>>);
+  static_assert(std::is_trivially_copyable_v<View<float>>);
+  float number[20] = {};
+  View<float const> const view = View<float>(number, {1, 1, 3}, 20);
+  CHECK(view.data() == number);
+  CHECK(view.pitch() == 20);
+  CHECK(View<float>().data() == nullptr);
+  CHECK(advance<float>(nullptr, 5) == nullptr);
+  CHECK(advance(number, 5) == number + 5);
+}
+
+TEST_CASE("an arena places blocks at the lowest free offset that has room") {
+  Arena arena;
+  CHECK(arena.measuring());
+  CHECK(arena.take(64) == 0);
+  CHECK(arena.take(100) == 64);
+  CHECK(arena.take(1) == 192);
+  CHECK(arena.take(0) == 256);  // nothing has a place of its own
+  CHECK(arena.live_blocks() == 4);
+  arena.give_back(64);
+  CHECK(arena.take(129) == 320);
+  CHECK(arena.take(65) == 64);
+  arena.give_back(0);
+  arena.give_back(64);
+  CHECK(arena.take(192) == 0);  // what was given back separately is one
+  CHECK(arena.peak() == 512);
+  CHECK(arena.at(64) == nullptr);
+  for (Index const offset : {0, 192, 256, 320}) arena.give_back(offset);
+  CHECK(arena.live_blocks() == 0);
+  CHECK(arena.peak() == 512);
+  CHECK(arena.take(512) == 0);
+}
+
+TEST_CASE("an arena can be filled to the last byte") {
+  auto const memory = Memory::allocate(192).value();
+  Arena arena(memory.bytes());
+  CHECK(!arena.measuring());
+  CHECK(arena.take(128) == 0);
+  CHECK(arena.take(64) == 128);
+  CHECK(arena.at(128) == memory.bytes().data() + 128);
+  CHECK(arena.peak() == 192);
+}
+
+TEST_CASE("blocks never overlap, and measuring finds the same places") {
+  struct Block {
+    Index offset, size;
+    std::byte mark;
+  };
+  auto const memory = Memory::allocate(1 << 20).value();
+  Arena real(memory.bytes()), measuring;
+  std::vector<Block> live;
+  test::Random random(1);
+  int overwritten = 0;
+  for (int step = 0; step < 20000; ++step) {
+    // Between crowded and empty, to and fro.
+    bool const grow = random.between(0, 9) < (step / 500 % 2 == 0 ? 7 : 3);
+    if (grow ? live.size() < 60 : live.empty()) {
+      Index const size = random.between(0, 10) == 0 ? 0 : random.between(1, 10000);
+      Index const offset = real.take(size);
+      REQUIRE(measuring.take(size) == offset);
+      REQUIRE(aligned(real.at(offset)));
+      live.push_back({offset, size, static_cast<std::byte>(step)});
+      std::fill_n(real.at(offset), size, live.back().mark);
+    } else {
+      auto const block = live.begin() + random.between(0, static_cast<Index>(live.size()) - 1);
+      std::byte const* const first = real.at(block->offset);
+      overwritten += std::any_of(first, first + block->size, [&](std::byte b) { return b != block->mark; });
+      real.give_back(block->offset);
+      measuring.give_back(block->offset);
+      live.erase(block);
+    }
+    REQUIRE(real.live_blocks() == static_cast<Index>(live.size()));
+  }
+  CHECK(overwritten == 0);
+  CHECK(real.peak() == measuring.peak());
+}
+
+TEST_CASE("a map of an arena gives its block back once, wherever it was moved to") {
+  static_assert(!std::is_copy_constructible_v<ArenaMap<float>>);
+  auto const memory = Memory::allocate(4096).value();
+  Arena arena(memory.bytes());
+  {
+    ArenaMap<float> first(arena, {2, 3, 5});
+    CHECK(first.shape() == Shape{2, 3, 5});
+    CHECK(first.view().pitch() == 16);
+    CHECK(static_cast<void*>(first.view().data()) == memory.bytes().data());
+    ArenaMap<float> second(arena, {1, 1, 1});
+    CHECK(arena.peak() == 2 * 3 * 64 + 64);
+
+    ArenaMap<float> moved = std::move(first);
+    CHECK(arena.live_blocks() == 2);
+    CHECK(static_cast<void*>(moved.view().data()) == memory.bytes().data());
+    moved = std::move(second);  // its own block goes, the other stays
+    CHECK(arena.live_blocks() == 1);
+    CHECK(moved.shape() == Shape{1, 1, 1});
+    CHECK(static_cast<void*>(moved.view().data()) == memory.bytes().data() + 384);
+    moved.release();
+    CHECK(arena.live_blocks() == 0);
+    moved.release();
+    ArenaMap<float> empty;
+    CHECK(empty.view().data() == nullptr);
+    empty = ArenaMap<float>(arena, {1, 1, 1});
+    CHECK(arena.live_blocks() == 1);
+  }
+  CHECK(arena.live_blocks() == 0);
+
+  Arena measuring;
+  ArenaMap<float> const map(measuring, {2, 3, 5});
+  CHECK(View<float const>(map).data() == nullptr);
+  CHECK(View<float>(map).shape() == Shape{2, 3, 5});
+}
