@@ -34,6 +34,14 @@ Layer const conv3x3[] = {{"conv3x3", 256, 64, 64}, {"conv3x3", 128, 128, 128}, {
 Layer const conv1x1[] = {{"conv1x1", 256, 64, 64}, {"conv1x1", 256, 128, 64}, {"conv1x1", 128, 128, 256}};
 Layer const transposed[] = {{"transposed3x3", 128, 128, 128}, {"transposed3x3", 64, 256, 256}};
 
+/// Of one core, in GFLOP/s; measured once for each instruction set.
+double measured_peak(KernelTable<float> const& kernels) {
+  static std::map<std::string, double> peaks;
+  double& peak = peaks[kernels.isa];
+  if (peak == 0.0) peak = bench::fma_peak(kernels.isa);
+  return peak;
+}
+
 template <class Convolution>
 void measure(benchmark::State& state, KernelTable<float> const& kernels, Convolution layer, Layer const& shape,
              double macs_a_pixel) {
@@ -52,9 +60,7 @@ void measure(benchmark::State& state, KernelTable<float> const& kernels, Convolu
     benchmark::ClobberMemory();
   }
 
-  static std::map<std::string, double> peaks;
-  double& peak = peaks[kernels.isa];
-  if (peak == 0.0) peak = bench::fma_peak(kernels.isa);
+  double const peak = measured_peak(kernels);
   double const gflop = 2e-9 * macs_a_pixel * static_cast<double>(in.pixels());
   double const rate = gflop * static_cast<double>(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(rate, benchmark::Counter::kIsRate);

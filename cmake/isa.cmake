@@ -36,6 +36,12 @@ else()
   set(MIRNET_ISA_FLAGS_baseline -mfpmath=sse)
 endif()
 
+# Sanitized, GCC 12 takes minutes for the kernels at -O3.
+set(MIRNET_KERNELS_OPTIMISATION -O3)
+if(MIRNET_SANITIZE)
+  set(MIRNET_KERNELS_OPTIMISATION -O1)
+endif()
+
 set(MIRNET_KERNELS_SOURCE ${PROJECT_SOURCE_DIR}/examples/cli/kernels_isa.cpp)
 
 # mirnet_kernels_<isa>: the object library of one instruction set, made at its first use.
@@ -45,7 +51,8 @@ function(mirnet_add_isa_object isa)
   endif()
   add_library(mirnet_kernels_${isa} OBJECT ${MIRNET_KERNELS_SOURCE})
   target_link_libraries(mirnet_kernels_${isa} PRIVATE mirnet::mirnet mirnet_warnings)
-  target_compile_options(mirnet_kernels_${isa} PRIVATE -O3 -fno-lto -fno-exceptions -ffp-contract=off ${ARGN})
+  target_compile_options(mirnet_kernels_${isa} PRIVATE
+    ${MIRNET_KERNELS_OPTIMISATION} -fno-lto -fno-exceptions -ffp-contract=off ${ARGN})
   string(TOUPPER ${isa} upper)
   target_compile_definitions(mirnet_kernels_${isa}
     PRIVATE xsimd=mirnet_xsimd_${isa} INTERFACE MIRNET_HAS_${upper}=1)

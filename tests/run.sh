@@ -40,4 +40,4 @@ check() {
 }
 
 check release
-[ $quick = yes ] || check asan --label-regex 'cpp|cli'
+[ $quick = yes ] || check asan --label-regex 'cpp|cli|sources'

@@ -4,7 +4,7 @@
     bench/peers/pytorch.py [--program build/release/mirnet] [--size 256] [--rounds 3] [--threads 1]
                            [--features 64] [--groups 3] [--blocks 2]
 
-Needs PyTorch (Debian: python3-torch python3-numpy). The weights are random; both see the same image. Prints each
+Needs PyTorch (Debian: python3-torch python3-numpy libopenblas0-pthread; without OpenBLAS PyTorch is ten times slower). The weights are random; both see the same image. Prints each
 round, the medians, their ratio, and by how much the outputs differ relative to the largest residual. The time is that
 of the network alone: files and start-up are not counted for either. Run it while the machine is quiet.
 """

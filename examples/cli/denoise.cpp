@@ -23,16 +23,33 @@ struct Options {
   bool quiet = false;
 };
 
-/// The largest memory the process has held, in bytes, or 0 where the system does not tell. (getrusage would count
-/// what ran in this process before exec.)
-double peak_memory() {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> const status(std::fopen("/proc/self/status", "r"), std::fclose);
+/// A number of bytes that the system tells in a file of lines like "VmHWM:  1234 kB"; 0 where it does not.
+double system_bytes(char const* path, char const* key) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> const file(std::fopen(path, "r"), std::fclose);
+  std::string const format = std::string(key) + ": %lf kB";
   char line[256];
   double kibibytes = 0;
-  while (status && std::fgets(line, sizeof line, status.get()) != nullptr) {
-    if (std::sscanf(line, "VmHWM: %lf kB", &kibibytes) == 1) return kibibytes * 1024;
+  while (file && std::fgets(line, sizeof line, file.get()) != nullptr) {
+    if (std::sscanf(line, format.c_str(), &kibibytes) == 1) return kibibytes * 1024;
   }
   return 0;
+}
+
+/// The largest memory the process has held. (getrusage would count what ran in this process before exec.)
+double peak_memory() { return system_bytes("/proc/self/status", "VmHWM"); }
+
+/// Refuses a picture for which the memory is not there: the system would promise it all the same, and end the program
+/// when it is used.
+mirnet::Result<void> check_memory(mirnet::Model<float> const& model, mirnet::Context<float> const& context,
+                                  mirnet::Image const& image) {
+  auto const needed = mirnet::restoration_bytes(model, context, image);
+  if (!needed) return needed.error();
+  double const available = system_bytes("/proc/meminfo", "MemAvailable");
+  if (available == 0 || static_cast<double>(*needed) <= available) return {};
+  return mirnet::Error(mirnet::ErrorCode::memory,
+                       "%lld x %lld pixels need %.0f MiB of memory, and %.0f MiB are free; make the picture smaller",
+                       static_cast<long long>(image.width()), static_cast<long long>(image.height()),
+                       static_cast<double>(*needed) / (1 << 20), available / (1 << 20));
 }
 
 struct Reference {
@@ -119,6 +136,8 @@ mirnet::Result<void> denoise(Options const& options) {
   if (!job) return job.error();
   mirnet::ThreadPool pool(options.threads);
   mirnet::Context<float> context(*job->kernels, pool);
+  auto const enough = check_memory(job->model, context, job->input);
+  if (!enough) return enough.error();
   auto const start = std::chrono::steady_clock::now();
   auto const restored = mirnet::restore(job->model, job->input, context);
   std::chrono::duration<double> const time = std::chrono::steady_clock::now() - start;

@@ -444,6 +444,13 @@ class Inputs(ProgramTest):
                 with self.subTest(name, width=width, height=height):
                     self.refuses(self.file(name, content), "1 or more" if min(width, height) == 0 else "the limit is")
 
+    def test_more_memory_than_there_is(self):
+        # 400 megapixels, which take up no room on the disk, need more than 200 GB.
+        with open(self.path / self.file("huge.pgm", b"P5 20000 20000 255\n"), "r+b") as image:
+            image.truncate(400_000_019)
+        self.fails(5, "denoise", "huge.pgm", "out.png", says="MiB of memory")
+        self.fails(5, "info", "--size", "9000000000x9000000000", says="larger than any memory")
+
     def test_cmyk_jpeg(self):
         header = b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB12B", 20, 8, 8, 8, 4, *([1, 17, 0] * 4))
         self.refuses(self.file("in.jpg", header), "a CMYK JPEG; convert it to RGB first")

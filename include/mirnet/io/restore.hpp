@@ -8,16 +8,35 @@
 
 namespace mirnet::inline v0 {
 
-/// The restored image, with the size, the channels, the sample type and the alpha of the one given. Takes the memory
-/// that it needs and gives it back. Errors: model, where the network is not one for three channels; memory.
-inline Result<Image> restore(Model<float> const& model, Image const& image, Context<float>& context) noexcept {
+namespace detail {
+
+/// Errors: model, where the network is not one for three channels; memory, where no memory could hold the image.
+inline Result<Plan> plan_restoration(Model<float> const& model, Context<float> const& context,
+                                     Image const& image) noexcept {
   if (model.config().channels != 3) {
     return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
                  static_cast<long long>(model.config().channels));
   }
-  Shape const shape{image.height(), image.width(), 3};
-  auto const plan = model.plan(context, shape.height, shape.width);
+  return model.plan(context, image.height(), image.width());
+}
+
+}  // namespace detail
+
+/// Bytes that `restore` takes for an image of this size. Errors: model, memory.
+inline Result<Index> restoration_bytes(Model<float> const& model, Context<float> const& context,
+                                       Image const& image) noexcept {
+  auto const plan = detail::plan_restoration(model, context, image);
   if (!plan) return plan.error();
+  // The plan has proved that many more maps of this size can be counted.
+  return plan->bytes + 2 * *map_bytes<float>({image.height(), image.width(), 3});
+}
+
+/// The restored image, with the size, the channels, the sample type and the alpha of the one given. Takes the memory
+/// that it needs and gives it back. Errors: model, where the network is not one for three channels; memory.
+inline Result<Image> restore(Model<float> const& model, Image const& image, Context<float>& context) noexcept {
+  auto const plan = detail::plan_restoration(model, context, image);
+  if (!plan) return plan.error();
+  Shape const shape{image.height(), image.width(), 3};
   auto input = Tensor<float>::create(shape);
   if (!input) return input.error();
   auto output = Tensor<float>::create(shape);
