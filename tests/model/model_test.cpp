@@ -300,4 +300,8 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
   mirnet::ThreadPool pool(2);
   Context<float> threaded(*context.kernels, pool);
   CHECK(code(model.run(threaded, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
+  Context<float> plain(mirnet::reference_kernels<float>());
+  CHECK(code(model.run(plain, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
+  auto const larger = make_model<float>({.features = 24, .groups = 1, .blocks = 1});
+  CHECK(code(larger.run(context, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
 }

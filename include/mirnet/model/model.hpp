@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <span>
+#include <string_view>
 
 #include <mirnet/model/network.hpp>
 #include <mirnet/model/weight_file.hpp>
@@ -11,12 +14,16 @@
 
 namespace mirnet::inline v0 {
 
-/// What a run for one image size needs, exactly.
+/// What a run of one model for one image size needs, exactly.
 struct Plan {
   Index height = 0, width = 0;  ///< of the image, before padding
-  Index workers = 0;            ///< of the context it was made for
   Index bytes = 0;              ///< working memory of a run
   std::uint64_t macs = 0;       ///< multiply-accumulates of the network as written
+
+  // What the bytes depend on besides: a run compares them with its own.
+  Config config;
+  char const* isa = "";
+  Index workers = 0;
 };
 
 /// MIRNet with weights; move-only. Const while it runs: threads share one model, each with a context of its own.
@@ -99,7 +106,8 @@ class Model {
     Context<T> rehearsal(*context.kernels, context.parallel);
     Shape const shape{height, width, config_.channels};
     forward(rehearsal, View<T const>(nullptr, shape), View<T>(nullptr, shape));
-    return Plan{height, width, context.parallel.workers, rehearsal.arena.peak(), rehearsal.macs};
+    return Plan{
+        height, width, rehearsal.arena.peak(), rehearsal.macs, config_, context.kernels->isa, context.parallel.workers};
   }
 
   /// Restores an image: `image` and `output` have the plan's height and width, the configuration's channels, a pitch
@@ -118,9 +126,13 @@ class Model {
       return Error(ErrorCode::invalid_argument, "the pixel pitch of image and output must be a multiple of %lld",
                    static_cast<long long>(channel_group<T>));
     }
-    if (plan.workers != context.parallel.workers) {
-      return Error(ErrorCode::invalid_argument, "the plan is for %lld workers, the context has %lld",
-                   static_cast<long long>(plan.workers), static_cast<long long>(context.parallel.workers));
+    if (plan.config != config_ || plan.workers != context.parallel.workers ||
+        std::string_view(plan.isa) != context.kernels->isa) {
+      return Error(
+          ErrorCode::invalid_argument,
+          "the plan is for %lld workers with %s kernels, the context has %lld with %s; or it is another model's",
+          static_cast<long long>(plan.workers), plan.isa, static_cast<long long>(context.parallel.workers),
+          context.kernels->isa);
     }
     if (auto const checked = check_memory(memory, plan.bytes); !checked) return checked;
     context.arena = Arena(memory);
