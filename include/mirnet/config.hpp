@@ -1,10 +1,10 @@
-// Every macro that a user of the library may set before including it, and the name of the instruction set
-// that the current translation unit is compiled for.
+// Every macro that a user of the library may set before including it, and the name of the instruction set that the
+// current translation unit is compiled for.
 //
 //   MIRNET_ASSERT(condition)   checks the contract of a call; the default is the standard assert
 //   MIRNET_FATAL(message)      ends the program where exceptions are off and .value() has no value; default: abort
 //   MIRNET_EXCEPTIONS          1 or 0; follows the compiler's setting by default
-//   MIRNET_ISA                 scalar forces the plain kernels; by default the widest set the compiler flags allow
+//   MIRNET_NO_SIMD             1 takes the plain kernels, without xsimd, whatever the compiler flags allow; default: 0
 #pragma once
 
 #include <mirnet/version.hpp>
@@ -27,10 +27,15 @@
 #define MIRNET_FATAL(message) std::abort()
 #endif
 
-// The kernels of an instruction set live in an inline namespace of this name, so that objects compiled for
-// different sets can be linked into one program.
-#ifndef MIRNET_ISA
-#if defined(__AVX512F__) && defined(__AVX512CD__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
+#ifndef MIRNET_NO_SIMD
+#define MIRNET_NO_SIMD 0
+#endif
+
+// The widest instruction set that the compiler flags allow. Its kernels live in an inline namespace of this name, so
+// that objects compiled for different sets can be linked into one program. `scalar` has no SIMD.
+#if MIRNET_NO_SIMD
+#define MIRNET_ISA scalar
+#elif defined(__AVX512F__) && defined(__AVX512CD__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
     defined(__AVX512VL__) && defined(__FMA__)
 #define MIRNET_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -40,8 +45,9 @@
 #elif defined(__ARM_NEON)
 #define MIRNET_ISA neon
 #else
+#undef MIRNET_NO_SIMD
+#define MIRNET_NO_SIMD 1
 #define MIRNET_ISA scalar
-#endif
 #endif
 
 #define MIRNET_STRINGIFY_(x) #x

@@ -1,8 +1,8 @@
 #!/bin/sh
 # plain.sh CXX INCLUDE_DIR XSIMD_INCLUDE_DIR WEIGHTS WORK_DIR
 #
-# Builds with a compiler and -I, as a project without CMake would, and runs the result: a program of one file, and on
-# x86-64 a program of two objects for different instruction sets.
+# Builds with a compiler and -I, as a project without CMake would, and runs the result: a program of one file, with and
+# without SIMD, and on x86-64 a program of two objects for different instruction sets.
 set -eu
 
 cxx=$1 include=$2 xsimd=$3 weights=$4 work=$5
@@ -24,6 +24,9 @@ run() {
 for level in -O0 -O2; do
   run "$cxx" $flags $level "$here/consumer.cpp" -o consumer
   run ./consumer "$weights"
+  run "$cxx" $flags $level -DMIRNET_NO_SIMD=1 "$here/consumer.cpp" -o consumer
+  ./consumer "$weights" | tee consumer.txt
+  grep -q ' on scalar: ' consumer.txt
 
   case $("$cxx" -dumpmachine) in
     x86_64-*)

@@ -3,16 +3,13 @@
 
 #include <mirnet/config.hpp>
 
-// MIRNET_ISA is a name, which the preprocessor cannot compare: `scalar` is what is left without SIMD macros.
-#if defined(__SSE2__) || defined(__ARM_NEON)
-#define MIRNET_HAS_SIMD 1
+#if MIRNET_NO_SIMD
+#include <mirnet/kernels/reference.hpp>
+#else
 #include <mirnet/kernels/convolution.hpp>
 #include <mirnet/kernels/pointwise.hpp>
 #include <mirnet/kernels/reduction.hpp>
 #include <mirnet/kernels/resampling.hpp>
-#else
-#define MIRNET_HAS_SIMD 0
-#include <mirnet/kernels/reference.hpp>
 #endif
 
 namespace mirnet::inline v0::inline MIRNET_ISA {
@@ -20,7 +17,9 @@ namespace mirnet::inline v0::inline MIRNET_ISA {
 /// The table a program with fixed compiler flags gives its Context. A program that chooses at run time compiles a
 /// small file per instruction set that returns this.
 inline KernelTable<float> const& native_kernels() noexcept {
-#if MIRNET_HAS_SIMD
+#if MIRNET_NO_SIMD
+  return reference_kernels<float>();
+#else
   static constexpr KernelTable<float> table{
       .isa = MIRNET_ISA_NAME,
       .block_pixels = convolution_detail::block_pixels,
@@ -39,8 +38,6 @@ inline KernelTable<float> const& native_kernels() noexcept {
       .weighted_sum = weighted_sum,
   };
   return table;
-#else
-  return reference_kernels<float>();
 #endif
 }
 
