@@ -18,7 +18,7 @@ namespace mirnet::inline v0 {
 template <class T>
 class MultiScaleBlock {
  public:
-  static constexpr Index most_streams = 4;
+  static constexpr Index most_streams = SelectiveKernelFusion<T>::most_streams;
 
   MultiScaleBlock() = default;
   MultiScaleBlock(Index features, Index streams, Index columns) noexcept

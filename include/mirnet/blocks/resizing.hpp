@@ -118,11 +118,6 @@ class Resizing {
     for (Index i = 0; i < count_; ++i) steps_[i].layers(visit, name / "body" / i);
   }
 
-  Shape output_shape(Shape shape) const noexcept {
-    for (Index i = 0; i < count_; ++i) shape = Step<T>::output_shape(shape);
-    return shape;
-  }
-
   void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
     ArenaMap<T> between;
     for (Index i = 0; i + 1 < count_; ++i) {

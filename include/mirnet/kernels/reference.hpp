@@ -21,13 +21,6 @@ T logistic(T value) noexcept {
   return T(1) / (T(1) + std::exp(-value));
 }
 
-/// One element of packed weights, as Convolution describes them.
-template <class T>
-T packed_weight(T const* weights, Index depth, Index o, Index k) noexcept {
-  constexpr Index group = channel_group<T>;
-  return weights[(o / group * depth + k) * group + o % group];
-}
-
 template <class T>
 void convolution(Convolution<T> const& work, Index first, Index last, T*) noexcept {
   Index const depth = work.kernel_height * work.kernel_width * work.channels;
@@ -44,7 +37,7 @@ void convolution(Convolution<T> const& work, Index first, Index last, T*) noexce
           if (ix < 0 || ix >= work.width) continue;
           T const* in = work.input + (iy * work.width + ix) * work.input_pitch;
           Index const k = (ky * work.kernel_width + kx) * work.channels;
-          for (Index c = 0; c < work.channels; ++c) sum += in[c] * packed_weight(work.weights, depth, o, k + c);
+          for (Index c = 0; c < work.channels; ++c) sum += in[c] * work.weights[packed_position<T>(depth, o, k + c)];
         }
       }
       sum = activated(sum, work.slope);
@@ -61,8 +54,8 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, T
     for (Index o = 0; o < work.pitch; ++o) {
       T sum = 0;
       for (Index c = 0; c < work.channels; ++c) {
-        sum += in[c] * work.pixel_gate[pixel] * packed_weight(work.weights, depth, o, c);
-        sum += in[c] * work.channel_gate[c] * packed_weight(work.weights, depth, o, work.channels + c);
+        sum += in[c] * work.pixel_gate[pixel] * work.weights[packed_position<T>(depth, o, c)];
+        sum += in[c] * work.channel_gate[c] * work.weights[packed_position<T>(depth, o, work.channels + c)];
       }
       Index const at = pixel * work.pitch + o;
       work.output[at] = work.residual != nullptr ? sum + work.residual[at] : sum;

@@ -7,6 +7,13 @@
 
 namespace mirnet::inline v0 {
 
+/// Where the weight of output channel o and patch element k lies in the packed weights of a product of `depth`.
+template <class T>
+constexpr Index packed_position(Index depth, Index o, Index k) noexcept {
+  constexpr Index group = channel_group<T>;
+  return (o / group * depth + k) * group + o % group;
+}
+
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
 /// output = prelu(convolution, slope) and output += residual.
 ///
@@ -15,7 +22,7 @@ namespace mirnet::inline v0 {
 /// Output pixel (y, x) is at output + y*output_row_step + x*output_pixel_step, residual likewise, and all
 /// `output_groups * channel_group<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
-/// weights[(o/group*depth + k)*group + o%group], depth = kernel_height*kernel_width*channels.
+/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels.
 /// The residual may be the output itself where the kernel is 1x1.
 template <class T>
 struct Convolution {

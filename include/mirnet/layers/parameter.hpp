@@ -40,13 +40,6 @@ void each_element(ParameterShape const& shape, Index first, std::span<T const> v
   }
 }
 
-/// Where the weight of output channel o and patch element k lies in the packed weights of a product of `depth`.
-template <class T>
-constexpr Index packed_position(Index depth, Index o, Index k) noexcept {
-  constexpr Index group = channel_group<T>;
-  return (o / group * depth + k) * group + o % group;
-}
-
 /// Weights that kernels read as the checkpoint has them.
 template <class T>
 class PlainParameter {

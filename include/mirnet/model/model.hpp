@@ -185,35 +185,25 @@ class Model {
     if (size == image.shape()) return network_.forward(context, image, output);
 
     ArenaMap<T> const larger(context.arena, size);
-    context.once([&] { pad(image, larger); });
+    context.once([&] { fit(image, larger); });
     ArenaMap<T> const restored(context.arena, size);
     network_.forward(context, larger, restored);
-    context.once([&] { crop(restored, output); });
+    context.once([&] { fit(restored, output); });
   }
 
-  /// Continues the image to the right and below by reflection without the edge (torch's 'reflect'); where a side is not
-  /// longer than the padding, by its edge.
-  static void pad(View<T const> image, View<T> larger) noexcept {
-    auto const source = [](Index i, Index side, Index padded_side) {
+  /// Fills a map of another size with the image: cut at the right and below, or continued there by reflection without
+  /// the edge (torch's 'reflect'); where a side is not longer than what it lacks, by its edge.
+  static void fit(View<T const> image, View<T> map) noexcept {
+    auto const source = [](Index i, Index side, Index wanted) {
       if (i < side) return i;
-      return padded_side - side < side ? 2 * (side - 1) - i : side - 1;
+      return wanted - side < side ? 2 * (side - 1) - i : side - 1;
     };
-    for (Index y = 0; y < larger.height(); ++y) {
-      for (Index x = 0; x < larger.width(); ++x) {
+    for (Index y = 0; y < map.height(); ++y) {
+      for (Index x = 0; x < map.width(); ++x) {
         T const* const from =
-            image.pixel(source(y, image.height(), larger.height()), source(x, image.width(), larger.width()));
-        T* const to = larger.pixel(y, x);
-        std::fill(std::copy(from, from + image.channels(), to), to + larger.pitch(), T(0));
-      }
-    }
-  }
-
-  static void crop(View<T const> larger, View<T> output) noexcept {
-    for (Index y = 0; y < output.height(); ++y) {
-      for (Index x = 0; x < output.width(); ++x) {
-        T const* const from = larger.pixel(y, x);
-        T* const to = output.pixel(y, x);
-        std::fill(std::copy(from, from + output.channels(), to), to + output.pitch(), T(0));
+            image.pixel(source(y, image.height(), map.height()), source(x, image.width(), map.width()));
+        T* const to = map.pixel(y, x);
+        std::fill(std::copy(from, from + image.channels(), to), to + map.pitch(), T(0));
       }
     }
   }
