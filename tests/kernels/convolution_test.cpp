@@ -2,7 +2,7 @@
 // kernel could take another path; and the plain ones against results worked out by hand.
 //
 // A result may differ by a few roundings of the magnitude of its summands, sum |a*b| + |residual|. It may not depend
-// on the ranges that the work is split into.
+// on the rows and blocks that the work is split into, or on their order.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -23,6 +23,7 @@ using namespace test;
 namespace {
 
 constexpr double roundings = 4.0;
+constexpr double fast_roundings = 16.0;
 constexpr Index group = channel_group<float>;
 
 enum class Residual { none, separate, in_place };
@@ -91,6 +92,8 @@ struct Convolving {
   Residual residual = Residual::none;
   Index spread = 1;  // 2: the odd rows and columns of an output of twice the size, as a transposed convolution writes
 
+  Algorithm algorithm = Algorithm::automatic;
+
   Index depth() const { return kernel_height * kernel_width * channels; }
   Index out_channels() const { return groups * group; }
   Index output_height() const { return output_size(height, kernel_height, pad_top); }
@@ -106,7 +109,8 @@ struct Convolving {
     return out << c.kernel_height << 'x' << c.kernel_width << " stride " << c.stride << " padding " << c.pad_top << ','
                << c.pad_left << " from " << c.height << 'x' << c.width << 'x' << c.channels << " to "
                << c.output_height() << 'x' << c.output_width() << 'x' << c.out_channels() << ", slope " << c.slope
-               << ", residual " << c.residual << ", spread " << c.spread;
+               << ", residual " << c.residual << ", spread " << c.spread
+               << (c.algorithm == Algorithm::direct ? ", direct" : "");
   }
 
   Operands<float> draw(Random& random) const {
@@ -117,37 +121,62 @@ struct Convolving {
     return operands;
   }
 
-  /// The output with its guards.
+  template <class T>
+  Convolution<T> work(Operands<T> const& operands, Buffer<T>& output) const {
+    Index const row = spread * output_width() * out_channels();
+    Index const phase = (spread - 1) * (row + out_channels());
+    return {.input = operands.input.data(),
+            .height = height,
+            .width = width,
+            .channels = channels,
+            .input_pitch = pixel_pitch<float>(channels),
+            .weights = operands.weights.data(),
+            .kernel_height = kernel_height,
+            .kernel_width = kernel_width,
+            .stride = stride,
+            .pad_top = pad_top,
+            .pad_left = pad_left,
+            .output = output.data() + guard + phase,
+            .output_height = output_height(),
+            .output_width = output_width(),
+            .output_groups = out_channels() / channel_group<T>,
+            .output_row_step = spread * row,
+            .output_pixel_step = spread * out_channels(),
+            .residual = advance(operands.residual_in(residual, output), phase),
+            .slope = static_cast<T>(slope)};
+  }
+
+  /// Whether the table computes this with fewer multiplications than the definition has.
+  template <class T>
+  bool fast(KernelTable<T> const& kernels) const {
+    Operands<T> const none{};
+    Buffer<T> output(1);
+    return kernels.plan_convolution(work(none, output), algorithm).method != 0;
+  }
+
+  /// The output with its guards. With `split`, in parts of whole rows of which the blocks are computed backwards.
   template <class T>
   Buffer<T> run(KernelTable<T> const& kernels, Operands<T> const& operands, Random* split = nullptr) const {
     Buffer<T> output = operands.output;
-    Index const row = spread * output_width() * out_channels();
-    Index const phase = (spread - 1) * (row + out_channels());
-    T const* const added = operands.residual_in(residual, output);
-    Convolution<T> const work{.input = operands.input.data(),
-                              .height = height,
-                              .width = width,
-                              .channels = channels,
-                              .input_pitch = pixel_pitch<float>(channels),
-                              .weights = operands.weights.data(),
-                              .kernel_height = kernel_height,
-                              .kernel_width = kernel_width,
-                              .stride = stride,
-                              .pad_top = pad_top,
-                              .pad_left = pad_left,
-                              .output = output.data() + guard + phase,
-                              .output_height = output_height(),
-                              .output_width = output_width(),
-                              .output_groups = out_channels() / channel_group<T>,
-                              .output_row_step = spread * row,
-                              .output_pixel_step = spread * out_channels(),
-                              .residual = advance(added, phase),
-                              .slope = static_cast<T>(slope)};
-    Index const scratch = kernels.convolution_scratch(work);
-    in_ranges(output_height() * output_width(), kernels.block_pixels, split, [&](Index first, Index last) {
-      Buffer<T> poisoned(scratch, std::numeric_limits<T>::quiet_NaN());
-      kernels.convolution(work, first, last, poisoned.data());
-    });
+    Convolution<T> const whole = work(operands, output);
+    ConvolutionPlan const plan = kernels.plan_convolution(whole, algorithm);
+    Buffer<float> prepared(divide_up(plan.weights_bytes, sizeof(float)), std::numeric_limits<float>::quiet_NaN());
+    auto* const weights = reinterpret_cast<std::byte*>(prepared.data());
+    for (Index item = plan.weights_items; item-- > 0;) kernels.prepare_weights(whole, plan, item, weights);
+    for (Index row = 0; row < whole.output_height;) {
+      // Parts begin where tiles do.
+      Index const rows = split == nullptr ? whole.output_height : 8 * split->between(1, 3);
+      Convolution<T> part = whole;
+      part.first_row = row;
+      part.output_height = std::min(rows, whole.output_height - row);
+      part.output += row * whole.output_row_step;
+      part.residual = advance(part.residual, row * whole.output_row_step);
+      for (Index block = kernels.convolution_blocks(part, plan); block-- > 0;) {
+        Buffer<T> scratch(divide_up(plan.scratch_bytes, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
+        kernels.convolution(part, plan, weights, block, reinterpret_cast<std::byte*>(scratch.data()));
+      }
+      row += part.output_height;
+    }
     return output;
   }
 
@@ -197,13 +226,18 @@ struct GatedProjecting {
                                   .residual = operands.residual_in(residual, output)};
     Index const scratch = kernels.gated_projection_scratch(work);
     in_ranges(pixels, kernels.block_pixels, split, [&](Index first, Index last) {
-      Buffer<T> poisoned(scratch, std::numeric_limits<T>::quiet_NaN());
-      kernels.gated_projection(work, first, last, poisoned.data());
+      Buffer<T> poisoned(divide_up(scratch, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
+      kernels.gated_projection(work, first, last, reinterpret_cast<std::byte*>(poisoned.data()));
     });
     return output;
   }
 
   GatedProjecting unactivated() const { return *this; }
+
+  template <class T>
+  bool fast(KernelTable<T> const&) const {
+    return false;
+  }
 };
 
 /// Every table against the plain kernels in double.
@@ -218,7 +252,12 @@ void check(Case const& shape, Random& random) {
 
   every_table([&]<class T>(KernelTable<T> const& kernels) {
     auto const own = converted<T>(operands, shape.depth());
-    auto const bound = [&](Index i) { return roundings * epsilon<T> * magnitude[i]; };
+    // A fast algorithm adds and subtracts whole tiles: what is large in one pixel is felt by its neighbours.
+    double const largest = *std::max_element(magnitude.begin() + guard, magnitude.end() - guard);
+    bool const fast = shape.fast(kernels);
+    auto const bound = [&](Index i) {
+      return epsilon<T> * (fast ? fast_roundings * largest : roundings * magnitude[i]);
+    };
     auto const result = shape.run(kernels, own), split = shape.run(kernels, own, &random);
     CHECK(mismatch(result, expected, bound) == "");
     // Eigen chooses its product by the size of the block. Networks always make the same blocks.
@@ -287,6 +326,39 @@ TEST_CASE("convolution: 1x1, for which pixels need not be gathered") {
                          .residual = residual,
                          .spread = random.between(1, 2)},
               random);
+      }
+    }
+  }
+}
+
+TEST_CASE("convolution: shapes with fast algorithms, which the option turns off") {
+  constexpr Size kernels[] = {{3, 3}, {1, 2}, {2, 1}, {2, 2}};
+  constexpr Size fast_sizes[] = {{16, 16}, {1, 300}, {300, 1}, {17, 19}, {18, 30}, {39, 23}, {5, 70}};
+  Random random(4);
+  for (Size const kernel : kernels) {
+    for (Size const size : fast_sizes) {
+      for (Residual const residual : residuals) {
+        for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+          Convolving const shape{.height = size.height,
+                                 .width = size.width,
+                                 .channels = random.pick({8, 16, 17, 24, 33, 64, 100}),
+                                 .groups = random.between(1, 6),
+                                 .kernel_height = kernel.height,
+                                 .kernel_width = kernel.width,
+                                 // Sizes that stay or grow: enough pixels for a fast algorithm to be chosen.
+                                 .pad_top = kernel.height / 2 + random.between(0, 1),
+                                 .pad_left = kernel.width / 2 + random.between(0, 1),
+                                 .slope = random.pick(slopes),
+                                 .residual = residual,
+                                 .spread = random.between(1, 2),
+                                 .algorithm = algorithm};
+          every_table([&](auto const& table) {
+            CAPTURE(shape);
+            bool const plain = std::string(table.isa) == "scalar" || std::string(table.isa) == "eigen";
+            CHECK(shape.fast(table) == (algorithm == Algorithm::automatic && !plain));
+          });
+          check(shape, random);
+        }
       }
     }
   }

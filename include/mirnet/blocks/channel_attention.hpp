@@ -25,10 +25,10 @@ class ChannelAttention {
     visit(excite_, name / "conv_du.2");
   }
 
-  /// `gate` is 1 x 1 x channels.
-  void gate(Context<T>& context, View<T const> r, View<T> gate) const noexcept {
+  /// From the sums of r; `gate` is 1 x 1 x channels.
+  void gate(Context<T>& context, ChannelSums<T> const& r, View<T> gate) const noexcept {
     ArenaMap<T> const mean(context.arena, gate.shape());
-    global_average<T>(context, {&r, 1}, mean);
+    global_average<T>(context, r, mean);
     ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(mean.shape()));
     squeeze_.forward(context, mean, squeezed, {.slope = T(0)});
     excite_.forward(context, squeezed, gate);

@@ -28,15 +28,17 @@ class DualAttention {
   /// The output may be the input.
   void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> const r(context.arena, x.shape());
+    typename SpatialAttention<T>::Planes const planes(context, x.shape());
+    ChannelSums<T> sums;
     {
       ArenaMap<T> const inner(context.arena, x.shape());
       conv_0_.forward(context, x, inner, {.slope = prelu.slope()});
-      conv_2_.forward(context, inner, r);
+      conv_2_.forward(context, inner, r, {.statistics = planes.statistics(), .sums = &sums});
     }
     ArenaBlock<T> const pixel_gate(context.arena, x.pixels());
-    spatial_.gate(context, r, pixel_gate.data());
+    spatial_.gate(context, planes, pixel_gate.data());
     ArenaMap<T> const channel_gate(context.arena, {1, 1, x.channels()});
-    channel_.gate(context, r, channel_gate);
+    channel_.gate(context, sums, channel_gate);
     merge_.forward(context, r, pixel_gate.data(), channel_gate, output, x);
   }
 

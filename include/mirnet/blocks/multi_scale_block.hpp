@@ -48,8 +48,23 @@ class MultiScaleBlock {
     for (Index s = 0; s < streams_; ++s) fusions_[s].layers(visit, name / "selective_kernel" / s);
   }
 
-  /// The output does not overlap the input.
+  /// The output may be the input.
   void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
+    ArenaMap<T> const fused = fused_streams(context, x, prelu);
+    conv_out_.forward(context, fused, output, {.residual = x});
+  }
+
+  /// The same into a new map, which is taken when little else is held.
+  ArenaMap<T> forward(Context<T>& context, View<T const> x, PRelu<T> const& prelu) const noexcept {
+    ArenaMap<T> const fused = fused_streams(context, x, prelu);
+    ArenaMap<T> output(context.arena, x.shape());
+    conv_out_.forward(context, fused, output, {.residual = x});
+    return output;
+  }
+
+ private:
+  /// All streams at full resolution, behind the columns.
+  ArenaMap<T> fused_streams(Context<T>& context, View<T const> x, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> stream[most_streams];
     for (Index s = 0; s < streams_; ++s) {
       stream[s] = ArenaMap<T>(context.arena, stream_shape(x.shape(), s));
@@ -62,23 +77,25 @@ class MultiScaleBlock {
     }
     for (Index column = 1; column < columns_; ++column) {
       ArenaMap<T> mixed[most_streams];
-      for (Index s = 0; s < streams_; ++s) {
-        mixed[s] =
-            fuse(context, stream, s, [&](Index from, View<T> to) { resize(context, stream[from], from, s, to); });
+      // The first stream's fusion takes the most memory, so it comes before others have been made; while the last is
+      // made, each stream goes when it has been read.
+      for (Index i = 0; i < streams_; ++i) {
+        Index const target = i == 0 ? 0 : streams_ - i;
+        bool const last = i + 1 == streams_;
+        mixed[target] = fuse(context, stream, target, [&](Index from, View<T> to) {
+          resize(context, stream[from], from, target, to);
+          if (last) stream[from].release();
+        });
       }
-      for (Index s = 0; s < streams_; ++s) {
-        stream[s] = std::move(mixed[s]);
-        units_[s].forward(context, stream[s], stream[s], prelu);
-      }
+      for (Index s = 0; s < streams_; ++s) stream[s] = std::move(mixed[s]);
+      for (Index s = 0; s < streams_; ++s) units_[s].forward(context, stream[s], stream[s], prelu);
     }
-    ArenaMap<T> const fused = fuse(context, stream, 0, [&](Index from, View<T> to) {
+    return fuse(context, stream, 0, [&](Index from, View<T> to) {
       last_up_[from - 1].forward(context, stream[from], to);
       stream[from].release();
     });
-    conv_out_.forward(context, fused, output, {.residual = x});
   }
 
- private:
   Index channels(Index stream) const noexcept { return features_ << stream; }
 
   static Shape stream_shape(Shape shape, Index stream) noexcept {

@@ -18,17 +18,11 @@ class ResidualGroup {
   std::span<MultiScaleBlock<T>> blocks() noexcept { return blocks_; }
   Conv2d<T>& conv() noexcept { return conv_; }
 
-  /// The output does not overlap the input.
+  /// The output may be the input.
   void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
-    ArenaMap<T> deep;
-    View<T const> shallow = x;
-    for (auto const& block : blocks_) {
-      ArenaMap<T> deeper(context.arena, x.shape());
-      block.forward(context, shallow, deeper, prelu);
-      deep = std::move(deeper);
-      shallow = deep;
-    }
-    conv_.forward(context, shallow, output, {.residual = x});
+    ArenaMap<T> deep = blocks_[0].forward(context, x, prelu);
+    for (auto const& block : blocks_.subspan(1)) block.forward(context, deep, deep, prelu);
+    conv_.forward(context, deep, output, {.residual = x});
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <mirnet/base/name.hpp>
 #include <mirnet/layers/activation.hpp>
+#include <mirnet/layers/band.hpp>
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/resampling.hpp>
 
@@ -33,20 +34,42 @@ class Downsampling {
   }
 
   void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
-    ArenaMap<T> const small(context.arena, {output.height(), output.width(), x.channels()});
-    blur_pool<T>(context, x, small);
-    bottom_1_.forward(context, small, output);
-
-    ArenaMap<T> inner(context.arena, x.shape());
-    top_0_.forward(context, x, inner, {.slope = top_1_.slope()});
-    ArenaMap<T> const filtered(context.arena, x.shape());
-    top_2_.forward(context, inner, filtered, {.slope = top_3_.slope()});
-    inner.release();
-    blur_pool<T>(context, filtered, small);
-    top_5_.forward(context, small, output, {.residual = output});
+    context.count(output.pixels(), 2 * x.channels() * output.channels());
+    Index const height = x.height(), band = rows_a_band(x.width());
+    typename Conv2d<T>::Rows const top_0(top_0_, context, x.shape()), top_2(top_2_, context, x.shape());
+    // The blur reads one row above its own, the 3x3 kernel one above and one below.
+    RollingRows<T> inner(context, x.shape(), band + 2), filtered(context, x.shape(), band + 1);
+    for (Index first = 0; first < height; first += band) {
+      Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);
+      Index const known = first == 0 ? 0 : first + 1;
+      top_0.forward(context, rows_of(x, known, ahead - known),
+                    inner.append(context, std::max<Index>(first - 1, 0), ahead), {.slope = top_1_.slope()});
+      top_2.forward(context, inner.rows(), filtered.append(context, std::max<Index>(first - 1, 0), last),
+                    {.slope = top_3_.slope()});
+      project(context, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
+    }
   }
 
  private:
+  /// The last 1x1 convolutions of both branches, behind their blurs.
+  void project(Context<T>& context, Band<T const> filtered, Band<T const> x, Band<T> output) const noexcept {
+    auto const blur = [&](Band<T const> input) {
+      return Resampling<T>{input.rows.data(), input.map_height, input.rows.width(), input.rows.pitch(),
+                           nullptr,           input.first_row,  output.first_row};
+    };
+    BlurredProjection<T> const work{.blur = {blur(filtered), blur(x)},
+                                    .channels = x.rows.channels(),
+                                    .weights = {top_5_.packed(), bottom_1_.packed()},
+                                    .output = output.rows.data(),
+                                    .output_groups = output.rows.pitch() / channel_group<T>};
+    KernelTable<T> const& kernels = *context.kernels;
+    Index const bytes = kernels.blurred_projection_scratch(work);
+    auto const scratch = context.scratch(bytes);
+    context.each_range(output.rows.pixels(), kernels.block_pixels, [&](Index first, Index last, Index worker) {
+      kernels.blurred_projection(work, first, last, scratch.data() + worker * bytes);
+    });
+  }
+
   Conv2d<T> top_0_, top_2_, top_5_, bottom_1_;
   PRelu<T> top_1_, top_3_;
 };
@@ -75,21 +98,33 @@ class Upsampling {
   }
 
   void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
-    {
-      // A 1x1 convolution commutes with the interpolation: before it there are a quarter of the pixels. Counted is the
-      // arithmetic of the network as it is written.
-      context.count(3 * x.pixels(), x.channels() * output.channels());
-      ArenaMap<T> const small(context.arena, {x.height(), x.width(), output.channels()});
-      bottom_1_.forward(context, x, small);
-      bilinear_double<T>(context, small, output);
+    // A 1x1 convolution commutes with the interpolation: before it there are a quarter of the pixels. Counted is the
+    // arithmetic of the network as it is written.
+    context.count(3 * x.pixels(), x.channels() * output.channels());
+    Shape const small_shape{x.height(), x.width(), output.channels()};
+    Shape const filtered_shape = top_2_.output_shape(x.shape());
+    Index const height = x.height(), band = rows_a_band(output.width()) / 2;
+    typename Conv2d<T>::Rows const top_0(top_0_, context, x.shape()), bottom_1(bottom_1_, context, x.shape());
+    typename ConvTranspose2d<T>::Rows const top_2(top_2_, context, x.shape());
+    typename Conv2d<T>::Rows const top_4(top_4_, context, filtered_shape);
+    // The transposed kernel reads one row below its own, the interpolation one above and one below.
+    RollingRows<T> inner(context, x.shape(), band + 1), small(context, small_shape, band + 2);
+    ArenaMap<T> const filtered(context.arena,
+                               {2 * std::min(band, height), filtered_shape.width, filtered_shape.channels});
+    for (Index first = 0; first < height; first += band) {
+      Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);
+      Index const known = first == 0 ? 0 : first + 1;
+      auto const added = rows_of(x, known, ahead - known);
+      bottom_1.forward(context, added, small.append(context, std::max<Index>(first - 1, 0), ahead));
+      top_0.forward(context, added, inner.append(context, first, ahead), {.slope = top_1_.slope()});
+      Band<T> const doubled = rows_of(output, 2 * first, 2 * (last - first));
+      Band<T> const band_filtered(
+          View<T>(filtered.view().data(), {doubled.rows.height(), filtered_shape.width, filtered_shape.channels}),
+          doubled.first_row, filtered_shape.height);
+      bilinear_double_rows<T>(context, small.rows(), doubled);
+      top_2.forward(context, inner.rows(), band_filtered, top_3_.slope());
+      top_4.forward(context, band_filtered, doubled, {.residual = doubled.rows});
     }
-    ArenaMap<T> const filtered(context.arena, top_2_.output_shape(x.shape()));
-    {
-      ArenaMap<T> const inner(context.arena, x.shape());
-      top_0_.forward(context, x, inner, {.slope = top_1_.slope()});
-      top_2_.forward(context, inner, filtered, top_3_.slope());
-    }
-    top_4_.forward(context, filtered, output, {.residual = output});
   }
 
  private:

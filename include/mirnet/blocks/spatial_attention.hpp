@@ -1,7 +1,6 @@
 // Spatial attention: which pixels matter, from the largest and the mean value of their channels (section 3.2).
 #pragma once
 
-#include <algorithm>
 #include <cstring>
 
 #include <mirnet/base/name.hpp>
@@ -15,6 +14,30 @@ namespace mirnet::inline v0 {
 template <class T>
 class SpatialAttention {
  public:
+  /// The two planes of r, with the border of zeros that the kernel wants.
+  class Planes {
+   public:
+    Planes(Context<T>& context, Shape r) noexcept
+        : shape_(r),
+          pitch_(round_up(r.width + 2 * border, channel_group<T>) + channel_group<T>),
+          plane_((r.height + 2 * border) * pitch_),
+          memory_(context.arena, 2 * plane_) {
+      context.once([&] { std::memset(memory_.data(), 0, static_cast<std::size_t>(2 * plane_) * sizeof(T)); });
+    }
+
+    /// For the layer that writes r.
+    Statistics<T> statistics() const noexcept {
+      T* const first = advance(memory_.data(), border * pitch_ + border);
+      return {.maximum = first, .mean = advance(first, plane_), .plane_pitch = pitch_, .channels = shape_.channels};
+    }
+
+   private:
+    friend SpatialAttention;
+    Shape shape_;
+    Index pitch_, plane_;
+    ArenaBlock<T> memory_;
+  };
+
   SpatialAttention() = default;
 
   template <class Visitor>
@@ -22,27 +45,12 @@ class SpatialAttention {
     visit(convolution_, name / "spatial.conv");
   }
 
-  /// `gate` has r.pixels() elements, row by row without padding.
-  void gate(Context<T>& context, View<T const> r, T* gate) const noexcept {
-    // Each plane has the border of zeros that the kernel wants, and every row is written by one worker.
-    Index const pitch = round_up(r.width() + 2 * border, channel_group<T>) + channel_group<T>;
-    Index const plane = (r.height() + 2 * border) * pitch;
-    ArenaBlock<T> const planes(context.arena, 2 * plane);
-    context.each_range(r.height() + 2 * border, rows_a_range, [&](Index first, Index last, Index) {
-      T* const maximum = planes.data();
-      T* const mean = maximum + plane;
-      std::size_t const bytes = static_cast<std::size_t>((last - first) * pitch) * sizeof(T);
-      std::memset(maximum + first * pitch, 0, bytes);
-      std::memset(mean + first * pitch, 0, bytes);
-      for (Index row = std::max(first, border); row < std::min(last, r.height() + border); ++row) {
-        Index const at = row * pitch + border;
-        context.kernels->channel_max_mean(r.row(row - border), r.width(), r.channels(), r.pitch(), maximum + at,
-                                          mean + at);
-      }
-    });
-    context.count(r.pixels(), convolution_.shape().elements());
-    context.each_range(r.height(), rows_a_range, [&](Index first, Index last, Index) {
-      SpatialGate<T> const work{planes.data(), planes.data() + plane, pitch, r.width(), convolution_.data(), gate};
+  /// `gate` has r's number of pixels, row by row without padding.
+  void gate(Context<T>& context, Planes const& r, T* gate) const noexcept {
+    context.count(r.shape_.pixels(), convolution_.shape().elements());
+    context.each_range(r.shape_.height, rows_a_range, [&](Index first, Index last, Index) {
+      T const* const planes = r.memory_.data();
+      SpatialGate<T> const work{planes, planes + r.plane_, r.pitch_, r.shape_.width, convolution_.data(), gate};
       context.kernels->spatial_gate(work, first, last);
     });
   }

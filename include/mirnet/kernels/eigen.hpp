@@ -16,8 +16,6 @@ namespace eigen_detail {
 template <class T>
 using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-inline constexpr Index block_pixels = 64;
-
 /// patches [pixels x depth] times packed weights, into the output pixels from `first` on.
 template <class T>
 void multiply(Convolution<T> const& work, Index first, Index last, T const* patches, Index depth) {
@@ -38,15 +36,21 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
 }
 
 template <class T>
-Index convolution_scratch(Convolution<T> const& work) noexcept {
-  return block_pixels * work.kernel_height * work.kernel_width * work.channels + channel_group<T>;
+ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm) noexcept {
+  Index const patches = reference::block_pixels * work.kernel_height * work.kernel_width * work.channels;
+  return {.scratch_bytes = (patches + channel_group<T>)*static_cast<Index>(sizeof(T))};
 }
 
 template <class T>
-void convolution(Convolution<T> const& work, Index first, Index last, T* scratch) noexcept {
+void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte const*, Index block,
+                 std::byte* scratch) noexcept {
+  Index const first = block * reference::block_pixels;
+  Index const last = std::min(first + reference::block_pixels, work.output_height * work.output_width);
   Index const taps = work.kernel_height * work.kernel_width;
-  im2col(work, first, last, 0, taps, scratch);
-  multiply(work, first, last, scratch, taps * work.channels);
+  T* const patches = reinterpret_cast<T*>(scratch);
+  im2col(work, first, last, 0, taps, patches);
+  multiply(work, first, last, patches, taps * work.channels);
+  reference::gather_statistics(work, block, first, last);
 }
 
 }  // namespace eigen_detail
@@ -56,8 +60,7 @@ KernelTable<T> const& eigen_kernels() noexcept {
   static KernelTable<T> const table = [] {
     KernelTable<T> kernels = reference_kernels<T>();
     kernels.isa = "eigen";
-    kernels.block_pixels = eigen_detail::block_pixels;
-    kernels.convolution_scratch = eigen_detail::convolution_scratch<T>;
+    kernels.plan_convolution = eigen_detail::plan_convolution<T>;
     kernels.convolution = eigen_detail::convolution<T>;
     return kernels;
   }();

@@ -11,21 +11,31 @@
 
 namespace mirnet::inline v0::inline MIRNET_ISA {
 
-/// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_group_stride + k*16 + n%16]; row r of C
-/// starts at c + c_offsets[r], and of the residual at residual + c_offsets[r]. `groups` of 16 columns are written.
-/// Each element of C is one chain of fused multiply-adds over k, whatever the blocking. Nothing is read or written
-/// beyond what is named here.
+/// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_group_stride + k*16 + n%16].
+/// `groups` of 16 columns are computed. Each element of C is one chain of fused multiply-adds over k, whatever the
+/// blocking. Nothing is read or written beyond what is named here.
 struct Gemm {
   float const* a;
   Index a_pitch, rows, depth;
   float const* b;
   Index b_group_stride, groups;
-  float* c;
-  Index const* c_offsets;
-  bool accumulate;        // start from what C holds, else from zero
-  bool finish;            // apply slope and residual when done
-  float const* residual;  // null: nothing is added
-  float slope;            // as in Convolution
+
+  // A dense matrix: C where it is not finished, and what to start from if a part of the depth is there already.
+  float* sum;
+  Index sum_pitch;
+  bool accumulate = false;
+
+  // With `finish`, prelu(C, slope) + residual is written, and row r starts at c + c_offsets[r], of the residual at
+  // residual + c_offsets[r].
+  bool finish = false;
+  float* c = nullptr;
+  Index const* c_offsets = nullptr;
+  float const* residual = nullptr;  // null: nothing is added
+  float slope = 1.0f;               // as in Convolution
+
+  // 64-byte lines that the caller will read next.
+  float const* ahead = nullptr;
+  Index ahead_lines = 0;
 };
 
 namespace gemm_detail {
@@ -57,13 +67,12 @@ void tile(Gemm const& work, Index row, Index column) noexcept {
   MIRNET_UNROLL for (int g = 0; g < groups; ++g) {
     b[g] = work.b + (column / group + g) * work.b_group_stride + column % group;
   }
-  float* const c = work.c + column;
-  Index const* const offset = work.c_offsets + row;
+  float* const unfinished = work.sum + row * work.sum_pitch + column;
 
   Pack sum[Rows][Vectors];
   if (work.accumulate) {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = load(c + offset[r] + v * lanes);
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = load(unfinished + r * work.sum_pitch + v * lanes);
     }
   } else {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -83,17 +92,23 @@ void tile(Gemm const& work, Index row, Index column) noexcept {
     }
   }
 
-  if (work.finish) {
-    Pack const slope = broadcast(work.slope);
+  if (!work.finish) {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) store(unfinished + r * work.sum_pitch + v * lanes, sum[r][v]);
     }
-    if (work.residual != nullptr) {
-      float const* const residual = work.residual + column;
-      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-        MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
-          sum[r][v] = sum[r][v] + load(residual + offset[r] + v * lanes);
-        }
+    return;
+  }
+  float* const c = work.c + column;
+  Index const* const offset = work.c_offsets + row;
+  Pack const slope = broadcast(work.slope);
+  MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
+  }
+  if (work.residual != nullptr) {
+    float const* const residual = work.residual + column;
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+        sum[r][v] = sum[r][v] + load(residual + offset[r] + v * lanes);
       }
     }
   }
@@ -113,11 +128,22 @@ inline constexpr auto tiles = []<int... Rows>(std::integer_sequence<int, Rows...
 }
 (std::make_integer_sequence<int, tile_rows>{});
 
+/// A part of the lines ahead, while the tile's arithmetic leaves the memory idle.
+MIRNET_ALWAYS_INLINE void prefetch(Gemm const& work, Index tile, Index tiles) noexcept {
+#if defined(__GNUC__) || defined(__clang__)
+  Index const first = work.ahead_lines * tile / tiles, last = work.ahead_lines * (tile + 1) / tiles;
+  for (Index l = first; l < last; ++l) __builtin_prefetch(work.ahead + l * group, 0, 2);
+#endif
+}
+
 /// All rows of Vectors registers of columns; B's part stays in the first-level cache meanwhile.
 template <int Vectors>
 MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm const& work, Index column) noexcept {
   Index row = 0;
-  for (; row + tile_rows <= work.rows; row += tile_rows) tile<tile_rows, Vectors>(work, row, column);
+  for (; row + tile_rows <= work.rows; row += tile_rows) {
+    if (column == 0 && work.ahead_lines > 0) prefetch(work, row / tile_rows, work.rows / tile_rows);
+    tile<tile_rows, Vectors>(work, row, column);
+  }
   if (row < work.rows) tiles<Vectors>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
 }
 

@@ -23,15 +23,15 @@ MIRNET_ALWAYS_INLINE void zero_lines(T* to, Index channels) noexcept {
 
 }  // namespace im2col_detail
 
-/// Row i of `patches` becomes taps [first_tap, last_tap) of the patch of output pixel first_pixel + i, channels
-/// without padding; a tap is ky*kernel_width + kx. Rows are dense. Whole lines are written in order, so up to a line
-/// is overwritten behind the last row: patches has room for it.
+/// Row i of `patches` becomes taps [first_tap, last_tap) of the patch of output pixel first_pixel + i of the part,
+/// channels without padding; a tap is ky*kernel_width + kx. Rows are dense. Whole lines are written in order, so up to
+/// a line is overwritten behind the last row: patches has room for it.
 template <class T>
 void im2col(Convolution<T> const& work, Index first_pixel, Index last_pixel, Index first_tap, Index last_tap,
             T* patches) noexcept {
   using namespace im2col_detail;
   T* out = patches;
-  Index y = first_pixel / work.output_width, x = first_pixel % work.output_width;
+  Index y = work.first_row + first_pixel / work.output_width, x = first_pixel % work.output_width;
   for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
     Index const top = y * work.stride - work.pad_top, left = x * work.stride - work.pad_left;
     Index ky = first_tap / work.kernel_width, kx = first_tap % work.kernel_width;
@@ -39,7 +39,7 @@ void im2col(Convolution<T> const& work, Index first_pixel, Index last_pixel, Ind
       Index const iy = top + ky, ix = left + kx;
       bool const inside = iy >= 0 && iy < work.height && ix >= 0 && ix < work.width;
       if (inside) {
-        copy_lines(out, work.input + (iy * work.width + ix) * work.input_pitch, work.channels);
+        copy_lines(out, work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch, work.channels);
       } else {
         zero_lines(out, work.channels);
       }

@@ -22,11 +22,15 @@ inline KernelTable<float> const& native_kernels() noexcept {
 #else
   static constexpr KernelTable<float> table{
       .isa = MIRNET_ISA_NAME,
-      .block_pixels = convolution_detail::block_pixels,
-      .convolution_scratch = convolution_scratch,
-      .gated_projection_scratch = gated_projection_scratch,
+      .plan_convolution = plan_convolution,
+      .prepare_weights = prepare_weights,
+      .convolution_blocks = convolution_blocks,
       .convolution = convolution,
+      .block_pixels = convolution_detail::block_pixels,
+      .gated_projection_scratch = gated_projection_scratch,
       .gated_projection = gated_projection,
+      .blurred_projection_scratch = blurred_projection_scratch,
+      .blurred_projection = blurred_projection,
       .blur_pool = blur_pool,
       .bilinear_double = bilinear_double,
       .channel_sums = channel_sums,

@@ -42,4 +42,36 @@ inline void channel_max_mean(float const* x, Index pixels, Index channels, Index
   }
 }
 
+/// The statistics of a block begin with zeros.
+inline void start_statistics(Convolution<float> const& work, Index block) noexcept {
+  Index const columns = work.output_groups * channel_group<float>;
+  if (work.statistics.channel_sums != nullptr)
+    std::fill_n(work.statistics.channel_sums + block * columns, columns, 0.0f);
+}
+
+/// Adds output pixels [x, x + pixels) of row y of a convolution to the statistics of a block.
+inline void add_statistics(Convolution<float> const& work, Index block, Index y, Index x, Index pixels) noexcept {
+  Statistics<float> const& statistics = work.statistics;
+  float const* const first = work.output + y * work.output_row_step + x * work.output_pixel_step;
+  if (statistics.channel_sums != nullptr) {
+    using namespace simd;
+    Index const columns = work.output_groups * channel_group<float>;
+    float* const sums = statistics.channel_sums + block * columns;
+    for (Index c = 0; c < columns; c += channel_group<float>) {
+      Pack sum[channel_group<float> / lanes];
+      for (Index v = 0; v < channel_group<float> / lanes; ++v) sum[v] = load(sums + c + v * lanes);
+      float const* in = first + c;
+      for (Index pixel = 0; pixel < pixels; ++pixel, in += work.output_pixel_step) {
+        for (Index v = 0; v < channel_group<float> / lanes; ++v) sum[v] = sum[v] + load(in + v * lanes);
+      }
+      for (Index v = 0; v < channel_group<float> / lanes; ++v) store(sums + c + v * lanes, sum[v]);
+    }
+  }
+  if (statistics.maximum != nullptr) {
+    Index const at = y * statistics.plane_pitch + x;
+    channel_max_mean(first, pixels, statistics.channels, work.output_pixel_step, statistics.maximum + at,
+                     statistics.mean + at);
+  }
+}
+
 }  // namespace mirnet::inline v0::inline MIRNET_ISA

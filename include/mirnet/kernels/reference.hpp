@@ -21,33 +21,85 @@ T logistic(T value) noexcept {
   return T(1) / (T(1) + std::exp(-value));
 }
 
+inline constexpr Index block_pixels = 64;
+
 template <class T>
-void convolution(Convolution<T> const& work, Index first, Index last, T*) noexcept {
+void convolve(Convolution<T> const& work, Index pixel) noexcept {
   Index const depth = work.kernel_height * work.kernel_width * work.channels;
+  Index const row = pixel / work.output_width, x = pixel % work.output_width, y = work.first_row + row;
+  Index const at = row * work.output_row_step + x * work.output_pixel_step;
+  for (Index o = 0; o < work.output_groups * channel_group<T>; ++o) {
+    T sum = 0;
+    for (Index ky = 0; ky < work.kernel_height; ++ky) {
+      Index const iy = y * work.stride - work.pad_top + ky;
+      if (iy < 0 || iy >= work.height) continue;
+      for (Index kx = 0; kx < work.kernel_width; ++kx) {
+        Index const ix = x * work.stride - work.pad_left + kx;
+        if (ix < 0 || ix >= work.width) continue;
+        T const* in = work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch;
+        Index const k = (ky * work.kernel_width + kx) * work.channels;
+        for (Index c = 0; c < work.channels; ++c) sum += in[c] * work.weights[packed_position<T>(depth, o, k + c)];
+      }
+    }
+    sum = activated(sum, work.slope);
+    work.output[at + o] = work.residual != nullptr ? sum + work.residual[at + o] : sum;
+  }
+}
+
+template <class T>
+void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept {
+  for (Index pixel = 0; pixel < pixels; ++pixel) {
+    T const* in = x + pixel * pitch;
+    T sum = 0;
+    for (Index c = 0; c < channels; ++c) sum += in[c];
+    maximum[pixel] = *std::max_element(in, in + channels);
+    mean[pixel] = sum / static_cast<T>(channels);
+  }
+}
+
+/// Those of a block, whose output is there.
+template <class T>
+void gather_statistics(Convolution<T> const& work, Index block, Index first, Index last) noexcept {
+  Statistics<T> const& statistics = work.statistics;
+  Index const columns = work.output_groups * channel_group<T>;
+  auto* const sums = statistics.channel_sums == nullptr ? nullptr : statistics.channel_sums + block * columns;
+  if (sums != nullptr) std::fill_n(sums, columns, T(0));
   for (Index pixel = first; pixel < last; ++pixel) {
     Index const y = pixel / work.output_width, x = pixel % work.output_width;
-    Index const at = y * work.output_row_step + x * work.output_pixel_step;
-    for (Index o = 0; o < work.output_groups * channel_group<T>; ++o) {
-      T sum = 0;
-      for (Index ky = 0; ky < work.kernel_height; ++ky) {
-        Index const iy = y * work.stride - work.pad_top + ky;
-        if (iy < 0 || iy >= work.height) continue;
-        for (Index kx = 0; kx < work.kernel_width; ++kx) {
-          Index const ix = x * work.stride - work.pad_left + kx;
-          if (ix < 0 || ix >= work.width) continue;
-          T const* in = work.input + (iy * work.width + ix) * work.input_pitch;
-          Index const k = (ky * work.kernel_width + kx) * work.channels;
-          for (Index c = 0; c < work.channels; ++c) sum += in[c] * work.weights[packed_position<T>(depth, o, k + c)];
-        }
-      }
-      sum = activated(sum, work.slope);
-      work.output[at + o] = work.residual != nullptr ? sum + work.residual[at + o] : sum;
+    T const* const out = work.output + y * work.output_row_step + x * work.output_pixel_step;
+    for (Index c = 0; sums != nullptr && c < columns; ++c) sums[c] += out[c];
+    if (statistics.maximum != nullptr) {
+      Index const at = y * statistics.plane_pitch + x;
+      channel_max_mean(out, 1, statistics.channels, work.output_pixel_step, statistics.maximum + at,
+                       statistics.mean + at);
     }
   }
 }
 
 template <class T>
-void gated_projection(GatedProjection<T> const& work, Index first, Index last, T*) noexcept {
+ConvolutionPlan plan_convolution(Convolution<T> const&, Algorithm) noexcept {
+  return {};
+}
+
+template <class T>
+void prepare_weights(Convolution<T> const&, ConvolutionPlan const&, Index, std::byte*) noexcept {}
+
+template <class T>
+Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const&) noexcept {
+  return divide_up(work.output_height * work.output_width, block_pixels);
+}
+
+template <class T>
+void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte const*, Index block,
+                 std::byte*) noexcept {
+  Index const first = block * block_pixels;
+  Index const last = std::min(first + block_pixels, work.output_height * work.output_width);
+  for (Index pixel = first; pixel < last; ++pixel) convolve(work, pixel);
+  gather_statistics(work, block, first, last);
+}
+
+template <class T>
+void gated_projection(GatedProjection<T> const& work, Index first, Index last, std::byte*) noexcept {
   Index const depth = 2 * work.channels;
   for (Index pixel = first; pixel < last; ++pixel) {
     T const* in = work.input + pixel * work.pitch;
@@ -63,22 +115,46 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, T
   }
 }
 
+/// Channel c of output pixel (y, x).
 template <class T>
-void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+T blurred(Resampling<T> const& work, Index y, Index x, Index c) noexcept {
   // Reflection without the edge: -1 is 1. The size is even, so the other end is never passed.
   auto const reflected = [](Index i) { return i < 0 ? -i : i; };
+  T sum = 0;
+  for (Index dy = -1; dy <= 1; ++dy) {
+    for (Index dx = -1; dx <= 1; ++dx) {
+      Index const at = (reflected(2 * y + dy) - work.input_first_row) * work.width + reflected(2 * x + dx);
+      sum += T((dy == 0 ? 2 : 1) * (dx == 0 ? 2 : 1)) / T(16) * work.input[at * work.pitch + c];
+    }
+  }
+  return sum;
+}
+
+template <class T>
+void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
   Index const width = work.width / 2;
-  for (Index y = first_row; y < last_row; ++y) {
+  for (Index row = first_row; row < last_row; ++row) {
     for (Index x = 0; x < width; ++x) {
       for (Index c = 0; c < work.pitch; ++c) {
-        T sum = 0;
-        for (Index dy = -1; dy <= 1; ++dy) {
-          for (Index dx = -1; dx <= 1; ++dx) {
-            Index const at = reflected(2 * y + dy) * work.width + reflected(2 * x + dx);
-            sum += T((dy == 0 ? 2 : 1) * (dx == 0 ? 2 : 1)) / T(16) * work.input[at * work.pitch + c];
-          }
+        work.output[(row * width + x) * work.pitch + c] = blurred(work, work.first_row + row, x, c);
+      }
+    }
+  }
+}
+
+template <class T>
+void blurred_projection(BlurredProjection<T> const& work, Index first, Index last, std::byte*) noexcept {
+  Index const width = work.blur[0].width / 2, columns = work.output_groups * channel_group<T>;
+  for (Index pixel = first; pixel < last; ++pixel) {
+    T* const out = work.output + pixel * columns;
+    std::fill_n(out, columns, T(0));
+    for (int branch = 0; branch < work.branches; ++branch) {
+      Resampling<T> const& blur = work.blur[branch];
+      for (Index c = 0; c < work.channels; ++c) {
+        T const value = blurred(blur, blur.first_row + pixel / width, pixel % width, c);
+        for (Index o = 0; o < columns; ++o) {
+          out[o] += value * work.weights[branch][packed_position<T>(work.channels, o, c)];
         }
-        work.output[(y * width + x) * work.pitch + c] = sum;
       }
     }
   }
@@ -86,17 +162,20 @@ void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexc
 
 template <class T>
 void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
-  for (Index y = first_row; y < last_row; ++y) {
+  for (Index row = first_row; row < last_row; ++row) {
+    Index const y = work.first_row + row;
     for (Index x = 0; x < 2 * work.width; ++x) {
       // The nearer of the two pixels on each axis has three quarters of the weight.
       Index const near_y = y / 2, near_x = x / 2;
       Index const far_y = std::clamp<Index>(near_y + (y % 2 == 0 ? -1 : 1), 0, work.height - 1);
       Index const far_x = std::clamp<Index>(near_x + (x % 2 == 0 ? -1 : 1), 0, work.width - 1);
-      auto const in = [&](Index iy, Index ix, Index c) { return work.input[(iy * work.width + ix) * work.pitch + c]; };
+      auto const in = [&](Index iy, Index ix, Index c) {
+        return work.input[((iy - work.input_first_row) * work.width + ix) * work.pitch + c];
+      };
       for (Index c = 0; c < work.pitch; ++c) {
         T const near_row = T(0.75) * in(near_y, near_x, c) + T(0.25) * in(near_y, far_x, c);
         T const far_row = T(0.75) * in(far_y, near_x, c) + T(0.25) * in(far_y, far_x, c);
-        work.output[(y * 2 * work.width + x) * work.pitch + c] = T(0.75) * near_row + T(0.25) * far_row;
+        work.output[(row * 2 * work.width + x) * work.pitch + c] = T(0.75) * near_row + T(0.25) * far_row;
       }
     }
   }
@@ -107,17 +186,6 @@ void channel_sums(T const* x, Index pixels, Index pitch, T* sums) noexcept {
   std::fill_n(sums, pitch, T(0));
   for (Index pixel = 0; pixel < pixels; ++pixel) {
     for (Index c = 0; c < pitch; ++c) sums[c] += x[pixel * pitch + c];
-  }
-}
-
-template <class T>
-void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept {
-  for (Index pixel = 0; pixel < pixels; ++pixel) {
-    T const* in = x + pixel * pitch;
-    T sum = 0;
-    for (Index c = 0; c < channels; ++c) sum += in[c];
-    maximum[pixel] = *std::max_element(in, in + channels);
-    mean[pixel] = sum / static_cast<T>(channels);
   }
 }
 
@@ -178,11 +246,15 @@ template <class T>
 KernelTable<T> const& reference_kernels() noexcept {
   static constexpr KernelTable<T> table{
       .isa = "scalar",
-      .block_pixels = 64,
-      .convolution_scratch = [](Convolution<T> const&) noexcept { return Index{0}; },
-      .gated_projection_scratch = [](GatedProjection<T> const&) noexcept { return Index{0}; },
+      .plan_convolution = reference::plan_convolution<T>,
+      .prepare_weights = reference::prepare_weights<T>,
+      .convolution_blocks = reference::convolution_blocks<T>,
       .convolution = reference::convolution<T>,
+      .block_pixels = reference::block_pixels,
+      .gated_projection_scratch = [](GatedProjection<T> const&) noexcept { return Index{0}; },
       .gated_projection = reference::gated_projection<T>,
+      .blurred_projection_scratch = [](BlurredProjection<T> const&) noexcept { return Index{0}; },
+      .blurred_projection = reference::blurred_projection<T>,
       .blur_pool = reference::blur_pool<T>,
       .bilinear_double = reference::bilinear_double<T>,
       .channel_sums = reference::channel_sums<T>,

@@ -3,6 +3,8 @@
 // nothing else, so that threads can share the work and the bits do not depend on how.
 #pragma once
 
+#include <cstddef>
+
 #include <mirnet/tensor/shape.hpp>
 
 namespace mirnet::inline v0 {
@@ -14,29 +16,56 @@ constexpr Index packed_position(Index depth, Index o, Index k) noexcept {
   return (o / group * depth + k) * group + o % group;
 }
 
+/// What the convolutions of a network may use.
+enum class Algorithm {
+  automatic,  // the fastest for each shape
+  direct,     // no fast algorithm (Winograd, Toom-Cook): every product of the definition
+};
+
+/// Where a kernel puts what the attention units want to know of the map that it writes.
+template <class T>
+struct Statistics {
+  T* channel_sums = nullptr;  // a line of sums for each block, `output_groups * channel_group<T>` apart; null: none
+  T* maximum = nullptr;       // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
+  T* mean = nullptr;
+  Index plane_pitch = 0, channels = 0;
+};
+
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
-/// output = prelu(convolution, slope) and output += residual.
+/// output = prelu(convolution, slope) and output += residual; or some rows of one.
 ///
-/// Input pixel (y, x) is at input + (y*width + x)*input_pitch, readable to the end of the last channel's 64-byte line;
-/// input pixels outside the map are zero.
-/// Output pixel (y, x) is at output + y*output_row_step + x*output_pixel_step, residual likewise, and all
+/// The input map has height x width pixels, of which those outside are zero. Its pixel (y, x) is at
+/// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's 64-byte line.
+/// The output rows are [first_row, first_row + output_height); pixel (y, x) is at
+/// output + (y - first_row)*output_row_step + x*output_pixel_step, residual and statistics likewise, and all
 /// `output_groups * channel_group<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
 /// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels.
-/// The residual may be the output itself where the kernel is 1x1.
+/// The residual may be the output itself.
 template <class T>
 struct Convolution {
   T const* input;
   Index height, width, channels, input_pitch;
+  Index input_first_row = 0;
 
   T const* weights;
   Index kernel_height, kernel_width, stride, pad_top, pad_left;
 
   T* output;
+  Index first_row = 0;
   Index output_height, output_width, output_groups, output_row_step, output_pixel_step;
 
-  T const* residual;  // null: nothing is added
-  T slope;            // of the negative side; 1 leaves the result as it is, 0 is ReLU
+  T const* residual = nullptr;  // null: nothing is added
+  T slope = T(1);               // of the negative side; 1 leaves the result as it is, 0 is ReLU
+  Statistics<T> statistics{};
+};
+
+/// How a table computes a convolution: chosen once for a whole map, then good for any rows of it.
+struct ConvolutionPlan {
+  int method = 0;           // the table's own number
+  Index weights_bytes = 0;  // of the weights as the method wants them; 0: as they are
+  Index weights_items = 0;  // pieces that they are made in
+  Index scratch_bytes = 0;  // of one worker
 };
 
 /// A 1x1 convolution over [pixel_gate * r ; channel_gate * r] (section 3.2 of the paper, "dual attention unit"), whose
@@ -59,6 +88,19 @@ struct Resampling {
   T const* input;
   Index height, width, pitch;  // of the input
   T* output;
+  Index input_first_row = 0, first_row = 0;  // the rows of their maps that input and output begin with
+};
+
+/// The end of a downsampler, both branches in one product: sum over i of weights[i] * blur_pool(inputs[i]), each
+/// 1x1 from `channels` to `output_groups` groups. Blurred pixels exist in blocks only.
+template <class T>
+struct BlurredProjection {
+  static constexpr int branches = 2;
+  Resampling<T> blur[branches];  // their outputs are not used; equal sizes and rows
+  Index channels;
+  T const* weights[branches];  // packed as in Convolution
+  T* output;                   // of the first row
+  Index output_groups;
 };
 
 /// The convolution of the two pooled planes of the spatial attention: gate = sigmoid(W * [maximum ; mean]), 5x5.
@@ -89,17 +131,28 @@ template <class T>
 struct KernelTable {
   char const* isa;
 
-  /// How many output pixels a call of the two GEMM-based kernels should cover, and how many elements of scratch
-  /// memory the caller provides for it.
+  /// How to compute a convolution; `work` describes the whole map.
+  ConvolutionPlan (*plan_convolution)(Convolution<T> const& work, Algorithm algorithm) noexcept;
+  /// Piece `item` of the plan's weights, from those of `work`, into the plan's weights_bytes.
+  void (*prepare_weights)(Convolution<T> const& work, ConvolutionPlan const& plan, Index item,
+                          std::byte* prepared) noexcept;
+  /// The independent blocks that the output rows of `work` are computed in, and one of them.
+  Index (*convolution_blocks)(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept;
+  void (*convolution)(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index block,
+                      std::byte* scratch) noexcept;
+
+  /// The same for the products of 1x1 kernels with something before them, in blocks of block_pixels.
   Index block_pixels;
-  Index (*convolution_scratch)(Convolution<T> const& work) noexcept;
-  Index (*gated_projection_scratch)(GatedProjection<T> const& work) noexcept;
-
+  Index (*gated_projection_scratch)(GatedProjection<T> const& work) noexcept;  // bytes of one worker
   /// Output pixels [first, last) in row-major order; at most block_pixels of them.
-  void (*convolution)(Convolution<T> const& work, Index first, Index last, T* scratch) noexcept;
-  void (*gated_projection)(GatedProjection<T> const& work, Index first, Index last, T* scratch) noexcept;
+  void (*gated_projection)(GatedProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept;
 
-  /// Blur-pool: [1 2 1] x [1 2 1] / 16 with a reflected border, every second pixel. Even input sizes. Output rows.
+  Index (*blurred_projection_scratch)(BlurredProjection<T> const& work) noexcept;  // bytes of one worker
+  /// Output pixels [first, last) from the first row on; at most block_pixels of them.
+  void (*blurred_projection)(BlurredProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept;
+
+  /// Blur-pool: [1 2 1] x [1 2 1] / 16 with a reflected border, every second pixel. Even input sizes. Output rows,
+  /// counted from the first.
   void (*blur_pool)(Resampling<T> const& work, Index first_row, Index last_row) noexcept;
   /// Bilinear doubling, align_corners=False. Output rows.
   void (*bilinear_double)(Resampling<T> const& work, Index first_row, Index last_row) noexcept;

@@ -3,7 +3,9 @@
 
 #include <span>
 
+#include <mirnet/layers/band.hpp>
 #include <mirnet/layers/parameter.hpp>
+#include <mirnet/layers/pooling.hpp>
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
@@ -12,27 +14,45 @@ namespace mirnet::inline v0 {
 /// What happens to each result of a convolution before it is written.
 template <class T>
 struct Epilogue {
-  T slope = T(1);            ///< PReLU's; 1 is none, 0 is ReLU
-  View<T const> residual{};  ///< added after the activation; without data: none
+  T slope = T(1);              ///< PReLU's; 1 is none, 0 is ReLU
+  View<T const> residual{};    ///< added after the activation; without data: none
+  Statistics<T> statistics{};  ///< gathered from what is written; channel_sums are taken from `sums`
+  ChannelSums<T>* sums = nullptr;
 };
 
 namespace detail {
 
-/// body(first, last, scratch) for blocks of the kernels' size that make up [0, pixels), `elements` of scratch each.
-template <class T, class Body>
-void in_blocks(Context<T>& context, Index pixels, Index elements, Body&& body) noexcept {
-  auto const scratch = context.scratch(elements);
-  context.each_range(pixels, context.kernels->block_pixels, [&](Index first, Index last, Index worker) {
-    body(first, last, scratch.data() + worker * elements);
-  });
-}
-
+/// A convolution with its weights and scratch memory as the kernels want them, for any rows of one map. `whole`
+/// describes all of it and the weights.
 template <class T>
-void convolve(Context<T>& context, Convolution<T> const& work) noexcept {
-  KernelTable<T> const& kernels = *context.kernels;
-  in_blocks(context, work.output_height * work.output_width, kernels.convolution_scratch(work),
-            [&](Index first, Index last, T* scratch) { kernels.convolution(work, first, last, scratch); });
-}
+class PreparedConvolution {
+ public:
+  PreparedConvolution(Context<T>& context, Convolution<T> const& whole) noexcept
+      : plan_(context.kernels->plan_convolution(whole, context.algorithm)),
+        weights_(context.arena, plan_.weights_bytes),
+        scratch_(context.scratch(plan_.scratch_bytes)) {
+    context.each_range(plan_.weights_items, 1, [&](Index item, Index, Index) {
+      context.kernels->prepare_weights(whole, plan_, item, weights_.data());
+    });
+  }
+
+  Index blocks(Context<T> const& context, Convolution<T> const& part) const noexcept {
+    return context.kernels->convolution_blocks(part, plan_);
+  }
+  void block(Context<T> const& context, Convolution<T> const& part, Index index, Index worker) const noexcept {
+    context.kernels->convolution(part, plan_, weights_.data(), index, scratch_.data() + worker * plan_.scratch_bytes);
+  }
+
+  /// All rows of `part`, shared out among the workers.
+  void operator()(Context<T> const& context, Convolution<T> const& part) const noexcept {
+    context.each_range(blocks(context, part), 1,
+                       [&](Index index, Index, Index worker) { block(context, part, index, worker); });
+  }
+
+ private:
+  ConvolutionPlan plan_;
+  ArenaBlock<std::byte> weights_, scratch_;
+};
 
 }  // namespace detail
 
@@ -65,34 +85,66 @@ class Conv2d {
     return {size(input.height), size(input.width), out_};
   }
 
-  /// `output` has output_shape(input.shape()) and does not overlap the input. The residual has the output's shape; it
-  /// may be the output itself if the kernel is 1x1.
+  /// `output` has output_shape(input.shape()) and does not overlap the input, unless the kernel is 1x1. The residual
+  /// has the output's shape; it may be the output itself.
   void forward(Context<T>& context, View<T const> input, View<T> output, Epilogue<T> epilogue = {}) const noexcept {
-    MIRNET_ASSERT(input.channels() == in_ && output.shape() == output_shape(input.shape()));
-    context.count(output.pixels(), depth() * out_);
-    detail::convolve<T>(context, {.input = input.data(),
-                                  .height = input.height(),
-                                  .width = input.width(),
-                                  .channels = in_,
-                                  .input_pitch = input.pitch(),
-                                  .weights = weights_,
-                                  .kernel_height = kernel_,
-                                  .kernel_width = kernel_,
-                                  .stride = stride_,
-                                  .pad_top = padding_,
-                                  .pad_left = padding_,
-                                  .output = output.data(),
-                                  .output_height = output.height(),
-                                  .output_width = output.width(),
-                                  .output_groups = output.pitch() / channel_group<T>,
-                                  .output_row_step = output.width() * output.pitch(),
-                                  .output_pixel_step = output.pitch(),
-                                  .residual = epilogue.residual.data(),
-                                  .slope = epilogue.slope});
+    MIRNET_ASSERT(output.shape() == output_shape(input.shape()));
+    Rows(*this, context, input.shape()).forward(context, input, output, epilogue);
   }
+
+  /// The same a few rows at a time.
+  class Rows {
+   public:
+    /// For an input map of this shape.
+    Rows(Conv2d const& layer, Context<T>& context, Shape input) noexcept
+        : layer_(layer),
+          prepared_(context, layer.work(Band<T const>(View<T const>(nullptr, input)),
+                                        Band<T>(View<T>(nullptr, layer.output_shape(input))))) {}
+
+    /// `input` has the rows that the output's rows are computed from. No two calls may be for the same rows.
+    void forward(Context<T>& context, Band<T const> input, Band<T> output, Epilogue<T> epilogue = {}) const noexcept {
+      MIRNET_ASSERT(input.rows.channels() == layer_.in_ && output.rows.channels() == layer_.out_);
+      context.count(output.rows.pixels(), layer_.depth() * layer_.out_);
+      Convolution<T> part = layer_.work(input, output);
+      part.slope = epilogue.slope;
+      part.residual = epilogue.residual.data();
+      part.statistics = epilogue.statistics;
+      if (epilogue.sums != nullptr) {
+        part.statistics.channel_sums =
+            epilogue.sums->add(context, prepared_.blocks(context, part), output.rows.pixels(), output.rows.pitch());
+      }
+      prepared_(context, part);
+    }
+
+   private:
+    Conv2d const& layer_;
+    detail::PreparedConvolution<T> prepared_;
+  };
 
  private:
   Index depth() const noexcept { return kernel_ * kernel_ * in_; }
+
+  Convolution<T> work(Band<T const> input, Band<T> output) const noexcept {
+    return {.input = input.rows.data(),
+            .height = input.map_height,
+            .width = input.rows.width(),
+            .channels = in_,
+            .input_pitch = input.rows.pitch(),
+            .input_first_row = input.first_row,
+            .weights = weights_,
+            .kernel_height = kernel_,
+            .kernel_width = kernel_,
+            .stride = stride_,
+            .pad_top = padding_,
+            .pad_left = padding_,
+            .output = output.rows.data(),
+            .first_row = output.first_row,
+            .output_height = output.rows.height(),
+            .output_width = output.rows.width(),
+            .output_groups = output.rows.pitch() / channel_group<T>,
+            .output_row_step = output.rows.width() * output.rows.pitch(),
+            .output_pixel_step = output.rows.pitch()};
+  }
 
   T* weights_ = nullptr;
   Index in_ = 0, out_ = 0, kernel_ = 1, stride_ = 1, padding_ = 0;
@@ -103,7 +155,8 @@ class Conv2d {
 ///
 /// Output row 2y sees the kernel's middle row at input row y; row 2y + 1 sees its last row at y and its first row at
 /// y + 1; columns likewise. So the four phases of the output are four stride-1 convolutions of the input with kernels
-/// of 1x1, 1x2, 2x1 and 2x2 taps: nine multiplications for four pixels, and no zero is multiplied.
+/// of 1x1, 1x2, 2x1 and 2x2 taps: nine multiplications for four pixels, and no zero is multiplied. The kernels save
+/// almost half of these where they may (Algorithm).
 template <class T>
 class ConvTranspose2d {
  public:
@@ -124,33 +177,47 @@ class ConvTranspose2d {
   Shape output_shape(Shape input) const noexcept { return {2 * input.height, 2 * input.width, out_}; }
 
   void forward(Context<T>& context, View<T const> input, View<T> output, T slope = T(1)) const noexcept {
-    MIRNET_ASSERT(input.channels() == in_ && output.shape() == output_shape(input.shape()));
-    context.count(input.pixels(), 9 * in_ * out_);
-    Index const row = output.width() * output.pitch();
-    for (Index const odd_y : {0, 1}) {
-      for (Index const odd_x : {0, 1}) {
-        detail::convolve<T>(context, {.input = input.data(),
-                                      .height = input.height(),
-                                      .width = input.width(),
-                                      .channels = in_,
-                                      .input_pitch = input.pitch(),
-                                      .weights = advance(weights_, phase_start(odd_y, odd_x)),
-                                      .kernel_height = 1 + odd_y,
-                                      .kernel_width = 1 + odd_x,
-                                      .stride = 1,
-                                      .pad_top = 0,
-                                      .pad_left = 0,
-                                      .output = advance(output.data(), odd_y * row + odd_x * output.pitch()),
-                                      .output_height = input.height(),
-                                      .output_width = input.width(),
-                                      .output_groups = output.pitch() / channel_group<T>,
-                                      .output_row_step = 2 * row,
-                                      .output_pixel_step = 2 * output.pitch(),
-                                      .residual = nullptr,
-                                      .slope = slope});
-      }
-    }
+    MIRNET_ASSERT(output.shape() == output_shape(input.shape()));
+    Rows(*this, context, input.shape()).forward(context, input, output, slope);
   }
+
+  /// The same a few rows at a time.
+  class Rows {
+   public:
+    /// For an input map of this shape.
+    Rows(ConvTranspose2d const& layer, Context<T>& context, Shape input) noexcept
+        : layer_(layer),
+          phases_{prepared(context, input, 0), prepared(context, input, 1), prepared(context, input, 2),
+                  prepared(context, input, 3)} {}
+
+    /// The output's first row and height are even; `input` has the rows that it is computed from: those of half the
+    /// output's numbers and, where the map has it, the next.
+    void forward(Context<T>& context, Band<T const> input, Band<T> output, T slope = T(1)) const noexcept {
+      MIRNET_ASSERT(input.rows.channels() == layer_.in_ && output.rows.channels() == layer_.out_);
+      context.count(output.rows.pixels() / 4, 9 * layer_.in_ * layer_.out_);
+      Convolution<T> parts[4];
+      Index ends[4], end = 0;
+      for (int phase = 0; phase < 4; ++phase) {
+        parts[phase] = layer_.work(input, output, phase);
+        parts[phase].slope = slope;
+        ends[phase] = end += phases_[phase].blocks(context, parts[phase]);
+      }
+      context.each_range(end, 1, [&](Index item, Index, Index worker) {
+        int phase = 0;
+        while (item >= ends[phase]) ++phase;
+        phases_[phase].block(context, parts[phase], phase == 0 ? item : item - ends[phase - 1], worker);
+      });
+    }
+
+   private:
+    detail::PreparedConvolution<T> prepared(Context<T>& context, Shape input, int phase) const noexcept {
+      return {context, layer_.work(Band<T const>(View<T const>(nullptr, input)),
+                                   Band<T>(View<T>(nullptr, layer_.output_shape(input))), phase)};
+    }
+
+    ConvTranspose2d const& layer_;
+    detail::PreparedConvolution<T> phases_[4];
+  };
 
  private:
   Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in_; }
@@ -159,6 +226,30 @@ class ConvTranspose2d {
   Index phase_start(Index odd_y, Index odd_x) const noexcept {
     Index const taps_before = odd_y * 3 + odd_x * (1 + odd_y);
     return taps_before * in_ * pixel_pitch<T>(out_);
+  }
+
+  /// Phase 2*odd_y + odd_x.
+  Convolution<T> work(Band<T const> input, Band<T> output, int phase) const noexcept {
+    Index const odd_y = phase / 2, odd_x = phase % 2, pitch = output.rows.pitch(), row = output.rows.width() * pitch;
+    return {.input = input.rows.data(),
+            .height = input.map_height,
+            .width = input.rows.width(),
+            .channels = in_,
+            .input_pitch = input.rows.pitch(),
+            .input_first_row = input.first_row,
+            .weights = advance(weights_, phase_start(odd_y, odd_x)),
+            .kernel_height = 1 + odd_y,
+            .kernel_width = 1 + odd_x,
+            .stride = 1,
+            .pad_top = 0,
+            .pad_left = 0,
+            .output = advance(output.rows.data(), odd_y * row + odd_x * pitch),
+            .first_row = output.first_row / 2,
+            .output_height = output.rows.height() / 2,
+            .output_width = input.rows.width(),
+            .output_groups = pitch / channel_group<T>,
+            .output_row_step = 2 * row,
+            .output_pixel_step = 2 * pitch};
   }
 
   T* weights_ = nullptr;
@@ -193,9 +284,11 @@ class GatedConv1x1 {
                                   .output = output.data(),
                                   .residual = residual.data()};
     KernelTable<T> const& kernels = *context.kernels;
-    detail::in_blocks(
-        context, work.pixels, kernels.gated_projection_scratch(work),
-        [&](Index first, Index last, T* scratch) { kernels.gated_projection(work, first, last, scratch); });
+    Index const bytes = kernels.gated_projection_scratch(work);
+    auto const scratch = context.scratch(bytes);
+    context.each_range(work.pixels, kernels.block_pixels, [&](Index first, Index last, Index worker) {
+      kernels.gated_projection(work, first, last, scratch.data() + worker * bytes);
+    });
   }
 
  private:

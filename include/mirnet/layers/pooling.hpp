@@ -8,6 +8,43 @@
 
 namespace mirnet::inline v0 {
 
+/// Sums of a map's channels, gathered while a layer writes it: each block of the kernels has a line of its own.
+template <class T>
+class ChannelSums {
+ public:
+  /// Room for a map of so many blocks; the kernels fill it.
+  T* add(Context<T>& context, Index blocks, Index pixels, Index pitch) noexcept {
+    sums_ = ArenaBlock<T>(context.arena, blocks * pitch);
+    blocks_ = blocks;
+    pixels_ = pixels;
+    return sums_.data();
+  }
+
+  /// The sum of channel c over the map. Partial sums cover few pixels and are added in double, in a fixed order:
+  /// neither the number of threads nor the size of the image costs accuracy.
+  double total(Index c, Index pitch) const noexcept {
+    double sum = 0.0;
+    for (Index i = 0; i < blocks_; ++i) sum += static_cast<double>(sums_.data()[i * pitch + c]);
+    return sum;
+  }
+
+  Index pixels() const noexcept { return pixels_; }
+
+ private:
+  ArenaBlock<T> sums_;
+  Index blocks_ = 0, pixels_ = 0;
+};
+
+/// The mean over all pixels of a map whose sums are there: `output` is 1x1.
+template <class T>
+void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> output) noexcept {
+  context.once([&] {
+    for (Index c = 0; c < output.pitch(); ++c) {
+      output.data()[c] = static_cast<T>(sums.total(c, output.pitch()) / static_cast<double>(sums.pixels()));
+    }
+  });
+}
+
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
 /// Partial sums of a fixed number of pixels are added in a fixed order, in double: neither the number of threads nor
 /// the size of the image costs accuracy.

@@ -1,37 +1,36 @@
 // Resampling by two.
 #pragma once
 
+#include <mirnet/layers/band.hpp>
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
 namespace mirnet::inline v0 {
-
-namespace detail {
-
-/// Runs one of the context's resampling kernels.
-template <class T, class Kernel>
-void resample(Context<T>& context, View<T const> input, View<T> output, Kernel KernelTable<T>::*kernel) noexcept {
-  MIRNET_ASSERT(input.channels() == output.channels() && input.pitch() == output.pitch());
-  Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
-  context.each_range(output.height(), rows_a_range,
-                     [&](Index first, Index last, Index) { (context.kernels->*kernel)(work, first, last); });
-}
-
-}  // namespace detail
 
 /// Anti-aliased downsampling by two (Zhang, ICML 2019): [1 2 1] x [1 2 1] / 16, borders reflected without the edge.
 /// The input's height and width are even.
 template <class T>
 void blur_pool(Context<T>& context, View<T const> input, View<T> output) noexcept {
   MIRNET_ASSERT(input.height() == 2 * output.height() && input.width() == 2 * output.width());
-  detail::resample(context, input, output, &KernelTable<T>::blur_pool);
+  Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
+  context.each_range(output.height(), rows_a_range,
+                     [&](Index first, Index last, Index) { context.kernels->blur_pool(work, first, last); });
+}
+
+/// Some rows of what bilinear_double makes of a map; `input` has the rows that they are computed from.
+template <class T>
+void bilinear_double_rows(Context<T>& context, Band<T const> input, Band<T> output) noexcept {
+  MIRNET_ASSERT(output.map_height == 2 * input.map_height && output.rows.width() == 2 * input.rows.width());
+  Resampling<T> const work{input.rows.data(),  input.map_height, input.rows.width(), input.rows.pitch(),
+                           output.rows.data(), input.first_row,  output.first_row};
+  context.each_range(output.rows.height(), rows_a_range,
+                     [&](Index first, Index last, Index) { context.kernels->bilinear_double(work, first, last); });
 }
 
 /// torch.nn.Upsample(scale_factor=2, mode='bilinear', align_corners=False).
 template <class T>
 void bilinear_double(Context<T>& context, View<T const> input, View<T> output) noexcept {
-  MIRNET_ASSERT(output.height() == 2 * input.height() && output.width() == 2 * input.width());
-  detail::resample(context, input, output, &KernelTable<T>::bilinear_double);
+  bilinear_double_rows<T>(context, input, output);
 }
 
 }  // namespace mirnet::inline v0

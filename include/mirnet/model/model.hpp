@@ -24,6 +24,7 @@ struct Plan {
   Config config;
   char const* isa = "";
   Index workers = 0;
+  Algorithm algorithm = Algorithm::automatic;
 };
 
 /// MIRNet with weights; move-only. Const while it runs: threads share one model, each with a context of its own.
@@ -104,10 +105,17 @@ class Model {
                    static_cast<long long>(width), static_cast<long long>(height));
     }
     Context<T> rehearsal(*context.kernels, context.parallel);
+    rehearsal.algorithm = context.algorithm;
     Shape const shape{height, width, config_.channels};
     forward(rehearsal, View<T const>(nullptr, shape), View<T>(nullptr, shape));
-    return Plan{
-        height, width, rehearsal.arena.peak(), rehearsal.macs, config_, context.kernels->isa, context.parallel.workers};
+    return Plan{.height = height,
+                .width = width,
+                .bytes = rehearsal.arena.peak(),
+                .macs = rehearsal.macs,
+                .config = config_,
+                .isa = context.kernels->isa,
+                .workers = context.parallel.workers,
+                .algorithm = context.algorithm};
   }
 
   /// Restores an image: `image` and `output` have the plan's height and width, the configuration's channels, a pitch
@@ -133,6 +141,9 @@ class Model {
           "the plan is for %lld workers with %s kernels, the context has %lld with %s; or it is another model's",
           static_cast<long long>(plan.workers), plan.isa, static_cast<long long>(context.parallel.workers),
           context.kernels->isa);
+    }
+    if (plan.algorithm != context.algorithm) {
+      return Error(ErrorCode::invalid_argument, "plan and context name different algorithms for convolutions");
     }
     if (auto const checked = check_memory(memory, plan.bytes); !checked) return checked;
     context.arena = Arena(memory);

@@ -69,13 +69,9 @@ class Network {
   /// The output is the restored image; it does not overlap the input. Height and width are multiples of
   /// Config::pad_multiple.
   void forward(Context<T>& context, View<T const> image, View<T> output) const noexcept {
-    ArenaMap<T> features(context.arena, conv_in_.output_shape(image.shape()));
+    ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
     conv_in_.forward(context, image, features);
-    for (auto const& group : groups_) {
-      ArenaMap<T> deeper(context.arena, features.shape());
-      group.forward(context, features, deeper, attention_prelu_);
-      features = std::move(deeper);
-    }
+    for (auto const& group : groups_) group.forward(context, features, features, attention_prelu_);
     conv_out_.forward(context, features, output, {.residual = image});
   }
 

@@ -21,6 +21,7 @@ struct Context {
   KernelTable<T> const* kernels;
   ParallelFor parallel;
   Arena arena;
+  Algorithm algorithm = Algorithm::automatic;
   std::uint64_t macs = 0;  ///< multiply-accumulates since the context was made
 
   /// body(first, last, worker) for ranges of at most `most` that make up [0, total).
@@ -39,8 +40,8 @@ struct Context {
     if (!arena.measuring()) body();
   }
 
-  /// `elements` of scratch memory for each worker; worker w's start at data() + w*elements.
-  ArenaBlock<T> scratch(Index elements) noexcept { return {arena, elements * parallel.workers}; }
+  /// `bytes` of scratch memory for each worker; worker w's start at data() + w*bytes.
+  ArenaBlock<std::byte> scratch(Index bytes) noexcept { return {arena, bytes * parallel.workers}; }
 
   void count(Index pixels, Index macs_a_pixel) noexcept {
     macs += static_cast<std::uint64_t>(pixels) * static_cast<std::uint64_t>(macs_a_pixel);

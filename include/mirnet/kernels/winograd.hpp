@@ -1,0 +1,245 @@
+// Convolutions with fewer multiplications: tiles of the input are transformed, multiplied with transformed weights by
+// one matrix product a point, and transformed back (winograd_axis.hpp has the transforms, section by section).
+//
+// A block is a few tiles: what lies between the two transforms, `points` matrices of [tiles x channels] before the
+// products and after, stays in the second-level cache, and every panel of the weights is read once a block.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include <mirnet/kernels/gemm.hpp>
+#include <mirnet/kernels/reduction.hpp>
+#include <mirnet/kernels/winograd_axis.hpp>
+
+namespace mirnet::inline v0::inline MIRNET_ISA::winograd {
+
+// Loops that are to stay loops.
+#define MIRNET_ROLLED _Pragma("GCC unroll 1")
+
+/// Stride 1, a kernel of AxisY::taps x AxisX::taps, any padding.
+template <class AxisY, class AxisX>
+struct Tiles {
+  static constexpr int points_y = AxisY::points, points_x = AxisX::points, points = points_y * points_x;
+  static constexpr Index group = channel_group<float>;
+  /// Output columns that are multiplied and transformed back at a time.
+  static constexpr Index most_columns = 64;
+
+  // Matrices lie a line further apart than they are long: with a distance of a multiple of 4 KiB, one tile's elements
+  // of all of them would compete for the same few lines of the first-level cache.
+  static constexpr Index line = alignment_bytes / static_cast<Index>(sizeof(float));
+  static Index input_pitch(Index channels) noexcept { return round_up(channels, line); }
+  static Index input_step(Index channels, Index tiles) noexcept { return tiles * input_pitch(channels) + line; }
+  static Index output_step(Index tiles) noexcept { return tiles * most_columns + line; }
+
+  /// Tiles of a block: a multiple of every tile height of the GEMM.
+  static Index tiles_a_block(Index channels) noexcept {
+    constexpr Index bytes = 320 * 1024;
+    Index const tile = points * (input_pitch(channels) + most_columns) * static_cast<Index>(sizeof(float));
+    return std::clamp<Index>(bytes / tile / 12, 2, 8) * 12;
+  }
+
+  // --- Weights: `points` matrices, each packed as a 1x1 kernel's ---------------------------------------------------
+
+  static Index weights_elements(Convolution<float> const& work) noexcept {
+    return points * work.channels * work.output_groups * group;
+  }
+
+  /// The weights of one group of output channels.
+  static void transform_weights(Convolution<float> const& work, Index item, float* prepared) noexcept {
+    using namespace simd;
+    constexpr int taps_y = AxisY::taps, taps_x = AxisX::taps;
+    Index const matrix = work.channels * work.output_groups * group;
+    float const* const from = work.weights + item * taps_y * taps_x * work.channels * group;
+    float* const to = prepared + item * work.channels * group;
+    for (Index i = 0; i < work.channels * group; i += lanes) {
+      Pack columns[taps_x][points_y];
+      for (int x = 0; x < taps_x; ++x) {
+        Pack tap[taps_y];
+        for (int y = 0; y < taps_y; ++y) tap[y] = load(from + (y * taps_x + x) * work.channels * group + i);
+        AxisY::weights(tap, columns[x]);
+      }
+      for (int y = 0; y < points_y; ++y) {
+        Pack tap[taps_x], point[points_x];
+        for (int x = 0; x < taps_x; ++x) tap[x] = columns[x][y];
+        AxisX::weights(tap, point);
+        for (int x = 0; x < points_x; ++x) store(to + (y * points_x + x) * matrix + i, point[x]);
+      }
+    }
+  }
+
+  // --- Tiles ------------------------------------------------------------------------------------------------------
+
+  static Index tiles_x(Convolution<float> const& work) noexcept { return divide_up(work.output_width, AxisX::outputs); }
+  static Index tile_count(Convolution<float> const& work) noexcept {
+    return divide_up(work.output_height, AxisY::outputs) * tiles_x(work);
+  }
+  static Index blocks(Convolution<float> const& work) noexcept {
+    return divide_up(tile_count(work), tiles_a_block(work.channels));
+  }
+  static Index scratch_elements(Convolution<float> const& work) noexcept {
+    Index const tiles = tiles_a_block(work.channels);
+    return points * (input_step(work.channels, tiles) + output_step(tiles)) + points * input_pitch(work.channels);
+  }
+
+  /// Output row (of the part) and column of a tile's first pixel.
+  struct Place {
+    Index y, x;
+  };
+  static Place place(Convolution<float> const& work, Index tile) noexcept {
+    Index const across = tiles_x(work);
+    return {tile / across * AxisY::outputs, tile % across * AxisX::outputs};
+  }
+
+  static void block(Convolution<float> const& work, float const* weights, Index index, float* scratch) noexcept {
+    Index const most_tiles = tiles_a_block(work.channels);
+    Index const first = index * most_tiles, tiles = std::min(most_tiles, tile_count(work) - first);
+    Index const from_step = input_step(work.channels, most_tiles), to_step = output_step(most_tiles);
+    float* const from = scratch;
+    float* const to = from + points * from_step;
+    float* const patch = to + points * to_step;
+
+    for (Index tile = 0; tile < tiles; ++tile) {
+      transform_input(work, place(work, first + tile), from + tile * input_pitch(work.channels), from_step, patch);
+    }
+    for (Index groups = 0; groups < work.output_groups; groups += most_columns / group) {
+      Index const some_groups = std::min(most_columns / group, work.output_groups - groups);
+      Gemm product{.a = from,
+                   .a_pitch = input_pitch(work.channels),
+                   .rows = tiles,
+                   .depth = work.channels,
+                   .b = weights + groups * work.channels * group,
+                   .b_group_stride = work.channels * group,
+                   .groups = some_groups,
+                   .sum = to,
+                   .sum_pitch = most_columns};
+      for (int point = 0; point < points; ++point) {
+        gemm(product);
+        product.a += from_step;
+        product.b += work.channels * work.output_groups * group;
+        product.sum += to_step;
+      }
+      for (Index tile = 0; tile < tiles; ++tile) {
+        transform_output(work, place(work, first + tile), groups * group, some_groups * group, to + tile * most_columns,
+                         to_step);
+      }
+    }
+    if (work.statistics.channel_sums != nullptr || work.statistics.maximum != nullptr) {
+      gather_statistics(work, index, first, tiles);
+    }
+  }
+
+ private:
+  /// One tile of all channels. Where it leaves the map, its pixels are first gathered in `patch`, with zeros.
+  static void transform_input(Convolution<float> const& work, Place at, float* to, Index to_step,
+                              float* patch) noexcept {
+    using namespace simd;
+    Index const top = work.first_row + at.y - work.pad_top, left = at.x - work.pad_left;
+    float const* from;
+    Index row_step, pixel_step;
+    if (top >= 0 && top + points_y <= work.height && left >= 0 && left + points_x <= work.width) {
+      pixel_step = work.input_pitch;
+      row_step = work.width * pixel_step;
+      from = work.input + (top - work.input_first_row) * row_step + left * pixel_step;
+    } else {
+      gather(work, top, left, patch);
+      pixel_step = input_pitch(work.channels);
+      row_step = points_x * pixel_step;
+      from = patch;
+    }
+    // One row and one column at a time: with both loops unrolled, compilers keep 72 addresses in memory.
+    for (Index c = 0; c < work.channels; c += lanes) {
+      Pack rows[points_x][points_y];
+      float const* row = from + c;
+      MIRNET_ROLLED for (int y = 0; y < points_y; ++y, row += row_step) {
+        Pack pixel[points_x], point[points_x];
+        for (int x = 0; x < points_x; ++x) pixel[x] = load(row + x * pixel_step);
+        AxisX::input(pixel, point);
+        for (int x = 0; x < points_x; ++x) rows[x][y] = point[x];
+      }
+      float* column = to + c;
+      MIRNET_ROLLED for (int x = 0; x < points_x; ++x, column += to_step) {
+        Pack point[points_y];
+        AxisY::input(rows[x], point);
+        for (int y = 0; y < points_y; ++y) store(column + y * points_x * to_step, point[y]);
+      }
+    }
+  }
+
+  static void gather(Convolution<float> const& work, Index top, Index left, float* patch) noexcept {
+    Index const pitch = input_pitch(work.channels);
+    std::size_t const bytes = static_cast<std::size_t>(pitch) * sizeof(float);
+    for (Index y = top; y < top + points_y; ++y) {
+      for (Index x = left; x < left + points_x; ++x, patch += pitch) {
+        if (y >= 0 && y < work.height && x >= 0 && x < work.width) {
+          std::memcpy(patch, work.input + ((y - work.input_first_row) * work.width + x) * work.input_pitch, bytes);
+        } else {
+          std::memset(patch, 0, bytes);
+        }
+      }
+    }
+  }
+
+  /// `columns` output channels of one tile, from `column` on.
+  static void transform_output(Convolution<float> const& work, Place at, Index column, Index columns, float const* from,
+                               Index from_step) noexcept {
+    Index const rows = std::min<Index>(AxisY::outputs, work.output_height - at.y);
+    Index const pixels = std::min<Index>(AxisX::outputs, work.output_width - at.x);
+    Index const offset = at.y * work.output_row_step + at.x * work.output_pixel_step + column;
+    bool const whole = rows == AxisY::outputs && pixels == AxisX::outputs;
+    auto const transform = [&](auto is_whole, auto has_residual) {
+      using namespace simd;
+      Pack const slope = broadcast(work.slope);
+      for (Index c = 0; c < columns; c += lanes) {
+        Pack half[AxisY::outputs][points_x];
+        float const* point_column = from + c;
+        MIRNET_ROLLED for (int x = 0; x < points_x; ++x, point_column += from_step) {
+          Pack point[points_y], result[AxisY::outputs];
+          for (int y = 0; y < points_y; ++y) point[y] = load(point_column + y * points_x * from_step);
+          AxisY::output(point, result);
+          for (int y = 0; y < AxisY::outputs; ++y) half[y][x] = result[y];
+        }
+        float* out = work.output + offset + c;
+        float const* added = has_residual ? work.residual + offset + c : nullptr;
+        Index const end = is_whole ? AxisY::outputs : rows;
+        MIRNET_ROLLED for (int y = 0; y < end; ++y) {
+          Pack result[AxisX::outputs];
+          AxisX::output(half[y], result);
+          for (int x = 0; x < AxisX::outputs; ++x) {
+            if (!is_whole && x >= pixels) break;
+            Pack value = prelu(result[x], slope);
+            if (has_residual) value = value + load(added + x * work.output_pixel_step);
+            store(out + x * work.output_pixel_step, value);
+          }
+          out += work.output_row_step;
+          if (has_residual) added += work.output_row_step;
+        }
+      }
+    };
+    constexpr std::true_type yes;
+    constexpr std::false_type no;
+    if (work.residual == nullptr) {
+      whole ? transform(yes, no) : transform(no, no);
+    } else {
+      whole ? transform(yes, yes) : transform(no, yes);
+    }
+  }
+
+  /// Of the block's pixels while they are in the cache: runs of tiles that share their rows.
+  static void gather_statistics(Convolution<float> const& work, Index index, Index first, Index tiles) noexcept {
+    start_statistics(work, index);
+    for (Index tile = first; tile < first + tiles;) {
+      Place const at = place(work, tile);
+      Index const run = std::min(first + tiles - tile, tiles_x(work) - tile % tiles_x(work));
+      Index const pixels = std::min(run * AxisX::outputs, work.output_width - at.x);
+      Index const last_row = std::min<Index>(at.y + AxisY::outputs, work.output_height);
+      for (Index y = at.y; y < last_row; ++y) add_statistics(work, index, y, at.x, pixels);
+      tile += run;
+    }
+  }
+};
+
+#undef MIRNET_ROLLED
+
+}  // namespace mirnet::inline v0::inline MIRNET_ISA::winograd
