@@ -29,12 +29,8 @@ class DualAttention {
   void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> const r(context.arena, x.shape());
     typename SpatialAttention<T>::Planes const planes(context, x.shape());
-    ChannelSums<T> sums;
-    {
-      ArenaMap<T> const inner(context.arena, x.shape());
-      conv_0_.forward(context, x, inner, {.slope = prelu.slope()});
-      conv_2_.forward(context, inner, r, {.statistics = planes.statistics(), .sums = &sums});
-    }
+    ChannelSums<T> sums(context, x.channels());
+    convolve(context, x, r, prelu, planes, sums);
     ArenaBlock<T> const pixel_gate(context.arena, x.pixels());
     spatial_.gate(context, planes, pixel_gate.data());
     ArenaMap<T> const channel_gate(context.arena, {1, 1, x.channels()});
@@ -43,6 +39,20 @@ class DualAttention {
   }
 
  private:
+  /// r with what the attentions want to know of it. The map between the convolutions exists in bands only.
+  void convolve(Context<T>& context, View<T const> x, View<T> r, PRelu<T> const& prelu,
+                typename SpatialAttention<T>::Planes const& planes, ChannelSums<T>& sums) const noexcept {
+    Index const height = x.height(), band = rows_a_band(x.width());
+    typename Conv2d<T>::Rows const conv_0(conv_0_, context, x.shape()), conv_2(conv_2_, context, x.shape());
+    RollingRows<T> inner(context, x.shape(), band + 2);
+    for (Index first = 0; first < height; first += band) {
+      Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);
+      conv_0.forward(context, x, inner.append(context, std::max<Index>(first - 1, 0), ahead), {.slope = prelu.slope()});
+      conv_2.forward(context, inner.rows(), rows_of(r, first, last - first),
+                     {.statistics = planes.statistics(first), .sums = &sums});
+    }
+  }
+
   Conv2d<T> conv_0_, conv_2_;
   SpatialAttention<T> spatial_;
   ChannelAttention<T> channel_;

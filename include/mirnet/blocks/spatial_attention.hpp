@@ -25,9 +25,9 @@ class SpatialAttention {
       context.once([&] { std::memset(memory_.data(), 0, static_cast<std::size_t>(2 * plane_) * sizeof(T)); });
     }
 
-    /// For the layer that writes r.
-    Statistics<T> statistics() const noexcept {
-      T* const first = advance(memory_.data(), border * pitch_ + border);
+    /// For the layer that writes r, from this row on.
+    Statistics<T> statistics(Index row) const noexcept {
+      T* const first = advance(memory_.data(), (row + border) * pitch_ + border);
       return {.maximum = first, .mean = advance(first, plane_), .plane_pitch = pitch_, .channels = shape_.channels};
     }
 

@@ -35,6 +35,8 @@ struct Tiles {
 
   /// Tiles of a block: a multiple of every tile height of the GEMM.
   static Index tiles_a_block(Index channels) noexcept {
+    // With many channels the weights come from far away: more tiles a block, fewer readings.
+    if (channels >= 256) return 48;
     constexpr Index bytes = 320 * 1024;
     Index const tile = points * (input_pitch(channels) + most_columns) * static_cast<Index>(sizeof(float));
     return std::clamp<Index>(bytes / tile / 12, 2, 8) * 12;

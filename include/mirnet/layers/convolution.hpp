@@ -109,11 +109,12 @@ class Conv2d {
       part.slope = epilogue.slope;
       part.residual = epilogue.residual.data();
       part.statistics = epilogue.statistics;
-      if (epilogue.sums != nullptr) {
-        part.statistics.channel_sums =
-            epilogue.sums->add(context, prepared_.blocks(context, part), output.rows.pixels(), output.rows.pitch());
-      }
+      if (epilogue.sums == nullptr) return prepared_(context, part);
+      Index const blocks = prepared_.blocks(context, part);
+      ArenaBlock<T> const lines(context.arena, blocks * epilogue.sums->pitch());
+      part.statistics.channel_sums = lines.data();
       prepared_(context, part);
+      epilogue.sums->add(context, lines.data(), blocks, output.rows.pixels());
     }
 
    private:

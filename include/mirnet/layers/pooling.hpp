@@ -1,6 +1,7 @@
 // Averages over the whole image.
 #pragma once
 
+#include <algorithm>
 #include <span>
 
 #include <mirnet/runtime/context.hpp>
@@ -8,40 +9,39 @@
 
 namespace mirnet::inline v0 {
 
-/// Sums of a map's channels, gathered while a layer writes it: each block of the kernels has a line of its own.
+/// Sums of a map's channels, gathered while a layer writes its rows: each block of the kernels has a line of its own.
+/// Lines cover few pixels and are added in double, in a fixed order: neither the number of threads nor the size of the
+/// image costs accuracy.
 template <class T>
 class ChannelSums {
  public:
-  /// Room for a map of so many blocks; the kernels fill it.
-  T* add(Context<T>& context, Index blocks, Index pixels, Index pitch) noexcept {
-    sums_ = ArenaBlock<T>(context.arena, blocks * pitch);
-    blocks_ = blocks;
-    pixels_ = pixels;
-    return sums_.data();
+  ChannelSums(Context<T>& context, Index channels) noexcept
+      : pitch_(pixel_pitch<T>(channels)), totals_(context.arena, pitch_) {
+    context.once([&] { std::fill_n(totals_.data(), pitch_, 0.0); });
   }
 
-  /// The sum of channel c over the map. Partial sums cover few pixels and are added in double, in a fixed order:
-  /// neither the number of threads nor the size of the image costs accuracy.
-  double total(Index c, Index pitch) const noexcept {
-    double sum = 0.0;
-    for (Index i = 0; i < blocks_; ++i) sum += static_cast<double>(sums_.data()[i * pitch + c]);
-    return sum;
+  Index pitch() const noexcept { return pitch_; }
+
+  /// Adds the lines that the kernels have filled for so many pixels.
+  void add(Context<T> const& context, T const* lines, Index count, Index pixels) noexcept {
+    pixels_ += pixels;
+    context.once([&] {
+      for (Index i = 0; i < count * pitch_; ++i) totals_.data()[i % pitch_] += static_cast<double>(lines[i]);
+    });
   }
 
-  Index pixels() const noexcept { return pixels_; }
+  double mean(Index channel) const noexcept { return totals_.data()[channel] / static_cast<double>(pixels_); }
 
  private:
-  ArenaBlock<T> sums_;
-  Index blocks_ = 0, pixels_ = 0;
+  Index pitch_, pixels_ = 0;
+  ArenaBlock<double> totals_;
 };
 
 /// The mean over all pixels of a map whose sums are there: `output` is 1x1.
 template <class T>
 void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> output) noexcept {
   context.once([&] {
-    for (Index c = 0; c < output.pitch(); ++c) {
-      output.data()[c] = static_cast<T>(sums.total(c, output.pitch()) / static_cast<double>(sums.pixels()));
-    }
+    for (Index c = 0; c < output.pitch(); ++c) output.data()[c] = static_cast<T>(sums.mean(c));
   });
 }
 
