@@ -20,6 +20,8 @@ foreach(line IN LISTS lines)
   set(symbol "${CMAKE_MATCH_1}")
   if(symbol STREQUAL "mirnet_kernels_${ISA}")
     set(accessor TRUE)
+  elseif(symbol STREQUAL "mirnet_bfloat16_kernels_${ISA}")
+    # the same for another type
   elseif(NOT symbol MATCHES "(^|[^A-Za-z0-9_])(${ISA}|mirnet_xsimd_${ISA})::")
     string(APPEND leaked "\n  ${symbol}")
   endif()

@@ -20,8 +20,9 @@ void add_denoise(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_compare(CLI::App& program, Action& action);
 
-/// The model of a weight file, or the one compiled into the program.
-mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const& path);
+/// The model of a weight file, or the one compiled into the program; T is float or bfloat16.
+template <class T>
+mirnet::Result<mirnet::Model<T>> load_weights(std::optional<std::string> const& path);
 
 struct Likeness {
   double psnr, ssim, difference;

@@ -19,6 +19,7 @@ struct Options {
   std::string input, output;
   std::optional<std::string> weights, isa, reference;
   mirnet::Index threads = 0;
+  std::string algorithm = "auto", precision = "fp32";
   bool overwrite = false;
   bool quiet = false;
 };
@@ -40,7 +41,8 @@ double peak_memory() { return system_bytes("/proc/self/status", "VmHWM"); }
 
 /// Refuses a picture for which the memory is not there: the system would promise it all the same, and end the program
 /// when it is used.
-mirnet::Result<void> check_memory(mirnet::Model<float> const& model, mirnet::Context<float> const& context,
+template <class T>
+mirnet::Result<void> check_memory(mirnet::Model<T> const& model, mirnet::Context<T> const& context,
                                   mirnet::Image const& image) {
   auto const needed = mirnet::restoration_bytes(model, context, image);
   if (!needed) return needed.error();
@@ -65,18 +67,21 @@ mirnet::Result<Reference> read_reference(Options const& options, mirnet::Image c
   return Reference{*std::move(image), *before};
 }
 
-/// All that the computation needs, checked.
+/// All that the computation needs but the weights, checked.
 struct Job {
-  mirnet::KernelTable<float> const* kernels;
+  InstructionSet const* set;
   mirnet::Image input;
   mirnet::SampleType read, stored;
   std::optional<Reference> reference;
-  mirnet::Model<float> model;
 };
 
 mirnet::Result<Job> prepare(Options const& options) {
-  auto const kernels = choose_kernels(options.isa);
-  if (!kernels) return kernels.error();
+  auto const set = choose_instruction_set(options.isa);
+  if (!set) return set.error();
+  if (options.precision == "bf16" && (*set)->bfloat16_kernels == nullptr) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--precision bf16: there are no such kernels for %s",
+                         (*set)->name);
+  }
   auto const format = mirnet::output_format(options.output.c_str());
   if (!format) return format.error();
   auto input = mirnet::read_image(options.input.c_str());
@@ -91,16 +96,13 @@ mirnet::Result<Job> prepare(Options const& options) {
     if (!read) return read.error();
     reference = *std::move(read);
   }
-  auto model = load_weights(options.weights);
-  if (!model) return model.error();
-
   auto const read = input->type();
   auto const stored = mirnet::stored_type(*format, read);
   if (stored == mirnet::SampleType::f32) {  // the file gets the network's floats, not 8 or 16 bits of them
     input = mirnet::convert_samples(*input, stored);
     if (!input) return input.error();
   }
-  return Job{*kernels, *std::move(input), read, stored, std::move(reference), *std::move(model)};
+  return Job{*set, *std::move(input), read, stored, std::move(reference)};
 }
 
 struct Run {
@@ -118,8 +120,10 @@ void print(Options const& options, Job const& job, Run const& run) {
   std::printf("time              %.3f s, %.3f megapixels/s\n", run.seconds,
               static_cast<double>(image.pixels()) * 1e-6 / run.seconds);
   if (double const peak = peak_memory(); peak > 0) std::printf("peak memory       %.1f MiB\n", peak / (1 << 20));
-  std::printf("instruction set   %s\n", job.kernels->isa);
+  std::printf("instruction set   %s\n", job.set->name);
   std::printf("threads           %lld\n", static_cast<long long>(run.threads));
+  if (options.algorithm == "direct") std::printf("algorithm         direct\n");
+  if (options.precision == "bf16") std::printf("precision         bf16\n");
   if (mirnet::sample_bytes(job.stored) < mirnet::sample_bytes(job.read)) {
     std::printf("note              %s holds %s: the samples were rounded\n", options.output.c_str(), depth(job.stored));
   }
@@ -131,26 +135,34 @@ void print(Likeness const& before, Likeness const& after) {
   std::printf("SSIM              %s before, %s after\n", text(before.ssim, 4).c_str(), text(after.ssim, 4).c_str());
 }
 
-mirnet::Result<void> denoise(Options const& options) {
-  auto const job = prepare(options);
-  if (!job) return job.error();
+template <class T>
+mirnet::Result<void> denoise_in(Options const& options, Job const& job) {
+  auto const model = load_weights<T>(options.weights);
+  if (!model) return model.error();
   mirnet::ThreadPool pool(options.threads);
-  mirnet::Context<float> context(*job->kernels, pool);
-  auto const enough = check_memory(job->model, context, job->input);
+  mirnet::Context<T> context(*job.set->kernels_of<T>(), pool);
+  context.algorithm = options.algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
+  auto const enough = check_memory(*model, context, job.input);
   if (!enough) return enough.error();
   auto const start = std::chrono::steady_clock::now();
-  auto const restored = mirnet::restore(job->model, job->input, context);
+  auto const restored = mirnet::restore(*model, job.input, context);
   std::chrono::duration<double> const time = std::chrono::steady_clock::now() - start;
   if (!restored) return restored.error();
   auto const written = mirnet::write_image(options.output.c_str(), *restored, {.overwrite = options.overwrite});
   if (!written || options.quiet) return written;
 
-  print(options, *job, Run{time.count(), pool.workers()});
-  if (!job->reference) return {};
-  auto const after = compare_images(*restored, options.output, job->reference->image, *options.reference);
+  print(options, job, Run{time.count(), pool.workers()});
+  if (!job.reference) return {};
+  auto const after = compare_images(*restored, options.output, job.reference->image, *options.reference);
   if (!after) return after.error();
-  print(job->reference->before, *after);
+  print(job.reference->before, *after);
   return {};
+}
+
+mirnet::Result<void> denoise(Options const& options) {
+  auto const job = prepare(options);
+  if (!job) return job.error();
+  return options.precision == "bf16" ? denoise_in<mirnet::bfloat16>(options, *job) : denoise_in<float>(options, *job);
 }
 
 }  // namespace
@@ -166,6 +178,16 @@ void add_denoise(CLI::App& program, Action& action) {
       ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
       ->type_name("N");
   command->add_option("--isa", options->isa, "Instruction set to use: " + instruction_set_names(false))
+      ->type_name("NAME");
+  command
+      ->add_option("--precision", options->precision,
+                   "What weights and intermediate results are stored as: bf16 takes half of the memory")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->type_name("NAME");
+  command
+      ->add_option("--algorithm", options->algorithm,
+                   "How to convolve: direct multiplies more than auto, and rounds a little less")
+      ->check(CLI::IsMember({"auto", "direct"}))
       ->type_name("NAME");
   command->add_option("--reference", options->reference, "The same photograph without noise: print PSNR and SSIM")
       ->type_name("CLEAN");

@@ -13,10 +13,13 @@ extern "C" unsigned char const mirnet_builtin_weights[], mirnet_builtin_weights_
 
 namespace cli {
 
-mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const& path) {
-  if (path) return mirnet::load_model<float>(path->c_str());
-  return mirnet::Model<float>::load(std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end)));
+template <class T>
+mirnet::Result<mirnet::Model<T>> load_weights(std::optional<std::string> const& path) {
+  if (path) return mirnet::load_model<T>(path->c_str());
+  return mirnet::Model<T>::load(std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end)));
 }
+template mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const&);
+template mirnet::Result<mirnet::Model<mirnet::bfloat16>> load_weights(std::optional<std::string> const&);
 
 namespace {
 
@@ -40,7 +43,7 @@ mirnet::Result<Size> parse_size(std::string const& size) {
 mirnet::Result<void> info(std::optional<std::string> const& path, std::string const& size) {
   auto const parsed = parse_size(size);
   if (!parsed) return parsed.error();
-  auto const model = load_weights(path);
+  auto const model = load_weights<float>(path);
   if (!model) return model.error();
   auto const kernels = choose_kernels();
   if (!kernels) return kernels.error();

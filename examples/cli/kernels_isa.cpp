@@ -7,5 +7,11 @@
 #define MIRNET_CAT(a, b) MIRNET_CAT_(a, b)
 
 extern "C" mirnet::KernelTable<float> const* MIRNET_CAT(mirnet_kernels_, MIRNET_ISA)() noexcept {
-  return &mirnet::native_kernels();
+  return &mirnet::native_kernels<float>();
 }
+
+#if !MIRNET_NO_SIMD
+extern "C" mirnet::KernelTable<mirnet::bfloat16> const* MIRNET_CAT(mirnet_bfloat16_kernels_, MIRNET_ISA)() noexcept {
+  return &mirnet::native_kernels<mirnet::bfloat16>();
+}
+#endif

@@ -1,13 +1,37 @@
-// The 16-bit floating-point formats that weights can be stored in, widened.
+// The 16-bit floating-point formats: what weights can be stored in, and bfloat16 as a type for maps and weights.
 #pragma once
 
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 namespace mirnet::inline v0 {
 
 /// bfloat16: the upper half of a float.
 inline float from_bfloat16(std::uint16_t bits) noexcept { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+
+/// The nearest bfloat16, ties to even; a NaN stays one.
+constexpr std::uint16_t to_bfloat16(float value) noexcept {
+  std::uint32_t const bits = std::bit_cast<std::uint32_t>(value);
+  bool const nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+  std::uint32_t const rounded = nan ? bits | 0x00400000u : bits + 0x7FFFu + (bits >> 16 & 1u);
+  return static_cast<std::uint16_t>(rounded >> 16);
+}
+
+/// A number that is stored as bfloat16; arithmetic happens in float.
+struct bfloat16 {
+  std::uint16_t bits = 0;
+
+  constexpr bfloat16() = default;
+  template <class Number>
+    requires std::is_arithmetic_v<Number>
+  constexpr explicit bfloat16(Number value) noexcept : bits(to_bfloat16(static_cast<float>(value))) {}
+  constexpr operator float() const noexcept { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+};
+
+/// What sums over values of type T, and the pixels of images, are held in.
+template <class T>
+using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
 
 /// IEEE 754 binary16, exactly.
 inline float from_half(std::uint16_t bits) noexcept {

@@ -1,7 +1,7 @@
 // Spatial attention: which pixels matter, from the largest and the mean value of their channels (section 3.2).
 #pragma once
 
-#include <cstring>
+#include <algorithm>
 
 #include <mirnet/base/name.hpp>
 #include <mirnet/layers/parameter.hpp>
@@ -22,7 +22,7 @@ class SpatialAttention {
           pitch_(round_up(r.width + 2 * border, channel_group<T>) + channel_group<T>),
           plane_((r.height + 2 * border) * pitch_),
           memory_(context.arena, 2 * plane_) {
-      context.once([&] { std::memset(memory_.data(), 0, static_cast<std::size_t>(2 * plane_) * sizeof(T)); });
+      context.once([&] { std::fill_n(memory_.data(), 2 * plane_, T(0)); });
     }
 
     /// For the layer that writes r, from this row on.

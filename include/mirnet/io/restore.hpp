@@ -11,8 +11,8 @@ namespace mirnet::inline v0 {
 namespace detail {
 
 /// Errors: model, where the network is not one for three channels; memory, where no memory could hold the image.
-inline Result<Plan> plan_restoration(Model<float> const& model, Context<float> const& context,
-                                     Image const& image) noexcept {
+template <class T>
+Result<Plan> plan_restoration(Model<T> const& model, Context<T> const& context, Image const& image) noexcept {
   if (model.config().channels != 3) {
     return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
                  static_cast<long long>(model.config().channels));
@@ -23,8 +23,8 @@ inline Result<Plan> plan_restoration(Model<float> const& model, Context<float> c
 }  // namespace detail
 
 /// Bytes that `restore` takes for an image of this size. Errors: model, memory.
-inline Result<Index> restoration_bytes(Model<float> const& model, Context<float> const& context,
-                                       Image const& image) noexcept {
+template <class T>
+Result<Index> restoration_bytes(Model<T> const& model, Context<T> const& context, Image const& image) noexcept {
   auto const plan = detail::plan_restoration(model, context, image);
   if (!plan) return plan.error();
   // The plan has proved that many more maps of this size can be counted.
@@ -32,8 +32,10 @@ inline Result<Index> restoration_bytes(Model<float> const& model, Context<float>
 }
 
 /// The restored image, with the size, the channels, the sample type and the alpha of the one given. Takes the memory
-/// that it needs and gives it back. Errors: model, where the network is not one for three channels; memory.
-inline Result<Image> restore(Model<float> const& model, Image const& image, Context<float>& context) noexcept {
+/// that it needs and gives it back. T is float or bfloat16. Errors: model, where the network is not one for three
+/// channels; memory.
+template <class T>
+Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context) noexcept {
   auto const plan = detail::plan_restoration(model, context, image);
   if (!plan) return plan.error();
   Shape const shape{image.height(), image.width(), 3};

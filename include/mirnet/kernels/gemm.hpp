@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 #include <mirnet/kernels/table.hpp>
@@ -14,6 +15,8 @@ namespace mirnet::inline v0::inline MIRNET_ISA {
 /// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_group_stride + k*16 + n%16].
 /// `groups` of 16 columns are computed. Each element of C is one chain of fused multiply-adds over k, whatever the
 /// blocking. Nothing is read or written beyond what is named here.
+/// T is what finished results are stored as.
+template <class T>
 struct Gemm {
   float const* a;
   Index a_pitch, rows, depth;
@@ -28,10 +31,10 @@ struct Gemm {
   // With `finish`, prelu(C, slope) + residual is written, and row r starts at c + c_offsets[r], of the residual at
   // residual + c_offsets[r].
   bool finish = false;
-  float* c = nullptr;
+  T* c = nullptr;
   Index const* c_offsets = nullptr;
-  float const* residual = nullptr;  // null: nothing is added
-  float slope = 1.0f;               // as in Convolution
+  T const* residual = nullptr;  // null: nothing is added
+  float slope = 1.0f;           // as in Convolution
 
   // 64-byte lines that the caller will read next.
   float const* ahead = nullptr;
@@ -56,8 +59,8 @@ inline constexpr int tile_rows = 6, tile_vectors = 2;
 #define MIRNET_UNROLL _Pragma("GCC unroll 16")
 
 /// Rows [row, row + Rows) and Vectors registers of columns from `column` on. Whole groups, or a part of one.
-template <int Rows, int Vectors>
-void tile(Gemm const& work, Index row, Index column) noexcept {
+template <int Rows, int Vectors, class T>
+void tile(Gemm<T> const& work, Index row, Index column) noexcept {
   using namespace simd;
   constexpr int vectors_per_group = static_cast<int>(group / lanes);
   constexpr int groups = std::max(1, Vectors / vectors_per_group);
@@ -98,14 +101,14 @@ void tile(Gemm const& work, Index row, Index column) noexcept {
     }
     return;
   }
-  float* const c = work.c + column;
+  T* const c = work.c + column;
   Index const* const offset = work.c_offsets + row;
   Pack const slope = broadcast(work.slope);
   MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
     MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
   }
   if (work.residual != nullptr) {
-    float const* const residual = work.residual + column;
+    T const* const residual = work.residual + column;
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
         sum[r][v] = sum[r][v] + load(residual + offset[r] + v * lanes);
@@ -119,17 +122,19 @@ void tile(Gemm const& work, Index row, Index column) noexcept {
 
 #undef MIRNET_UNROLL
 
-using Tile = void (*)(Gemm const&, Index, Index) noexcept;
+template <class T>
+using Tile = void (*)(Gemm<T> const&, Index, Index) noexcept;
 
 /// tile<1>, tile<2>, ..., tile<tile_rows>
-template <int Vectors>
+template <int Vectors, class T>
 inline constexpr auto tiles = []<int... Rows>(std::integer_sequence<int, Rows...>) {
-  return std::array<Tile, sizeof...(Rows)>{tile<Rows + 1, Vectors>...};
+  return std::array<Tile<T>, sizeof...(Rows)>{tile<Rows + 1, Vectors, T>...};
 }
 (std::make_integer_sequence<int, tile_rows>{});
 
 /// A part of the lines ahead, while the tile's arithmetic leaves the memory idle.
-MIRNET_ALWAYS_INLINE void prefetch(Gemm const& work, Index tile, Index tiles) noexcept {
+template <class T>
+MIRNET_ALWAYS_INLINE void prefetch(Gemm<T> const& work, Index tile, Index tiles) noexcept {
 #if defined(__GNUC__) || defined(__clang__)
   Index const first = work.ahead_lines * tile / tiles, last = work.ahead_lines * (tile + 1) / tiles;
   for (Index l = first; l < last; ++l) __builtin_prefetch(work.ahead + l * group, 0, 2);
@@ -137,19 +142,20 @@ MIRNET_ALWAYS_INLINE void prefetch(Gemm const& work, Index tile, Index tiles) no
 }
 
 /// All rows of Vectors registers of columns; B's part stays in the first-level cache meanwhile.
-template <int Vectors>
-MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm const& work, Index column) noexcept {
+template <int Vectors, class T>
+MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm<T> const& work, Index column) noexcept {
   Index row = 0;
   for (; row + tile_rows <= work.rows; row += tile_rows) {
     if (column == 0 && work.ahead_lines > 0) prefetch(work, row / tile_rows, work.rows / tile_rows);
-    tile<tile_rows, Vectors>(work, row, column);
+    tile<tile_rows, Vectors, T>(work, row, column);
   }
-  if (row < work.rows) tiles<Vectors>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
+  if (row < work.rows) tiles<Vectors, T>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
 }
 
 }  // namespace gemm_detail
 
-inline void gemm(Gemm const& work) noexcept {
+template <class T>
+void gemm(Gemm<T> const& work) noexcept {
   using namespace gemm_detail;
   constexpr Index tile_columns = tile_vectors * simd::lanes;
   Index const columns = work.groups * group;
@@ -159,6 +165,30 @@ inline void gemm(Gemm const& work) noexcept {
     // An odd number of groups leaves one that fills half a tile.
     if (column < columns) column_of_tiles<tile_vectors / 2>(work, column);
   }
+}
+
+/// Packed weights of `depth` as B has them: floats in groups of 16 columns. Those of float are that already; others
+/// are widened into `to`, depth * columns elements.
+inline float const* widened(float const* weights, Index, Index, float*) noexcept { return weights; }
+
+template <class T>
+float const* widened(T const* weights, Index depth, Index columns, float* to) noexcept {
+  constexpr Index wide = channel_group<T>, narrow = channel_group<float>;
+  for (Index column = 0; column < columns; column += narrow) {
+    T const* const from = weights + column / wide * depth * wide + column % wide;
+    for (Index k = 0; k < depth; ++k) {
+      for (Index i = 0; i < narrow; i += simd::lanes) {
+        simd::store(to + column * depth + k * narrow + i, simd::load(from + k * wide + i));
+      }
+    }
+  }
+  return to;
+}
+
+/// Elements that widened() writes.
+template <class T>
+constexpr Index widened_elements(Index depth, Index columns) noexcept {
+  return std::is_same_v<T, float> ? 0 : depth * columns;
 }
 
 }  // namespace mirnet::inline v0::inline MIRNET_ISA

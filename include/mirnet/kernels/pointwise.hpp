@@ -8,33 +8,33 @@
 
 namespace mirnet::inline v0::inline MIRNET_ISA {
 
-inline void prelu(float* x, Index count, float slope) noexcept {
+template <class T>
+void prelu(T* x, Index count, T slope) noexcept {
   using namespace simd;
   Pack const slopes = broadcast(slope);
   for (Index i = 0; i < count; i += lanes) store(x + i, simd::prelu(load(x + i), slopes));
 }
 
-inline void sigmoid(float* x, Index count) noexcept {
+template <class T>
+void sigmoid(T* x, Index count) noexcept {
   using namespace simd;
   for (Index i = 0; i < count; i += lanes) store(x + i, simd::sigmoid(load(x + i)));
 }
 
-inline void softmax(float* x, Index vectors, Index count, Index step) noexcept {
+template <class T>
+void softmax(T* x, Index vectors, Index count, Index step) noexcept {
   using namespace simd;
   for (Index i = 0; i < count; i += lanes) {
     // Without the largest value in the exponent, a large logit would overflow.
     Pack largest = load(x + i), sum = broadcast(0.0f);
     for (Index v = 1; v < vectors; ++v) largest = larger(load(x + v * step + i), largest);
-    for (Index v = 0; v < vectors; ++v) {
-      Pack const power = simd::exp(load(x + v * step + i) - largest);
-      store(x + v * step + i, power);
-      sum = sum + power;
-    }
-    for (Index v = 0; v < vectors; ++v) store(x + v * step + i, load(x + v * step + i) / sum);
+    for (Index v = 0; v < vectors; ++v) sum = sum + simd::exp(load(x + v * step + i) - largest);
+    for (Index v = 0; v < vectors; ++v) store(x + v * step + i, simd::exp(load(x + v * step + i) - largest) / sum);
   }
 }
 
-inline void weighted_sum(WeightedSum<float> const& work, Index first_pixel, Index last_pixel) noexcept {
+template <class T>
+void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixel) noexcept {
   using namespace simd;
   for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
     for (Index c = 0; c < work.pitch; c += lanes) {
@@ -46,15 +46,16 @@ inline void weighted_sum(WeightedSum<float> const& work, Index first_pixel, Inde
   }
 }
 
-inline void spatial_gate(SpatialGate<float> const& work, Index first_row, Index last_row) noexcept {
+template <class T>
+void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept {
   using namespace simd;
   for (Index y = first_row; y < last_row; ++y) {
-    float* const gate = work.gate + y * work.width;
+    T* const gate = work.gate + y * work.width;
     for (Index x = 0; x < work.width; x += lanes) {
       Pack sum = broadcast(0.0f);
       for (Index plane = 0; plane < 2; ++plane) {
-        float const* const in = (plane == 0 ? work.maximum : work.mean) + y * work.plane_pitch + x;
-        float const* const weights = work.weights + plane * 25;
+        T const* const in = (plane == 0 ? work.maximum : work.mean) + y * work.plane_pitch + x;
+        T const* const weights = work.weights + plane * 25;
         for (Index ky = 0; ky < 5; ++ky) {
           for (Index kx = 0; kx < 5; ++kx) {
             sum = fma(load(in + ky * work.plane_pitch + kx), broadcast(weights[ky * 5 + kx]), sum);
@@ -65,9 +66,9 @@ inline void spatial_gate(SpatialGate<float> const& work, Index first_row, Index 
       if (x + lanes <= work.width) {
         store(gate + x, sum);
       } else {
-        float last[lanes];
+        T last[lanes];
         store(last, sum);
-        std::memcpy(gate + x, last, static_cast<std::size_t>(work.width - x) * sizeof(float));
+        std::memcpy(gate + x, last, static_cast<std::size_t>(work.width - x) * sizeof(T));
       }
     }
   }

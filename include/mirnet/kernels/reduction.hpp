@@ -8,7 +8,8 @@
 
 namespace mirnet::inline v0::inline MIRNET_ISA {
 
-inline void channel_sums(float const* x, Index pixels, Index pitch, float* sums) noexcept {
+template <class T>
+void channel_sums(T const* x, Index pixels, Index pitch, Accumulator<T>* sums) noexcept {
   using namespace simd;
   for (Index c = 0; c < pitch; c += lanes) store(sums + c, broadcast(0.0f));
   for (Index pixel = 0; pixel < pixels; ++pixel, x += pitch) {
@@ -16,8 +17,8 @@ inline void channel_sums(float const* x, Index pixels, Index pitch, float* sums)
   }
 }
 
-inline void channel_max_mean(float const* x, Index pixels, Index channels, Index pitch, float* maximum,
-                             float* mean) noexcept {
+template <class T>
+void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept {
   using namespace simd;
   Index const whole = channels / lanes * lanes;
   float const scale = 1.0f / static_cast<float>(channels);
@@ -34,33 +35,36 @@ inline void channel_max_mean(float const* x, Index pixels, Index channels, Index
       sum = sum_of_lanes(sums);
     }
     for (Index c = whole; c < channels; ++c) {
-      largest = std::max(largest, x[c]);
-      sum += x[c];
+      float const value = x[c];
+      largest = std::max(largest, value);
+      sum += value;
     }
-    maximum[pixel] = largest;
-    mean[pixel] = sum * scale;
+    maximum[pixel] = T(largest);
+    mean[pixel] = T(sum * scale);
   }
 }
 
 /// The statistics of a block begin with zeros.
-inline void start_statistics(Convolution<float> const& work, Index block) noexcept {
-  Index const columns = work.output_groups * channel_group<float>;
+template <class T>
+void start_statistics(Convolution<T> const& work, Index block) noexcept {
+  Index const columns = work.output_groups * channel_group<T>;
   if (work.statistics.channel_sums != nullptr)
     std::fill_n(work.statistics.channel_sums + block * columns, columns, 0.0f);
 }
 
 /// Adds output pixels [x, x + pixels) of row y of a convolution to the statistics of a block.
-inline void add_statistics(Convolution<float> const& work, Index block, Index y, Index x, Index pixels) noexcept {
-  Statistics<float> const& statistics = work.statistics;
-  float const* const first = work.output + y * work.output_row_step + x * work.output_pixel_step;
+template <class T>
+void add_statistics(Convolution<T> const& work, Index block, Index y, Index x, Index pixels) noexcept {
+  Statistics<T> const& statistics = work.statistics;
+  T const* const first = work.output + y * work.output_row_step + x * work.output_pixel_step;
   if (statistics.channel_sums != nullptr) {
     using namespace simd;
-    Index const columns = work.output_groups * channel_group<float>;
+    Index const columns = work.output_groups * channel_group<T>;
     float* const sums = statistics.channel_sums + block * columns;
     for (Index c = 0; c < columns; c += channel_group<float>) {
       Pack sum[channel_group<float> / lanes];
       for (Index v = 0; v < channel_group<float> / lanes; ++v) sum[v] = load(sums + c + v * lanes);
-      float const* in = first + c;
+      T const* in = first + c;
       for (Index pixel = 0; pixel < pixels; ++pixel, in += work.output_pixel_step) {
         for (Index v = 0; v < channel_group<float> / lanes; ++v) sum[v] = sum[v] + load(in + v * lanes);
       }

@@ -9,13 +9,14 @@
 namespace mirnet::inline v0::inline MIRNET_ISA {
 
 /// Pixels [first, last) of one output row, one behind the other, whole pitches.
-inline void blur_pool_pixels(Resampling<float> const& work, Index y, Index first, Index last, float* out) noexcept {
+template <class T, class To>
+void blur_pool_pixels(Resampling<T> const& work, Index y, Index first, Index last, To* out) noexcept {
   using namespace simd;
   Pack const two = broadcast(2.0f), sixteenth = broadcast(1.0f / 16.0f);
   Index const pitch = work.pitch;
-  float const* const middle = work.input + (2 * y - work.input_first_row) * work.width * pitch;
-  float const* const below = middle + work.width * pitch;
-  float const* const above = y == 0 ? below : middle - work.width * pitch;
+  T const* const middle = work.input + (2 * y - work.input_first_row) * work.width * pitch;
+  T const* const below = middle + work.width * pitch;
+  T const* const above = y == 0 ? below : middle - work.width * pitch;
   for (Index x = first; x < last; ++x) {
     Index const centre = 2 * x * pitch, right = centre + pitch, left = x == 0 ? right : centre - pitch;
     for (Index c = 0; c < pitch; c += lanes, out += lanes) {
@@ -25,14 +26,16 @@ inline void blur_pool_pixels(Resampling<float> const& work, Index y, Index first
   }
 }
 
-inline void blur_pool(Resampling<float> const& work, Index first_row, Index last_row) noexcept {
+template <class T>
+void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
   Index const width = work.width / 2;
   for (Index row = first_row; row < last_row; ++row) {
     blur_pool_pixels(work, work.first_row + row, 0, width, work.output + row * width * work.pitch);
   }
 }
 
-inline void bilinear_double(Resampling<float> const& work, Index first_row, Index last_row) noexcept {
+template <class T>
+void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
   using namespace simd;
   Pack const quarter = broadcast(0.25f), three_quarters = broadcast(0.75f);
   Index const pitch = work.pitch;
@@ -40,9 +43,9 @@ inline void bilinear_double(Resampling<float> const& work, Index first_row, Inde
     Index const y = work.first_row + row;
     // The nearer row and column have three quarters of the weight.
     Index const near_y = y / 2, far_y = std::clamp<Index>(near_y + (y % 2 == 0 ? -1 : 1), 0, work.height - 1);
-    float const* const near_row = work.input + (near_y - work.input_first_row) * work.width * pitch;
-    float const* const far_row = work.input + (far_y - work.input_first_row) * work.width * pitch;
-    float* const out = work.output + row * 2 * work.width * pitch;
+    T const* const near_row = work.input + (near_y - work.input_first_row) * work.width * pitch;
+    T const* const far_row = work.input + (far_y - work.input_first_row) * work.width * pitch;
+    T* const out = work.output + row * 2 * work.width * pitch;
     for (Index x = 0; x < work.width; ++x) {
       Index const centre = x * pitch;
       Index const left = std::max<Index>(x - 1, 0) * pitch, right = std::min<Index>(x + 1, work.width - 1) * pitch;

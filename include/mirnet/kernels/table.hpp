@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include <mirnet/base/half.hpp>
 #include <mirnet/tensor/shape.hpp>
 
 namespace mirnet::inline v0 {
@@ -25,8 +26,9 @@ enum class Algorithm {
 /// Where a kernel puts what the attention units want to know of the map that it writes.
 template <class T>
 struct Statistics {
-  T* channel_sums = nullptr;  // a line of sums for each block, `output_groups * channel_group<T>` apart; null: none
-  T* maximum = nullptr;       // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
+  Accumulator<T>* channel_sums =
+      nullptr;           // a line of sums for each block, `output_groups * channel_group<T>` apart; null: none
+  T* maximum = nullptr;  // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
   T* mean = nullptr;
   Index plane_pitch = 0, channels = 0;
 };
@@ -158,7 +160,7 @@ struct KernelTable {
   void (*bilinear_double)(Resampling<T> const& work, Index first_row, Index last_row) noexcept;
 
   /// sums[c] = sum of x[pixel][c], all of the pitch.
-  void (*channel_sums)(T const* x, Index pixels, Index pitch, T* sums) noexcept;
+  void (*channel_sums)(T const* x, Index pixels, Index pitch, Accumulator<T>* sums) noexcept;
   /// The largest and the mean value of each pixel's channels.
   void (*channel_max_mean)(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept;
   void (*spatial_gate)(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept;

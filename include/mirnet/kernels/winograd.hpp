@@ -18,8 +18,8 @@ namespace mirnet::inline v0::inline MIRNET_ISA::winograd {
 // Loops that are to stay loops.
 #define MIRNET_ROLLED _Pragma("GCC unroll 1")
 
-/// Stride 1, a kernel of AxisY::taps x AxisX::taps, any padding.
-template <class AxisY, class AxisX>
+/// Stride 1, a kernel of AxisY::taps x AxisX::taps, any padding; maps and weights of T, between the transforms floats.
+template <class T, class AxisY, class AxisX>
 struct Tiles {
   static constexpr int points_y = AxisY::points, points_x = AxisX::points, points = points_y * points_x;
   static constexpr Index group = channel_group<float>;
@@ -44,27 +44,29 @@ struct Tiles {
 
   // --- Weights: `points` matrices, each packed as a 1x1 kernel's ---------------------------------------------------
 
-  static Index weights_elements(Convolution<float> const& work) noexcept {
-    return points * work.channels * work.output_groups * group;
-  }
+  static Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
 
-  /// The weights of one group of output channels.
-  static void transform_weights(Convolution<float> const& work, Index item, float* prepared) noexcept {
+  static Index weights_elements(Convolution<T> const& work) noexcept { return points * work.channels * columns(work); }
+
+  /// The weights of one group of 16 output channels.
+  static void transform_weights(Convolution<T> const& work, Index item, float* prepared) noexcept {
     using namespace simd;
     constexpr int taps_y = AxisY::taps, taps_x = AxisX::taps;
-    Index const matrix = work.channels * work.output_groups * group;
-    float const* const from = work.weights + item * taps_y * taps_x * work.channels * group;
+    constexpr Index wide = channel_group<T>;
+    Index const matrix = work.channels * columns(work), tap_step = work.channels * wide;
+    T const* const from = work.weights + item * group / wide * taps_y * taps_x * tap_step + item * group % wide;
     float* const to = prepared + item * work.channels * group;
     for (Index i = 0; i < work.channels * group; i += lanes) {
-      Pack columns[taps_x][points_y];
+      T const* const taps = from + i / group * wide + i % group;
+      Pack halves[taps_x][points_y];
       for (int x = 0; x < taps_x; ++x) {
         Pack tap[taps_y];
-        for (int y = 0; y < taps_y; ++y) tap[y] = load(from + (y * taps_x + x) * work.channels * group + i);
-        AxisY::weights(tap, columns[x]);
+        for (int y = 0; y < taps_y; ++y) tap[y] = load(taps + (y * taps_x + x) * tap_step);
+        AxisY::weights(tap, halves[x]);
       }
       for (int y = 0; y < points_y; ++y) {
         Pack tap[taps_x], point[points_x];
-        for (int x = 0; x < taps_x; ++x) tap[x] = columns[x][y];
+        for (int x = 0; x < taps_x; ++x) tap[x] = halves[x][y];
         AxisX::weights(tap, point);
         for (int x = 0; x < points_x; ++x) store(to + (y * points_x + x) * matrix + i, point[x]);
       }
@@ -73,14 +75,14 @@ struct Tiles {
 
   // --- Tiles ------------------------------------------------------------------------------------------------------
 
-  static Index tiles_x(Convolution<float> const& work) noexcept { return divide_up(work.output_width, AxisX::outputs); }
-  static Index tile_count(Convolution<float> const& work) noexcept {
+  static Index tiles_x(Convolution<T> const& work) noexcept { return divide_up(work.output_width, AxisX::outputs); }
+  static Index tile_count(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height, AxisY::outputs) * tiles_x(work);
   }
-  static Index blocks(Convolution<float> const& work) noexcept {
+  static Index blocks(Convolution<T> const& work) noexcept {
     return divide_up(tile_count(work), tiles_a_block(work.channels));
   }
-  static Index scratch_elements(Convolution<float> const& work) noexcept {
+  static Index scratch_elements(Convolution<T> const& work) noexcept {
     Index const tiles = tiles_a_block(work.channels);
     return points * (input_step(work.channels, tiles) + output_step(tiles)) + points * input_pitch(work.channels);
   }
@@ -89,12 +91,12 @@ struct Tiles {
   struct Place {
     Index y, x;
   };
-  static Place place(Convolution<float> const& work, Index tile) noexcept {
+  static Place place(Convolution<T> const& work, Index tile) noexcept {
     Index const across = tiles_x(work);
     return {tile / across * AxisY::outputs, tile % across * AxisX::outputs};
   }
 
-  static void block(Convolution<float> const& work, float const* weights, Index index, float* scratch) noexcept {
+  static void block(Convolution<T> const& work, float const* weights, Index index, float* scratch) noexcept {
     Index const most_tiles = tiles_a_block(work.channels);
     Index const first = index * most_tiles, tiles = std::min(most_tiles, tile_count(work) - first);
     Index const from_step = input_step(work.channels, most_tiles), to_step = output_step(most_tiles);
@@ -105,26 +107,25 @@ struct Tiles {
     for (Index tile = 0; tile < tiles; ++tile) {
       transform_input(work, place(work, first + tile), from + tile * input_pitch(work.channels), from_step, patch);
     }
-    for (Index groups = 0; groups < work.output_groups; groups += most_columns / group) {
-      Index const some_groups = std::min(most_columns / group, work.output_groups - groups);
-      Gemm product{.a = from,
-                   .a_pitch = input_pitch(work.channels),
-                   .rows = tiles,
-                   .depth = work.channels,
-                   .b = weights + groups * work.channels * group,
-                   .b_group_stride = work.channels * group,
-                   .groups = some_groups,
-                   .sum = to,
-                   .sum_pitch = most_columns};
+    for (Index column = 0; column < columns(work); column += most_columns) {
+      Index const some_columns = std::min(most_columns, columns(work) - column);
+      Gemm<float> product{.a = from,
+                          .a_pitch = input_pitch(work.channels),
+                          .rows = tiles,
+                          .depth = work.channels,
+                          .b = weights + column * work.channels,
+                          .b_group_stride = work.channels * group,
+                          .groups = some_columns / group,
+                          .sum = to,
+                          .sum_pitch = most_columns};
       for (int point = 0; point < points; ++point) {
         gemm(product);
         product.a += from_step;
-        product.b += work.channels * work.output_groups * group;
+        product.b += work.channels * columns(work);
         product.sum += to_step;
       }
       for (Index tile = 0; tile < tiles; ++tile) {
-        transform_output(work, place(work, first + tile), groups * group, some_groups * group, to + tile * most_columns,
-                         to_step);
+        transform_output(work, place(work, first + tile), column, some_columns, to + tile * most_columns, to_step);
       }
     }
     if (work.statistics.channel_sums != nullptr || work.statistics.maximum != nullptr) {
@@ -134,26 +135,26 @@ struct Tiles {
 
  private:
   /// One tile of all channels. Where it leaves the map, its pixels are first gathered in `patch`, with zeros.
-  static void transform_input(Convolution<float> const& work, Place at, float* to, Index to_step,
-                              float* patch) noexcept {
+  static void transform_input(Convolution<T> const& work, Place at, float* to, Index to_step, float* patch) noexcept {
     using namespace simd;
     Index const top = work.first_row + at.y - work.pad_top, left = at.x - work.pad_left;
-    float const* from;
+    T const* from;
     Index row_step, pixel_step;
     if (top >= 0 && top + points_y <= work.height && left >= 0 && left + points_x <= work.width) {
       pixel_step = work.input_pitch;
       row_step = work.width * pixel_step;
       from = work.input + (top - work.input_first_row) * row_step + left * pixel_step;
     } else {
-      gather(work, top, left, patch);
+      T* const gathered = reinterpret_cast<T*>(patch);
+      gather(work, top, left, gathered);
       pixel_step = input_pitch(work.channels);
       row_step = points_x * pixel_step;
-      from = patch;
+      from = gathered;
     }
     // One row and one column at a time: with both loops unrolled, compilers keep 72 addresses in memory.
     for (Index c = 0; c < work.channels; c += lanes) {
       Pack rows[points_x][points_y];
-      float const* row = from + c;
+      T const* row = from + c;
       MIRNET_ROLLED for (int y = 0; y < points_y; ++y, row += row_step) {
         Pack pixel[points_x], point[points_x];
         for (int x = 0; x < points_x; ++x) pixel[x] = load(row + x * pixel_step);
@@ -169,22 +170,22 @@ struct Tiles {
     }
   }
 
-  static void gather(Convolution<float> const& work, Index top, Index left, float* patch) noexcept {
+  static void gather(Convolution<T> const& work, Index top, Index left, T* patch) noexcept {
     Index const pitch = input_pitch(work.channels);
-    std::size_t const bytes = static_cast<std::size_t>(pitch) * sizeof(float);
+    std::size_t const bytes = static_cast<std::size_t>(pitch) * sizeof(T);
     for (Index y = top; y < top + points_y; ++y) {
       for (Index x = left; x < left + points_x; ++x, patch += pitch) {
         if (y >= 0 && y < work.height && x >= 0 && x < work.width) {
           std::memcpy(patch, work.input + ((y - work.input_first_row) * work.width + x) * work.input_pitch, bytes);
         } else {
-          std::memset(patch, 0, bytes);
+          std::fill_n(patch, pitch, T(0));
         }
       }
     }
   }
 
   /// `columns` output channels of one tile, from `column` on.
-  static void transform_output(Convolution<float> const& work, Place at, Index column, Index columns, float const* from,
+  static void transform_output(Convolution<T> const& work, Place at, Index column, Index columns, float const* from,
                                Index from_step) noexcept {
     Index const rows = std::min<Index>(AxisY::outputs, work.output_height - at.y);
     Index const pixels = std::min<Index>(AxisX::outputs, work.output_width - at.x);
@@ -202,8 +203,8 @@ struct Tiles {
           AxisY::output(point, result);
           for (int y = 0; y < AxisY::outputs; ++y) half[y][x] = result[y];
         }
-        float* out = work.output + offset + c;
-        float const* added = has_residual ? work.residual + offset + c : nullptr;
+        T* out = work.output + offset + c;
+        T const* added = has_residual ? work.residual + offset + c : nullptr;
         Index const end = is_whole ? AxisY::outputs : rows;
         MIRNET_ROLLED for (int y = 0; y < end; ++y) {
           Pack result[AxisX::outputs];
@@ -229,7 +230,7 @@ struct Tiles {
   }
 
   /// Of the block's pixels while they are in the cache: runs of tiles that share their rows.
-  static void gather_statistics(Convolution<float> const& work, Index index, Index first, Index tiles) noexcept {
+  static void gather_statistics(Convolution<T> const& work, Index index, Index first, Index tiles) noexcept {
     start_statistics(work, index);
     for (Index tile = first; tile < first + tiles;) {
       Place const at = place(work, tile);

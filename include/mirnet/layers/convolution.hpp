@@ -111,7 +111,7 @@ class Conv2d {
       part.statistics = epilogue.statistics;
       if (epilogue.sums == nullptr) return prepared_(context, part);
       Index const blocks = prepared_.blocks(context, part);
-      ArenaBlock<T> const lines(context.arena, blocks * epilogue.sums->pitch());
+      ArenaBlock<Accumulator<T>> const lines(context.arena, blocks * epilogue.sums->pitch());
       part.statistics.channel_sums = lines.data();
       prepared_(context, part);
       epilogue.sums->add(context, lines.data(), blocks, output.rows.pixels());

@@ -23,7 +23,7 @@ class ChannelSums {
   Index pitch() const noexcept { return pitch_; }
 
   /// Adds the lines that the kernels have filled for so many pixels.
-  void add(Context<T> const& context, T const* lines, Index count, Index pixels) noexcept {
+  void add(Context<T> const& context, Accumulator<T> const* lines, Index count, Index pixels) noexcept {
     pixels_ += pixels;
     context.once([&] {
       for (Index i = 0; i < count * pitch_; ++i) totals_.data()[i % pitch_] += static_cast<double>(lines[i]);
@@ -54,9 +54,9 @@ void global_average(Context<T>& context, std::span<View<T const> const> maps, Vi
   Index const pixels = maps[0].pixels(), pitch = maps[0].pitch();
   Index const sums_a_map = divide_up(pixels, pixels_a_sum);
   Index const sums = sums_a_map * static_cast<Index>(maps.size());
-  ArenaBlock<T> const partial(context.arena, sums * pitch);
+  ArenaBlock<Accumulator<T>> const partial(context.arena, sums * pitch);
   for (std::size_t map = 0; map < maps.size(); ++map) {
-    T* const row = advance(partial.data(), static_cast<Index>(map) * sums_a_map * pitch);
+    Accumulator<T>* const row = advance(partial.data(), static_cast<Index>(map) * sums_a_map * pitch);
     context.each_range(pixels, pixels_a_sum, [&](Index first, Index last, Index) {
       context.kernels->channel_sums(maps[map].data() + first * pitch, last - first, pitch,
                                     row + first / pixels_a_sum * pitch);

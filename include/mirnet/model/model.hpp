@@ -28,9 +28,12 @@ struct Plan {
 };
 
 /// MIRNet with weights; move-only. Const while it runs: threads share one model, each with a context of its own.
+/// With T = bfloat16, weights and feature maps take half of the memory; images, sums and products stay float.
 template <class T>
 class Model {
  public:
+  using Pixel = Accumulator<T>;
+
   /// Bytes that a model of this configuration takes, whoever provides them. Errors: model, for a hyper-parameter out of
   /// range; memory, for a size that an Index cannot hold.
   static Result<Index> bytes_needed(Config const& config) noexcept {
@@ -107,7 +110,7 @@ class Model {
     Context<T> rehearsal(*context.kernels, context.parallel);
     rehearsal.algorithm = context.algorithm;
     Shape const shape{height, width, config_.channels};
-    forward(rehearsal, View<T const>(nullptr, shape), View<T>(nullptr, shape));
+    forward(rehearsal, View<Pixel const>(nullptr, shape), View<Pixel>(nullptr, shape));
     return Plan{.height = height,
                 .width = width,
                 .bytes = rehearsal.arena.peak(),
@@ -120,9 +123,9 @@ class Model {
 
   /// Restores an image: `image` and `output` have the plan's height and width, the configuration's channels, a pitch
   /// of whole 64-byte lines, and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes.
-  /// Allocates nothing if T is float. Errors: invalid_argument; memory, where it is too small.
-  Result<void> run(Context<T>& context, Plan const& plan, std::span<std::byte> memory, View<T const> image,
-                   View<T> output) const noexcept {
+  /// Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small.
+  Result<void> run(Context<T>& context, Plan const& plan, std::span<std::byte> memory, View<Pixel const> image,
+                   View<Pixel> output) const noexcept {
     Shape const shape{plan.height, plan.width, config_.channels};
     if (image.shape() != shape || output.shape() != shape) {
       return Error(ErrorCode::invalid_argument,
@@ -130,9 +133,9 @@ class Model {
                    static_cast<long long>(shape.width), static_cast<long long>(shape.height),
                    static_cast<long long>(shape.channels));
     }
-    if (image.pitch() % channel_group<T> != 0 || output.pitch() % channel_group<T> != 0) {
+    if (image.pitch() % channel_group<Pixel> != 0 || output.pitch() % channel_group<Pixel> != 0) {
       return Error(ErrorCode::invalid_argument, "the pixel pitch of image and output must be a multiple of %lld",
-                   static_cast<long long>(channel_group<T>));
+                   static_cast<long long>(channel_group<Pixel>));
     }
     if (plan.config != config_ || plan.workers != context.parallel.workers ||
         std::string_view(plan.isa) != context.kernels->isa) {
@@ -191,30 +194,49 @@ class Model {
   }
 
   /// Pads, runs the network, crops; a run and its rehearsal alike.
-  void forward(Context<T>& context, View<T const> image, View<T> output) const noexcept {
+  void forward(Context<T>& context, View<Pixel const> image, View<Pixel> output) const noexcept {
     Shape const size = padded(image.height(), image.width(), image.channels());
-    if (size == image.shape()) return network_.forward(context, image, output);
-
+    if constexpr (std::is_same_v<T, Pixel>) {
+      if (size == image.shape()) return network_.forward(context, image, output);
+    }
     ArenaMap<T> const larger(context.arena, size);
-    context.once([&] { fit(image, larger); });
+    context.once([&] { fit(image, larger.view()); });
     ArenaMap<T> const restored(context.arena, size);
-    network_.forward(context, larger, restored);
-    context.once([&] { fit(restored, output); });
+    if constexpr (std::is_same_v<T, Pixel>) {
+      network_.forward(context, larger, restored);
+      context.once([&] { fit(View<T const>(restored), output); });
+    } else {
+      // The image itself has more bits than T: what the network says of it is added here.
+      network_.forward(context, larger, restored, false);
+      context.once([&] { add(image, View<T const>(restored), output); });
+    }
+  }
+
+  static void add(View<Pixel const> image, View<T const> residual, View<Pixel> output) noexcept {
+    for (Index y = 0; y < output.height(); ++y) {
+      for (Index x = 0; x < output.width(); ++x) {
+        for (Index c = 0; c < output.channels(); ++c) {
+          output(y, x, c) = image(y, x, c) + static_cast<Pixel>(residual(y, x, c));
+        }
+      }
+    }
   }
 
   /// Fills a map of another size with the image: cut at the right and below, or continued there by reflection without
   /// the edge (torch's 'reflect'); where a side is not longer than what it lacks, by its edge.
-  static void fit(View<T const> image, View<T> map) noexcept {
+  template <class From, class To>
+  static void fit(View<From const> image, View<To> map) noexcept {
     auto const source = [](Index i, Index side, Index wanted) {
       if (i < side) return i;
       return wanted - side < side ? 2 * (side - 1) - i : side - 1;
     };
     for (Index y = 0; y < map.height(); ++y) {
       for (Index x = 0; x < map.width(); ++x) {
-        T const* const from =
+        From const* const from =
             image.pixel(source(y, image.height(), map.height()), source(x, image.width(), map.width()));
-        T* const to = map.pixel(y, x);
-        std::fill(std::copy(from, from + image.channels(), to), to + map.pitch(), T(0));
+        To* const to = map.pixel(y, x);
+        auto const convert = [](From value) { return static_cast<To>(value); };
+        std::fill(std::transform(from, from + image.channels(), to, convert), to + map.pitch(), To(0));
       }
     }
   }

@@ -66,13 +66,13 @@ class Network {
         config, visit, ends, [&](Index) -> Conv2d<T>& { return conv; }, [&](Index, Index) -> Block& { return block; });
   }
 
-  /// The output is the restored image; it does not overlap the input. Height and width are multiples of
-  /// Config::pad_multiple.
-  void forward(Context<T>& context, View<T const> image, View<T> output) const noexcept {
+  /// The output is the restored image or, without the image's own part of it, the residual. It does not overlap the
+  /// input. Height and width are multiples of Config::pad_multiple.
+  void forward(Context<T>& context, View<T const> image, View<T> output, bool add_image = true) const noexcept {
     ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
     conv_in_.forward(context, image, features);
     for (auto const& group : groups_) group.forward(context, features, features, attention_prelu_);
-    conv_out_.forward(context, features, output, {.residual = image});
+    conv_out_.forward(context, features, output, {.residual = add_image ? image : View<T const>{}});
   }
 
  private:

@@ -2,8 +2,11 @@
 // written in these few operations, so that what an xsimd release renames or gets wrong is mended here.
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 
+#include <mirnet/base/half.hpp>
 #include <mirnet/config.hpp>
 
 #include <xsimd/xsimd.hpp>
@@ -28,6 +31,19 @@ inline constexpr std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(Pack::size);
 
 MIRNET_ALWAYS_INLINE Pack load(float const* p) noexcept { return Pack::load_unaligned(p); }
 MIRNET_ALWAYS_INLINE void store(float* p, Pack v) noexcept { v.store_unaligned(p); }
+
+// Of bfloat16, in loops that compilers turn into a few instructions.
+MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
+  alignas(64) float wide[lanes];
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) wide[i] = std::bit_cast<float>(std::uint32_t{p[i].bits} << 16);
+  return Pack::load_aligned(wide);
+}
+MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
+  alignas(64) float wide[lanes];
+  v.store_aligned(wide);
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) p[i].bits = to_bfloat16(wide[i]);
+}
+
 MIRNET_ALWAYS_INLINE Pack broadcast(float v) noexcept { return Pack(v); }
 
 /// x*y + z, rounded once where the machine can. xsimd before 11.0 leaves the AVX-512 form to the compiler's
