@@ -87,7 +87,10 @@ class MultiScaleBlock {
           if (last) stream[from].release();
         });
       }
-      for (Index s = 0; s < streams_; ++s) stream[s] = std::move(mixed[s]);
+      for (Index s = 0; s < streams_; ++s) {
+        stream[s] = std::move(mixed[s]);
+        stream[s].settle();
+      }
       for (Index s = 0; s < streams_; ++s) units_[s].forward(context, stream[s], stream[s], prelu);
     }
     return fuse(context, stream, 0, [&](Index from, View<T> to) {
@@ -130,8 +133,10 @@ class MultiScaleBlock {
       bring(s, resized[s]);
       views[s] = resized[s];
     }
-    // One of the resized maps takes the result; the streams themselves are still needed.
-    ArenaMap<T> fused = streams_ == 1 ? ArenaMap<T>(context.arena, shape) : std::move(resized[target == 0 ? 1 : 0]);
+    // The map that was resized first takes the result, as the streams themselves may still be needed: it has the lowest
+    // place in memory, and those behind it leave one gap.
+    Index const first = target == streams_ - 1 ? streams_ - 2 : streams_ - 1;
+    ArenaMap<T> fused = streams_ == 1 ? ArenaMap<T>(context.arena, shape) : std::move(resized[first]);
     fusions_[target].forward(context, {views, static_cast<std::size_t>(streams_)}, fused);
     return fused;
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <span>
 #include <utility>
@@ -56,6 +57,18 @@ class Arena {
     --count_;
   }
 
+  /// Moves a block and what it holds to the lowest place where it fits, and returns that: what is held for long is not
+  /// to leave gaps that are too small for others.
+  Index settle(Index offset) noexcept {
+    Block* const block = std::find_if(blocks_, blocks_ + count_, [&](Block const& b) { return b.offset == offset; });
+    MIRNET_ASSERT(block != blocks_ + count_);
+    Index const size = block->size;
+    give_back(offset);
+    Index const place = take(size);  // at the latest where it was
+    if (!measuring() && place != offset) std::memmove(base_ + place, base_ + offset, static_cast<std::size_t>(size));
+    return place;
+  }
+
   /// Where an offset lies; null while measuring.
   std::byte* at(Index offset) const noexcept { return measuring() ? nullptr : base_ + offset; }
 
@@ -92,6 +105,11 @@ class ArenaBlock {
     if (arena_ != nullptr) std::exchange(arena_, nullptr)->give_back(offset_);
   }
 
+  /// Arena::settle; pointers into the block end to be valid.
+  void settle() noexcept {
+    if (arena_ != nullptr) offset_ = arena_->settle(offset_);
+  }
+
   /// Null while the arena only measures.
   T* data() const noexcept { return arena_ == nullptr ? nullptr : reinterpret_cast<T*>(arena_->at(offset_)); }
 
@@ -113,6 +131,7 @@ class ArenaMap {
   operator View<T const>() const noexcept { return view(); }
   Shape shape() const noexcept { return shape_; }
   void release() noexcept { block_.release(); }
+  void settle() noexcept { block_.settle(); }
 
  private:
   ArenaBlock<T> block_;
