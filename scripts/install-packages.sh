@@ -20,9 +20,18 @@ esac
 
 missing=()
 
-# need PACKAGE PROBE: a command, or a file under /usr/include, that tells whether it is there, wherever it came from.
+# need PACKAGE PROBE: a command, a file under /usr/include, a library.so or a python:module that tells whether it is
+# there, wherever it came from. Debian's modules are for Debian's Python, which need not be the first in the PATH.
 need() {
   case $2 in
+    python:*)
+      local python
+      for python in python3 /usr/bin/python3; do
+        "$python" -c "import sys, importlib.util as u; sys.exit(not u.find_spec('${2#*:}'))" 2>/dev/null && return
+      done
+      missing+=("$1")
+      ;;
+    *.so) [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) == *"$2"* ]] || missing+=("$1") ;;
     */*) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] || missing+=("$1") ;;
     *) command -v "$2" >/dev/null || missing+=("$1") ;;
   esac
@@ -41,6 +50,11 @@ if [ "$purpose" != build ]; then
 fi
 if [ "$purpose" = bench ]; then
   need libbenchmark-dev benchmark/benchmark.h
+  need python3-torch python:torch
+  need python3-numpy python:numpy
+  need libopenblas0-pthread libopenblas.so # without it PyTorch is ten times slower
+  need nodejs node
+  need npm npm
 fi
 
 [ ${#missing[@]} -gt 0 ] || exit 0
