@@ -37,7 +37,8 @@ struct Statistics {
 /// output = prelu(convolution, slope) and output += residual; or some rows of one.
 ///
 /// The input map has height x width pixels, of which those outside are zero. Its pixel (y, x) is at
-/// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's 64-byte line.
+/// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's 64-byte line; of
+/// its rows only those are read that lie under the kernel at some output row.
 /// The output rows are [first_row, first_row + output_height); pixel (y, x) is at
 /// output + (y - first_row)*output_row_step + x*output_pixel_step, residual and statistics likewise, and all
 /// `output_groups * channel_group<T>` channels are written: the padding with zeros, as its weights are zero.

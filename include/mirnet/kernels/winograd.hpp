@@ -134,13 +134,20 @@ struct Tiles {
   }
 
  private:
-  /// One tile of all channels. Where it leaves the map, its pixels are first gathered in `patch`, with zeros.
+  /// Behind the last row of the input that the part's own rows see. A last tile may go beyond it, to rows that the
+  /// caller does not have.
+  static Index end_row(Convolution<T> const& work) noexcept {
+    return std::min(work.first_row + work.output_height - 1 - work.pad_top + AxisY::taps, work.height);
+  }
+
+  /// One tile of all channels. Where it leaves the rows or the map, its pixels are first gathered in `patch`, with
+  /// zeros.
   static void transform_input(Convolution<T> const& work, Place at, float* to, Index to_step, float* patch) noexcept {
     using namespace simd;
     Index const top = work.first_row + at.y - work.pad_top, left = at.x - work.pad_left;
     T const* from;
     Index row_step, pixel_step;
-    if (top >= 0 && top + points_y <= work.height && left >= 0 && left + points_x <= work.width) {
+    if (top >= 0 && top + points_y <= end_row(work) && left >= 0 && left + points_x <= work.width) {
       pixel_step = work.input_pitch;
       row_step = work.width * pixel_step;
       from = work.input + (top - work.input_first_row) * row_step + left * pixel_step;
@@ -175,7 +182,7 @@ struct Tiles {
     std::size_t const bytes = static_cast<std::size_t>(pitch) * sizeof(T);
     for (Index y = top; y < top + points_y; ++y) {
       for (Index x = left; x < left + points_x; ++x, patch += pitch) {
-        if (y >= 0 && y < work.height && x >= 0 && x < work.width) {
+        if (y >= 0 && y < end_row(work) && x >= 0 && x < work.width) {
           std::memcpy(patch, work.input + ((y - work.input_first_row) * work.width + x) * work.input_pitch, bytes);
         } else {
           std::fill_n(patch, pitch, T(0));
