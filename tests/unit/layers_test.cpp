@@ -2,15 +2,18 @@
 // kernel and no packing has touched.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
 #include <span>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <mirnet/layers/activation.hpp>
+#include <mirnet/layers/band.hpp>
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
@@ -20,6 +23,7 @@
 #include "support/buffer.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/random.hpp"
+#include "support/rows_copy.hpp"
 
 using namespace mirnet;
 using namespace test;
@@ -78,6 +82,35 @@ std::string difference(View<T const> map, Index depth, auto expected) {
   return {};
 }
 
+/// Rows [first, end) of a map, with nothing around them.
+class OnlyRows {
+ public:
+  OnlyRows(View<float const> map, Index first, Index end)
+      : copy_(map.data(), map.width() * map.pitch(), first, end - first),
+        band_(View<float const>(copy_.data(), {end - first, map.width(), map.channels()}), first, map.height()) {}
+  OnlyRows(OnlyRows const&) = delete;
+
+  Band<float const> band() const noexcept { return band_; }
+
+ private:
+  RowsCopy<float> copy_;
+  Band<float const> band_;
+};
+
+/// Calls test(kernels, algorithm) for the tables whose bits do not depend on the size of the blocks.
+void every_bitwise_table(auto test) {
+  for (auto const* kernels : kernel_tables()) {
+    if (std::string(kernels->isa) == "eigen") continue;
+    for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+      INFO(std::string(kernels->isa), " kernels, ",
+           std::string(algorithm == Algorithm::direct ? "direct" : "automatic"));
+      test(*kernels, algorithm);
+    }
+  }
+}
+
+constexpr Index rows_in_a_band = 8;
+
 }  // namespace
 
 TEST_CASE("parameters arrive in any pieces") {
@@ -102,9 +135,9 @@ TEST_CASE("Conv2d is torch.nn.Conv2d") {
   struct {
     Index kernel, stride, padding, in, out, height, width;
   } const table[] = {
-      {3, 1, 1, 3, 8, 6, 7},    {3, 1, 1, 17, 20, 5, 9}, {3, 2, 1, 8, 16, 9, 6}, {3, 1, 0, 4, 5, 5, 3},
-      {1, 1, 0, 24, 12, 4, 30}, {1, 2, 0, 3, 2, 5, 4},   {5, 1, 2, 2, 1, 4, 3},  {3, 1, 2, 2, 3, 1, 1},
-      {5, 3, 4, 3, 33, 7, 8},   {2, 2, 0, 8, 8, 6, 4},
+      {3, 1, 1, 3, 8, 6, 7},    {3, 1, 1, 17, 20, 5, 9}, {3, 2, 1, 8, 16, 9, 6},    {3, 1, 0, 4, 5, 5, 3},
+      {1, 1, 0, 24, 12, 4, 30}, {1, 2, 0, 3, 2, 5, 4},   {5, 1, 2, 2, 1, 4, 3},     {3, 1, 2, 2, 3, 1, 1},
+      {5, 3, 4, 3, 33, 7, 8},   {2, 2, 0, 8, 8, 6, 4},   {3, 1, 1, 24, 20, 18, 21},
   };
   Random random(2);
   for (auto const& row : table) {
@@ -158,7 +191,7 @@ TEST_CASE("Conv2d without a padding keeps the size") {
 TEST_CASE("ConvTranspose2d is torch.nn.ConvTranspose2d(3, stride=2, padding=1, output_padding=1)") {
   struct {
     Index in, out, height, width;
-  } const table[] = {{1, 1, 1, 1}, {3, 5, 1, 4}, {8, 4, 5, 1}, {17, 33, 3, 5}, {16, 16, 7, 15}};
+  } const table[] = {{1, 1, 1, 1}, {3, 5, 1, 4}, {8, 4, 5, 1}, {17, 33, 3, 5}, {16, 16, 7, 15}, {24, 20, 18, 17}};
   Random random(3);
   for (auto const& row : table) {
     INFO(row.in, " to ", row.out, " channels, ", row.height, "x", row.width);
@@ -195,6 +228,252 @@ TEST_CASE("ConvTranspose2d is torch.nn.ConvTranspose2d(3, stride=2, padding=1, o
             "");
     });
   }
+}
+
+TEST_CASE("Conv2d in bands of rows gives the bits of the whole, from no more rows than it needs") {
+  struct {
+    Index kernel, stride, padding, in, out, height, width;
+  } const table[] = {{1, 1, 0, 24, 12, 37, 19}, {3, 1, 1, 24, 20, 37, 19}, {3, 1, 1, 64, 64, 40, 16},
+                     {3, 1, 1, 3, 8, 20, 9},    {3, 1, 0, 16, 33, 27, 22}, {3, 2, 1, 16, 16, 37, 19},
+                     {5, 1, 2, 17, 8, 21, 9},   {3, 1, 1, 8, 8, 8, 40},    {3, 1, 1, 8, 16, 9, 40}};
+  Random random(7);
+  for (auto const& row : table) {
+    INFO("kernel ", row.kernel, ", stride ", row.stride, ", padding ", row.padding, ", ", row.in, " to ", row.out,
+         " channels, ", row.height, "x", row.width);
+    Conv2d<float> layer(row.in, row.out, row.kernel, row.stride, row.padding);
+    Parameters<float> const weights(layer, random);
+    auto const input = random_map<float>({row.height, row.width, row.in}, random);
+    View<float const> const in = input.view();
+    Shape const shape = layer.output_shape(in.shape());
+    auto const residual = random_map<float>(shape, random);
+    every_bitwise_table([&](KernelTable<float> const& kernels, Algorithm algorithm) {
+      auto whole = guarded<float>(shape.pixels() * pixel_pitch<float>(row.out)), banded = whole;
+      std::uint64_t macs = 0;
+      run<float>(kernels, {}, [&](Context<float>& context) {
+        context.algorithm = algorithm;
+        layer.forward(context, in, View<float>(whole.data() + guard, shape),
+                      {.slope = 0.25f, .residual = residual.view()});
+        macs = context.macs;
+      });
+      run<float>(kernels, {}, [&](Context<float>& context) {
+        context.algorithm = algorithm;
+        View<float> const out(banded.data() + guard, shape);
+        Conv2d<float>::Rows const rows(layer, context, in.shape());
+        for (Index first = 0; first < shape.height; first += rows_in_a_band) {
+          Index const count = std::min(rows_in_a_band, shape.height - first);
+          Index const top = std::max<Index>(first * row.stride - row.padding, 0);
+          Index const end = std::min((first + count - 1) * row.stride - row.padding + row.kernel, row.height);
+          OnlyRows const needed(in, top, end);
+          rows.forward(context, needed.band(), rows_of(out, first, count),
+                       {.slope = 0.25f, .residual = rows_of<float const>(residual.view(), first, count).rows});
+        }
+        CHECK(context.macs == macs);
+      });
+      CHECK(same_bits(whole, banded));
+    });
+  }
+}
+
+TEST_CASE("ConvTranspose2d in bands of rows gives the bits of the whole, from no more rows than it needs") {
+  struct {
+    Index in, out, height, width;
+  } const table[] = {{3, 5, 9, 4}, {24, 20, 37, 19}, {64, 64, 16, 17}, {16, 33, 8, 40}, {8, 8, 25, 20}};
+  Random random(8);
+  for (auto const& row : table) {
+    INFO(row.in, " to ", row.out, " channels, ", row.height, "x", row.width);
+    ConvTranspose2d<float> layer(row.in, row.out);
+    Parameters<float> const weights(layer, random);
+    auto const input = random_map<float>({row.height, row.width, row.in}, random);
+    View<float const> const in = input.view();
+    Shape const shape = layer.output_shape(in.shape());
+    every_bitwise_table([&](KernelTable<float> const& kernels, Algorithm algorithm) {
+      auto whole = guarded<float>(shape.pixels() * pixel_pitch<float>(row.out)), banded = whole;
+      std::uint64_t macs = 0;
+      run<float>(kernels, {}, [&](Context<float>& context) {
+        context.algorithm = algorithm;
+        layer.forward(context, in, View<float>(whole.data() + guard, shape), 0.25f);
+        macs = context.macs;
+      });
+      run<float>(kernels, {}, [&](Context<float>& context) {
+        context.algorithm = algorithm;
+        View<float> const out(banded.data() + guard, shape);
+        ConvTranspose2d<float>::Rows const rows(layer, context, in.shape());
+        for (Index first = 0; first < row.height; first += rows_in_a_band) {
+          Index const end = std::min(first + rows_in_a_band, row.height);
+          OnlyRows const needed(in, first, std::min(end + 1, row.height));
+          rows.forward(context, needed.band(), rows_of(out, 2 * first, 2 * (end - first)), 0.25f);
+        }
+        CHECK(context.macs == macs);
+      });
+      CHECK(same_bits(whole, banded));
+    });
+  }
+}
+
+TEST_CASE("the residual of a convolution may be its output, whatever the kernel") {
+  Random random(9);
+  for (Index const kernel : {1, 3, 5}) {
+    // Depths of one slice of patches and of several.
+    for (Index const channels : {24, 100}) {
+      auto const input = random_map<float>({17, 19, channels}, random);
+      auto const residual = random_map<float>({17, 19, 20}, random);
+      every_table([&]<class T>(KernelTable<T> const& kernels) {
+        Conv2d<T> layer(channels, 20, kernel);
+        Parameters<T> const weights(layer, random);
+        auto const in_type = [](View<float const> map) {
+          auto copy = Tensor<T>::create(map.shape()).value();
+          for (Index pixel = 0; pixel < map.pixels(); ++pixel) {
+            std::copy_n(map.pixel(0, pixel), map.channels(), copy.view().pixel(0, pixel));
+          }
+          return copy;
+        };
+        auto const in = in_type(input.view()), added = in_type(residual.view());
+        for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+          INFO("kernel ", kernel, ", ", channels, " channels, ",
+               std::string(algorithm == Algorithm::direct ? "direct" : "automatic"));
+          auto separate = Tensor<T>::create(added.shape()).value(), in_place = in_type(residual.view());
+          for (bool const same : {false, true}) {
+            run<T>(kernels, {}, [&](Context<T>& context) {
+              context.algorithm = algorithm;
+              View<T> const out = same ? in_place.view() : separate.view();
+              layer.forward(context, in.view(), out, {.slope = T(0.25), .residual = same ? out : added.view()});
+            });
+          }
+          CHECK(difference<T>(in_place.view(), 0, std::as_const(separate).view()) == "");
+        }
+      });
+    }
+  }
+}
+
+TEST_CASE("rolling rows keep what is asked for, in the memory of the capacity") {
+  struct {
+    Shape map;
+    Index capacity;
+  } const table[] = {{{40, 3, 5}, 10}, {{40, 2, 17}, 3}, {{9, 4, 16}, 1}, {{7, 3, 1}, 30}};
+  Random random(10);
+  for (auto const& row : table) {
+    INFO(row.map.height, "x", row.map.width, "x", row.map.channels, ", at most ", row.capacity, " rows");
+    Index const capacity = std::min(row.capacity, row.map.height);
+    for (int repeat = 0; repeat < 10; ++repeat) {
+      Random const steps(random.bits());
+      run<float>(reference_kernels<float>(), {}, [&](Context<float>& context) {
+        Random step = steps;  // the same in the rehearsal
+        RollingRows<float> rolling(context, row.map, row.capacity);
+        auto const value = [](Index y, Index x, Index c) { return static_cast<float>((y * 10 + x) * 100 + c); };
+        Index first = 0, end = 0;
+        while (end < row.map.height) {
+          Index const keep = step.between(first, end);
+          Index const new_end = step.between(end, std::min(keep + capacity, row.map.height));
+          Band<float> const added = rolling.append(context, keep, new_end);
+          CHECK(added.first_row == end);
+          CHECK(added.map_shape() == row.map);
+          CHECK(added.rows.shape() == Shape{new_end - end, row.map.width, row.map.channels});
+          context.once([&] {
+            View<float> const rows = added.rows;
+            for (Index i = 0; i < rows.pixels() * rows.pitch(); ++i) {
+              Index const pixel = i / rows.pitch(), c = i % rows.pitch();
+              rows.data()[i] = c < rows.channels() ? value(end + pixel / rows.width(), pixel % rows.width(), c) : 0.0f;
+            }
+          });
+          first = keep, end = new_end;
+
+          Band<float const> const there = rolling.rows();
+          CHECK(there.first_row == first);
+          CHECK(there.map_shape() == row.map);
+          CHECK(there.rows.shape() == Shape{end - first, row.map.width, row.map.channels});
+          context.once([&] {
+            CHECK(difference<float>(there.rows, 0, [&](Index y, Index x, Index c) {
+                    return static_cast<double>(value(first + y, x, c));
+                  }) == "");
+          });
+        }
+        CHECK(context.arena.peak() == map_bytes<float>({capacity, row.map.width, row.map.channels}));
+      });
+    }
+  }
+}
+
+TEST_CASE("bands of a map are of whole tiles, as many rows as about 8192 pixels have") {
+  for (Index const width : {1, 3, 64, 100, 1024, 1025, 5000, 8192, 100000}) {
+    CAPTURE(width);
+    Index const rows = rows_a_band(width);
+    CHECK(rows % 8 == 0);
+    CHECK(rows >= 8);
+    CHECK((rows - 8) * width < 8192);
+    CHECK((rows + 1) * width > 8192);
+  }
+}
+
+TEST_CASE("the average of what a convolution writes is gathered while it does, band by band") {
+  struct {
+    Index kernel, in, out, height, width;
+  } const table[] = {{3, 24, 20, 37, 19}, {3, 3, 8, 37, 19}, {1, 24, 33, 21, 30}, {3, 16, 16, 1, 1}};
+  Random random(11);
+  for (auto const& row : table) {
+    INFO("kernel ", row.kernel, ", ", row.in, " to ", row.out, " channels, ", row.height, "x", row.width);
+    auto const input = random_map<float>({row.height, row.width, row.in}, random);
+    every_table([&]<class T>(KernelTable<T> const& kernels) {
+      Conv2d<T> layer(row.in, row.out, row.kernel);
+      Parameters<T> const weights(layer, random);
+      auto in = Tensor<T>::create(input.shape()).value();
+      for (Index pixel = 0; pixel < in.shape().pixels(); ++pixel) {
+        std::copy_n(input.view().pixel(0, pixel), row.in, in.view().pixel(0, pixel));
+      }
+      auto output = Tensor<T>::create(layer.output_shape(in.shape())).value();
+      View<T> const out = output.view();
+      for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+        // No padding of the average is left as it was.
+        Buffer<T> averages[] = {guarded<T>(out.pitch()), guarded<T>(out.pitch()), guarded<T>(out.pitch())};
+        for (Index const threads : {1, 2, 3}) {
+          ThreadPool pool(threads);
+          run<T>(kernels, pool, [&](Context<T>& context) {
+            context.algorithm = algorithm;
+            typename Conv2d<T>::Rows const rows(layer, context, in.shape());
+            ChannelSums<T> sums(context, row.out);
+            for (Index first = 0; first < row.height; first += rows_in_a_band) {
+              Index const count = std::min(rows_in_a_band, row.height - first);
+              rows.forward(context, std::as_const(in).view(), rows_of(out, first, count), {.sums = &sums});
+            }
+            T* const average = averages[threads - 1].data() + guard;
+            global_average<T>(context, sums, View<T>(average, {1, 1, row.out}));
+          });
+        }
+        CHECK(same_bits(averages[0], averages[1]));
+        CHECK(same_bits(averages[0], averages[2]));
+
+        auto expected = guarded<double>(out.pitch()), magnitude = expected;
+        for (Index c = 0; c < out.pitch(); ++c) {
+          double sum = 0.0, magnitudes = 0.0;
+          for (Index pixel = 0; pixel < out.pixels(); ++pixel) {
+            double const value = static_cast<double>(out.pixel(0, pixel)[c]);
+            sum += value, magnitudes += std::abs(value);
+          }
+          expected[guard + c] = sum / static_cast<double>(out.pixels());
+          magnitude[guard + c] = magnitudes / static_cast<double>(out.pixels());
+          if (c >= row.out) CHECK(magnitudes == 0.0);
+        }
+        CHECK(mismatch(averages[0], expected, [&](Index i) { return 4 * epsilon<T> * std::abs(magnitude[i]); }) == "");
+      }
+    });
+  }
+}
+
+TEST_CASE("sums of channels: lines of several calls, over all of their pixels") {
+  run<float>(reference_kernels<float>(), {}, [](Context<float>& context) {
+    ChannelSums<float> sums(context, 2);
+    CHECK(sums.pitch() == 16);
+    Buffer<float> lines(3 * sums.pitch());
+    lines[0] = 1.0f, lines[16] = 0x1p-30f, lines[32] = -1.0f;  // added in double, nothing is lost
+    lines[1] = 5.0f, lines[17] = 6.0f, lines[33] = 7.0f;
+    sums.add(context, lines.data(), 3, 6);
+    sums.add(context, lines.data() + 16, 1, 2);
+    context.once([&] {
+      CHECK(sums.mean(0) == 0x1p-29 / 8);
+      CHECK(sums.mean(1) == 3.0);
+      CHECK(sums.mean(2) == 0.0);
+    });
+  });
 }
 
 TEST_CASE("layers give the same bits for 1, 2, 3 and 7 threads") {
