@@ -198,6 +198,24 @@ TEST_CASE("results are the same bits for any number of threads, and on every run
   }
 }
 
+TEST_CASE("the direct algorithm gives nearly what the automatic choice does, in other bits where there is a choice") {
+  auto const model = make_model<float>(small);
+  auto const image = make_image<float>({40, 64, 3});
+  for (auto const* kernels : test::kernel_tables()) {
+    INFO(kernels->isa);
+    Context<float> automatic(*kernels), direct(*kernels);
+    direct.algorithm = mirnet::Algorithm::direct;
+    auto const fast = run<float>(model, automatic, image.view());
+    auto const exact = run<float>(model, direct, image.view());
+    double const residual = test::largest_difference(exact.view(), image.view());
+    CHECK(residual >= 0.1);
+    CHECK(test::largest_difference(fast.view(), exact.view()) <= 1e-4 * residual);
+    std::string const isa = kernels->isa;
+    CHECK(same_bits(fast.view(), exact.view()) == (isa == "scalar" || isa == "eigen"));
+    CHECK(automatic.macs == direct.macs);
+  }
+}
+
 TEST_CASE("one model serves several threads, each with a context of its own") {
   auto const model = make_model<float>(small);
   auto const image = make_image<float>({20, 24, 3});
@@ -302,6 +320,15 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
   CHECK(code(model.run(threaded, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
   Context<float> plain(mirnet::reference_kernels<float>());
   CHECK(code(model.run(plain, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
+  Context<float> direct(*context.kernels);
+  direct.algorithm = mirnet::Algorithm::direct;
+  auto const direct_plan = model.plan(direct, 8, 8).value();
+  auto const direct_memory = Memory::allocate(direct_plan.bytes).value();
+  auto output = make_image<float>({8, 8, 3});
+  CHECK(code(model.run(direct, plan, memory.bytes(), in, output.view())) == mirnet::ErrorCode::invalid_argument);
+  CHECK(code(model.run(context, direct_plan, direct_memory.bytes(), in, output.view())) ==
+        mirnet::ErrorCode::invalid_argument);
+  CHECK(model.run(direct, direct_plan, direct_memory.bytes(), in, output.view()).ok());
   auto const larger = make_model<float>({.features = 24, .groups = 1, .blocks = 1});
   CHECK(code(larger.run(context, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
 }
