@@ -160,19 +160,31 @@ struct Tiles {
     }
     // One row and one column at a time: with both loops unrolled, compilers keep 72 addresses in memory.
     for (Index c = 0; c < work.channels; c += lanes) {
-      Pack rows[points_x][points_y];
       T const* row = from + c;
-      MIRNET_ROLLED for (int y = 0; y < points_y; ++y, row += row_step) {
+      float* column = to + c;
+      if constexpr (points_y == 1) {
         Pack pixel[points_x], point[points_x];
         for (int x = 0; x < points_x; ++x) pixel[x] = load(row + x * pixel_step);
         AxisX::input(pixel, point);
-        for (int x = 0; x < points_x; ++x) rows[x][y] = point[x];
-      }
-      float* column = to + c;
-      MIRNET_ROLLED for (int x = 0; x < points_x; ++x, column += to_step) {
-        Pack point[points_y];
-        AxisY::input(rows[x], point);
-        for (int y = 0; y < points_y; ++y) store(column + y * points_x * to_step, point[y]);
+        for (int x = 0; x < points_x; ++x) store(column + x * to_step, point[x]);
+      } else if constexpr (points_x == 1) {
+        Pack pixel[points_y], point[points_y];
+        for (int y = 0; y < points_y; ++y) pixel[y] = load(row + y * row_step);
+        AxisY::input(pixel, point);
+        for (int y = 0; y < points_y; ++y) store(column + y * to_step, point[y]);
+      } else {
+        Pack rows[points_x][points_y];
+        MIRNET_ROLLED for (int y = 0; y < points_y; ++y, row += row_step) {
+          Pack pixel[points_x], point[points_x];
+          for (int x = 0; x < points_x; ++x) pixel[x] = load(row + x * pixel_step);
+          AxisX::input(pixel, point);
+          for (int x = 0; x < points_x; ++x) rows[x][y] = point[x];
+        }
+        MIRNET_ROLLED for (int x = 0; x < points_x; ++x, column += to_step) {
+          Pack point[points_y];
+          AxisY::input(rows[x], point);
+          for (int y = 0; y < points_y; ++y) store(column + y * points_x * to_step, point[y]);
+        }
       }
     }
   }
