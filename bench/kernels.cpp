@@ -1,101 +1,348 @@
-// Convolutions at the shapes of the published network, on every instruction set of this machine, one thread:
-//   mirnet_bench_kernels --benchmark_filter=avx2/conv3x3
-// GFLOP/s count two operations for each multiply-accumulate of the convolution as written; "peak" is their share of
-// what the core reached in a loop of fused multiply-adds in the same run.
+// Every kernel at the shapes that it has in the published network (64 features) and in the one that ships (16), for an
+// image of 256x256, on one thread, with every instruction set of this machine. Names are
+//   <instruction set>/<precision>/<algorithm>/<kernel>/<channels in>-><channels out>/<size of the input map>
+// so --benchmark_filter=avx2/fp32/auto/conv3x3 picks some. `auto` is what networks use by default; `direct` is there
+// for the kernels whose algorithm it changes.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <map>
+#include <initializer_list>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include <mirnet/blocks/spatial_attention.hpp>
+#include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/convolution.hpp>
+#include <mirnet/layers/pooling.hpp>
+#include <mirnet/layers/resampling.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
-#include "fma_peak.hpp"
+#include "counted_kernels.hpp"
+#include "counters.hpp"
 #include "instruction_sets.hpp"
+#include "support/random.hpp"
 
 namespace {
 
+using mirnet::Algorithm;
+using mirnet::Context;
 using mirnet::Index;
 using mirnet::KernelTable;
 using mirnet::Shape;
 using mirnet::Tensor;
 using mirnet::View;
 
-struct Layer {
-  char const* name;
-  Index size, in, out;
+/// The shapes of one benchmark.
+struct Case {
+  Index in, out, size;  // channels, and height and width of the input
+
+  Shape input() const noexcept { return {size, size, in}; }
 };
 
-// The three streams of a 256x256 image: 64, 128 and 256 channels.
-Layer const conv3x3[] = {{"conv3x3", 256, 64, 64}, {"conv3x3", 128, 128, 128}, {"conv3x3", 64, 256, 256},
-                         {"conv3x3", 256, 3, 64},  {"conv3x3", 256, 64, 3},    {"conv3x3", 256, 16, 16}};
-Layer const conv1x1[] = {{"conv1x1", 256, 64, 64}, {"conv1x1", 256, 128, 64}, {"conv1x1", 128, 128, 256}};
-Layer const transposed[] = {{"transposed3x3", 128, 128, 128}, {"transposed3x3", 64, 256, 256}};
+template <class T>
+struct Target {
+  KernelTable<T> const* kernels;
+  Algorithm algorithm;
 
-/// Of one core, in GFLOP/s; measured once for each instruction set.
-double measured_peak(KernelTable<float> const& kernels) {
-  static std::map<std::string, double> peaks;
-  double& peak = peaks[kernels.isa];
-  if (peak == 0.0) peak = bench::fma_peak(kernels.isa);
-  return peak;
+  Context<T> context(KernelTable<T> const& table) const noexcept {
+    Context<T> made(table);
+    made.algorithm = algorithm;
+    return made;
+  }
+};
+
+// --- Maps, weights and a run ----------------------------------------------------------------------------------------
+
+template <class T>
+Tensor<T> random_map(Shape shape) {
+  auto map = Tensor<T>::create(shape).value();
+  test::Random random(1);
+  test::fill(map.view(), random);
+  return map;
 }
 
-template <class Convolution>
-void measure(benchmark::State& state, KernelTable<float> const& kernels, Convolution layer, Layer const& shape,
-             double macs_a_pixel) {
-  Shape const in{shape.size, shape.size, shape.in};
-  auto const input = Tensor<float>::create(in).value();
-  auto output = Tensor<float>::create(layer.output_shape(in)).value();
-  std::vector<float> weights(static_cast<std::size_t>(layer.packed_elements()), 0.01f);
-  layer.bind(weights.data());
+/// The layer and memory for its weights, which only need not be zero, infinite or denormal.
+template <class T, class Layer>
+struct Weighted {
+  explicit Weighted(Layer unbound)
+      : layer(unbound), weights(Tensor<T>::create({1, 1, layer.packed_elements()}).value()) {
+    std::fill_n(weights.view().data(), layer.packed_elements(), static_cast<T>(0.01f));
+    layer.bind(weights.view().data());
+  }
 
-  mirnet::Context<float> context(kernels);
-  layer.forward(context, input.view(), View<float>(nullptr, output.shape()));  // measures the scratch memory
-  auto const memory = mirnet::Memory::allocate(std::max<Index>(context.arena.peak(), 64)).value();
+  Layer layer;
+  Tensor<T> weights;
+};
+
+template <class T>
+double bytes_of(std::initializer_list<View<T const>> maps) {
+  Index elements = 0;
+  for (auto const& map : maps) elements += map.pixels() * map.pitch();
+  return static_cast<double>(elements) * sizeof(T);
+}
+
+/// forward(context) is rehearsed, which tells its arithmetic and the memory that it works in, and then measured.
+template <class T, class Forward>
+void measure(benchmark::State& state, Target<T> const& target, double bytes, Forward&& forward) {
+  bench::CountedKernels<T> const counted(*target.kernels);
+  auto rehearsal = target.context(counted.table());
+  forward(rehearsal);
+  double const macs = static_cast<double>(rehearsal.macs);
+  // Kernels that are no matrix products have one way to be computed.
+  bench::Work const work{counted.products() > 0.0 ? counted.products() : macs, macs, bytes};
+
+  auto const memory = mirnet::Memory::allocate(std::max<Index>(rehearsal.arena.peak(), 64)).value();
+  auto context = target.context(*target.kernels);
   context.arena = mirnet::Arena(memory.bytes());
-  for (auto _ : state) {
-    layer.forward(context, input.view(), output.view());
-    benchmark::ClobberMemory();
-  }
-
-  double const peak = measured_peak(kernels);
-  double const gflop = 2e-9 * macs_a_pixel * static_cast<double>(in.pixels());
-  double const rate = gflop * static_cast<double>(state.iterations());
-  state.counters["GFLOP/s"] = benchmark::Counter(rate, benchmark::Counter::kIsRate);
-  state.counters["peak"] = benchmark::Counter(rate / peak, benchmark::Counter::kIsRate);
+  forward(context);  // pages come when they are first written
+  bench::measure(state, target.kernels->isa, 1, bench::cpu_seconds, work, [&] { forward(context); });
+  state.counters["peak_bytes"] = static_cast<double>(rehearsal.arena.peak());
 }
 
-template <class Body>
-void add(KernelTable<float> const& kernels, Layer const& shape, Body body) {
-  auto const name = std::string(kernels.isa) + "/" + shape.name + "/" + std::to_string(shape.in) + "->" +
-                    std::to_string(shape.out) + "/" + std::to_string(shape.size) + "x" + std::to_string(shape.size);
-  benchmark::RegisterBenchmark(name.c_str(), body)->Unit(benchmark::kMillisecond);
+// --- Convolutions ---------------------------------------------------------------------------------------------------
+
+/// Conv2d and ConvTranspose2d.
+template <class T, class Layer>
+void convolution(benchmark::State& state, Target<T> const& target, Case const& shapes, Layer const& unbound) {
+  Weighted<T, Layer> const weighted(unbound);
+  auto const input = random_map<T>(shapes.input());
+  auto output = Tensor<T>::create(unbound.output_shape(shapes.input())).value();
+  measure(state, target, bytes_of<T>({input.view(), output.view()}),
+          [&](Context<T>& context) { weighted.layer.forward(context, input.view(), output.view()); });
 }
 
-void add_all(KernelTable<float> const& kernels) {
-  auto const add_conv = [&](Layer const& shape, Index kernel) {
-    add(kernels, shape, [&kernels, shape, kernel](benchmark::State& state) {
-      measure(state, kernels, mirnet::Conv2d<float>(shape.in, shape.out, kernel), shape,
-              static_cast<double>(kernel * kernel * shape.in * shape.out));
-    });
+template <class T>
+void gated_projection(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  Weighted<T, mirnet::GatedConv1x1<T>> const weighted(mirnet::GatedConv1x1<T>(shapes.in));
+  auto const input = random_map<T>(shapes.input());
+  auto const residual = random_map<T>(shapes.input());
+  auto const channel_gate = random_map<T>({1, 1, shapes.in});
+  auto const pixel_gate = random_map<T>({1, 1, shapes.input().pixels()});
+  auto output = Tensor<T>::create(shapes.input()).value();
+  measure(state, target, bytes_of<T>({input.view(), residual.view(), pixel_gate.view(), output.view()}),
+          [&](Context<T>& context) {
+            weighted.layer.forward(context, input.view(), pixel_gate.view().data(), channel_gate.view(), output.view(),
+                                   residual.view());
+          });
+}
+
+/// The end of a downsampler, as Downsampling::project calls it for a band.
+template <class T>
+void blurred_projection(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  using Conv = mirnet::Conv2d<T>;
+  Weighted<T, Conv> const top(Conv(shapes.in, shapes.out, 1)), bottom(Conv(shapes.in, shapes.out, 1));
+  auto const filtered = random_map<T>(shapes.input());
+  auto const input = random_map<T>(shapes.input());
+  auto output = Tensor<T>::create({shapes.size / 2, shapes.size / 2, shapes.out}).value();
+  auto const blur = [&](View<T const> map) {
+    return mirnet::Resampling<T>{map.data(), map.height(), map.width(), map.pitch(), nullptr};
   };
-  for (auto const& shape : conv3x3) add_conv(shape, 3);
-  for (auto const& shape : conv1x1) add_conv(shape, 1);
-  for (auto const& shape : transposed) {
-    add(kernels, shape, [&kernels, shape](benchmark::State& state) {
-      measure(state, kernels, mirnet::ConvTranspose2d<float>(shape.in, shape.out), shape,
-              static_cast<double>(9 * shape.in * shape.out));
+  mirnet::BlurredProjection<T> const work{.blur = {blur(filtered.view()), blur(input.view())},
+                                          .channels = shapes.in,
+                                          .weights = {top.layer.packed(), bottom.layer.packed()},
+                                          .output = output.view().data(),
+                                          .output_groups = output.view().pitch() / mirnet::channel_group<T>};
+  measure(state, target, bytes_of<T>({filtered.view(), input.view(), output.view()}), [&](Context<T>& context) {
+    auto const& kernels = *context.kernels;
+    context.count(output.shape().pixels(), 2 * shapes.in * shapes.out);
+    auto const scratch = context.scratch(kernels.blurred_projection_scratch(work));
+    context.each_range(output.shape().pixels(), kernels.block_pixels, [&](Index first, Index last, Index) {
+      kernels.blurred_projection(work, first, last, scratch.data());
     });
+  });
+}
+
+// --- Resampling, pooling, attention ---------------------------------------------------------------------------------
+
+template <class T>
+void blur_pool(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  auto const input = random_map<T>(shapes.input());
+  auto output = Tensor<T>::create({shapes.size / 2, shapes.size / 2, shapes.out}).value();
+  measure(state, target, bytes_of<T>({input.view(), output.view()}),
+          [&](Context<T>& context) { mirnet::blur_pool<T>(context, input.view(), output.view()); });
+}
+
+template <class T>
+void bilinear_double(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  auto const input = random_map<T>(shapes.input());
+  auto output = Tensor<T>::create({2 * shapes.size, 2 * shapes.size, shapes.out}).value();
+  measure(state, target, bytes_of<T>({input.view(), output.view()}),
+          [&](Context<T>& context) { mirnet::bilinear_double<T>(context, input.view(), output.view()); });
+}
+
+/// Of three maps, as before a fusion of streams.
+template <class T>
+void channel_sums(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  Tensor<T> const maps[] = {random_map<T>(shapes.input()), random_map<T>(shapes.input()),
+                            random_map<T>(shapes.input())};
+  View<T const> const views[] = {maps[0].view(), maps[1].view(), maps[2].view()};
+  auto output = Tensor<T>::create({1, 1, shapes.out}).value();
+  measure(state, target, bytes_of<T>({views[0], views[1], views[2]}),
+          [&](Context<T>& context) { mirnet::global_average<T>(context, views, output.view()); });
+}
+
+template <class T>
+void channel_max_mean(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  auto const input = random_map<T>(shapes.input());
+  Index const pixels = shapes.input().pixels();
+  auto maximum = Tensor<T>::create({1, 1, pixels}).value(), mean = Tensor<T>::create({1, 1, pixels}).value();
+  View<T const> const in = input.view();
+  measure(state, target, bytes_of<T>({in, maximum.view(), mean.view()}), [&](Context<T>& context) {
+    context.each_range(pixels, 1024, [&](Index first, Index last, Index) {
+      context.kernels->channel_max_mean(in.data() + first * in.pitch(), last - first, in.channels(), in.pitch(),
+                                        maximum.view().data() + first, mean.view().data() + first);
+    });
+  });
+}
+
+template <class T>
+void spatial_gate(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  mirnet::SpatialAttention<T> attention;
+  Tensor<T> weights = random_map<T>({1, 1, 50});
+  attention.layers([&](auto& layer, mirnet::Name const&) { layer.bind(weights.view().data()); }, mirnet::Name(""));
+  auto gate = Tensor<T>::create({1, 1, shapes.input().pixels()}).value();
+  // The planes are taken outside of the loop: their statistics come from the convolution before.
+  auto rehearsal = target.context(*target.kernels);
+  { typename mirnet::SpatialAttention<T>::Planes const planes(rehearsal, shapes.input()); }
+  auto const memory = mirnet::Memory::allocate(rehearsal.arena.peak()).value();
+  auto owner = target.context(*target.kernels);
+  owner.arena = mirnet::Arena(memory.bytes());
+  typename mirnet::SpatialAttention<T>::Planes const planes(owner, shapes.input());
+  double const bytes = static_cast<double>(shapes.input().pixels()) * (2 + 1) * sizeof(T);
+  measure(state, target, bytes, [&](Context<T>& context) { attention.gate(context, planes, gate.view().data()); });
+}
+
+// --- Pointwise ------------------------------------------------------------------------------------------------------
+
+/// Of three maps, as the fusion of three streams.
+template <class T>
+void weighted_sum(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  Tensor<T> const maps[] = {random_map<T>(shapes.input()), random_map<T>(shapes.input()),
+                            random_map<T>(shapes.input())};
+  auto const weights = random_map<T>({1, 1, shapes.in});
+  auto output = Tensor<T>::create(shapes.input()).value();
+  mirnet::WeightedSum<T> work{3, {}, {}, output.view().pitch(), output.view().data()};
+  for (int i = 0; i < 3; ++i) work.inputs[i] = maps[i].view().data(), work.weights[i] = weights.view().data();
+  measure(state, target, bytes_of<T>({maps[0].view(), maps[1].view(), maps[2].view(), output.view()}),
+          [&](Context<T>& context) {
+            context.each_range(shapes.input().pixels(), 1024, [&](Index first, Index last, Index) {
+              context.kernels->weighted_sum(work, first, last);
+            });
+          });
+}
+
+/// body(context, map) works in place.
+template <class T, class Body>
+void in_place(benchmark::State& state, Target<T> const& target, Case const& shapes, Body body) {
+  auto map = random_map<T>(shapes.input());
+  measure(state, target, 2 * bytes_of<T>({map.view()}), [&](Context<T>& context) { body(context, map.view()); });
+}
+
+/// In the network it normalises three vectors; here three long ones, to be measurable.
+template <class T>
+void softmax(Context<T>& context, View<T> map) {
+  Index const count = map.pixels() / 3 * map.pitch();
+  context.once([&] { context.kernels->softmax(map.data(), 3, count, count); });
+}
+
+// --- All of them ----------------------------------------------------------------------------------------------------
+
+template <class T>
+class Benchmarks {
+ public:
+  explicit Benchmarks(KernelTable<T> const& kernels) : kernels_(kernels) {}
+
+  void add_network(Index features) const {
+    constexpr Index image = 256, streams = 3;
+    using Conv = mirnet::Conv2d<T>;
+    add_convolution("conv3x3", {3, features, image}, Conv(3, features, 3));
+    add_convolution("conv3x3", {features, 3, image}, Conv(features, 3, 3));
+    for (Index s = 0; s < streams; ++s) {
+      Index const channels = features << s, size = image >> s;
+      Case const same{channels, channels, size};
+      add_convolution("conv3x3", same, Conv(channels, channels, 3));
+      add_convolution("conv1x1", same, Conv(channels, channels, 1));
+      if (s > 0) {  // steps up
+        Case const up{channels, channels / 2, 2 * size};
+        add_convolution("conv1x1", up, Conv(channels, channels / 2, 1));
+        add_convolution("transposed3x3", same, mirnet::ConvTranspose2d<T>(channels, channels));
+        add("bilinear_double", {channels / 2, channels / 2, size}, bilinear_double<T>);
+      }
+      if (s + 1 < streams) {  // steps down
+        add("blurred_projection", {channels, 2 * channels, size}, blurred_projection<T>);
+        add("blur_pool", same, blur_pool<T>);
+      }
+      add("gated_projection", same, gated_projection<T>);
+      add("channel_sums", same, channel_sums<T>);
+      add("channel_max_mean", same, channel_max_mean<T>);
+      add("spatial_gate", same, spatial_gate<T>);
+      add("weighted_sum", same, weighted_sum<T>);
+      add_in_place("prelu", same, [](Context<T>& context, View<T> map) {
+        mirnet::PRelu<T> layer;
+        T const slope[] = {static_cast<T>(0.25f)};
+        layer.pack(0, slope);
+        layer.forward(context, map);
+      });
+      add_in_place("sigmoid", same, mirnet::sigmoid<T>);
+      add_in_place("softmax", same, softmax<T>);
+    }
   }
+
+ private:
+  /// run(state, target, shapes).
+  template <class Run>
+  void add(char const* kernel, Case const& shapes, Run run, Algorithm algorithm = Algorithm::automatic) const {
+    auto const name = bench::name_prefix(kernels_, algorithm) + kernel + "/" + std::to_string(shapes.in) + "->" +
+                      std::to_string(shapes.out) + "/" + bench::square(shapes.size);
+    Target<T> const target{&kernels_, algorithm};
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+      run(state, target, shapes);
+    })->Unit(benchmark::kMillisecond);
+  }
+
+  template <class Layer>
+  void add_convolution(char const* kernel, Case const& shapes, Layer const& layer) const {
+    auto const run = [layer](benchmark::State& state, Target<T> const& target, Case const& c) {
+      convolution(state, target, c, layer);
+    };
+    add(kernel, shapes, run);
+    bool const fast = products(Algorithm::automatic, shapes, layer) != products(Algorithm::direct, shapes, layer);
+    if (fast) add(kernel, shapes, run, Algorithm::direct);
+  }
+
+  template <class Body>
+  void add_in_place(char const* kernel, Case const& shapes, Body body) const {
+    add(kernel, shapes,
+        [body](benchmark::State& state, Target<T> const& target, Case const& c) { in_place(state, target, c, body); });
+  }
+
+  template <class Layer>
+  double products(Algorithm algorithm, Case const& shapes, Layer const& layer) const {
+    bench::CountedKernels<T> const counted(kernels_);
+    auto context = Target<T>{&kernels_, algorithm}.context(counted.table());
+    layer.forward(context, View<T const>(nullptr, shapes.input()),
+                  View<T>(nullptr, layer.output_shape(shapes.input())));
+    return counted.products();
+  }
+
+  KernelTable<T> const& kernels_;
+};
+
+template <class T>
+void add_all(cli::InstructionSet const& set) {
+  KernelTable<T> const* const kernels = set.kernels_of<T>();
+  if (kernels == nullptr) return;
+  for (Index const features : {64, 16}) Benchmarks<T>(*kernels).add_network(features);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   for (auto const& set : cli::instruction_sets()) {
-    if (set.available) add_all(*set.kernels());
+    if (!set.available) continue;
+    add_all<float>(set);
+    add_all<mirnet::bfloat16>(set);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

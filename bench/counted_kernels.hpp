@@ -1,0 +1,75 @@
+// How many products the kernels really compute. Fast algorithms need fewer than the definition, padding and incomplete
+// tiles cost some more: a rehearsal through this table adds them up, kernel by kernel.
+#pragma once
+
+#include <cstdlib>
+
+#include <mirnet/kernels/table.hpp>
+
+namespace bench {
+
+/// A copy of a table that counts while a network or a layer is rehearsed. Function pointers know no object, so there is
+/// one count for each T: one rehearsal at a time.
+template <class T>
+class CountedKernels {
+ public:
+  explicit CountedKernels(mirnet::KernelTable<T> const& kernels) noexcept : table_(kernels) {
+    real_ = kernels;
+    products_ = 0.0;
+    table_.convolution_blocks = [](mirnet::Convolution<T> const& work, mirnet::ConvolutionPlan const& plan) noexcept {
+      products_ += products_of(work, plan);
+      return real_.convolution_blocks(work, plan);
+    };
+    table_.gated_projection_scratch = [](mirnet::GatedProjection<T> const& work) noexcept {
+      products_ += product(work.pixels, 2 * work.channels, work.pitch);
+      return real_.gated_projection_scratch(work);
+    };
+    table_.blurred_projection_scratch = [](mirnet::BlurredProjection<T> const& work) noexcept {
+      // It is asked for once a band, whose height it does not tell: the band with the first row counts for the map.
+      auto const& blur = work.blur[0];
+      if (blur.first_row == 0) {
+        products_ += product(blur.height / 2 * (blur.width / 2), work.branches * work.channels,
+                             work.output_groups * mirnet::channel_group<T>);
+      }
+      return real_.blurred_projection_scratch(work);
+    };
+  }
+  CountedKernels(CountedKernels const&) = delete;
+  CountedKernels& operator=(CountedKernels const&) = delete;
+
+  mirnet::KernelTable<T> const& table() const noexcept { return table_; }
+
+  /// Of all matrix products since this table was made. The rest, of which the gate of the spatial attention is the most
+  /// with 50 products a pixel, is not counted.
+  double products() const noexcept { return products_; }
+
+ private:
+  using Index = mirnet::Index;
+
+  static double product(Index a, Index b, Index c) noexcept {
+    return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
+  }
+
+  /// Every fast algorithm computes four outputs along an axis of more than one tap, from 3 + taps products.
+  static constexpr Index outputs(Index taps) noexcept { return taps == 1 ? 1 : 4; }
+
+  static double products_of(mirnet::Convolution<T> const& work, mirnet::ConvolutionPlan const& plan) noexcept {
+    Index const columns = work.output_groups * mirnet::channel_group<T>;
+    if (plan.method == 0) {  // the definition
+      return product(work.output_height * work.output_width, work.kernel_height * work.kernel_width * work.channels,
+                     columns);
+    }
+    Index const across = outputs(work.kernel_width), down = outputs(work.kernel_height);
+    Index const products = (across + work.kernel_width - 1) * (down + work.kernel_height - 1);
+    // One matrix of weights for each product of a tile: an algorithm that this function does not know ends here.
+    if (plan.weights_bytes != products * work.channels * columns * static_cast<Index>(sizeof(float))) std::abort();
+    Index const tiles = mirnet::divide_up(work.output_height, down) * mirnet::divide_up(work.output_width, across);
+    return product(tiles * products, work.channels, columns);
+  }
+
+  static inline mirnet::KernelTable<T> real_;
+  static inline double products_;
+  mirnet::KernelTable<T> table_;
+};
+
+}  // namespace bench
