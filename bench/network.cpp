@@ -1,0 +1,117 @@
+// Whole networks with random weights, on images of 128x128 to 1024x1024, with every instruction set of this machine:
+// the published network and the one whose weights ship. Names are
+//   <instruction set>/<precision>/<algorithm>/<network>/<size>/threads:<number>
+// so --benchmark_filter=avx2/fp32/auto/shipped picks some. Without a filter it takes hours.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+
+#include <mirnet/model/model.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "counted_kernels.hpp"
+#include "counters.hpp"
+#include "instruction_sets.hpp"
+#include "support/random.hpp"
+#include "support/weight_writer.hpp"
+
+namespace {
+
+using mirnet::Algorithm;
+using mirnet::Config;
+using mirnet::Context;
+using mirnet::Index;
+using mirnet::KernelTable;
+using mirnet::Memory;
+using mirnet::Model;
+using mirnet::Shape;
+using mirnet::Tensor;
+
+struct NamedConfig {
+  char const* name;
+  Config config;
+};
+
+NamedConfig const networks[] = {{"published", {}}, {"shipped", {.features = 16, .groups = 1, .blocks = 1}}};
+
+/// Made when first asked for: most runs are filtered.
+template <class T>
+Model<T> const& random_model(NamedConfig const& network) {
+  static std::map<std::string, Model<T>> models;
+  auto found = models.find(network.name);
+  if (found == models.end()) {
+    found = models.emplace(network.name, Model<T>::load(test::make_weight_file(network.config)).value()).first;
+  }
+  return found->second;
+}
+
+template <class T>
+void run(benchmark::State& state, KernelTable<T> const& kernels, Algorithm algorithm, NamedConfig const& network,
+         Index size, int threads) {
+  auto const& model = random_model<T>(network);
+  mirnet::ThreadPool pool(threads);
+  Context<T> context(kernels, pool);
+  context.algorithm = algorithm;
+
+  bench::CountedKernels<T> const counted(kernels);
+  Context<T> rehearsal(counted.table(), pool);
+  rehearsal.algorithm = algorithm;
+  auto const plan = model.plan(rehearsal, size, size).value();
+  bench::Work const work{.products = counted.products(), .macs = static_cast<double>(plan.macs)};
+
+  auto const memory = Memory::allocate(plan.bytes);
+  if (!memory) return state.SkipWithError(memory.error().message());
+  std::memset(memory->bytes().data(), 0, memory->bytes().size());  // pages come when they are first written
+  Shape const shape{size, size, network.config.channels};
+  auto image = Tensor<float>::create(shape).value(), output = Tensor<float>::create(shape).value();
+  test::Random random(1);
+  test::fill(image.view(), random, 0.0f, 1.0f);
+
+  double const seconds = bench::measure(state, kernels.isa, threads, bench::wall_seconds, work, [&] {
+    model.run(context, plan, memory->bytes(), image.view(), output.view()).value();
+  });
+  state.counters["ns/pixel"] = 1e9 * seconds / static_cast<double>(shape.pixels());
+  state.counters["peak_bytes"] = static_cast<double>(plan.bytes + model.bytes());
+}
+
+template <class T>
+void add_all(cli::InstructionSet const& set) {
+  KernelTable<T> const* const kernels = set.kernels_of<T>();
+  if (kernels == nullptr) return;
+  std::set<int> const thread_counts{1, static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
+  for (auto const& network : networks) {
+    for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+      for (int const threads : thread_counts) {
+        for (Index const size : {128, 256, 512, 1024}) {
+          auto const name = bench::name_prefix(*kernels, algorithm) + network.name + "/" + bench::square(size) +
+                            "/threads:" + std::to_string(threads);
+          benchmark::RegisterBenchmark(
+              name.c_str(),
+              [=, &network](benchmark::State& state) { run(state, *kernels, algorithm, network, size, threads); })
+              ->Unit(benchmark::kMillisecond)
+              ->UseRealTime();
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  for (auto const& set : cli::instruction_sets()) {
+    if (!set.available) continue;
+    add_all<float>(set);
+    add_all<mirnet::bfloat16>(set);
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}
