@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# scripts/install-packages.sh build|test|bench
+# scripts/install-packages.sh build|test|bench|peers
 #
-# Installs the Debian packages that are missing for building the program (build), for its tests too (test), or for the
-# benchmarks too (bench). Asks for nothing, and does nothing where nothing is missing. On a system without apt-get it
-# names what is missing and leaves the rest to you.
+# Installs the Debian packages that are missing for building the program (build), for its tests too (test), for the
+# benchmarks too (bench), or for the engines that one of these compares it with as well (peers). Asks for nothing, and
+# does nothing where nothing is missing. On a system without apt-get it names what is missing and leaves the rest to you.
 set -euo pipefail
 
 case "${1:-}" in
-  build | test | bench) purpose=$1 ;;
+  build | test | bench | peers) purpose=$1 ;;
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
-    echo "usage: $0 build|test|bench" >&2
+    echo "usage: $0 build|test|bench|peers" >&2
     exit 2
     ;;
 esac
@@ -48,8 +48,10 @@ if [ "$purpose" != build ]; then
   need libeigen3-dev eigen3/Eigen/Core
   need python3 python3
 fi
-if [ "$purpose" = bench ]; then
+if [ "$purpose" = bench ] || [ "$purpose" = peers ]; then
   need libbenchmark-dev benchmark/benchmark.h
+fi
+if [ "$purpose" = peers ]; then
   need python3-torch python:torch
   need python3-numpy python:numpy
   need libopenblas0-pthread libopenblas.so # without it PyTorch is ten times slower

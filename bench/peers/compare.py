@@ -9,7 +9,7 @@
     frozen       PyTorch after torch.jit.trace, freeze and optimize_for_inference, and malloc told to keep its memory
     onnxruntime  ONNX Runtime on node, with the network as torch.onnx exports it
 
-scripts/install-packages.sh bench installs what this needs, but for ONNX Runtime: its npm package (0.3 GB) is put in
+scripts/install-packages.sh peers installs what this needs, but for ONNX Runtime: its npm package (0.3 GB) is put in
 FOLDER, by default $XDG_CACHE_HOME/mirnet-bench, the first time. A peer that cannot be had is left out, and the reason
 given.
 
