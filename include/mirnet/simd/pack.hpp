@@ -2,7 +2,6 @@
 // written in these few operations, so that what an xsimd release renames or gets wrong is mended here.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -32,17 +31,64 @@ inline constexpr std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(Pack::size);
 MIRNET_ALWAYS_INLINE Pack load(float const* p) noexcept { return Pack::load_unaligned(p); }
 MIRNET_ALWAYS_INLINE void store(float* p, Pack v) noexcept { v.store_unaligned(p); }
 
-// Of bfloat16, in loops that compilers turn into a few instructions.
+// Of bfloat16: the upper halves of floats. xsimd has no such conversion, and what compilers make of a loop goes through
+// memory. Rounded is as in to_bfloat16.
+#if defined(__SSE2__) || defined(__AVX2__)
+MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
+#if defined(__AVX512BW__)
+  __m256i const halves = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(p));
+  return Pack(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16)));
+#elif defined(__AVX2__) && defined(__FMA__)
+  __m128i const halves = _mm_loadu_si128(reinterpret_cast<__m128i const*>(p));
+  return Pack(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16)));
+#else
+  __m128i const halves = _mm_loadl_epi64(reinterpret_cast<__m128i const*>(p));
+  return Pack(_mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), halves)));
+#endif
+}
+
+MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
+#if defined(__AVX512BW__)
+  __m512 const x = v;
+  __m512i const bits = _mm512_castps_si512(x);
+  __m512i const odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+  __m512i const quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x00400000));
+  rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+#elif defined(__AVX2__) && defined(__FMA__)
+  __m256 const x = v;
+  __m256i const bits = _mm256_castps_si256(x);
+  __m256i const odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+  __m256i const quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x00400000));
+  rounded = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+  // Signed halves fit the saturating pack, which works within halves of the register.
+  __m256i const halves = _mm256_srai_epi32(rounded, 16);
+  __m256i const packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(halves, halves), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+#else
+  __m128 const x = v;
+  __m128i const bits = _mm_castps_si128(x), nan = _mm_castps_si128(_mm_cmpunord_ps(x, x));
+  __m128i const odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
+  __m128i const rounded = _mm_add_epi32(bits, _mm_add_epi32(odd, _mm_set1_epi32(0x7FFF)));
+  __m128i const quiet = _mm_or_si128(bits, _mm_set1_epi32(0x00400000));
+  __m128i const halves = _mm_srai_epi32(_mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded)), 16);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(halves, halves));
+#endif
+}
+#else
 MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
   alignas(64) float wide[lanes];
-  for (std::ptrdiff_t i = 0; i < lanes; ++i) wide[i] = std::bit_cast<float>(std::uint32_t{p[i].bits} << 16);
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) wide[i] = p[i];
   return Pack::load_aligned(wide);
 }
 MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   alignas(64) float wide[lanes];
   v.store_aligned(wide);
-  for (std::ptrdiff_t i = 0; i < lanes; ++i) p[i].bits = to_bfloat16(wide[i]);
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) p[i] = bfloat16(wide[i]);
 }
+#endif
 
 MIRNET_ALWAYS_INLINE Pack broadcast(float v) noexcept { return Pack(v); }
 

@@ -1,0 +1,210 @@
+// The kernels of bfloat16: they compute in float, so each agrees with the float kernels on the same numbers but for
+// the rounding of what is stored.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <list>
+#include <string>
+#include <vector>
+
+#include <mirnet/blocks/multi_scale_block.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "support/buffer.hpp"
+#include "support/kernel_tables.hpp"
+#include "support/random.hpp"
+
+using namespace mirnet;
+using namespace test;
+
+namespace {
+
+/// body(the set's name, its float kernels, its bfloat16 kernels)
+template <class Body>
+void every_set(Body&& body) {
+  int sets = 0;
+  for (auto const& set : cli::instruction_sets()) {
+    if (!set.available || set.bfloat16_kernels == nullptr) continue;
+    INFO(std::string(set.name));
+    body(*set.kernels(), *set.bfloat16_kernels());
+    ++sets;
+  }
+  CHECK(sets > 0);
+}
+
+float rounded(float value) { return static_cast<float>(bfloat16(value)); }
+
+/// Fills the layers it visits with numbers that a bfloat16 holds: the same ones for every type.
+template <class T>
+struct Filling {
+  Random random{7};
+  std::list<Buffer<T>> memory{};
+
+  template <class Layer>
+  void operator()(Layer& layer, Name const&) {
+    auto const shape = layer.shape();
+    memory.emplace_back(layer.packed_elements());
+    layer.bind(memory.back().data());
+    float const scale = 1.0f / std::sqrt(static_cast<float>(shape.elements() / shape.dim[0]));
+    std::vector<T> values(static_cast<std::size_t>(shape.elements()));
+    for (T& value : values) value = static_cast<T>(rounded(random.uniform(-2.0f * scale, 2.0f * scale)));
+    layer.pack(0, values);
+  }
+};
+
+/// What a block makes of a map of random numbers, as floats without the padding.
+template <class T, class Block>
+std::vector<float> run(KernelTable<T> const& kernels, Algorithm algorithm, Block block, Shape in, Shape out) {
+  Filling<T> filling;
+  PRelu<T> prelu;
+  T const slope[] = {static_cast<T>(0.25f)};
+  prelu.pack(0, slope);
+  auto input = Tensor<T>::create(in).value(), output = Tensor<T>::create(out).value();
+  Random random(3);
+  for (Index pixel = 0; pixel < in.pixels(); ++pixel) {
+    for (Index c = 0; c < in.channels; ++c) {
+      input.view().data()[pixel * input.view().pitch() + c] = static_cast<T>(rounded(random.uniform()));
+    }
+  }
+  auto const memory = Memory::allocate(32 << 20).value();
+  Context<T> context(kernels);
+  context.algorithm = algorithm;
+  context.arena = Arena(memory.bytes());
+  block(filling, context, prelu, std::as_const(input).view(), output.view());
+  std::vector<float> values;
+  for (Index pixel = 0; pixel < out.pixels(); ++pixel) {
+    for (Index c = 0; c < output.view().pitch(); ++c) {
+      float const value = static_cast<float>(output.view().data()[pixel * output.view().pitch() + c]);
+      if (c < out.channels)
+        values.push_back(value);
+      else
+        CHECK(value == 0.0f);  // the padding
+    }
+  }
+  return values;
+}
+
+/// `block(filling, context, prelu, in, out)` in both types: the root mean square of the difference is at most `bound`
+/// of that of the result.
+template <class Block>
+void check(char const* name, Shape in, Shape out, double bound, Block block) {
+  every_set([&](KernelTable<float> const& floats, KernelTable<bfloat16> const& halves) {
+    for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+      INFO(std::string(name), algorithm == Algorithm::direct ? ", direct" : "");
+      auto const expected = run(floats, algorithm, block, in, out), actual = run(halves, algorithm, block, in, out);
+      REQUIRE(actual.size() == expected.size());
+      double difference = 0.0, magnitude = 0.0;
+      for (std::size_t i = 0; i < actual.size(); ++i) {
+        double const error = static_cast<double>(actual[i]) - static_cast<double>(expected[i]);
+        difference += error * error;
+        magnitude += static_cast<double>(expected[i]) * static_cast<double>(expected[i]);
+      }
+      CHECK(magnitude > 0.0);
+      CHECK(std::sqrt(difference / magnitude) <= bound);
+    }
+  });
+}
+
+/// Rounding a result once costs 2^-9 at most, 2^-9 / sqrt(3) in the mean of squares.
+constexpr double one_rounding = 0x1p-9;
+
+template <class T>
+using In = View<T const>;
+
+}  // namespace
+
+TEST_CASE("bfloat16: rounded to the nearest, ties to even, infinities and NaNs kept") {
+  auto const bits = [](float value) { return bfloat16(value).bits; };
+  CHECK(bits(1.0f) == 0x3F80);
+  CHECK(bits(-2.0f) == 0xC000);
+  CHECK(bits(std::bit_cast<float>(0x3F808000u)) == 0x3F80);  // halfway to the next: the even one
+  CHECK(bits(std::bit_cast<float>(0x3F818000u)) == 0x3F82);
+  CHECK(bits(std::bit_cast<float>(0x3F808001u)) == 0x3F81);
+  CHECK(bits(std::numeric_limits<float>::max()) == 0x7F80);  // nearer to infinity
+  CHECK(bits(std::numeric_limits<float>::infinity()) == 0x7F80);
+  CHECK(std::isnan(static_cast<float>(bfloat16(std::bit_cast<float>(0x7F800001u)))));
+  CHECK(bits(0.0f) == 0);
+}
+
+TEST_CASE("bfloat16: kernels load and store every number as the scalar conversion does") {
+  every_set([](KernelTable<float> const&, KernelTable<bfloat16> const& kernels) {
+    // A slope of one leaves every number as it is.
+    Buffer<bfloat16> all(1 << 16);
+    for (Index i = 0; i < all.size(); ++i) all[i].bits = static_cast<std::uint16_t>(i);
+    kernels.prelu(all.data(), all.size(), bfloat16(1));
+    for (Index i = 0; i < all.size(); ++i) {
+      bfloat16 expected;
+      expected.bits = static_cast<std::uint16_t>(i);
+      if (std::isnan(static_cast<float>(expected))) {
+        CHECK(std::isnan(static_cast<float>(all[i])));
+      } else {
+        CHECK(all[i].bits == expected.bits);
+      }
+    }
+    // A slope of a third makes numbers that have to be rounded.
+    Random random(5);
+    Buffer<bfloat16> some(4096), before(4096);
+    for (Index i = 0; i < some.size(); ++i) before[i] = some[i] = bfloat16(random.uniform(-8.0f, 0.0f));
+    bfloat16 const third(1.0f / 3.0f);
+    kernels.prelu(some.data(), some.size(), third);
+    for (Index i = 0; i < some.size(); ++i) CHECK(some[i].bits == bfloat16(float(before[i]) * float(third)).bits);
+  });
+}
+
+TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rounding of maps") {
+  check("3x3", {21, 30, 40}, {21, 30, 24}, one_rounding, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    Conv2d<T> layer(40, 24, 3);
+    filling(layer, Name("layer"));
+    layer.forward(context, in, out, {.slope = T(0.25f)});
+  });
+  check("1x1", {9, 30, 64}, {9, 30, 80}, one_rounding, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    Conv2d<T> layer(64, 80, 1);
+    filling(layer, Name("layer"));
+    layer.forward(context, in, out);
+  });
+  check("5x5", {9, 12, 3}, {9, 12, 16}, one_rounding, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    Conv2d<T> layer(3, 16, 5);
+    filling(layer, Name("layer"));
+    layer.forward(context, in, out);
+  });
+  check("transposed", {18, 13, 32}, {36, 26, 48}, one_rounding,
+        [](auto& filling, auto& context, auto&, auto in, auto out) {
+          using T = std::remove_cvref_t<decltype(*out.data())>;
+          ConvTranspose2d<T> layer(32, 48);
+          filling(layer, Name("layer"));
+          layer.forward(context, in, out, T(0.25f));
+        });
+  check("dual attention", {20, 28, 48}, {20, 28, 48}, 4 * one_rounding,
+        [](auto& filling, auto& context, auto& prelu, auto in, auto out) {
+          using T = std::remove_cvref_t<decltype(*out.data())>;
+          DualAttention<T> block(48);
+          block.layers(filling, Name("block"), nullptr);
+          block.forward(context, in, out, prelu);
+        });
+  check("downsampling", {20, 28, 40}, {10, 14, 80}, 4 * one_rounding,
+        [](auto& filling, auto& context, auto&, auto in, auto out) {
+          using T = std::remove_cvref_t<decltype(*out.data())>;
+          Downsampling<T> block(40);
+          block.layers(filling, Name("block"));
+          block.forward(context, in, out);
+        });
+  check("upsampling", {20, 14, 80}, {40, 28, 40}, 4 * one_rounding,
+        [](auto& filling, auto& context, auto&, auto in, auto out) {
+          using T = std::remove_cvref_t<decltype(*out.data())>;
+          Upsampling<T> block(80);
+          block.layers(filling, Name("block"));
+          block.forward(context, in, out);
+        });
+  check("multi-scale block", {24, 32, 16}, {24, 32, 16}, 8 * one_rounding,
+        [](auto& filling, auto& context, auto& prelu, auto in, auto out) {
+          using T = std::remove_cvref_t<decltype(*out.data())>;
+          MultiScaleBlock<T> block(16, 3, 2);
+          block.layers(filling, Name("block"), nullptr);
+          block.forward(context, in, out, prelu);
+        });
+}
