@@ -2,7 +2,7 @@
 """Measures what a weight file does to photographs: PSNR and SSIM before and after, picture by picture.
 
     weights/evaluate.py --photos DIR [--program build/release/mirnet] [--weights FILE.mirw] [--sigma 15,25,50]
-                        [--output DIR] [--markdown]
+                        [--precision fp32|bf16] [--output DIR] [--markdown]
 
 DIR and the folders in it may hold
 
@@ -130,13 +130,11 @@ def all_cases(root, sigmas, output):
             yield from synthetic_cases(folder, sigmas, output)
 
 
-def measure(case, program, weights, output):
+def measure(case, program, arguments, output):
     """Denoises one picture and reads the scores from what the program prints."""
     result = output / case.group / "denoised" / f"{case.picture}.png"
     result.parent.mkdir(parents=True, exist_ok=True)
-    command = [program, "denoise", case.noisy, result, "--reference", case.clean, "--overwrite"]
-    if weights:
-        command += ["--weights", weights]
+    command = [program, "denoise", case.noisy, result, "--reference", case.clean, "--overwrite", *arguments]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     except OSError as error:
@@ -186,6 +184,8 @@ def main():
     parser.add_argument("--program", type=Path, default=ROOT / "build/release/mirnet", metavar="FILE",
                         help="the program (default: build/release/mirnet beside this folder)")
     parser.add_argument("--weights", type=Path, metavar="FILE.mirw", help="weights (default: those in the program)")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32",
+                        help="what the program stores weights and intermediate results as (default: %(default)s)")
     parser.add_argument("--sigma", type=deviations, default="15,25,50", metavar="LIST",
                         help="standard deviations of the noise, in steps of 1/255, with commas (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="keep the pictures here")
@@ -199,6 +199,9 @@ def main():
     if options.weights and not options.weights.is_file():
         fail(f"there is no weight file {options.weights}")
 
+    arguments = ["--precision", options.precision]
+    if options.weights:
+        arguments += ["--weights", options.weights]
     with tempfile.TemporaryDirectory() as temporary:
         output = (options.output or Path(temporary)).resolve()
         scores = {}
@@ -211,7 +214,7 @@ def main():
                     print_row(["set", "picture", "PSNR before", "after", "SSIM before", "after"], options.markdown)
                     if options.markdown:
                         print("|---|---|--:|--:|--:|--:|")
-            score = measure(case, options.program.resolve(), options.weights, output)
+            score = measure(case, options.program.resolve(), arguments, output)
             scores.setdefault(case.group, []).append(score)
             print_scores(case.group, case.picture, score, options.markdown)
             if not case.clean_in and not score.psnr_after > score.psnr_before:

@@ -324,6 +324,33 @@ class Options(ProgramTest):
         for isa in set(built_in) - set(available):
             self.fails(USAGE, "denoise", "in.pfm", "o.pfm", "--isa", isa, says="this machine lacks")
 
+    def test_algorithm_and_precision(self):
+        self.file("in.pfm", pfm(60, 40, 3, [v / 255 for v in draw(60, 40, 3).samples]))
+        before = read_pfm((self.path / "in.pfm").read_bytes())
+
+        def run(*options):
+            report = self.succeeds("denoise", "in.pfm", "out.pfm", "--overwrite", *options)
+            return report, read_pfm((self.path / "out.pfm").read_bytes())
+
+        def difference(a, b):
+            return max(abs(x - y) for x, y in zip(a, b))
+
+        report, automatic = run()
+        self.assertNotIn("algorithm", report)
+        self.assertNotIn("precision", report)
+        self.assertEqual(run("--algorithm", "auto", "--precision", "fp32")[1], automatic)
+        residual = difference(automatic, before)
+        report, direct = run("--algorithm", "direct")
+        self.assertIn("algorithm         direct\n", report)
+        self.assertGreater(difference(automatic, direct), 0)
+        self.assertLess(difference(automatic, direct), 1e-4 * max(residual, 0.1))
+        report, halves = run("--precision", "bf16")
+        self.assertIn("precision         bf16\n", report)
+        self.assertGreater(difference(automatic, halves), 1e-4 * residual)
+        self.assertLess(difference(automatic, halves), 0.2 * residual)
+        self.fails(USAGE, "denoise", "in.pfm", "o.pfm", "--algorithm", "fft", says="--algorithm")
+        self.fails(USAGE, "denoise", "in.pfm", "o.pfm", "--precision", "fp8", says="--precision")
+
     def test_summary_and_reference(self):
         clean = Picture(32, 32, 3, [120] * 32 * 32 * 3)
         noisy = Picture(32, 32, 3, (120 + (i * 7919) % 61 - 30 for i in range(32 * 32 * 3)))
