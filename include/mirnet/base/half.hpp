@@ -5,13 +5,15 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <mirnet/config.hpp>
+
 namespace mirnet::inline v0 {
 
 /// bfloat16: the upper half of a float.
 inline float from_bfloat16(std::uint16_t bits) noexcept { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 
 /// The nearest bfloat16, ties to even; a NaN stays one.
-constexpr std::uint16_t to_bfloat16(float value) noexcept {
+MIRNET_ALWAYS_INLINE constexpr std::uint16_t to_bfloat16(float value) noexcept {
   std::uint32_t const bits = std::bit_cast<std::uint32_t>(value);
   bool const nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
   std::uint32_t const rounded = nan ? bits | 0x00400000u : bits + 0x7FFFu + (bits >> 16 & 1u);
@@ -25,8 +27,8 @@ struct bfloat16 {
   constexpr bfloat16() = default;
   template <class Number>
     requires std::is_arithmetic_v<Number>
-  constexpr explicit bfloat16(Number value) noexcept : bits(to_bfloat16(static_cast<float>(value))) {}
-  constexpr operator float() const noexcept { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+  MIRNET_ALWAYS_INLINE constexpr explicit bfloat16(Number value) noexcept : bits(to_bfloat16(static_cast<float>(value))) {}
+  MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 };
 
 /// What sums over values of type T, and the pixels of images, are held in.

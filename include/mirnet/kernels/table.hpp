@@ -12,7 +12,7 @@ namespace mirnet::inline v0 {
 
 /// Where the weight of output channel o and patch element k lies in the packed weights of a product of `depth`.
 template <class T>
-constexpr Index packed_position(Index depth, Index o, Index k) noexcept {
+MIRNET_ALWAYS_INLINE constexpr Index packed_position(Index depth, Index o, Index k) noexcept {
   constexpr Index group = channel_group<T>;
   return (o / group * depth + k) * group + o % group;
 }
