@@ -26,9 +26,11 @@ struct bfloat16 {
 
   constexpr bfloat16() = default;
   template <class Number>
-    requires std::is_arithmetic_v<Number>
-  MIRNET_ALWAYS_INLINE constexpr explicit bfloat16(Number value) noexcept : bits(to_bfloat16(static_cast<float>(value))) {}
-  MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+  requires std::is_arithmetic_v<Number> MIRNET_ALWAYS_INLINE constexpr explicit bfloat16(Number value) noexcept
+      : bits(to_bfloat16(static_cast<float>(value))) {}
+  MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept {
+    return std::bit_cast<float>(std::uint32_t{bits} << 16);
+  }
 };
 
 /// What sums over values of type T, and the pixels of images, are held in.
