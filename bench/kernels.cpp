@@ -20,7 +20,7 @@
 
 #include "counted_kernels.hpp"
 #include "counters.hpp"
-#include "instruction_sets.hpp"
+#include "main.hpp"
 #include "support/random.hpp"
 
 namespace {
@@ -329,23 +329,10 @@ class Benchmarks {
   KernelTable<T> const& kernels_;
 };
 
-template <class T>
-void add_all(cli::InstructionSet const& set) {
-  KernelTable<T> const* const kernels = set.kernels_of<T>();
-  if (kernels == nullptr) return;
-  for (Index const features : {64, 16}) Benchmarks<T>(*kernels).add_network(features);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (auto const& set : cli::instruction_sets()) {
-    if (!set.available) continue;
-    add_all<float>(set);
-    add_all<mirnet::bfloat16>(set);
-  }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  return bench::run_all(argc, argv, []<class T>(KernelTable<T> const& kernels) {
+    for (Index const features : {64, 16}) Benchmarks<T>(kernels).add_network(features);
+  });
 }

@@ -17,7 +17,7 @@
 
 #include "counted_kernels.hpp"
 #include "counters.hpp"
-#include "instruction_sets.hpp"
+#include "main.hpp"
 #include "support/random.hpp"
 #include "support/weight_writer.hpp"
 
@@ -81,19 +81,18 @@ void run(benchmark::State& state, KernelTable<T> const& kernels, Algorithm algor
 }
 
 template <class T>
-void add_all(cli::InstructionSet const& set) {
-  KernelTable<T> const* const kernels = set.kernels_of<T>();
-  if (kernels == nullptr) return;
+void add_all(KernelTable<T> const& kernels) {
   std::set<int> const thread_counts{1, static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
   for (auto const& network : networks) {
     for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
       for (int const threads : thread_counts) {
         for (Index const size : {128, 256, 512, 1024}) {
-          auto const name = bench::name_prefix(*kernels, algorithm) + network.name + "/" + bench::square(size) +
+          auto const name = bench::name_prefix(kernels, algorithm) + network.name + "/" + bench::square(size) +
                             "/threads:" + std::to_string(threads);
-          benchmark::RegisterBenchmark(
-              name.c_str(),
-              [=, &network](benchmark::State& state) { run(state, *kernels, algorithm, network, size, threads); })
+          benchmark::RegisterBenchmark(name.c_str(),
+                                       [=, &kernels, &network](benchmark::State& state) {
+                                         run(state, kernels, algorithm, network, size, threads);
+                                       })
               ->Unit(benchmark::kMillisecond)
               ->UseRealTime();
         }
@@ -105,13 +104,5 @@ void add_all(cli::InstructionSet const& set) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  for (auto const& set : cli::instruction_sets()) {
-    if (!set.available) continue;
-    add_all<float>(set);
-    add_all<mirnet::bfloat16>(set);
-  }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
+  return bench::run_all(argc, argv, [](auto const& kernels) { add_all(kernels); });
 }

@@ -10,7 +10,9 @@
 namespace mirnet::inline v0 {
 
 /// bfloat16: the upper half of a float.
-inline float from_bfloat16(std::uint16_t bits) noexcept { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+MIRNET_ALWAYS_INLINE constexpr float from_bfloat16(std::uint16_t bits) noexcept {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
 
 /// The nearest bfloat16, ties to even; a NaN stays one.
 MIRNET_ALWAYS_INLINE constexpr std::uint16_t to_bfloat16(float value) noexcept {
@@ -25,12 +27,10 @@ struct bfloat16 {
   std::uint16_t bits = 0;
 
   constexpr bfloat16() = default;
-  template <class Number>
-  requires std::is_arithmetic_v<Number> MIRNET_ALWAYS_INLINE constexpr explicit bfloat16(Number value) noexcept
+  template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+  MIRNET_ALWAYS_INLINE constexpr explicit bfloat16(Number value) noexcept
       : bits(to_bfloat16(static_cast<float>(value))) {}
-  MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept {
-    return std::bit_cast<float>(std::uint32_t{bits} << 16);
-  }
+  MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept { return from_bfloat16(bits); }
 };
 
 /// What sums over values of type T, and the pixels of images, are held in.

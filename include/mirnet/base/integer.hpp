@@ -13,8 +13,12 @@ namespace mirnet::inline v0 {
 using Index = std::ptrdiff_t;
 
 // Inlined whatever the build type: kernels of several instruction sets in one program may share no function.
-MIRNET_ALWAYS_INLINE constexpr Index divide_up(Index value, Index divisor) noexcept { return (value + (divisor - 1)) / divisor; }
-MIRNET_ALWAYS_INLINE constexpr Index round_up(Index value, Index multiple) noexcept { return divide_up(value, multiple) * multiple; }
+MIRNET_ALWAYS_INLINE constexpr Index divide_up(Index value, Index divisor) noexcept {
+  return (value + (divisor - 1)) / divisor;
+}
+MIRNET_ALWAYS_INLINE constexpr Index round_up(Index value, Index multiple) noexcept {
+  return divide_up(value, multiple) * multiple;
+}
 
 /// a * b for a, b >= 0, or nothing where an Index cannot hold it.
 constexpr std::optional<Index> checked_product(Index a, Index b) noexcept {

@@ -41,11 +41,10 @@ class Downsampling {
     RollingRows<T> inner(context, x.shape(), band + 2), filtered(context, x.shape(), band + 1);
     for (Index first = 0; first < height; first += band) {
       Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);
-      Index const known = first == 0 ? 0 : first + 1;
-      top_0.forward(context, rows_of(x, known, ahead - known),
-                    inner.append(context, std::max<Index>(first - 1, 0), ahead), {.slope = top_1_.slope()});
-      top_2.forward(context, inner.rows(), filtered.append(context, std::max<Index>(first - 1, 0), last),
-                    {.slope = top_3_.slope()});
+      Index const above = std::max<Index>(first - 1, 0);
+      Band<T> const added = inner.append(context, above, ahead);
+      top_0.forward(context, rows_of(x, added.first_row, added.rows.height()), added, {.slope = top_1_.slope()});
+      top_2.forward(context, inner.rows(), filtered.append(context, above, last), {.slope = top_3_.slope()});
       project(context, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
     }
   }
@@ -113,10 +112,10 @@ class Upsampling {
                                {2 * std::min(band, height), filtered_shape.width, filtered_shape.channels});
     for (Index first = 0; first < height; first += band) {
       Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);
-      Index const known = first == 0 ? 0 : first + 1;
-      auto const added = rows_of(x, known, ahead - known);
-      bottom_1.forward(context, added, small.append(context, std::max<Index>(first - 1, 0), ahead));
-      top_0.forward(context, added, inner.append(context, first, ahead), {.slope = top_1_.slope()});
+      Band<T> const added = inner.append(context, first, ahead);
+      Band<T const> const from = rows_of(x, added.first_row, added.rows.height());
+      bottom_1.forward(context, from, small.append(context, std::max<Index>(first - 1, 0), ahead));
+      top_0.forward(context, from, added, {.slope = top_1_.slope()});
       Band<T> const doubled = rows_of(output, 2 * first, 2 * (last - first));
       Band<T> const band_filtered(
           View<T>(filtered.view().data(), {doubled.rows.height(), filtered_shape.width, filtered_shape.channels}),

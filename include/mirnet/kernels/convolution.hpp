@@ -58,6 +58,7 @@ struct Direct {
   static Index slices(Convolution<T> const& work) noexcept {
     return divide_up(work.kernel_height * work.kernel_width, taps_per_slice(work));
   }
+  static bool suits(Convolution<T> const&) noexcept { return true; }
   static Index weights_elements(Convolution<T> const& work) noexcept {
     return widened_elements<T>(depth(work), columns(work));
   }
@@ -84,8 +85,9 @@ struct Direct {
     Index const last = std::min(first + block_pixels, work.output_height * work.output_width);
     Index offsets[block_pixels];
     output_offsets(work, first, last, offsets);
-    multiply(work, weights_elements(work) > 0 ? weights : as_floats(work.weights), first, last, offsets, scratch);
-    if (work.statistics.channel_sums == nullptr && work.statistics.maximum == nullptr) return;
+    if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
+    multiply(work, weights, first, last, offsets, scratch);
+    if (!work.statistics.wanted()) return;
     start_statistics(work, index);
     for (Index pixel = first; pixel < last;) {
       Index const y = pixel / work.output_width, x = pixel % work.output_width;
@@ -96,9 +98,6 @@ struct Direct {
   }
 
  private:
-  static float const* as_floats(float const* weights) noexcept { return weights; }
-  static float const* as_floats(bfloat16 const*) noexcept { return nullptr; }  // never: they are widened first
-
   static void multiply(Convolution<T> const& work, float const* weights, Index first, Index last, Index const* offsets,
                        float* scratch) noexcept {
     Index const taps = work.kernel_height * work.kernel_width;
@@ -165,16 +164,12 @@ MIRNET_ALWAYS_INLINE auto with_method(int number, Body&& body) noexcept {
 
 template <class T>
 int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
-  // With fewer tiles, transforming the weights costs more than it saves; with fewer channels, transforming the tiles.
-  constexpr Index fewest_tiles = 16, fewest_channels = 8;
-  if (algorithm == Algorithm::direct || work.stride != 1 || work.channels < fewest_channels) return 0;
-  int method = 0;
-  if (work.kernel_height == 3 && work.kernel_width == 3) method = 1;
-  if (work.kernel_height == 1 && work.kernel_width == 2) method = 2;
-  if (work.kernel_height == 2 && work.kernel_width == 1) method = 3;
-  if (work.kernel_height == 2 && work.kernel_width == 2) method = 4;
-  Index const tile = method == 2 || method == 3 ? 4 : 16;
-  return work.output_height * work.output_width >= fewest_tiles * tile ? method : 0;
+  if (algorithm == Algorithm::direct) return 0;
+  int chosen = 0;
+  for (int method = 1; method < static_cast<int>(std::tuple_size_v<Methods<T>>); ++method) {
+    if (with_method<T>(method, [&](auto kernel) { return kernel.suits(work); })) chosen = method;
+  }
+  return chosen;
 }
 
 inline float* floats(std::byte* memory) noexcept { return reinterpret_cast<float*>(memory); }

@@ -31,6 +31,8 @@ struct Statistics {
   T* maximum = nullptr;  // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
   T* mean = nullptr;
   Index plane_pitch = 0, channels = 0;
+
+  MIRNET_ALWAYS_INLINE bool wanted() const noexcept { return channel_sums != nullptr || maximum != nullptr; }
 };
 
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with

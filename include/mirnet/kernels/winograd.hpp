@@ -42,6 +42,15 @@ struct Tiles {
     return std::clamp<Index>(bytes / tile / 12, 2, 8) * 12;
   }
 
+  /// Whether this computes a convolution, and faster than the definition: with fewer tiles, transforming the weights
+  /// costs more than it saves; with fewer channels, transforming the tiles.
+  static bool suits(Convolution<T> const& work) noexcept {
+    constexpr Index fewest_tiles = 16, fewest_channels = 8;
+    return work.kernel_height == AxisY::taps && work.kernel_width == AxisX::taps && work.stride == 1 &&
+           work.channels >= fewest_channels &&
+           work.output_height * work.output_width >= fewest_tiles * AxisY::outputs * AxisX::outputs;
+  }
+
   // --- Weights: `points` matrices, each packed as a 1x1 kernel's ---------------------------------------------------
 
   static Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
@@ -128,9 +137,7 @@ struct Tiles {
         transform_output(work, place(work, first + tile), column, some_columns, to + tile * most_columns, to_step);
       }
     }
-    if (work.statistics.channel_sums != nullptr || work.statistics.maximum != nullptr) {
-      gather_statistics(work, index, first, tiles);
-    }
+    if (work.statistics.wanted()) gather_statistics(work, index, first, tiles);
   }
 
  private:

@@ -19,6 +19,8 @@ struct Band {
 
   Band(View<T> band, Index first, Index height) noexcept : rows(band), first_row(first), map_height(height) {}
   Band(View<T> whole) noexcept : Band(whole, 0, whole.height()) {}
+  /// All of a map of which only the shape is known.
+  explicit Band(Shape map) noexcept : Band(View<T>(nullptr, map)) {}
   template <class U>
     requires std::is_same_v<U const, T> Band(Band<U> const& other)
   noexcept : Band(other.rows, other.first_row, other.map_height) {}

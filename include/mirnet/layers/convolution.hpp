@@ -54,6 +54,32 @@ class PreparedConvolution {
   ArenaBlock<std::byte> weights_, scratch_;
 };
 
+/// What the layers' convolutions have in common: stride 1, no padding, all of the output.
+template <class T>
+Convolution<T> convolution_of(Band<T const> input, Band<T> output, T const* weights, Index kernel_height,
+                              Index kernel_width) noexcept {
+  Index const pitch = output.rows.pitch();
+  return {.input = input.rows.data(),
+          .height = input.map_height,
+          .width = input.rows.width(),
+          .channels = input.rows.channels(),
+          .input_pitch = input.rows.pitch(),
+          .input_first_row = input.first_row,
+          .weights = weights,
+          .kernel_height = kernel_height,
+          .kernel_width = kernel_width,
+          .stride = 1,
+          .pad_top = 0,
+          .pad_left = 0,
+          .output = output.rows.data(),
+          .first_row = output.first_row,
+          .output_height = output.rows.height(),
+          .output_width = output.rows.width(),
+          .output_groups = pitch / channel_group<T>,
+          .output_row_step = output.rows.width() * pitch,
+          .output_pixel_step = pitch};
+}
+
 }  // namespace detail
 
 /// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels, kernel, kernel), zero padding.
@@ -97,9 +123,7 @@ class Conv2d {
    public:
     /// For an input map of this shape.
     Rows(Conv2d const& layer, Context<T>& context, Shape input) noexcept
-        : layer_(layer),
-          prepared_(context, layer.work(Band<T const>(View<T const>(nullptr, input)),
-                                        Band<T>(View<T>(nullptr, layer.output_shape(input))))) {}
+        : layer_(layer), prepared_(context, layer.work(Band<T const>(input), Band<T>(layer.output_shape(input)))) {}
 
     /// `input` has the rows that the output's rows are computed from. No two calls may be for the same rows.
     void forward(Context<T>& context, Band<T const> input, Band<T> output, Epilogue<T> epilogue = {}) const noexcept {
@@ -126,25 +150,10 @@ class Conv2d {
   Index depth() const noexcept { return kernel_ * kernel_ * in_; }
 
   Convolution<T> work(Band<T const> input, Band<T> output) const noexcept {
-    return {.input = input.rows.data(),
-            .height = input.map_height,
-            .width = input.rows.width(),
-            .channels = in_,
-            .input_pitch = input.rows.pitch(),
-            .input_first_row = input.first_row,
-            .weights = weights_,
-            .kernel_height = kernel_,
-            .kernel_width = kernel_,
-            .stride = stride_,
-            .pad_top = padding_,
-            .pad_left = padding_,
-            .output = output.rows.data(),
-            .first_row = output.first_row,
-            .output_height = output.rows.height(),
-            .output_width = output.rows.width(),
-            .output_groups = output.rows.pitch() / channel_group<T>,
-            .output_row_step = output.rows.width() * output.rows.pitch(),
-            .output_pixel_step = output.rows.pitch()};
+    Convolution<T> work = detail::convolution_of<T>(input, output, weights_, kernel_, kernel_);
+    work.stride = stride_;
+    work.pad_top = work.pad_left = padding_;
+    return work;
   }
 
   T* weights_ = nullptr;
@@ -212,8 +221,7 @@ class ConvTranspose2d {
 
    private:
     detail::PreparedConvolution<T> prepared(Context<T>& context, Shape input, int phase) const noexcept {
-      return {context, layer_.work(Band<T const>(View<T const>(nullptr, input)),
-                                   Band<T>(View<T>(nullptr, layer_.output_shape(input))), phase)};
+      return {context, layer_.work(Band<T const>(input), Band<T>(layer_.output_shape(input)), phase)};
     }
 
     ConvTranspose2d const& layer_;
@@ -231,26 +239,17 @@ class ConvTranspose2d {
 
   /// Phase 2*odd_y + odd_x.
   Convolution<T> work(Band<T const> input, Band<T> output, int phase) const noexcept {
-    Index const odd_y = phase / 2, odd_x = phase % 2, pitch = output.rows.pitch(), row = output.rows.width() * pitch;
-    return {.input = input.rows.data(),
-            .height = input.map_height,
-            .width = input.rows.width(),
-            .channels = in_,
-            .input_pitch = input.rows.pitch(),
-            .input_first_row = input.first_row,
-            .weights = advance(weights_, phase_start(odd_y, odd_x)),
-            .kernel_height = 1 + odd_y,
-            .kernel_width = 1 + odd_x,
-            .stride = 1,
-            .pad_top = 0,
-            .pad_left = 0,
-            .output = advance(output.rows.data(), odd_y * row + odd_x * pitch),
-            .first_row = output.first_row / 2,
-            .output_height = output.rows.height() / 2,
-            .output_width = input.rows.width(),
-            .output_groups = pitch / channel_group<T>,
-            .output_row_step = 2 * row,
-            .output_pixel_step = 2 * pitch};
+    Index const odd_y = phase / 2, odd_x = phase % 2;
+    Convolution<T> work =
+        detail::convolution_of<T>(input, output, advance(weights_, phase_start(odd_y, odd_x)), 1 + odd_y, 1 + odd_x);
+    // Of the output every second row and column.
+    work.output = advance(work.output, odd_y * work.output_row_step + odd_x * work.output_pixel_step);
+    work.first_row /= 2;
+    work.output_height /= 2;
+    work.output_width /= 2;
+    work.output_row_step *= 2;
+    work.output_pixel_step *= 2;
+    return work;
   }
 
   T* weights_ = nullptr;

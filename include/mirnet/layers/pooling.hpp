@@ -26,7 +26,9 @@ class ChannelSums {
   void add(Context<T> const& context, Accumulator<T> const* lines, Index count, Index pixels) noexcept {
     pixels_ += pixels;
     context.once([&] {
-      for (Index i = 0; i < count * pitch_; ++i) totals_.data()[i % pitch_] += static_cast<double>(lines[i]);
+      for (Index i = 0; i < count; ++i) {
+        for (Index c = 0; c < pitch_; ++c) totals_.data()[c] += static_cast<double>(lines[i * pitch_ + c]);
+      }
     });
   }
 
@@ -46,29 +48,21 @@ void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> out
 }
 
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
-/// Partial sums of a fixed number of pixels are added in a fixed order, in double: neither the number of threads nor
-/// the size of the image costs accuracy.
 template <class T>
 void global_average(Context<T>& context, std::span<View<T const> const> maps, View<T> output) noexcept {
-  constexpr Index pixels_a_sum = 256;
-  Index const pixels = maps[0].pixels(), pitch = maps[0].pitch();
-  Index const sums_a_map = divide_up(pixels, pixels_a_sum);
-  Index const sums = sums_a_map * static_cast<Index>(maps.size());
-  ArenaBlock<Accumulator<T>> const partial(context.arena, sums * pitch);
-  for (std::size_t map = 0; map < maps.size(); ++map) {
-    Accumulator<T>* const row = advance(partial.data(), static_cast<Index>(map) * sums_a_map * pitch);
-    context.each_range(pixels, pixels_a_sum, [&](Index first, Index last, Index) {
-      context.kernels->channel_sums(maps[map].data() + first * pitch, last - first, pitch,
-                                    row + first / pixels_a_sum * pitch);
+  constexpr Index pixels_a_line = 256;
+  Index const pixels = maps[0].pixels(), pitch = maps[0].pitch(), lines = divide_up(pixels, pixels_a_line);
+  ChannelSums<T> sums(context, maps[0].channels());
+  ArenaBlock<Accumulator<T>> const partial(context.arena, lines * pitch);
+  for (auto const& map : maps) {
+    context.each_range(pixels, pixels_a_line, [&](Index first, Index last, Index) {
+      context.kernels->channel_sums(map.data() + first * pitch, last - first, pitch,
+                                    partial.data() + first / pixels_a_line * pitch);
     });
+    // All maps have the same pixels, which count once.
+    sums.add(context, partial.data(), lines, &map == &maps[0] ? pixels : 0);
   }
-  context.once([&] {
-    for (Index c = 0; c < pitch; ++c) {
-      double sum = 0.0;
-      for (Index i = 0; i < sums; ++i) sum += static_cast<double>(partial.data()[i * pitch + c]);
-      output.data()[c] = static_cast<T>(sum / static_cast<double>(pixels));
-    }
-  });
+  global_average<T>(context, sums, output);
 }
 
 }  // namespace mirnet::inline v0

@@ -50,19 +50,15 @@ class Arena {
   }
 
   void give_back(Index offset) noexcept {
-    Block* const end = blocks_ + count_;
-    Block* const block = std::find_if(blocks_, end, [&](Block const& b) { return b.offset == offset; });
-    MIRNET_ASSERT(block != end);
-    std::move(block + 1, end, block);
+    Block* const block = find(offset);
+    std::move(block + 1, blocks_ + count_, block);
     --count_;
   }
 
   /// Moves a block and what it holds to the lowest place where it fits, and returns that: what is held for long is not
   /// to leave gaps that are too small for others.
   Index settle(Index offset) noexcept {
-    Block* const block = std::find_if(blocks_, blocks_ + count_, [&](Block const& b) { return b.offset == offset; });
-    MIRNET_ASSERT(block != blocks_ + count_);
-    Index const size = block->size;
+    Index const size = find(offset)->size;
     give_back(offset);
     Index const place = take(size);  // at the latest where it was
     if (!measuring() && place != offset) std::memmove(base_ + place, base_ + offset, static_cast<std::size_t>(size));
@@ -77,6 +73,13 @@ class Arena {
     Index offset = 0, size = 0;
   };
   static constexpr Index capacity = 64;  // four streams in four columns, with every transient, need about half
+
+  Block* find(Index offset) noexcept {
+    Block* const end = blocks_ + count_;
+    Block* const block = std::find_if(blocks_, end, [&](Block const& b) { return b.offset == offset; });
+    MIRNET_ASSERT(block != end);
+    return block;
+  }
 
   std::byte* base_ = nullptr;
   Index size_ = std::numeric_limits<Index>::max();

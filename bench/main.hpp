@@ -1,0 +1,26 @@
+// What the benchmark programs do alike.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include "instruction_sets.hpp"
+
+namespace bench {
+
+/// add(kernels) registers benchmarks, for each table of this machine's instruction sets, of float and of bfloat16; then
+/// those that the arguments choose run. The exit code.
+template <class Add>
+int run_all(int argc, char** argv, Add&& add) {
+  for (auto const& set : cli::instruction_sets()) {
+    if (!set.available) continue;
+    add(*set.kernels());
+    if (set.bfloat16_kernels != nullptr) add(*set.bfloat16_kernels());
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
+
+}  // namespace bench
