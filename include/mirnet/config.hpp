@@ -57,7 +57,9 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define MIRNET_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
 #define MIRNET_ALWAYS_INLINE inline __attribute__((always_inline))
+#define MIRNET_INLINE_LAMBDA __attribute__((always_inline))
 #else
 #define MIRNET_PRINTF(format_index, first_argument)
 #define MIRNET_ALWAYS_INLINE inline
+#define MIRNET_INLINE_LAMBDA
 #endif

@@ -121,7 +121,7 @@ struct Direct {
         product.a_pitch = work.input_pitch;
         product.depth = work.channels;
         Index const next = std::min(last + block_pixels, work.output_height * work.output_width) - last;
-        product.ahead = product.a + (last - first) * work.input_pitch;
+        product.ahead = reinterpret_cast<std::byte const*>(product.a + (last - first) * work.input_pitch);
         product.ahead_lines = next * work.input_pitch / channel_group<float>;
         return gemm(product);
       }

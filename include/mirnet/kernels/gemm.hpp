@@ -36,8 +36,8 @@ struct Gemm {
   T const* residual = nullptr;  // null: nothing is added
   float slope = 1.0f;           // as in Convolution
 
-  // 64-byte lines that the caller will read next.
-  float const* ahead = nullptr;
+  // Lines of 64 bytes that the caller will read next.
+  std::byte const* ahead = nullptr;
   Index ahead_lines = 0;
 };
 
@@ -45,14 +45,17 @@ namespace gemm_detail {
 
 inline constexpr Index group = channel_group<float>;
 
-// A tile of C lives in registers: rows x vectors accumulators, `vectors` of B, one broadcast of A.
-// Of 32 registers of 16 floats: 12*2 + 2 + 1; of 32 of 4: 6*4 + 4 + 1; of 16: 6*2 + 2 + 1.
+// A tile of C lives in registers: rows x vectors accumulators, and of a column of A and a row of B the shorter one
+// whole and one register of the other. Of 32 registers of 16 floats: 12*2 + 2 + 1; of 32 of 4: 6*4 + 4 + 1; of 16:
+// 3*4 + 3 + 1. For each 12 accumulators, 3x4 loads seven registers and 6x2 eight; and it goes through A half as often.
+// Instructions count even where the multipliers are what limits: a core may be shared with another thread.
+// A group of columns that fills half a tile has tiles of half the width.
 #if defined(__aarch64__)
-inline constexpr int tile_rows = 6, tile_vectors = 4;
+inline constexpr int tile_rows = 6, tile_vectors = 4, narrow_tile_rows = 6;
 #elif defined(__AVX512BW__)
-inline constexpr int tile_rows = 12, tile_vectors = 2;
+inline constexpr int tile_rows = 12, tile_vectors = 2, narrow_tile_rows = 12;
 #else
-inline constexpr int tile_rows = 6, tile_vectors = 2;
+inline constexpr int tile_rows = 3, tile_vectors = 4, narrow_tile_rows = 6;
 #endif
 
 // Loops over these constants must unroll completely, or the accumulators would live in memory.
@@ -65,8 +68,9 @@ void tile(Gemm<T> const& work, Index row, Index column) noexcept {
   constexpr int vectors_per_group = static_cast<int>(group / lanes);
   constexpr int groups = std::max(1, Vectors / vectors_per_group);
 
-  float const* a = work.a + row * work.a_pitch;
+  float const* a[Rows];
   float const* b[groups];
+  MIRNET_UNROLL for (int r = 0; r < Rows; ++r) a[r] = work.a + (row + r) * work.a_pitch;
   MIRNET_UNROLL for (int g = 0; g < groups; ++g) {
     b[g] = work.b + (column / group + g) * work.b_group_stride + column % group;
   }
@@ -83,17 +87,33 @@ void tile(Gemm<T> const& work, Index row, Index column) noexcept {
     }
   }
 
-  Index const a_pitch = work.a_pitch;
-  for (Index k = 0; k < work.depth; ++k) {
-    Pack weight[Vectors];
-    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
-      weight[v] = load(b[v / vectors_per_group] + k * group + v % vectors_per_group * lanes);
+  auto const weight = [&](Index k, int v) MIRNET_INLINE_LAMBDA {
+    return load(b[v / vectors_per_group] + k * group + v % vectors_per_group * lanes);
+  };
+  auto const multiply = [&](Index k) MIRNET_INLINE_LAMBDA {
+    if constexpr (Rows < Vectors) {
+      Pack values[Rows];
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) values[r] = broadcast(a[r][k]);
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+        Pack const one = weight(k, v);
+        MIRNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(values[r], one, sum[r][v]);
+      }
+    } else {
+      Pack weights[Vectors];
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) weights[v] = weight(k, v);
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+        Pack const one = broadcast(a[r][k]);
+        MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(one, weights[v], sum[r][v]);
+      }
     }
-    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-      Pack const value = broadcast(a[r * a_pitch + k]);
-      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(value, weight[v], sum[r][v]);
-    }
-  }
+  };
+  auto const step = [&](Index count) MIRNET_INLINE_LAMBDA {
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) a[r] += count;
+    MIRNET_UNROLL for (int g = 0; g < groups; ++g) b[g] += count * group;
+  };
+  Index k = 0;
+  for (; k + 4 <= work.depth; k += 4, step(4)) multiply(0), multiply(1), multiply(2), multiply(3);
+  for (; k < work.depth; ++k, step(1)) multiply(0);
 
   if (!work.finish) {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -103,9 +123,11 @@ void tile(Gemm<T> const& work, Index row, Index column) noexcept {
   }
   T* const c = work.c + column;
   Index const* const offset = work.c_offsets + row;
-  Pack const slope = broadcast(work.slope);
-  MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
+  if (work.slope != 1.0f) {
+    Pack const slope = broadcast(work.slope);
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
+    }
   }
   if (work.residual != nullptr) {
     T const* const residual = work.residual + column;
@@ -125,31 +147,29 @@ void tile(Gemm<T> const& work, Index row, Index column) noexcept {
 template <class T>
 using Tile = void (*)(Gemm<T> const&, Index, Index) noexcept;
 
-/// tile<1>, tile<2>, ..., tile<tile_rows>
-template <int Vectors, class T>
+/// tile<1>, tile<2>, ..., tile<most_rows>
+template <int most_rows, int Vectors, class T>
 inline constexpr auto tiles = []<int... Rows>(std::integer_sequence<int, Rows...>) {
   return std::array<Tile<T>, sizeof...(Rows)>{tile<Rows + 1, Vectors, T>...};
 }
-(std::make_integer_sequence<int, tile_rows>{});
+(std::make_integer_sequence<int, most_rows>{});
 
 /// A part of the lines ahead, while the tile's arithmetic leaves the memory idle.
 template <class T>
-MIRNET_ALWAYS_INLINE void prefetch(Gemm<T> const& work, Index tile, Index tiles) noexcept {
-#if defined(__GNUC__) || defined(__clang__)
+MIRNET_ALWAYS_INLINE void prefetch_part(Gemm<T> const& work, Index tile, Index tiles) noexcept {
   Index const first = work.ahead_lines * tile / tiles, last = work.ahead_lines * (tile + 1) / tiles;
-  for (Index l = first; l < last; ++l) __builtin_prefetch(work.ahead + l * group, 0, 2);
-#endif
+  for (Index l = first; l < last; ++l) simd::prefetch_far(work.ahead + l * alignment_bytes);
 }
 
 /// All rows of Vectors registers of columns; B's part stays in the first-level cache meanwhile.
-template <int Vectors, class T>
+template <int Rows, int Vectors, class T>
 MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm<T> const& work, Index column) noexcept {
   Index row = 0;
-  for (; row + tile_rows <= work.rows; row += tile_rows) {
-    if (column == 0 && work.ahead_lines > 0) prefetch(work, row / tile_rows, work.rows / tile_rows);
-    tile<tile_rows, Vectors, T>(work, row, column);
+  for (; row + Rows <= work.rows; row += Rows) {
+    if (column == 0 && work.ahead_lines > 0) prefetch_part(work, row / Rows, work.rows / Rows);
+    tile<Rows, Vectors, T>(work, row, column);
   }
-  if (row < work.rows) tiles<Vectors, T>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
+  if (row < work.rows) tiles<Rows, Vectors, T>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
 }
 
 }  // namespace gemm_detail
@@ -160,10 +180,11 @@ void gemm(Gemm<T> const& work) noexcept {
   constexpr Index tile_columns = tile_vectors * simd::lanes;
   Index const columns = work.groups * group;
   Index column = 0;
-  for (; column + tile_columns <= columns; column += tile_columns) column_of_tiles<tile_vectors>(work, column);
+  for (; column + tile_columns <= columns; column += tile_columns)
+    column_of_tiles<tile_rows, tile_vectors>(work, column);
   if constexpr (tile_columns > group) {
     // An odd number of groups leaves one that fills half a tile.
-    if (column < columns) column_of_tiles<tile_vectors / 2>(work, column);
+    if (column < columns) column_of_tiles<narrow_tile_rows, tile_vectors / 2>(work, column);
   }
 }
 

@@ -90,6 +90,18 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
 }
 #endif
 
+// The line of memory that holds an address, which may be any: soon to be read, soon to be written, or to be read later
+// (into the second-level cache).
+#if defined(__GNUC__) || defined(__clang__)
+MIRNET_ALWAYS_INLINE void prefetch(void const* p) noexcept { __builtin_prefetch(p); }
+MIRNET_ALWAYS_INLINE void prefetch_to_write(void const* p) noexcept { __builtin_prefetch(p, 1); }
+MIRNET_ALWAYS_INLINE void prefetch_far(void const* p) noexcept { __builtin_prefetch(p, 0, 2); }
+#else
+MIRNET_ALWAYS_INLINE void prefetch(void const*) noexcept {}
+MIRNET_ALWAYS_INLINE void prefetch_to_write(void const*) noexcept {}
+MIRNET_ALWAYS_INLINE void prefetch_far(void const*) noexcept {}
+#endif
+
 MIRNET_ALWAYS_INLINE Pack broadcast(float v) noexcept { return Pack(v); }
 
 /// x*y + z, rounded once where the machine can. xsimd before 11.0 leaves the AVX-512 form to the compiler's
