@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -88,8 +89,10 @@ struct Tiles {
   static Index tile_count(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height, AxisY::outputs) * tiles_x(work);
   }
+  /// Few blocks are a multiple of four of equal size, so that two or four workers end at the same time.
   static Index blocks(Convolution<T> const& work) noexcept {
-    return divide_up(tile_count(work), tiles_a_block(work.channels));
+    Index const count = divide_up(tile_count(work), tiles_a_block(work.channels));
+    return count > 1 && count < 16 ? round_up(count, 4) : count;
   }
   static Index scratch_elements(Convolution<T> const& work) noexcept {
     Index const tiles = tiles_a_block(work.channels);
@@ -106,8 +109,8 @@ struct Tiles {
   }
 
   static void block(Convolution<T> const& work, float const* weights, Index index, float* scratch) noexcept {
-    Index const most_tiles = tiles_a_block(work.channels);
-    Index const first = index * most_tiles, tiles = std::min(most_tiles, tile_count(work) - first);
+    Index const all_tiles = tile_count(work), most_tiles = divide_up(all_tiles, blocks(work));
+    Index const first = index * most_tiles, tiles = std::min(most_tiles, all_tiles - first);
     Index const from_step = input_step(work.channels, most_tiles), to_step = output_step(most_tiles);
     float* const from = scratch;
     float* const to = from + points * from_step;
@@ -127,7 +130,9 @@ struct Tiles {
                           .groups = some_columns / group,
                           .sum = to,
                           .sum_pitch = most_columns};
+      bool const last_columns = column + some_columns == columns(work);
       for (int point = 0; point < points; ++point) {
+        if (last_columns) look_ahead(work, first + tiles, point, product);
         gemm(product);
         product.a += from_step;
         product.b += work.channels * columns(work);
@@ -145,6 +150,35 @@ struct Tiles {
   /// caller does not have.
   static Index end_row(Convolution<T> const& work) noexcept {
     return std::min(work.first_row + work.output_height - 1 - work.pad_top + AxisY::taps, work.height);
+  }
+
+  /// While the products keep the memory idle, the input of the next block comes to the second-level cache: one part for
+  /// each point, along that of the tiles' rows that the point lies on.
+  static void look_ahead(Convolution<T> const& work, Index next_tile, int point, Gemm<float>& product) noexcept {
+    product.ahead_lines = 0;
+    if (next_tile >= tile_count(work)) return;
+    Place const at = place(work, next_tile);
+    Index const y = work.first_row + at.y - work.pad_top + point / points_x;
+    if (y < 0 || y >= end_row(work)) return;
+    Index const pixels =
+        std::min(tiles_a_block(work.channels) * AxisX::outputs + points_x - AxisX::outputs, work.width - at.x);
+    T const* const row = work.input + ((y - work.input_first_row) * work.width + at.x) * work.input_pitch;
+    Index const lines = pixels * work.input_pitch * static_cast<Index>(sizeof(T)) / alignment_bytes;
+    Index const part = point % points_x, first = lines * part / points_x, last = lines * (part + 1) / points_x;
+    product.ahead = reinterpret_cast<std::byte const*>(row) + first * alignment_bytes;
+    product.ahead_lines = last - first;
+  }
+
+  /// One line of each pixel of `rows` rows, AxisX::outputs wide: those to the right of a tile, which the next one
+  /// needs. Addresses are numbers, as that may lie outside of the map.
+  template <class Prefetch>
+  static MIRNET_ALWAYS_INLINE void for_next_tile(T const* first, int rows, Index row_step, Index pixel_step,
+                                                 Prefetch&& prefetch) noexcept {
+    constexpr Index element = static_cast<Index>(sizeof(T));
+    auto row = reinterpret_cast<std::intptr_t>(first);
+    MIRNET_ROLLED for (int y = 0; y < rows; ++y, row += row_step * element) {
+      for (int x = 0; x < AxisX::outputs; ++x) prefetch(reinterpret_cast<void const*>(row + x * pixel_step * element));
+    }
   }
 
   /// One tile of all channels. Where it leaves the rows or the map, its pixels are first gathered in `patch`, with
@@ -169,6 +203,7 @@ struct Tiles {
     for (Index c = 0; c < work.channels; c += lanes) {
       T const* row = from + c;
       float* column = to + c;
+      if (c % group == 0) for_next_tile(row + points_x * pixel_step, points_y, row_step, pixel_step, prefetch);
       if constexpr (points_y == 1) {
         Pack pixel[points_x], point[points_x];
         for (int x = 0; x < points_x; ++x) pixel[x] = load(row + x * pixel_step);
@@ -220,7 +255,12 @@ struct Tiles {
     auto const transform = [&](auto is_whole, auto has_residual) {
       using namespace simd;
       Pack const slope = broadcast(work.slope);
+      Index const row_step = work.output_row_step, pixel_step = work.output_pixel_step;
       for (Index c = 0; c < columns; c += lanes) {
+        if (is_whole && c % group == 0) {
+          for_next_tile(work.output + offset + c + AxisX::outputs * pixel_step, AxisY::outputs, row_step, pixel_step,
+                        prefetch_to_write);
+        }
         Pack half[AxisY::outputs][points_x];
         float const* point_column = from + c;
         MIRNET_ROLLED for (int x = 0; x < points_x; ++x, point_column += from_step) {
@@ -238,11 +278,11 @@ struct Tiles {
           for (int x = 0; x < AxisX::outputs; ++x) {
             if (!is_whole && x >= pixels) break;
             Pack value = prelu(result[x], slope);
-            if (has_residual) value = value + load(added + x * work.output_pixel_step);
-            store(out + x * work.output_pixel_step, value);
+            if (has_residual) value = value + load(added + x * pixel_step);
+            store(out + x * pixel_step, value);
           }
-          out += work.output_row_step;
-          if (has_residual) added += work.output_row_step;
+          out += row_step;
+          if (has_residual) added += row_step;
         }
       }
     };
