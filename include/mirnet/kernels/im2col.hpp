@@ -1,7 +1,9 @@
 // Gathers the patches under a convolution's kernel into the rows of a matrix, a cache-sized block at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include <mirnet/config.hpp>
 #include <mirnet/kernels/table.hpp>
@@ -10,23 +12,51 @@ namespace mirnet::inline v0::inline MIRNET_ISA {
 
 namespace im2col_detail {
 
-/// Copies `channels` elements rounded up to whole 64-byte lines: loops of a fixed size become register moves.
-template <class T>
-MIRNET_ALWAYS_INLINE void copy_lines(T* to, T const* from, Index channels) noexcept {
-  for (Index c = 0; c < channels; c += channel_group<T>) std::memcpy(to + c, from + c, alignment_bytes);
-}
-
-/// The same, widened: lines of the wider type.
-template <class To, class From>
-MIRNET_ALWAYS_INLINE void copy_lines(To* to, From const* from, Index channels) noexcept {
-  for (Index c = 0; c < channels; c += channel_group<To>) {
-    for (Index i = 0; i < channel_group<To>; ++i) to[c + i] = static_cast<To>(from[c + i]);
+/// `channels` elements, rounded up to whole pieces: copies of a fixed size become register moves.
+template <Index Piece, class To, class From>
+MIRNET_ALWAYS_INLINE void copy_pieces(To* to, From const* from, Index channels) noexcept {
+  for (Index c = 0; c < channels; c += Piece) {
+    if constexpr (std::is_same_v<To, From>) {
+      std::memcpy(to + c, from + c, static_cast<std::size_t>(Piece) * sizeof(To));
+    } else {
+      for (Index i = 0; i < Piece; ++i) to[c + i] = static_cast<To>(from[c + i]);
+    }
   }
 }
 
-template <class T>
-MIRNET_ALWAYS_INLINE void zero_lines(T* to, Index channels) noexcept {
-  for (Index c = 0; c < channels; c += channel_group<T>) std::memset(to + c, 0, alignment_bytes);
+template <Index Piece, class T>
+MIRNET_ALWAYS_INLINE void zero_pieces(T* to, Index channels) noexcept {
+  for (Index c = 0; c < channels; c += Piece) std::memset(to + c, 0, static_cast<std::size_t>(Piece) * sizeof(T));
+}
+
+/// As im2col below.
+template <Index Piece, class T, class Patch>
+void gather(Convolution<T> const& work, Index first_pixel, Index last_pixel, Index first_tap, Index last_tap,
+            Patch* out) noexcept {
+  Index const channels = work.channels, row_step = work.width * work.input_pitch;
+  Index y = work.first_row + first_pixel / work.output_width, x = first_pixel % work.output_width;
+  for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
+    Index const top = y * work.stride - work.pad_top, left = x * work.stride - work.pad_left;
+    bool const whole = left >= 0 && left + work.kernel_width <= work.width;
+    for (Index tap = first_tap; tap < last_tap;) {
+      Index const ky = tap / work.kernel_width, kx = tap % work.kernel_width;
+      Index const taps = std::min(work.kernel_width - kx, last_tap - tap), iy = top + ky;
+      tap += taps;
+      if (iy < 0 || iy >= work.height) {
+        for (Index t = 0; t < taps; ++t, out += channels) zero_pieces<Piece>(out, channels);
+        continue;
+      }
+      T const* const row = work.input + (iy - work.input_first_row) * row_step;
+      for (Index ix = left + kx; ix < left + kx + taps; ++ix, out += channels) {
+        if (whole || (ix >= 0 && ix < work.width)) {
+          copy_pieces<Piece>(out, row + ix * work.input_pitch, channels);
+        } else {
+          zero_pieces<Piece>(out, channels);
+        }
+      }
+    }
+    if (++x == work.output_width) x = 0, ++y;
+  }
 }
 
 }  // namespace im2col_detail
@@ -38,24 +68,9 @@ template <class T, class Patch>
 void im2col(Convolution<T> const& work, Index first_pixel, Index last_pixel, Index first_tap, Index last_tap,
             Patch* patches) noexcept {
   using namespace im2col_detail;
-  Patch* out = patches;
-  Index y = work.first_row + first_pixel / work.output_width, x = first_pixel % work.output_width;
-  for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
-    Index const top = y * work.stride - work.pad_top, left = x * work.stride - work.pad_left;
-    Index ky = first_tap / work.kernel_width, kx = first_tap % work.kernel_width;
-    for (Index tap = first_tap; tap < last_tap; ++tap) {
-      Index const iy = top + ky, ix = left + kx;
-      bool const inside = iy >= 0 && iy < work.height && ix >= 0 && ix < work.width;
-      if (inside) {
-        copy_lines(out, work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch, work.channels);
-      } else {
-        zero_lines(out, work.channels);
-      }
-      out += work.channels;
-      if (++kx == work.kernel_width) kx = 0, ++ky;
-    }
-    if (++x == work.output_width) x = 0, ++y;
-  }
+  constexpr Index line = channel_group<Patch>, few = line / 4;
+  if (work.channels <= few) return gather<few>(work, first_pixel, last_pixel, first_tap, last_tap, patches);
+  gather<line>(work, first_pixel, last_pixel, first_tap, last_tap, patches);
 }
 
 }  // namespace mirnet::inline v0::inline MIRNET_ISA
