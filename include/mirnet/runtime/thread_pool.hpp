@@ -1,9 +1,11 @@
-// A ready scheduler for applications that have none: threads that sleep between calls and share out the items of a
-// call as they become free.
+// A ready scheduler for applications that have none: threads that share out the items of a call as they become free,
+// and sleep when there are no calls. To wake a thread costs as much as a small layer, so one that has nothing to do
+// looks for more for some microseconds first: between two layers of a network nobody sleeps.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -25,9 +27,10 @@ class ThreadPool {
   ThreadPool(ThreadPool const&) = delete;
   ThreadPool& operator=(ThreadPool const&) = delete;
   ~ThreadPool() {
+    stopping_ = true;
     {
       std::lock_guard const lock(mutex_);
-      stopping_ = true;
+      generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     for (auto& thread : threads_) thread.join();
@@ -45,19 +48,23 @@ class ThreadPool {
  private:
   void run(Index count, ParallelFor::Task task, void* arguments) noexcept {
     std::lock_guard const one_call(calls_);
+    task_ = task;
+    arguments_ = arguments;
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    busy_.store(static_cast<Index>(threads_.size()), std::memory_order_relaxed);
+    bool somebody_sleeps;
     {
       std::lock_guard const lock(mutex_);
-      task_ = task;
-      arguments_ = arguments;
-      count_ = count;
-      next_.store(0, std::memory_order_relaxed);
-      busy_ = static_cast<Index>(threads_.size());
-      ++generation_;
+      generation_.fetch_add(1, std::memory_order_release);
+      somebody_sleeps = sleeping_ > 0;
     }
-    wake_.notify_all();
+    if (somebody_sleeps) wake_.notify_all();
     work(0);
+    auto const all_done = [this] { return busy_.load(std::memory_order_acquire) == 0; };
+    if (soon(all_done)) return;
     std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return busy_ == 0; });
+    done_.wait(lock, all_done);
   }
 
   void work(Index worker) noexcept {
@@ -65,28 +72,46 @@ class ThreadPool {
   }
 
   void serve(Index worker) noexcept {
-    std::unique_lock lock(mutex_);
     for (unsigned seen = 0;;) {
-      wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
+      auto const called = [&] { return generation_.load(std::memory_order_acquire) != seen; };
+      if (!soon(called)) {
+        std::unique_lock lock(mutex_);
+        ++sleeping_;
+        wake_.wait(lock, called);
+        --sleeping_;
+      }
+      seen = generation_.load(std::memory_order_acquire);
       if (stopping_) return;
-      seen = generation_;
-      lock.unlock();
       work(worker);
-      lock.lock();
-      if (--busy_ == 0) done_.notify_one();
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        std::lock_guard const lock(mutex_);  // the caller either has not looked yet, or sleeps
+        done_.notify_one();
+      }
     }
+  }
+
+  /// Whether `condition` comes true in a moment; others may have the core meanwhile.
+  template <class Condition>
+  static bool soon(Condition const& condition) noexcept {
+    if (condition()) return true;
+    auto const end = std::chrono::steady_clock::now() + std::chrono::microseconds(50);
+    do {
+      std::this_thread::yield();
+      if (condition()) return true;
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
   }
 
   std::mutex calls_, mutex_;
   std::condition_variable wake_, done_;
-  // Written under mutex_ before the workers are woken, and not again until all of them are done.
+  // Written before generation_ changes, and not again until nobody is busy.
   ParallelFor::Task task_ = nullptr;
   void* arguments_ = nullptr;
   Index count_ = 0;
-  std::atomic<Index> next_ = 0;
-  Index busy_ = 0;
-  unsigned generation_ = 0;
   bool stopping_ = false;
+  std::atomic<Index> next_ = 0, busy_ = 0;
+  std::atomic<unsigned> generation_ = 0;  // changes under mutex_, as sleepers wait for it
+  Index sleeping_ = 0;                    // under mutex_
   std::vector<std::thread> threads_;
 };
 
