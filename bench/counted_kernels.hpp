@@ -61,8 +61,13 @@ class CountedKernels {
     }
     Index const across = outputs(work.kernel_width), down = outputs(work.kernel_height);
     Index const products = (across + work.kernel_width - 1) * (down + work.kernel_height - 1);
-    // One matrix of weights for each product of a tile: an algorithm that this function does not know ends here.
-    if (plan.weights_bytes != products * work.channels * columns * static_cast<Index>(sizeof(float))) std::abort();
+    // One matrix of weights for each product of a tile, of floats or of pairs of bfloat16: an algorithm that this
+    // function does not know ends here.
+    Index const column_bytes = products * columns * static_cast<Index>(sizeof(float));
+    if (plan.weights_bytes != column_bytes * work.channels &&
+        plan.weights_bytes != column_bytes * mirnet::divide_up(work.channels, 2)) {
+      std::abort();
+    }
     Index const tiles = mirnet::divide_up(work.output_height, down) * mirnet::divide_up(work.output_width, across);
     return product(tiles * products, work.channels, columns);
   }

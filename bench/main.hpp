@@ -13,7 +13,7 @@ template <class Add>
 int run_all(int argc, char** argv, Add&& add) {
   for (auto const& set : cli::instruction_sets()) {
     if (!set.available) continue;
-    add(*set.kernels());
+    if (set.has_own_float_kernels()) add(*set.kernels());
     if (set.bfloat16_kernels != nullptr) add(*set.bfloat16_kernels());
   }
   benchmark::Initialize(&argc, argv);

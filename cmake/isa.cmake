@@ -1,6 +1,6 @@
 # The kernels, compiled once for every instruction set that one program is to carry.
 #
-#   mirnet_add_isa_kernels(TARGET sse2 avx2 avx512)
+#   mirnet_add_isa_kernels(TARGET sse2 avx2 avx512 avx512bf16)
 #
 # links TARGET with one object for each instruction set, made from examples/cli/kernels_isa.cpp, and defines
 # MIRNET_HAS_SSE2=1 and so on for its sources. On other architectures than x86 the compiler's own flags decide:
@@ -30,6 +30,12 @@ set(MIRNET_ISA_FLAGS_sse2 -msse2)
 set(MIRNET_ISA_FLAGS_avx2 -mavx2 -mfma)
 set(MIRNET_ISA_FLAGS_avx512 -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mfma
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized$<SEMICOLON>-Wno-uninitialized>)  # GCC 12, of its own intrinsics
+# The instructions add nothing for float.
+set(MIRNET_ISA_FLAGS_avx512bf16 ${MIRNET_ISA_FLAGS_avx512} -mavx512bf16)
+set(MIRNET_ISA_DEFINITIONS_avx512bf16 MIRNET_ONLY_BFLOAT16)
+# What avx512bf16 computes, for tests on machines without it.
+set(MIRNET_ISA_FLAGS_emulated -msse2)
+set(MIRNET_ISA_DEFINITIONS_emulated MIRNET_ONLY_BFLOAT16 MIRNET_EMULATE_PAIR_PRODUCTS=1)
 if(MIRNET_TARGET_IS_X86_64)
   set(MIRNET_ISA_FLAGS_baseline -march=x86-64)
 else()
@@ -55,7 +61,7 @@ function(mirnet_add_isa_object isa)
     ${MIRNET_KERNELS_OPTIMISATION} -fno-lto -fno-exceptions -ffp-contract=off ${ARGN})
   string(TOUPPER ${isa} upper)
   target_compile_definitions(mirnet_kernels_${isa}
-    PRIVATE xsimd=mirnet_xsimd_${isa} INTERFACE MIRNET_HAS_${upper}=1)
+    PRIVATE xsimd=mirnet_xsimd_${isa} ${MIRNET_ISA_DEFINITIONS_${isa}} INTERFACE MIRNET_HAS_${upper}=1)
   set_property(GLOBAL APPEND PROPERTY MIRNET_ISA_OBJECTS ${isa})
 endfunction()
 

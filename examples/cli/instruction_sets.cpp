@@ -13,7 +13,8 @@ extern "C" {
 using Kernels = mirnet::KernelTable<float> const*() noexcept;
 using Bfloat16Kernels = mirnet::KernelTable<mirnet::bfloat16> const*() noexcept;
 Kernels mirnet_kernels_avx512, mirnet_kernels_avx2, mirnet_kernels_sse2;
-Bfloat16Kernels mirnet_bfloat16_kernels_avx512, mirnet_bfloat16_kernels_avx2, mirnet_bfloat16_kernels_sse2;
+Bfloat16Kernels mirnet_bfloat16_kernels_avx512bf16, mirnet_bfloat16_kernels_avx512, mirnet_bfloat16_kernels_avx2,
+    mirnet_bfloat16_kernels_sse2;
 #if defined(MIRNET_HAS_NATIVE)
 Kernels MIRNET_CAT(mirnet_kernels_, MIRNET_ISA);
 #if !MIRNET_NO_SIMD
@@ -25,32 +26,38 @@ Bfloat16Kernels MIRNET_CAT(mirnet_bfloat16_kernels_, MIRNET_ISA);
 namespace cli {
 
 // __builtin_cpu_supports asks the system too (XGETBV): a set counts only if its registers survive a task switch.
-std::span<InstructionSet const> instruction_sets(){
-    static InstructionSet const sets[] = {
+std::span<InstructionSet const> instruction_sets() {
 #if defined(MIRNET_HAS_AVX512)
-        {"avx512",
-         __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"),
-         mirnet_kernels_avx512, mirnet_bfloat16_kernels_avx512},
+  static bool const avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+                             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+#endif
+  static InstructionSet const sets[] = {
+#if defined(MIRNET_HAS_AVX512) && defined(MIRNET_HAS_AVX512BF16)
+    // With other instructions for bfloat16 alone.
+    {"avx512bf16", avx512 && __builtin_cpu_supports("avx512bf16"), mirnet_kernels_avx512,
+     mirnet_bfloat16_kernels_avx512bf16},
+#endif
+#if defined(MIRNET_HAS_AVX512)
+    {"avx512", avx512, mirnet_kernels_avx512, mirnet_bfloat16_kernels_avx512},
 #endif
 #if defined(MIRNET_HAS_AVX2)
-        {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), mirnet_kernels_avx2,
-         mirnet_bfloat16_kernels_avx2},
+    {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), mirnet_kernels_avx2,
+     mirnet_bfloat16_kernels_avx2},
 #endif
 #if defined(MIRNET_HAS_SSE2)
-        {"sse2", __builtin_cpu_supports("sse2") != 0, mirnet_kernels_sse2, mirnet_bfloat16_kernels_sse2},
+    {"sse2", __builtin_cpu_supports("sse2") != 0, mirnet_kernels_sse2, mirnet_bfloat16_kernels_sse2},
 #endif
 #if defined(MIRNET_HAS_NATIVE)
-        {MIRNET_ISA_NAME, true, MIRNET_CAT(mirnet_kernels_, MIRNET_ISA),
+    {MIRNET_ISA_NAME, true, MIRNET_CAT(mirnet_kernels_, MIRNET_ISA),
 #if MIRNET_NO_SIMD
-         nullptr},
+     nullptr},
 #else
-         MIRNET_CAT(mirnet_bfloat16_kernels_, MIRNET_ISA)},
+     MIRNET_CAT(mirnet_bfloat16_kernels_, MIRNET_ISA)},
 #endif
 #endif
-    };
-return sets;
+  };
+  return sets;
 }
 
 std::string instruction_set_names(bool only_available) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include <mirnet/base/result.hpp>
@@ -17,6 +18,9 @@ struct InstructionSet {
   /// These may be called only where it is available.
   mirnet::KernelTable<float> const* (*kernels)() noexcept;
   mirnet::KernelTable<mirnet::bfloat16> const* (*bfloat16_kernels)() noexcept;  ///< null: there are none
+
+  /// Not those of another set of the list, which it adds nothing to for float.
+  bool has_own_float_kernels() const noexcept { return std::string_view(kernels()->isa) == name; }
 
   template <class T>
   mirnet::KernelTable<T> const* kernels_of() const noexcept {

@@ -5,6 +5,8 @@
 //   MIRNET_FATAL(message)      ends the program where exceptions are off and .value() has no value; default: abort
 //   MIRNET_EXCEPTIONS          1 or 0; follows the compiler's setting by default
 //   MIRNET_NO_SIMD             1 takes the plain kernels, without xsimd, whatever the compiler flags allow; default: 0
+//   MIRNET_EMULATE_PAIR_PRODUCTS   1 computes with bfloat16 as processors with AVX512_BF16 do, slowly: for tests of
+//                              that path on others; default: 0
 #pragma once
 
 #include <mirnet/version.hpp>
@@ -31,13 +33,23 @@
 #define MIRNET_NO_SIMD 0
 #endif
 
+#ifndef MIRNET_EMULATE_PAIR_PRODUCTS
+#define MIRNET_EMULATE_PAIR_PRODUCTS 0
+#endif
+
 // The widest instruction set that the compiler flags allow. Its kernels live in an inline namespace of this name, so
 // that objects compiled for different sets can be linked into one program. `scalar` has no SIMD.
 #if MIRNET_NO_SIMD
 #define MIRNET_ISA scalar
+#elif MIRNET_EMULATE_PAIR_PRODUCTS
+#define MIRNET_ISA emulated
 #elif defined(__AVX512F__) && defined(__AVX512CD__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
     defined(__AVX512VL__) && defined(__FMA__)
+#if defined(__AVX512BF16__)
+#define MIRNET_ISA avx512bf16
+#else
 #define MIRNET_ISA avx512
+#endif
 #elif defined(__AVX2__) && defined(__FMA__)
 #define MIRNET_ISA avx2
 #elif defined(__SSE2__)

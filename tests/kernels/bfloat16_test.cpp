@@ -1,5 +1,5 @@
-// The kernels of bfloat16: they compute in float, so each agrees with the float kernels on the same numbers but for
-// the rounding of what is stored.
+// The kernels of bfloat16: they sum in float, so each agrees with the float kernels on the same numbers but for the
+// rounding of what is stored; and, where products are of bfloat16 too, of what fast convolutions transform.
 #include <doctest/doctest.h>
 
 #include <bit>
@@ -19,9 +19,13 @@
 using namespace mirnet;
 using namespace test;
 
+#if defined(MIRNET_HAS_EMULATED)
+extern "C" KernelTable<bfloat16> const* mirnet_bfloat16_kernels_emulated() noexcept;
+#endif
+
 namespace {
 
-/// body(the set's name, its float kernels, its bfloat16 kernels)
+/// body(the set's float kernels, its bfloat16 kernels)
 template <class Body>
 void every_set(Body&& body) {
   int sets = 0;
@@ -31,6 +35,12 @@ void every_set(Body&& body) {
     body(*set.kernels(), *set.bfloat16_kernels());
     ++sets;
   }
+#if defined(MIRNET_HAS_EMULATED)
+  // What AVX512_BF16 makes of them.
+  INFO("emulated");
+  body(reference_kernels<float>(), *mirnet_bfloat16_kernels_emulated());
+  ++sets;
+#endif
   CHECK(sets > 0);
 }
 
@@ -86,12 +96,20 @@ std::vector<float> run(KernelTable<T> const& kernels, Algorithm algorithm, Block
   return values;
 }
 
-/// `block(filling, context, prelu, in, out)` in both types: the root mean square of the difference is at most `bound`
-/// of that of the result.
+/// Rounding a result once costs 2^-9 at most, 2^-9 / sqrt(3) in the mean of squares.
+constexpr double one_rounding = 0x1p-9;
+
+/// `block(filling, context, prelu, in, out)` in both types: the root mean square of the difference is at most
+/// `roundings` of that of the result.
 template <class Block>
-void check(char const* name, Shape in, Shape out, double bound, Block block) {
+void check(char const* name, Shape in, Shape out, double roundings, Block block) {
   every_set([&](KernelTable<float> const& floats, KernelTable<bfloat16> const& halves) {
+    std::string const isa = halves.isa;
+    bool const products_of_bfloat16 = isa == "avx512bf16" || isa == "emulated";
     for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+      // A 3x3 by tiles of 4x4 loses 1.2 percent, six roundings; what follows it adds some.
+      bool const tiles_are_rounded = products_of_bfloat16 && algorithm == Algorithm::automatic;
+      double const bound = one_rounding * (tiles_are_rounded ? roundings + 6.0 : roundings);
       INFO(std::string(name), algorithm == Algorithm::direct ? ", direct" : "");
       auto const expected = run(floats, algorithm, block, in, out), actual = run(halves, algorithm, block, in, out);
       REQUIRE(actual.size() == expected.size());
@@ -106,12 +124,6 @@ void check(char const* name, Shape in, Shape out, double bound, Block block) {
     }
   });
 }
-
-/// Rounding a result once costs 2^-9 at most, 2^-9 / sqrt(3) in the mean of squares.
-constexpr double one_rounding = 0x1p-9;
-
-template <class T>
-using In = View<T const>;
 
 }  // namespace
 
@@ -154,53 +166,63 @@ TEST_CASE("bfloat16: kernels load and store every number as the scalar conversio
 }
 
 TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rounding of maps") {
-  check("3x3", {21, 30, 40}, {21, 30, 24}, one_rounding, [](auto& filling, auto& context, auto&, auto in, auto out) {
+  check("3x3", {21, 30, 40}, {21, 30, 24}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
     using T = std::remove_cvref_t<decltype(*out.data())>;
     Conv2d<T> layer(40, 24, 3);
     filling(layer, Name("layer"));
     layer.forward(context, in, out, {.slope = T(0.25f)});
   });
-  check("1x1", {9, 30, 64}, {9, 30, 80}, one_rounding, [](auto& filling, auto& context, auto&, auto in, auto out) {
+  check("1x1", {9, 30, 64}, {9, 30, 80}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
     using T = std::remove_cvref_t<decltype(*out.data())>;
     Conv2d<T> layer(64, 80, 1);
     filling(layer, Name("layer"));
     layer.forward(context, in, out);
   });
-  check("5x5", {9, 12, 3}, {9, 12, 16}, one_rounding, [](auto& filling, auto& context, auto&, auto in, auto out) {
+  check("odd channels, in two slices", {7, 9, 33}, {7, 9, 16}, 1,
+        [](auto& filling, auto& context, auto&, auto in, auto out) {
+          using T = std::remove_cvref_t<decltype(*out.data())>;
+          Conv2d<T> layer(33, 16, 3);
+          filling(layer, Name("layer"));
+          layer.forward(context, in, out);
+        });
+  check("odd channels, 1x1", {7, 9, 33}, {7, 9, 16}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    Conv2d<T> layer(33, 16, 1);
+    filling(layer, Name("layer"));
+    layer.forward(context, in, out);
+  });
+  check("5x5", {9, 12, 3}, {9, 12, 16}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
     using T = std::remove_cvref_t<decltype(*out.data())>;
     Conv2d<T> layer(3, 16, 5);
     filling(layer, Name("layer"));
     layer.forward(context, in, out);
   });
-  check("transposed", {18, 13, 32}, {36, 26, 48}, one_rounding,
-        [](auto& filling, auto& context, auto&, auto in, auto out) {
-          using T = std::remove_cvref_t<decltype(*out.data())>;
-          ConvTranspose2d<T> layer(32, 48);
-          filling(layer, Name("layer"));
-          layer.forward(context, in, out, T(0.25f));
-        });
-  check("dual attention", {20, 28, 48}, {20, 28, 48}, 4 * one_rounding,
+  check("transposed", {18, 13, 32}, {36, 26, 48}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    ConvTranspose2d<T> layer(32, 48);
+    filling(layer, Name("layer"));
+    layer.forward(context, in, out, T(0.25f));
+  });
+  check("dual attention", {20, 28, 48}, {20, 28, 48}, 4,
         [](auto& filling, auto& context, auto& prelu, auto in, auto out) {
           using T = std::remove_cvref_t<decltype(*out.data())>;
           DualAttention<T> block(48);
           block.layers(filling, Name("block"), nullptr);
           block.forward(context, in, out, prelu);
         });
-  check("downsampling", {20, 28, 40}, {10, 14, 80}, 4 * one_rounding,
-        [](auto& filling, auto& context, auto&, auto in, auto out) {
-          using T = std::remove_cvref_t<decltype(*out.data())>;
-          Downsampling<T> block(40);
-          block.layers(filling, Name("block"));
-          block.forward(context, in, out);
-        });
-  check("upsampling", {20, 14, 80}, {40, 28, 40}, 4 * one_rounding,
-        [](auto& filling, auto& context, auto&, auto in, auto out) {
-          using T = std::remove_cvref_t<decltype(*out.data())>;
-          Upsampling<T> block(80);
-          block.layers(filling, Name("block"));
-          block.forward(context, in, out);
-        });
-  check("multi-scale block", {24, 32, 16}, {24, 32, 16}, 8 * one_rounding,
+  check("downsampling", {20, 28, 40}, {10, 14, 80}, 4, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    Downsampling<T> block(40);
+    block.layers(filling, Name("block"));
+    block.forward(context, in, out);
+  });
+  check("upsampling", {20, 14, 80}, {40, 28, 40}, 4, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    Upsampling<T> block(80);
+    block.layers(filling, Name("block"));
+    block.forward(context, in, out);
+  });
+  check("multi-scale block", {24, 32, 16}, {24, 32, 16}, 8,
         [](auto& filling, auto& context, auto& prelu, auto in, auto out) {
           using T = std::remove_cvref_t<decltype(*out.data())>;
           MultiScaleBlock<T> block(16, 3, 2);

@@ -19,7 +19,7 @@ inline std::vector<mirnet::KernelTable<float> const*> const& kernel_tables() {
   static auto const tables = [] {
     std::vector<mirnet::KernelTable<float> const*> list;
     for (auto const& set : cli::instruction_sets()) {
-      if (set.available) list.push_back(set.kernels());
+      if (set.available && set.has_own_float_kernels()) list.push_back(set.kernels());
     }
     list.push_back(&mirnet::reference_kernels<float>());
     list.push_back(&mirnet::eigen_kernels<float>());

@@ -26,7 +26,8 @@ MIRNET_ALWAYS_INLINE Index taps_per_slice(Convolution<T> const& work) noexcept {
   constexpr Index most_depth = 288;
   Index const taps = work.kernel_height * work.kernel_width;
   Index const slices = divide_up(taps, std::max<Index>(1, most_depth / work.channels));
-  return divide_up(taps, slices);
+  // A slice begins with a whole operand.
+  return std::min(taps, round_up(divide_up(taps, slices), work.channels % 2 == 0 ? 1 : 2));
 }
 
 /// Every pixel's patch is the pixel itself.
@@ -49,38 +50,41 @@ MIRNET_ALWAYS_INLINE void output_offsets(Convolution<T> const& work, Index first
 /// The definition, as im2col and GEMM.
 template <class T>
 struct Direct {
+  using Element = Operand<T>;
   static Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
   static Index depth(Convolution<T> const& work) noexcept {
     return work.kernel_height * work.kernel_width * work.channels;
   }
   /// Pixels are multiplied where they lie.
-  static bool in_place(Convolution<T> const& work) noexcept { return std::is_same_v<T, float> && pointwise(work); }
+  static bool in_place(Convolution<T> const& work) noexcept {
+    return std::is_same_v<T, OperandNumber<T>> && pointwise(work);
+  }
   static Index slices(Convolution<T> const& work) noexcept {
     return divide_up(work.kernel_height * work.kernel_width, taps_per_slice(work));
   }
   static bool suits(Convolution<T> const&) noexcept { return true; }
   static Index weights_elements(Convolution<T> const& work) noexcept {
-    return widened_elements<T>(depth(work), columns(work));
+    return weight_operands<T>(depth(work), columns(work));
   }
   static Index patch_elements(Convolution<T> const& work) noexcept {
     if (in_place(work)) return 0;
-    return block_pixels * taps_per_slice(work) * work.channels + channel_group<float>;
+    return block_pixels * operands<T>(taps_per_slice(work) * work.channels) + channel_group<float>;
   }
   /// The patches, and sums between slices: the output may hold the residual until the last.
   static Index scratch_elements(Convolution<T> const& work) noexcept {
     return patch_elements(work) + (slices(work) > 1 ? block_pixels * columns(work) : 0);
   }
-  static void transform_weights(Convolution<T> const& work, Index item, float* prepared) noexcept {
+  static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     constexpr Index wide = channel_group<T>, narrow = channel_group<float>;
     Index const column = item * narrow;
-    widened(work.weights + column / wide * wide * depth(work) + column % wide, depth(work), narrow,
-            prepared + column * depth(work));
+    weights_of(work.weights + column / wide * wide * depth(work) + column % wide, depth(work), narrow,
+               prepared + column * operands<T>(depth(work)));
   }
   static Index blocks(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height * work.output_width, block_pixels);
   }
 
-  static void block(Convolution<T> const& work, float const* weights, Index index, float* scratch) noexcept {
+  static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     Index const first = index * block_pixels;
     Index const last = std::min(first + block_pixels, work.output_height * work.output_width);
     Index offsets[block_pixels];
@@ -98,43 +102,47 @@ struct Direct {
   }
 
  private:
-  static void multiply(Convolution<T> const& work, float const* weights, Index first, Index last, Index const* offsets,
-                       float* scratch) noexcept {
+  static void multiply(Convolution<T> const& work, Element const* weights, Index first, Index last,
+                       Index const* offsets, float* scratch) noexcept {
     Index const taps = work.kernel_height * work.kernel_width;
-    Gemm<T> product{.a = nullptr,  // with its pitch and depth: the input itself, or one slice of patches after another
-                    .a_pitch = 0,
-                    .rows = last - first,
-                    .depth = 0,
-                    .b = weights,
-                    .b_group_stride = taps * work.channels * channel_group<float>,
-                    .groups = columns(work) / channel_group<float>,
-                    .sum = nullptr,  // where there is more than one slice
-                    .sum_pitch = 0,
-                    .finish = true,
-                    .c = work.output,
-                    .c_offsets = offsets,
-                    .residual = work.residual,
-                    .slope = work.slope};
-    if constexpr (std::is_same_v<T, float>) {
+    Gemm<T, Element> product{
+        .a = nullptr,  // with its pitch and depth: the input itself, or one slice of patches after another
+        .a_pitch = 0,
+        .rows = last - first,
+        .depth = 0,
+        .b = weights,
+        .b_group_stride = operands<T>(depth(work)) * channel_group<float>,
+        .groups = columns(work) / channel_group<float>,
+        .sum = nullptr,  // where there is more than one slice
+        .sum_pitch = 0,
+        .finish = true,
+        .c = work.output,
+        .c_offsets = offsets,
+        .residual = work.residual,
+        .slope = work.slope};
+    if constexpr (std::is_same_v<T, OperandNumber<T>>) {
       if (in_place(work)) {
-        product.a = work.input + ((work.first_row - work.input_first_row) * work.width + first) * work.input_pitch;
-        product.a_pitch = work.input_pitch;
-        product.depth = work.channels;
+        T const* const input =
+            work.input + ((work.first_row - work.input_first_row) * work.width + first) * work.input_pitch;
+        product.a = reinterpret_cast<Element const*>(input);
+        product.a_pitch = operands<T>(work.input_pitch);
+        product.depth = operands<T>(work.channels);
         Index const next = std::min(last + block_pixels, work.output_height * work.output_width) - last;
-        product.ahead = reinterpret_cast<std::byte const*>(product.a + (last - first) * work.input_pitch);
-        product.ahead_lines = next * work.input_pitch / channel_group<float>;
+        product.ahead = reinterpret_cast<std::byte const*>(input + (last - first) * work.input_pitch);
+        product.ahead_lines = next * work.input_pitch / channel_group<T>;
         return gemm(product);
       }
     }
     Index const slice = taps_per_slice(work);
-    product.a = scratch;
+    product.a = reinterpret_cast<Element const*>(scratch);
     product.sum = scratch + patch_elements(work);
     product.sum_pitch = columns(work);
     for (Index tap = 0; tap < taps; tap += slice) {
-      Index const end = std::min(tap + slice, taps);
-      im2col(work, first, last, tap, end, scratch);
-      product.a_pitch = product.depth = (end - tap) * work.channels;
-      product.b = weights + tap * work.channels * channel_group<float>;
+      Index const end = std::min(tap + slice, taps), numbers = (end - tap) * work.channels;
+      product.a_pitch = product.depth = operands<T>(numbers);
+      Index const padding = product.depth * static_cast<Index>(sizeof(Element) / sizeof(OperandNumber<T>)) - numbers;
+      im2col(work, first, last, tap, end, reinterpret_cast<OperandNumber<T>*>(scratch), padding);
+      product.b = weights + operands<T>(tap * work.channels) * channel_group<float>;
       product.accumulate = tap > 0;
       product.finish = end == taps;
       gemm(product);
@@ -173,7 +181,6 @@ int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
 }
 
 inline float* floats(std::byte* memory) noexcept { return reinterpret_cast<float*>(memory); }
-inline float const* floats(std::byte const* memory) noexcept { return reinterpret_cast<float const*>(memory); }
 
 }  // namespace convolution_detail
 
@@ -194,7 +201,8 @@ template <class T>
 void prepare_weights(Convolution<T> const& work, ConvolutionPlan const& plan, Index item,
                      std::byte* prepared) noexcept {
   using namespace convolution_detail;
-  with_method<T>(plan.method, [&](auto kernel) { kernel.transform_weights(work, item, floats(prepared)); });
+  with_method<T>(plan.method,
+                 [&](auto kernel) { kernel.transform_weights(work, item, reinterpret_cast<Operand<T>*>(prepared)); });
 }
 
 template <class T>
@@ -206,14 +214,16 @@ template <class T>
 void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index block,
                  std::byte* scratch) noexcept {
   using namespace convolution_detail;
-  with_method<T>(plan.method, [&](auto kernel) { kernel.block(work, floats(prepared), block, floats(scratch)); });
+  with_method<T>(plan.method, [&](auto kernel) {
+    kernel.block(work, reinterpret_cast<Operand<T> const*>(prepared), block, floats(scratch));
+  });
 }
 
 template <class T>
 Index gated_projection_scratch(GatedProjection<T> const& work) noexcept {
   Index const depth = 2 * work.channels;
-  Index const patches = convolution_detail::block_pixels * depth + channel_group<float>;
-  return (patches + widened_elements<T>(depth, work.pitch)) * static_cast<Index>(sizeof(float));
+  Index const patches = convolution_detail::block_pixels * operands<T>(depth) + channel_group<float>;
+  return (patches + weight_operands<T>(depth, work.pitch)) * static_cast<Index>(sizeof(float));
 }
 
 template <class T>
@@ -221,71 +231,75 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, s
   using namespace convolution_detail;
   MIRNET_ASSERT(last - first <= block_pixels);
   Index offsets[block_pixels];
-  Index const depth = 2 * work.channels;
-  float* const patches = floats(scratch);
+  Index const depth = 2 * work.channels, pitch = operands<T>(depth);
+  auto* const patches = reinterpret_cast<Operand<T>*>(scratch);
   for (Index pixel = first; pixel < last; ++pixel) {
     offsets[pixel - first] = (pixel - first) * work.pitch;
     T const* const in = work.input + pixel * work.pitch;
-    float* const row = patches + (pixel - first) * depth;
+    auto* const row = reinterpret_cast<OperandNumber<T>*>(patches + (pixel - first) * pitch);
     simd::Pack const gate = simd::broadcast(work.pixel_gate[pixel]);
     // Whole registers: what runs over the first half's end is overwritten by the second, what runs over the second's
     // by the next row, and the last row has a line of room behind it.
-    for (Index c = 0; c < work.channels; c += simd::lanes) simd::store(row + c, simd::load(in + c) * gate);
+    for (Index c = 0; c < work.channels; c += simd::lanes) simd::store_operands(row + c, simd::load(in + c) * gate);
     for (Index c = 0; c < work.channels; c += simd::lanes) {
-      simd::store(row + work.channels + c, simd::load(in + c) * simd::load(work.channel_gate + c));
+      simd::store_operands(row + work.channels + c, simd::load(in + c) * simd::load(work.channel_gate + c));
     }
   }
-  gemm(Gemm<T>{.a = patches,
-               .a_pitch = depth,
-               .rows = last - first,
-               .depth = depth,
-               .b = widened(work.weights, depth, work.pitch, patches + block_pixels * depth + channel_group<float>),
-               .b_group_stride = depth * channel_group<float>,
-               .groups = work.pitch / channel_group<float>,
-               .sum = nullptr,
-               .sum_pitch = 0,
-               .finish = true,
-               .c = work.output + first * work.pitch,
-               .c_offsets = offsets,
-               .residual = work.residual == nullptr ? nullptr : work.residual + first * work.pitch});
+  gemm(Gemm<T, Operand<T>>{
+      .a = patches,
+      .a_pitch = pitch,
+      .rows = last - first,
+      .depth = pitch,
+      .b = weights_of(work.weights, depth, work.pitch, patches + block_pixels * pitch + channel_group<float>),
+      .b_group_stride = pitch * channel_group<float>,
+      .groups = work.pitch / channel_group<float>,
+      .sum = nullptr,
+      .sum_pitch = 0,
+      .finish = true,
+      .c = work.output + first * work.pitch,
+      .c_offsets = offsets,
+      .residual = work.residual == nullptr ? nullptr : work.residual + first * work.pitch});
 }
 
 template <class T>
 Index blurred_projection_scratch(BlurredProjection<T> const& work) noexcept {
   Index const columns = work.output_groups * channel_group<T>;
-  Index const elements = convolution_detail::block_pixels * (work.blur[0].pitch + columns);
-  return (elements + widened_elements<T>(work.channels, columns)) * static_cast<Index>(sizeof(float));
+  Index const elements = convolution_detail::block_pixels * (operands<T>(work.blur[0].pitch) + columns);
+  return (elements + weight_operands<T>(work.channels, columns)) * static_cast<Index>(sizeof(float));
 }
 
 template <class T>
 void blurred_projection(BlurredProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept {
   using namespace convolution_detail;
   MIRNET_ASSERT(last - first <= block_pixels);
-  Index const columns = work.output_groups * channel_group<T>, pitch = work.blur[0].pitch;
-  float* const blurred = floats(scratch);
-  float* const sums = blurred + block_pixels * pitch;
+  Index const columns = work.output_groups * channel_group<T>;
+  Index const numbers = work.blur[0].pitch, operand_pitch = operands<T>(numbers);
+  auto* const blurred = reinterpret_cast<Operand<T>*>(scratch);
+  float* const sums = floats(scratch) + block_pixels * operand_pitch;
   Index offsets[block_pixels];
   for (Index i = 0; i < last - first; ++i) offsets[i] = i * columns;
-  Gemm<T> product{.a = blurred,
-                  .a_pitch = pitch,
-                  .rows = last - first,
-                  .depth = work.channels,
-                  .b = nullptr,
-                  .b_group_stride = work.channels * channel_group<float>,
-                  .groups = columns / channel_group<float>,
-                  .sum = sums,
-                  .sum_pitch = columns,
-                  .c = work.output + first * columns,
-                  .c_offsets = offsets};
+  Gemm<T, Operand<T>> product{.a = blurred,
+                              .a_pitch = operand_pitch,
+                              .rows = last - first,
+                              .depth = operands<T>(work.channels),
+                              .b = nullptr,
+                              .b_group_stride = operands<T>(work.channels) * channel_group<float>,
+                              .groups = columns / channel_group<float>,
+                              .sum = sums,
+                              .sum_pitch = columns,
+                              .c = work.output + first * columns,
+                              .c_offsets = offsets};
   for (int branch = 0; branch < work.branches; ++branch) {
     Resampling<T> const& blur = work.blur[branch];
     Index const width = blur.width / 2;
     for (Index pixel = first; pixel < last;) {
       Index const x = pixel % width, run = std::min(last - pixel, width - x);
-      blur_pool_pixels(blur, blur.first_row + pixel / width, x, x + run, blurred + (pixel - first) * pitch);
+      blur_pool_pixels(blur, blur.first_row + pixel / width, x, x + run,
+                       reinterpret_cast<OperandNumber<T>*>(blurred) + (pixel - first) * numbers);
       pixel += run;
     }
-    product.b = widened(work.weights[branch], work.channels, columns, sums + block_pixels * columns);
+    product.b = weights_of(work.weights[branch], work.channels, columns,
+                           reinterpret_cast<Operand<T>*>(sums + block_pixels * columns));
     product.accumulate = branch > 0;
     product.finish = branch + 1 == work.branches;
     gemm(product);

@@ -8,19 +8,20 @@
 #include <utility>
 
 #include <mirnet/kernels/table.hpp>
-#include <mirnet/simd/pack.hpp>
+#include <mirnet/simd/pairs.hpp>
 
 namespace mirnet::inline v0::inline MIRNET_ISA {
 
 /// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_group_stride + k*16 + n%16].
 /// `groups` of 16 columns are computed. Each element of C is one chain of fused multiply-adds over k, whatever the
 /// blocking. Nothing is read or written beyond what is named here.
-/// T is what finished results are stored as.
-template <class T>
+/// T is what finished results are stored as; the elements of A and B are floats, or pairs of bfloat16, of which each
+/// counts as one of the depth.
+template <class T, class Element = float>
 struct Gemm {
-  float const* a;
+  Element const* a;
   Index a_pitch, rows, depth;
-  float const* b;
+  Element const* b;
   Index b_group_stride, groups;
 
   // A dense matrix: C where it is not finished, and what to start from if a part of the depth is there already.
@@ -62,14 +63,14 @@ inline constexpr int tile_rows = 3, tile_vectors = 4, narrow_tile_rows = 6;
 #define MIRNET_UNROLL _Pragma("GCC unroll 16")
 
 /// Rows [row, row + Rows) and Vectors registers of columns from `column` on. Whole groups, or a part of one.
-template <int Rows, int Vectors, class T>
-void tile(Gemm<T> const& work, Index row, Index column) noexcept {
+template <int Rows, int Vectors, class T, class Element>
+void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   using namespace simd;
   constexpr int vectors_per_group = static_cast<int>(group / lanes);
   constexpr int groups = std::max(1, Vectors / vectors_per_group);
 
-  float const* a[Rows];
-  float const* b[groups];
+  Element const* a[Rows];
+  Element const* b[groups];
   MIRNET_UNROLL for (int r = 0; r < Rows; ++r) a[r] = work.a + (row + r) * work.a_pitch;
   MIRNET_UNROLL for (int g = 0; g < groups; ++g) {
     b[g] = work.b + (column / group + g) * work.b_group_stride + column % group;
@@ -92,17 +93,17 @@ void tile(Gemm<T> const& work, Index row, Index column) noexcept {
   };
   auto const multiply = [&](Index k) MIRNET_INLINE_LAMBDA {
     if constexpr (Rows < Vectors) {
-      Pack values[Rows];
+      decltype(broadcast(Element())) values[Rows];
       MIRNET_UNROLL for (int r = 0; r < Rows; ++r) values[r] = broadcast(a[r][k]);
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
-        Pack const one = weight(k, v);
+        auto const one = weight(k, v);
         MIRNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(values[r], one, sum[r][v]);
       }
     } else {
-      Pack weights[Vectors];
+      decltype(weight(0, 0)) weights[Vectors];
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) weights[v] = weight(k, v);
       MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-        Pack const one = broadcast(a[r][k]);
+        auto const one = broadcast(a[r][k]);
         MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(one, weights[v], sum[r][v]);
       }
     }
@@ -144,38 +145,39 @@ void tile(Gemm<T> const& work, Index row, Index column) noexcept {
 
 #undef MIRNET_UNROLL
 
-template <class T>
-using Tile = void (*)(Gemm<T> const&, Index, Index) noexcept;
+template <class T, class Element>
+using Tile = void (*)(Gemm<T, Element> const&, Index, Index) noexcept;
 
 /// tile<1>, tile<2>, ..., tile<most_rows>
-template <int most_rows, int Vectors, class T>
+template <int most_rows, int Vectors, class T, class Element>
 inline constexpr auto tiles = []<int... Rows>(std::integer_sequence<int, Rows...>) {
-  return std::array<Tile<T>, sizeof...(Rows)>{tile<Rows + 1, Vectors, T>...};
+  return std::array<Tile<T, Element>, sizeof...(Rows)>{tile<Rows + 1, Vectors, T, Element>...};
 }
 (std::make_integer_sequence<int, most_rows>{});
 
 /// A part of the lines ahead, while the tile's arithmetic leaves the memory idle.
-template <class T>
-MIRNET_ALWAYS_INLINE void prefetch_part(Gemm<T> const& work, Index tile, Index tiles) noexcept {
+template <class T, class Element>
+MIRNET_ALWAYS_INLINE void prefetch_part(Gemm<T, Element> const& work, Index tile, Index tiles) noexcept {
   Index const first = work.ahead_lines * tile / tiles, last = work.ahead_lines * (tile + 1) / tiles;
   for (Index l = first; l < last; ++l) simd::prefetch_far(work.ahead + l * alignment_bytes);
 }
 
 /// All rows of Vectors registers of columns; B's part stays in the first-level cache meanwhile.
-template <int Rows, int Vectors, class T>
-MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm<T> const& work, Index column) noexcept {
+template <int Rows, int Vectors, class T, class Element>
+MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm<T, Element> const& work, Index column) noexcept {
   Index row = 0;
   for (; row + Rows <= work.rows; row += Rows) {
     if (column == 0 && work.ahead_lines > 0) prefetch_part(work, row / Rows, work.rows / Rows);
-    tile<Rows, Vectors, T>(work, row, column);
+    tile<Rows, Vectors>(work, row, column);
   }
-  if (row < work.rows) tiles<Rows, Vectors, T>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
+  if (row < work.rows)
+    tiles<Rows, Vectors, T, Element>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
 }
 
 }  // namespace gemm_detail
 
-template <class T>
-void gemm(Gemm<T> const& work) noexcept {
+template <class T, class Element>
+void gemm(Gemm<T, Element> const& work) noexcept {
   using namespace gemm_detail;
   constexpr Index tile_columns = tile_vectors * simd::lanes;
   Index const columns = work.groups * group;
@@ -188,28 +190,38 @@ void gemm(Gemm<T> const& work) noexcept {
   }
 }
 
-/// Packed weights of `depth` as B has them: floats in groups of 16 columns. Those of float are that already; others
-/// are widened into `to`, depth * columns elements.
-inline float const* widened(float const* weights, Index, Index, float*) noexcept { return weights; }
+/// Packed weights of `depth` as B has them: operands in groups of 16 columns. Those of float are that already; others
+/// are copied to `to`, weight_operands() elements.
+inline float const* weights_of(float const* weights, Index, Index, float*) noexcept { return weights; }
 
 template <class T>
-float const* widened(T const* weights, Index depth, Index columns, float* to) noexcept {
+Operand<T> const* weights_of(T const* weights, Index depth, Index columns, Operand<T>* to) noexcept {
   constexpr Index wide = channel_group<T>, narrow = channel_group<float>;
+  Index const steps = operands<T>(depth);
   for (Index column = 0; column < columns; column += narrow) {
     T const* const from = weights + column / wide * depth * wide + column % wide;
-    for (Index k = 0; k < depth; ++k) {
-      for (Index i = 0; i < narrow; i += simd::lanes) {
-        simd::store(to + column * depth + k * narrow + i, simd::load(from + k * wide + i));
+    if constexpr (std::is_same_v<Operand<T>, simd::Pair>) {
+      for (Index step = 0; step < steps; ++step) {
+        T const* const first = from + 2 * step * wide;
+        simd::Pair* const pair = to + column * steps + step * narrow;
+        bool const both = 2 * step + 1 < depth;
+        for (Index i = 0; i < narrow; ++i) pair[i] = {first[i], both ? first[wide + i] : T(0)};
+      }
+    } else {
+      for (Index k = 0; k < depth; ++k) {
+        for (Index i = 0; i < narrow; i += simd::lanes) {
+          simd::store(to + column * depth + k * narrow + i, simd::load(from + k * wide + i));
+        }
       }
     }
   }
   return to;
 }
 
-/// Elements that widened() writes.
+/// Elements that weights_of() writes.
 template <class T>
-constexpr Index widened_elements(Index depth, Index columns) noexcept {
-  return std::is_same_v<T, float> ? 0 : depth * columns;
+constexpr Index weight_operands(Index depth, Index columns) noexcept {
+  return std::is_same_v<T, float> ? 0 : operands<T>(depth) * columns;
 }
 
 }  // namespace mirnet::inline v0::inline MIRNET_ISA

@@ -26,13 +26,13 @@ MIRNET_ALWAYS_INLINE void copy_pieces(To* to, From const* from, Index channels) 
 
 template <Index Piece, class T>
 MIRNET_ALWAYS_INLINE void zero_pieces(T* to, Index channels) noexcept {
-  for (Index c = 0; c < channels; c += Piece) std::memset(to + c, 0, static_cast<std::size_t>(Piece) * sizeof(T));
+  for (Index c = 0; c < channels; c += Piece) std::fill_n(to + c, Piece, T(0));
 }
 
 /// As im2col below.
 template <Index Piece, class T, class Patch>
 void gather(Convolution<T> const& work, Index first_pixel, Index last_pixel, Index first_tap, Index last_tap,
-            Patch* out) noexcept {
+            Patch* out, Index padding) noexcept {
   Index const channels = work.channels, row_step = work.width * work.input_pitch;
   Index y = work.first_row + first_pixel / work.output_width, x = first_pixel % work.output_width;
   for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
@@ -55,6 +55,7 @@ void gather(Convolution<T> const& work, Index first_pixel, Index last_pixel, Ind
         }
       }
     }
+    for (Index i = 0; i < padding; ++i) *out++ = Patch(0);
     if (++x == work.output_width) x = 0, ++y;
   }
 }
@@ -62,15 +63,16 @@ void gather(Convolution<T> const& work, Index first_pixel, Index last_pixel, Ind
 }  // namespace im2col_detail
 
 /// Row i of `patches` becomes taps [first_tap, last_tap) of the patch of output pixel first_pixel + i of the part,
-/// channels without padding; a tap is ky*kernel_width + kx. Rows are dense. Whole lines are written in order, so up to
-/// a line is overwritten behind the last row: patches has room for it.
+/// channels without padding, and a zero in each of `padding` elements behind them; a tap is ky*kernel_width + kx. Rows
+/// are dense. Whole lines are written in order, so up to a line is overwritten behind the last row: patches has room
+/// for it.
 template <class T, class Patch>
 void im2col(Convolution<T> const& work, Index first_pixel, Index last_pixel, Index first_tap, Index last_tap,
-            Patch* patches) noexcept {
+            Patch* patches, Index padding = 0) noexcept {
   using namespace im2col_detail;
   constexpr Index line = channel_group<Patch>, few = line / 4;
-  if (work.channels <= few) return gather<few>(work, first_pixel, last_pixel, first_tap, last_tap, patches);
-  gather<line>(work, first_pixel, last_pixel, first_tap, last_tap, patches);
+  if (work.channels <= few) return gather<few>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
+  gather<line>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
 }
 
 }  // namespace mirnet::inline v0::inline MIRNET_ISA

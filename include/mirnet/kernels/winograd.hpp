@@ -19,9 +19,12 @@ namespace mirnet::inline v0::inline MIRNET_ISA::winograd {
 // Loops that are to stay loops.
 #define MIRNET_ROLLED _Pragma("GCC unroll 1")
 
-/// Stride 1, a kernel of AxisY::taps x AxisX::taps, any padding; maps and weights of T, between the transforms floats.
+/// Stride 1, a kernel of AxisY::taps x AxisX::taps, any padding; maps and weights of T, between the transforms operands
+/// (simd/pairs.hpp) and sums in float.
 template <class T, class AxisY, class AxisX>
 struct Tiles {
+  using Element = Operand<T>;
+  using Number = OperandNumber<T>;
   static constexpr int points_y = AxisY::points, points_x = AxisX::points, points = points_y * points_x;
   static constexpr Index group = channel_group<float>;
   /// Output columns that are multiplied and transformed back at a time.
@@ -30,9 +33,11 @@ struct Tiles {
   // Matrices lie a line further apart than they are long: with a distance of a multiple of 4 KiB, one tile's elements
   // of all of them would compete for the same few lines of the first-level cache.
   static constexpr Index line = alignment_bytes / static_cast<Index>(sizeof(float));
-  static Index input_pitch(Index channels) noexcept { return round_up(channels, line); }
+  static Index input_pitch(Index channels) noexcept { return round_up(operands<T>(channels), line); }
   static Index input_step(Index channels, Index tiles) noexcept { return tiles * input_pitch(channels) + line; }
   static Index output_step(Index tiles) noexcept { return tiles * most_columns + line; }
+  /// Of a tile's pixels where they are gathered: numbers of T, which take the memory of as many floats at most.
+  static Index patch_pitch(Index channels) noexcept { return round_up(channels, channel_group<T>); }
 
   /// Tiles of a block: a multiple of every tile height of the GEMM.
   static Index tiles_a_block(Index channels) noexcept {
@@ -56,29 +61,35 @@ struct Tiles {
 
   static Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
 
-  static Index weights_elements(Convolution<T> const& work) noexcept { return points * work.channels * columns(work); }
+  static Index matrix_elements(Convolution<T> const& work) noexcept {
+    return operands<T>(work.channels) * columns(work);
+  }
+  static Index weights_elements(Convolution<T> const& work) noexcept { return points * matrix_elements(work); }
 
   /// The weights of one group of 16 output channels.
-  static void transform_weights(Convolution<T> const& work, Index item, float* prepared) noexcept {
+  static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     using namespace simd;
-    constexpr int taps_y = AxisY::taps, taps_x = AxisX::taps;
-    constexpr Index wide = channel_group<T>;
-    Index const matrix = work.channels * columns(work), tap_step = work.channels * wide;
-    T const* const from = work.weights + item * group / wide * taps_y * taps_x * tap_step + item * group % wide;
-    float* const to = prepared + item * work.channels * group;
-    for (Index i = 0; i < work.channels * group; i += lanes) {
-      T const* const taps = from + i / group * wide + i % group;
-      Pack halves[taps_x][points_y];
-      for (int x = 0; x < taps_x; ++x) {
-        Pack tap[taps_y];
-        for (int y = 0; y < taps_y; ++y) tap[y] = load(taps + (y * taps_x + x) * tap_step);
-        AxisY::weights(tap, halves[x]);
-      }
-      for (int y = 0; y < points_y; ++y) {
-        Pack tap[taps_x], point[points_x];
-        for (int x = 0; x < taps_x; ++x) tap[x] = halves[x][y];
-        AxisX::weights(tap, point);
-        for (int x = 0; x < points_x; ++x) store(to + (y * points_x + x) * matrix + i, point[x]);
+    Index const matrix = matrix_elements(work), steps = operands<T>(work.channels);
+    Element* const to = prepared + item * steps * group;
+    for (Index step = 0; step < steps; ++step) {
+      for (Index column = 0; column < group; column += lanes) {
+        Element* const at = to + step * group + column;
+        if constexpr (std::is_same_v<Element, float>) {
+          Pack point[points];
+          transform_kernel(work, item, step, column, point);
+          for (int p = 0; p < points; ++p) store(at + p * matrix, point[p]);
+        } else {
+          Pack first[points], second[points];
+          transform_kernel(work, item, 2 * step, column, first);
+          bool const both = 2 * step + 1 < work.channels;
+          if (both) transform_kernel(work, item, 2 * step + 1, column, second);
+          for (int p = 0; p < points; ++p) {
+            Number numbers[2][lanes];
+            store_operands(numbers[0], first[p]);
+            store_operands(numbers[1], both ? second[p] : broadcast(0.0f));
+            for (Index i = 0; i < lanes; ++i) at[p * matrix + i] = {numbers[0][i], numbers[1][i]};
+          }
+        }
       }
     }
   }
@@ -96,7 +107,7 @@ struct Tiles {
   }
   static Index scratch_elements(Convolution<T> const& work) noexcept {
     Index const tiles = tiles_a_block(work.channels);
-    return points * (input_step(work.channels, tiles) + output_step(tiles)) + points * input_pitch(work.channels);
+    return points * (input_step(work.channels, tiles) + output_step(tiles) + patch_pitch(work.channels));
   }
 
   /// Output row (of the part) and column of a tile's first pixel.
@@ -108,12 +119,13 @@ struct Tiles {
     return {tile / across * AxisY::outputs, tile % across * AxisX::outputs};
   }
 
-  static void block(Convolution<T> const& work, float const* weights, Index index, float* scratch) noexcept {
+  static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     Index const all_tiles = tile_count(work), most_tiles = divide_up(all_tiles, blocks(work));
     Index const first = index * most_tiles, tiles = std::min(most_tiles, all_tiles - first);
+    Index const steps = operands<T>(work.channels);
     Index const from_step = input_step(work.channels, most_tiles), to_step = output_step(most_tiles);
-    float* const from = scratch;
-    float* const to = from + points * from_step;
+    auto* const from = reinterpret_cast<Element*>(scratch);
+    float* const to = scratch + points * from_step;
     float* const patch = to + points * to_step;
 
     for (Index tile = 0; tile < tiles; ++tile) {
@@ -121,21 +133,21 @@ struct Tiles {
     }
     for (Index column = 0; column < columns(work); column += most_columns) {
       Index const some_columns = std::min(most_columns, columns(work) - column);
-      Gemm<float> product{.a = from,
-                          .a_pitch = input_pitch(work.channels),
-                          .rows = tiles,
-                          .depth = work.channels,
-                          .b = weights + column * work.channels,
-                          .b_group_stride = work.channels * group,
-                          .groups = some_columns / group,
-                          .sum = to,
-                          .sum_pitch = most_columns};
+      Gemm<float, Element> product{.a = from,
+                                   .a_pitch = input_pitch(work.channels),
+                                   .rows = tiles,
+                                   .depth = steps,
+                                   .b = weights + column * steps,
+                                   .b_group_stride = steps * group,
+                                   .groups = some_columns / group,
+                                   .sum = to,
+                                   .sum_pitch = most_columns};
       bool const last_columns = column + some_columns == columns(work);
       for (int point = 0; point < points; ++point) {
         if (last_columns) look_ahead(work, first + tiles, point, product);
         gemm(product);
         product.a += from_step;
-        product.b += work.channels * columns(work);
+        product.b += matrix_elements(work);
         product.sum += to_step;
       }
       for (Index tile = 0; tile < tiles; ++tile) {
@@ -146,6 +158,28 @@ struct Tiles {
   }
 
  private:
+  /// Of the kernel of one input channel, `lanes` output channels of the group from `column` on.
+  static MIRNET_ALWAYS_INLINE void transform_kernel(Convolution<T> const& work, Index item, Index channel, Index column,
+                                                    simd::Pack* to) noexcept {
+    using namespace simd;
+    constexpr int taps_y = AxisY::taps, taps_x = AxisX::taps;
+    constexpr Index wide = channel_group<T>;
+    Index const tap_step = work.channels * wide;
+    T const* const from =
+        work.weights + item * group / wide * taps_y * taps_x * tap_step + item * group % wide + channel * wide + column;
+    Pack halves[taps_x][points_y];
+    for (int x = 0; x < taps_x; ++x) {
+      Pack tap[taps_y];
+      for (int y = 0; y < taps_y; ++y) tap[y] = load(from + (y * taps_x + x) * tap_step);
+      AxisY::weights(tap, halves[x]);
+    }
+    for (int y = 0; y < points_y; ++y) {
+      Pack tap[taps_x];
+      for (int x = 0; x < taps_x; ++x) tap[x] = halves[x][y];
+      AxisX::weights(tap, to + y * points_x);
+    }
+  }
+
   /// Behind the last row of the input that the part's own rows see. A last tile may go beyond it, to rows that the
   /// caller does not have.
   static Index end_row(Convolution<T> const& work) noexcept {
@@ -154,7 +188,8 @@ struct Tiles {
 
   /// While the products keep the memory idle, the input of the next block comes to the second-level cache: one part for
   /// each point, along that of the tiles' rows that the point lies on.
-  static void look_ahead(Convolution<T> const& work, Index next_tile, int point, Gemm<float>& product) noexcept {
+  static void look_ahead(Convolution<T> const& work, Index next_tile, int point,
+                         Gemm<float, Element>& product) noexcept {
     product.ahead_lines = 0;
     if (next_tile >= tile_count(work)) return;
     Place const at = place(work, next_tile);
@@ -183,8 +218,10 @@ struct Tiles {
 
   /// One tile of all channels. Where it leaves the rows or the map, its pixels are first gathered in `patch`, with
   /// zeros.
-  static void transform_input(Convolution<T> const& work, Place at, float* to, Index to_step, float* patch) noexcept {
+  static void transform_input(Convolution<T> const& work, Place at, Element* to, Index to_element_step,
+                              float* patch) noexcept {
     using namespace simd;
+    Index const to_step = to_element_step * static_cast<Index>(sizeof(Element) / sizeof(Number));
     Index const top = work.first_row + at.y - work.pad_top, left = at.x - work.pad_left;
     T const* from;
     Index row_step, pixel_step;
@@ -195,25 +232,25 @@ struct Tiles {
     } else {
       T* const gathered = reinterpret_cast<T*>(patch);
       gather(work, top, left, gathered);
-      pixel_step = input_pitch(work.channels);
+      pixel_step = patch_pitch(work.channels);
       row_step = points_x * pixel_step;
       from = gathered;
     }
     // One row and one column at a time: with both loops unrolled, compilers keep 72 addresses in memory.
     for (Index c = 0; c < work.channels; c += lanes) {
       T const* row = from + c;
-      float* column = to + c;
+      Number* column = reinterpret_cast<Number*>(to) + c;
       if (c % group == 0) for_next_tile(row + points_x * pixel_step, points_y, row_step, pixel_step, prefetch);
       if constexpr (points_y == 1) {
         Pack pixel[points_x], point[points_x];
         for (int x = 0; x < points_x; ++x) pixel[x] = load(row + x * pixel_step);
         AxisX::input(pixel, point);
-        for (int x = 0; x < points_x; ++x) store(column + x * to_step, point[x]);
+        for (int x = 0; x < points_x; ++x) store_operands(column + x * to_step, point[x]);
       } else if constexpr (points_x == 1) {
         Pack pixel[points_y], point[points_y];
         for (int y = 0; y < points_y; ++y) pixel[y] = load(row + y * row_step);
         AxisY::input(pixel, point);
-        for (int y = 0; y < points_y; ++y) store(column + y * to_step, point[y]);
+        for (int y = 0; y < points_y; ++y) store_operands(column + y * to_step, point[y]);
       } else {
         Pack rows[points_x][points_y];
         MIRNET_ROLLED for (int y = 0; y < points_y; ++y, row += row_step) {
@@ -225,14 +262,14 @@ struct Tiles {
         MIRNET_ROLLED for (int x = 0; x < points_x; ++x, column += to_step) {
           Pack point[points_y];
           AxisY::input(rows[x], point);
-          for (int y = 0; y < points_y; ++y) store(column + y * points_x * to_step, point[y]);
+          for (int y = 0; y < points_y; ++y) store_operands(column + y * points_x * to_step, point[y]);
         }
       }
     }
   }
 
   static void gather(Convolution<T> const& work, Index top, Index left, T* patch) noexcept {
-    Index const pitch = input_pitch(work.channels);
+    Index const pitch = patch_pitch(work.channels);
     std::size_t const bytes = static_cast<std::size_t>(pitch) * sizeof(T);
     for (Index y = top; y < top + points_y; ++y) {
       for (Index x = left; x < left + points_x; ++x, patch += pitch) {

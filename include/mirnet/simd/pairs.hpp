@@ -1,0 +1,80 @@
+// Products of bfloat16 in pairs: where the processor has them (AVX512_BF16's vdpbf16ps), one instruction multiplies two
+// bfloat16 of each 32-bit lane and adds both products to a float. A matrix product is then one of half the depth whose
+// elements are pairs: pixels hold their channels in a row, so a pixel is a row of pairs as it lies in memory.
+#pragma once
+
+#include <type_traits>
+
+#include <mirnet/base/integer.hpp>
+#include <mirnet/simd/pack.hpp>
+
+namespace mirnet::inline v0::inline MIRNET_ISA::simd {
+
+/// Elements k and k + 1, k even, of a row of A or a column of B.
+struct Pair {
+  bfloat16 first, second;
+};
+static_assert(sizeof(Pair) == sizeof(float));
+
+#if defined(__AVX512BF16__) && defined(__AVX512BW__)
+inline constexpr bool has_pair_products = true;
+
+using Pairs = __m512i;
+MIRNET_ALWAYS_INLINE Pairs load(Pair const* p) noexcept { return _mm512_loadu_si512(p); }
+MIRNET_ALWAYS_INLINE Pairs broadcast(Pair v) noexcept { return _mm512_set1_epi32(std::bit_cast<int>(v)); }
+MIRNET_ALWAYS_INLINE Pack fma(Pairs x, Pairs y, Pack z) noexcept {
+  return Pack(_mm512_dpbf16_ps(z, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y)));
+}
+/// A register of floats as operands, rounded; denormals are zero, as they are to the products.
+MIRNET_ALWAYS_INLINE void store_operands(bfloat16* p, Pack v) noexcept {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+}
+
+#else
+// What the instruction does, lane by lane: for tests, as it is no faster than to widen the numbers.
+inline constexpr bool has_pair_products = MIRNET_EMULATE_PAIR_PRODUCTS;
+
+struct Pairs {
+  Pair lane[lanes];
+};
+MIRNET_ALWAYS_INLINE Pairs load(Pair const* p) noexcept {
+  Pairs v;
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) v.lane[i] = p[i];
+  return v;
+}
+MIRNET_ALWAYS_INLINE Pairs broadcast(Pair one) noexcept {
+  Pairs v;
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) v.lane[i] = one;
+  return v;
+}
+MIRNET_ALWAYS_INLINE Pack fma(Pairs const& x, Pairs const& y, Pack z) noexcept {
+  float sum[lanes];
+  store(sum, z);
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) sum[i] += float(x.lane[i].second) * float(y.lane[i].second);
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) sum[i] += float(x.lane[i].first) * float(y.lane[i].first);
+  return load(sum);
+}
+MIRNET_ALWAYS_INLINE void store_operands(bfloat16* p, Pack v) noexcept { store(p, v); }
+#endif
+
+MIRNET_ALWAYS_INLINE void store_operands(float* p, Pack v) noexcept { store(p, v); }
+
+}  // namespace mirnet::inline v0::inline MIRNET_ISA::simd
+
+namespace mirnet::inline v0::inline MIRNET_ISA {
+
+/// What matrix products of maps and weights of T are made of: an element of the depth, or two.
+template <class T>
+using Operand = std::conditional_t<std::is_same_v<T, bfloat16> && simd::has_pair_products, simd::Pair, float>;
+
+/// One number of an operand.
+template <class T>
+using OperandNumber = std::conditional_t<std::is_same_v<Operand<T>, simd::Pair>, bfloat16, float>;
+
+/// Operands of a depth: an odd one is filled up with a zero.
+template <class T>
+constexpr Index operands(Index depth) noexcept {
+  return std::is_same_v<Operand<T>, float> ? depth : divide_up(depth, 2);
+}
+
+}  // namespace mirnet::inline v0::inline MIRNET_ISA
