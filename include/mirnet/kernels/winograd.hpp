@@ -39,13 +39,13 @@ struct Tiles {
   /// Of a tile's pixels where they are gathered: numbers of T, which take the memory of as many floats at most.
   static Index patch_pitch(Index channels) noexcept { return round_up(channels, channel_group<T>); }
 
-  /// Tiles of a block: a multiple of every tile height of the GEMM.
-  static Index tiles_a_block(Index channels) noexcept {
+  /// Tiles of a block at most: a multiple of every tile height of the GEMM, and few, as many workers share a band.
+  static Index most_tiles(Index channels) noexcept {
     // With many channels the weights come from far away: more tiles a block, fewer readings.
     if (channels >= 256) return 48;
-    constexpr Index bytes = 320 * 1024;
+    constexpr Index bytes = 160 * 1024;
     Index const tile = points * (input_pitch(channels) + most_columns) * static_cast<Index>(sizeof(float));
-    return std::clamp<Index>(bytes / tile / 12, 2, 8) * 12;
+    return std::clamp<Index>(bytes / tile / 12, 1, 8) * 12;
   }
 
   /// Whether this computes a convolution, and faster than the definition: with fewer tiles, transforming the weights
@@ -100,13 +100,14 @@ struct Tiles {
   static Index tile_count(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height, AxisY::outputs) * tiles_x(work);
   }
-  /// Few blocks are a multiple of four of equal size, so that two or four workers end at the same time.
-  static Index blocks(Convolution<T> const& work) noexcept {
-    Index const count = divide_up(tile_count(work), tiles_a_block(work.channels));
-    return count > 1 && count < 16 ? round_up(count, 4) : count;
+  /// Where there are few blocks, they are as equal as can be, and four or a multiple: two or four workers end together.
+  static Index tiles_a_block(Convolution<T> const& work) noexcept {
+    Index const tiles = tile_count(work), most = most_tiles(work.channels), count = divide_up(tiles, most);
+    return count > 1 && count < 16 ? divide_up(tiles, round_up(count, 4)) : most;
   }
+  static Index blocks(Convolution<T> const& work) noexcept { return divide_up(tile_count(work), tiles_a_block(work)); }
   static Index scratch_elements(Convolution<T> const& work) noexcept {
-    Index const tiles = tiles_a_block(work.channels);
+    Index const tiles = most_tiles(work.channels);
     return points * (input_step(work.channels, tiles) + output_step(tiles) + patch_pitch(work.channels));
   }
 
@@ -120,10 +121,9 @@ struct Tiles {
   }
 
   static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
-    Index const all_tiles = tile_count(work), most_tiles = divide_up(all_tiles, blocks(work));
-    Index const first = index * most_tiles, tiles = std::min(most_tiles, all_tiles - first);
-    Index const steps = operands<T>(work.channels);
-    Index const from_step = input_step(work.channels, most_tiles), to_step = output_step(most_tiles);
+    Index const block_tiles = tiles_a_block(work), first = index * block_tiles;
+    Index const tiles = std::min(block_tiles, tile_count(work) - first), steps = operands<T>(work.channels);
+    Index const from_step = input_step(work.channels, block_tiles), to_step = output_step(block_tiles);
     auto* const from = reinterpret_cast<Element*>(scratch);
     float* const to = scratch + points * from_step;
     float* const patch = to + points * to_step;
@@ -195,8 +195,7 @@ struct Tiles {
     Place const at = place(work, next_tile);
     Index const y = work.first_row + at.y - work.pad_top + point / points_x;
     if (y < 0 || y >= end_row(work)) return;
-    Index const pixels =
-        std::min(tiles_a_block(work.channels) * AxisX::outputs + points_x - AxisX::outputs, work.width - at.x);
+    Index const pixels = std::min(tiles_a_block(work) * AxisX::outputs + points_x - AxisX::outputs, work.width - at.x);
     T const* const row = work.input + ((y - work.input_first_row) * work.width + at.x) * work.input_pitch;
     Index const lines = pixels * work.input_pitch * static_cast<Index>(sizeof(T)) / alignment_bytes;
     Index const part = point % points_x, first = lines * part / points_x, last = lines * (part + 1) / points_x;
