@@ -20,6 +20,7 @@
 
 #include "counted_kernels.hpp"
 #include "counters.hpp"
+#include "crowded_fma.hpp"
 #include "main.hpp"
 #include "support/random.hpp"
 
@@ -333,6 +334,7 @@ class Benchmarks {
 
 int main(int argc, char** argv) {
   return bench::run_all(argc, argv, []<class T>(KernelTable<T> const& kernels) {
+    if constexpr (std::is_same_v<T, float>) bench::add_crowded_fma(kernels.isa);
     for (Index const features : {64, 16}) Benchmarks<T>(kernels).add_network(features);
   });
 }
