@@ -125,6 +125,16 @@ void check(char const* name, Shape in, Shape out, double roundings, Block block)
   });
 }
 
+/// A convolution that keeps height and width: its result is rounded once.
+void check_conv2d(char const* name, Shape in, Index out_channels, Index kernel, float slope = 1.0f) {
+  check(name, in, {in.height, in.width, out_channels}, 1, [=](auto& filling, auto& context, auto&, auto from, auto to) {
+    using T = std::remove_cvref_t<decltype(*to.data())>;
+    Conv2d<T> layer(in.channels, out_channels, kernel);
+    filling(layer, Name("layer"));
+    layer.forward(context, from, to, {.slope = T(slope)});
+  });
+}
+
 }  // namespace
 
 TEST_CASE("bfloat16: rounded to the nearest, ties to even, infinities and NaNs kept") {
@@ -166,37 +176,11 @@ TEST_CASE("bfloat16: kernels load and store every number as the scalar conversio
 }
 
 TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rounding of maps") {
-  check("3x3", {21, 30, 40}, {21, 30, 24}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
-    using T = std::remove_cvref_t<decltype(*out.data())>;
-    Conv2d<T> layer(40, 24, 3);
-    filling(layer, Name("layer"));
-    layer.forward(context, in, out, {.slope = T(0.25f)});
-  });
-  check("1x1", {9, 30, 64}, {9, 30, 80}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
-    using T = std::remove_cvref_t<decltype(*out.data())>;
-    Conv2d<T> layer(64, 80, 1);
-    filling(layer, Name("layer"));
-    layer.forward(context, in, out);
-  });
-  check("odd channels, in two slices", {7, 9, 33}, {7, 9, 16}, 1,
-        [](auto& filling, auto& context, auto&, auto in, auto out) {
-          using T = std::remove_cvref_t<decltype(*out.data())>;
-          Conv2d<T> layer(33, 16, 3);
-          filling(layer, Name("layer"));
-          layer.forward(context, in, out);
-        });
-  check("odd channels, 1x1", {7, 9, 33}, {7, 9, 16}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
-    using T = std::remove_cvref_t<decltype(*out.data())>;
-    Conv2d<T> layer(33, 16, 1);
-    filling(layer, Name("layer"));
-    layer.forward(context, in, out);
-  });
-  check("5x5", {9, 12, 3}, {9, 12, 16}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
-    using T = std::remove_cvref_t<decltype(*out.data())>;
-    Conv2d<T> layer(3, 16, 5);
-    filling(layer, Name("layer"));
-    layer.forward(context, in, out);
-  });
+  check_conv2d("3x3", {21, 30, 40}, 24, 3, 0.25f);
+  check_conv2d("1x1", {9, 30, 64}, 80, 1);
+  check_conv2d("odd channels, in two slices", {7, 9, 33}, 16, 3);
+  check_conv2d("odd channels, 1x1", {7, 9, 33}, 16, 1);
+  check_conv2d("5x5", {9, 12, 3}, 16, 5);
   check("transposed", {18, 13, 32}, {36, 26, 48}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
     using T = std::remove_cvref_t<decltype(*out.data())>;
     ConvTranspose2d<T> layer(32, 48);

@@ -27,7 +27,8 @@ MIRNET_ALWAYS_INLINE Index taps_per_slice(Convolution<T> const& work) noexcept {
   Index const taps = work.kernel_height * work.kernel_width;
   Index const slices = divide_up(taps, std::max<Index>(1, most_depth / work.channels));
   // A slice begins with a whole operand.
-  return std::min(taps, round_up(divide_up(taps, slices), work.channels % 2 == 0 ? 1 : 2));
+  Index const taps_an_operand = work.channels % numbers_an_operand<T> == 0 ? 1 : numbers_an_operand<T>;
+  return std::min(taps, round_up(divide_up(taps, slices), taps_an_operand));
 }
 
 /// Every pixel's patch is the pixel itself.
@@ -140,7 +141,7 @@ struct Direct {
     for (Index tap = 0; tap < taps; tap += slice) {
       Index const end = std::min(tap + slice, taps), numbers = (end - tap) * work.channels;
       product.a_pitch = product.depth = operands<T>(numbers);
-      Index const padding = product.depth * static_cast<Index>(sizeof(Element) / sizeof(OperandNumber<T>)) - numbers;
+      Index const padding = product.depth * numbers_an_operand<T> - numbers;
       im2col(work, first, last, tap, end, reinterpret_cast<OperandNumber<T>*>(scratch), padding);
       product.b = weights + operands<T>(tap * work.channels) * channel_group<float>;
       product.accumulate = tap > 0;

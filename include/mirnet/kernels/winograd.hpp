@@ -220,7 +220,7 @@ struct Tiles {
   static void transform_input(Convolution<T> const& work, Place at, Element* to, Index to_element_step,
                               float* patch) noexcept {
     using namespace simd;
-    Index const to_step = to_element_step * static_cast<Index>(sizeof(Element) / sizeof(Number));
+    Index const to_step = to_element_step * numbers_an_operand<T>;
     Index const top = work.first_row + at.y - work.pad_top, left = at.x - work.pad_left;
     T const* from;
     Index row_step, pixel_step;

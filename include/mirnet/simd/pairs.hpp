@@ -71,10 +71,13 @@ using Operand = std::conditional_t<std::is_same_v<T, bfloat16> && simd::has_pair
 template <class T>
 using OperandNumber = std::conditional_t<std::is_same_v<Operand<T>, simd::Pair>, bfloat16, float>;
 
+template <class T>
+inline constexpr Index numbers_an_operand = static_cast<Index>(sizeof(Operand<T>) / sizeof(OperandNumber<T>));
+
 /// Operands of a depth: an odd one is filled up with a zero.
 template <class T>
 constexpr Index operands(Index depth) noexcept {
-  return std::is_same_v<Operand<T>, float> ? depth : divide_up(depth, 2);
+  return divide_up(depth, numbers_an_operand<T>);
 }
 
 }  // namespace mirnet::inline v0::inline MIRNET_ISA
