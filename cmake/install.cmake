@@ -17,6 +17,8 @@ install(FILES
   DESTINATION ${config_dir})
 
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
+# For the program's --quality high, where it is among the sources.
+install(FILES weights/denoise-large.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET mirnet_cli)
   install(TARGETS mirnet_cli)

@@ -2,14 +2,12 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include <mirnet/base/result.hpp>
 #include <mirnet/io/image.hpp>
-#include <mirnet/model/model.hpp>
 
 namespace cli {
 
@@ -19,10 +17,6 @@ using Action = std::function<mirnet::Result<void>()>;
 void add_denoise(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_compare(CLI::App& program, Action& action);
-
-/// The model of a weight file, or the one compiled into the program; T is float or bfloat16.
-template <class T>
-mirnet::Result<mirnet::Model<T>> load_weights(std::optional<std::string> const& path);
 
 struct Likeness {
   double psnr, ssim, difference;

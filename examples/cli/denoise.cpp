@@ -11,13 +11,15 @@
 
 #include "commands.hpp"
 #include "instruction_sets.hpp"
+#include "weights.hpp"
 
 namespace cli {
 namespace {
 
 struct Options {
   std::string input, output;
-  std::optional<std::string> weights, isa, reference;
+  WeightsOptions weights;
+  std::optional<std::string> isa, reference;
   mirnet::Index threads = 0;
   std::string algorithm = "auto", precision = "fp32";
   bool overwrite = false;
@@ -122,6 +124,9 @@ void print(Options const& options, Job const& job, Run const& run) {
   if (double const peak = peak_memory(); peak > 0) std::printf("peak memory       %.1f MiB\n", peak / (1 << 20));
   std::printf("instruction set   %s\n", job.set->name);
   std::printf("threads           %lld\n", static_cast<long long>(run.threads));
+  if (options.weights.quality != "standard") {
+    std::printf("quality           %s\n", options.weights.quality.c_str());
+  }
   if (options.algorithm == "direct") std::printf("algorithm         direct\n");
   if (options.precision == "bf16") std::printf("precision         bf16\n");
   if (mirnet::sample_bytes(job.stored) < mirnet::sample_bytes(job.read)) {
@@ -137,7 +142,9 @@ void print(Likeness const& before, Likeness const& after) {
 
 template <class T>
 mirnet::Result<void> denoise_in(Options const& options, Job const& job) {
-  auto const model = load_weights<T>(options.weights);
+  auto const file = find_weights(options.weights);
+  if (!file) return file.error();
+  auto const model = load_weights<T>(*file);
   if (!model) return model.error();
   mirnet::ThreadPool pool(options.threads);
   mirnet::Context<T> context(*job.set->kernels_of<T>(), pool);
@@ -172,8 +179,10 @@ void add_denoise(CLI::App& program, Action& action) {
   auto* const command = program.add_subcommand("denoise", "Remove the noise from a photograph");
   command->add_option("INPUT", options->input, "The photograph: PNG, JPEG, BMP, TGA, PGM, PPM or PFM")->required();
   command->add_option("OUTPUT", options->output, "The result: .png, .jpg, .bmp, .pgm, .ppm, .pnm or .pfm")->required();
-  command->add_option("--weights", options->weights, "A weight file; without it, the weights that are built in")
-      ->type_name("FILE.mirw");
+  auto* const file =
+      command->add_option("--weights", options->weights.file, "A weight file; without it, the weights of --quality");
+  file->type_name("FILE.mirw");
+  add_quality(*command, *file, options->weights);
   command->add_option("--threads", options->threads, "Threads to use, 1 to 1024; without it, all that the machine has")
       ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
       ->type_name("N");

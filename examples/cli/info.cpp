@@ -3,24 +3,13 @@
 #include <cstdio>
 #include <memory>
 
-#include <mirnet/io/model_file.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"
 #include "instruction_sets.hpp"
-
-extern "C" unsigned char const mirnet_builtin_weights[], mirnet_builtin_weights_end[];
+#include "weights.hpp"
 
 namespace cli {
-
-template <class T>
-mirnet::Result<mirnet::Model<T>> load_weights(std::optional<std::string> const& path) {
-  if (path) return mirnet::load_model<T>(path->c_str());
-  return mirnet::Model<T>::load(std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end)));
-}
-template mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const&);
-template mirnet::Result<mirnet::Model<mirnet::bfloat16>> load_weights(std::optional<std::string> const&);
-
 namespace {
 
 struct Size {
@@ -40,9 +29,12 @@ mirnet::Result<Size> parse_size(std::string const& size) {
                        size.c_str());
 }
 
-mirnet::Result<void> info(std::optional<std::string> const& path, std::string const& size) {
+mirnet::Result<void> info(WeightsOptions const& options, std::string const& size) {
   auto const parsed = parse_size(size);
   if (!parsed) return parsed.error();
+  auto const found = find_weights(options);
+  if (!found) return found.error();
+  auto const& path = *found;
   auto const model = load_weights<float>(path);
   if (!model) return model.error();
   auto const kernels = choose_kernels();
@@ -81,17 +73,19 @@ mirnet::Result<void> info(std::optional<std::string> const& path, std::string co
 
 void add_info(CLI::App& program, Action& action) {
   struct Options {
-    std::optional<std::string> file;
+    WeightsOptions weights;
     std::string size = "1920x1080";
   };
   auto const options = std::make_shared<Options>();
   auto* const command =
       program.add_subcommand("info", "Describe a weight file, or the weights and kernels of the program");
-  command->add_option("FILE", options->file, "A weight file (.mirw); without it, the weights that are built in");
+  auto* const file =
+      command->add_option("FILE", options->weights.file, "A weight file (.mirw); without it, the weights of --quality");
+  add_quality(*command, *file, options->weights);
   command->add_option("--size", options->size, "Image size to give the working memory for")
       ->type_name("WxH")
       ->capture_default_str();
-  command->callback([=, &action] { action = [=] { return info(options->file, options->size); }; });
+  command->callback([=, &action] { action = [=] { return info(options->weights, options->size); }; });
 }
 
 }  // namespace cli

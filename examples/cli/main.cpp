@@ -9,6 +9,7 @@
 
 #include "commands.hpp"
 #include "instruction_sets.hpp"
+#include "weights.hpp"
 
 namespace {
 
@@ -58,6 +59,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 0) cli::program_name = argv[0];
   try {
     return run(argc, argv);
   } catch (std::bad_alloc const&) {

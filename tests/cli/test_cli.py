@@ -9,6 +9,7 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -178,15 +179,17 @@ class ProgramTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.path = pathlib.Path(self.folder.name)
+        self.path = pathlib.Path(self.folder.name).resolve()
+        self.program = PROGRAM
+        self.environment = {name: value for name, value in os.environ.items() if name != "MIRNET_WEIGHTS"}
 
     def file(self, name, content):
         (self.path / name).write_bytes(content)
         return name
 
     def run_program(self, *arguments, timeout=120):
-        return subprocess.run([PROGRAM, *map(str, arguments)], cwd=self.path, stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=timeout)
+        return subprocess.run([self.program, *map(str, arguments)], cwd=self.path, env=self.environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
 
     def succeeds(self, *arguments):
         result = self.run_program(*arguments)
@@ -555,6 +558,125 @@ class Weights(ProgramTest):
             if offset == 50:
                 struct.pack_into("<H", changed, 64, 2)
             self.refuses(with_header_checksum(bytes(changed)))
+
+
+class Quality(ProgramTest):
+    """--quality, with a copy of the program that has no weight file near it, and another network as the larger one."""
+    NAME = "denoise-large.mirw"
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.large = pathlib.Path(folder.name).resolve() / "other.mirw"
+        subprocess.run([sys.executable, "-B", ROOT / "weights" / "convert.py",
+                        ROOT / "tests" / "golden" / "v1_w8_legacy" / "model.pth", cls.large],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def setUp(self):
+        super().setUp()
+        self.file("in.png", png(draw(12, 10, 3)))
+        (self.path / "prefix" / "bin").mkdir(parents=True)
+        self.program = shutil.copy(PROGRAM, self.path / "prefix" / "bin" / "mirnet")
+
+    def place(self, folder, content=None):
+        """Puts the larger network there; the path of its file."""
+        file = self.path / folder / self.NAME
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self.large.read_bytes() if content is None else content)
+        return file
+
+    def finds(self, file):
+        self.assertRegex(self.succeeds("info", "--quality", "high"), rf"(?m)^weights +{re.escape(str(file))}$")
+
+    def test_high_is_the_network_of_the_file(self):
+        self.place("weights")
+        self.environment["MIRNET_WEIGHTS"] = "weights"
+        standard = self.denoises("in.png", png(draw(12, 10, 3)), "standard.pfm")
+        self.assertEqual(self.denoises("in.png", png(draw(12, 10, 3)), "s.pfm", "--quality", "standard"), standard)
+        high = self.denoises("in.png", png(draw(12, 10, 3)), "high.pfm", "--quality", "high")
+        self.assertEqual(self.denoises("in.png", png(draw(12, 10, 3)), "w.pfm", "--weights", self.large), high)
+        self.assertNotEqual(high, standard)
+        self.denoises("in.png", png(draw(12, 10, 3)), "half.pfm", "--quality", "high", "--precision", "bf16")
+        self.assertIn("quality           high\n", self.succeeds("denoise", "in.png", "o.png", "--quality", "high"))
+        self.assertNotIn("quality", self.succeeds("denoise", "in.png", "p.png"))
+        self.assertEqual(self.succeeds("info", "--quality", "standard"), self.succeeds("info"))
+
+    def test_folder_of_the_environment(self):
+        self.place("prefix/bin")
+        self.environment["MIRNET_WEIGHTS"] = str(self.path / "weights")
+        self.finds(self.place("weights"))
+
+    def test_no_other_folder_than_that_of_the_environment(self):
+        beside = self.place("prefix/bin")
+        self.place("prefix/share/mirnet")
+        (self.path / "empty").mkdir()
+        for folder in ("empty", "none", "in.png", beside):
+            self.environment["MIRNET_WEIGHTS"] = str(folder)
+            for command in (("info",), ("denoise", "in.png", "o.png")):
+                message = self.fails(MODEL, *command, "--quality", "high", says=f"needs the file {self.NAME}: ")
+                self.assertIn(f"it is not in {folder}, which MIRNET_WEIGHTS names\n", message)
+            self.succeeds("info")
+        self.environment["MIRNET_WEIGHTS"] = ""
+        self.finds(beside)
+
+    def test_beside_the_program(self):
+        self.place("prefix/share/mirnet", b"not this one")
+        self.finds(self.place("prefix/bin"))
+
+    def test_beside_the_program_that_links_lead_to(self):
+        beside = self.place("prefix/bin")
+        (self.path / "links").mkdir()
+        os.symlink("../prefix/bin/mirnet", self.path / "links" / "first")
+        os.symlink("first", self.path / "links" / "second")
+        self.place("links", b"not this one")
+        self.program = self.path / "links" / "second"
+        self.finds(beside)
+        self.program = "second"
+        self.environment["PATH"] = str(self.path / "links")
+        self.finds(beside)
+
+    def test_a_file_that_is_a_link(self):
+        file = self.path / "prefix" / "bin" / self.NAME
+        os.symlink(self.large, file)
+        self.finds(file)
+
+    def test_installed_anywhere(self):
+        installed = self.place("prefix/share/mirnet")
+        os.symlink(self.path / "nowhere", self.path / "prefix" / "bin" / self.NAME)  # as in a build without the file
+        self.finds(installed)
+        os.rename(self.path / "prefix", self.path / "elsewhere")
+        self.program = self.path / "elsewhere" / "bin" / "mirnet"
+        self.finds(self.path / "elsewhere" / "share" / "mirnet" / self.NAME)
+
+    def test_nowhere(self):
+        if self.run_program("info", "--quality", "high").returncode == 0:
+            self.skipTest(f"{self.NAME} is installed on this machine")
+        for command, option in ((("info",), "FILE"), (("denoise", "in.png", "o.png"), "--weights")):
+            message = self.fails(MODEL, *command, "--quality", "high", says=f"needs the file {self.NAME}: ")
+            self.assertIn(f"set MIRNET_WEIGHTS to its folder, or give its path as {option};", message)
+            prefix = re.escape(str(self.path / "prefix"))
+            self.assertRegex(message, rf"it is not in {prefix}/bin, {prefix}/share/mirnet or /\S+/mirnet\n")
+        self.succeeds("denoise", "in.png", "o.png")
+
+    def test_what_is_found_must_be_a_weight_file(self):
+        """The next folder would hide that the file is damaged."""
+        self.place("prefix/share/mirnet")
+        beside = self.place("prefix/bin", self.large.read_bytes()[:-1])
+        self.fails(MODEL, "denoise", "in.png", "o.png", "--quality", "high", says=f"{beside}: ")
+        beside.unlink()
+        beside.mkdir()
+        self.fails(MODEL, "info", "--quality", "high", says=f"{beside}: is a folder; expected a regular file")
+
+    def test_wrong_usage(self):
+        self.place("prefix/bin")
+        for quality in ("standard", "high"):
+            for arguments in (("denoise", "in.png", "o.png", "--weights", self.large), ("info", self.large)):
+                self.fails(USAGE, *arguments, "--quality", quality, says="excludes --quality")
+        for quality in ("best", "High", ""):
+            for arguments in (("denoise", "in.png", "o.png"), ("info",)):
+                self.fails(USAGE, *arguments, "--quality", quality, says=f": {quality} not in {{standard,high}}")
+        self.fails(USAGE, "info", "--quality")
 
 
 class Outputs(ProgramTest):

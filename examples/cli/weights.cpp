@@ -1,0 +1,99 @@
+#include "weights.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <system_error>
+#include <vector>
+
+#include <mirnet/io/model_file.hpp>
+
+namespace fs = std::filesystem;
+
+extern "C" unsigned char const mirnet_builtin_weights[], mirnet_builtin_weights_end[];
+
+namespace cli {
+namespace {
+
+constexpr char large_weights[] = "denoise-large.mirw";  // --quality high
+
+/// The folder of the program's file, links resolved; empty where that cannot be told.
+fs::path program_folder() {
+  std::error_code failed;
+  auto const file = fs::read_symlink("/proc/self/exe", failed);
+  if (!failed) return file.parent_path();
+  // Not Linux, or /proc is not there: what a shell finds by the name, which is right unless the caller made it up.
+  fs::path const name = program_name;
+  if (name.has_parent_path()) return fs::canonical(name, failed).parent_path();
+  char const* const path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    auto const found = fs::canonical(folder / name, failed);
+    if (!failed) return found.parent_path();
+  }
+  return {};
+}
+
+/// Where weight files lie that are not compiled in, the first place first.
+std::vector<fs::path> weights_folders() {
+  std::vector<fs::path> folders;
+  if (auto const folder = program_folder(); !folder.empty()) {
+    folders = {folder, folder.parent_path() / "share" / "mirnet"};
+  }
+  fs::path const configured = MIRNET_INSTALLED_WEIGHTS_DIR;
+  if (std::find(folders.begin(), folders.end(), configured) == folders.end()) folders.push_back(configured);
+  return folders;
+}
+
+/// "a, b or c".
+std::string alternatives(std::vector<fs::path> const& paths) {
+  std::string text;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (i > 0) text += i + 1 < paths.size() ? ", " : " or ";
+    text += paths[i].string();
+  }
+  return text;
+}
+
+}  // namespace
+
+void add_quality(CLI::App& command, CLI::Option& file_option, WeightsOptions& options) {
+  options.file_option = file_option.get_name();
+  command
+      .add_option("--quality", options.quality,
+                  "Which weights: standard, the ones that are built in, or high, a larger and slower network,\n" +
+                      std::string(large_weights) + " beside the program, installed, or in the folder MIRNET_WEIGHTS")
+      ->check(CLI::IsMember({"standard", "high"}))
+      ->type_name("NAME")
+      ->excludes(&file_option);
+}
+
+mirnet::Result<std::optional<std::string>> find_weights(WeightsOptions const& options) {
+  if (options.file || options.quality == "standard") return options.file;
+  // A user who names a folder wants the weights that are there, and never others.
+  char const* const named = std::getenv("MIRNET_WEIGHTS");
+  bool const is_named = named != nullptr && *named != '\0';
+  auto const folders = is_named ? std::vector<fs::path>{named} : weights_folders();
+  for (auto const& folder : folders) {
+    auto const path = folder / large_weights;
+    std::error_code ignored;  // a file that cannot be reached is found: loading it tells why
+    if (fs::status(path, ignored).type() != fs::file_type::not_found) return std::optional(path.string());
+  }
+  // The places come last: where their names are too long for an error, these are what is cut.
+  return mirnet::Error(mirnet::ErrorCode::model,
+                       "--quality %s needs the file %s: set MIRNET_WEIGHTS to its folder, or give its path as %s; it "
+                       "is not in %s%s",
+                       options.quality.c_str(), large_weights, options.file_option.c_str(),
+                       alternatives(folders).c_str(), is_named ? ", which MIRNET_WEIGHTS names" : "");
+}
+
+template <class T>
+mirnet::Result<mirnet::Model<T>> load_weights(std::optional<std::string> const& path) {
+  if (path) return mirnet::load_model<T>(path->c_str());
+  return mirnet::Model<T>::load(std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end)));
+}
+template mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const&);
+template mirnet::Result<mirnet::Model<mirnet::bfloat16>> load_weights(std::optional<std::string> const&);
+
+}  // namespace cli
