@@ -13,13 +13,17 @@ DIR and the folders in it may hold
 - folders clean/ and noisy/ with files of the same names, in any format that the program reads.
 
 Each clean photograph also goes through the network as it is ("clean in"): a denoiser should leave it alone.
---output keeps the noisy and the denoised pictures; --markdown prints the table as Markdown.
+--output keeps the noisy and the denoised pictures, and the scores: an evaluation that was interrupted goes on from
+there. With another program or other weights it begins again. --markdown prints the table as Markdown.
 
 Needs numpy and Pillow (Debian: python3-numpy python3-pil). Exit code 0: every noisy picture has a higher PSNR after
 than before; 1: one has not; 2: something could not be measured.
 """
 import argparse
+import hashlib
+import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -150,6 +154,39 @@ def measure(case, program, arguments, output):
     return Scores(*scores)
 
 
+class KeptScores:
+    """The scores of what has been measured, in a file that is replaced after each picture; no file without a folder.
+
+    `files` and `arguments` are what scores depend on: with others, what was kept before does not count.
+    """
+
+    def __init__(self, folder, files, arguments):
+        self.path = folder / "scores.json" if folder else None
+        digest = hashlib.sha256(repr(arguments).encode())
+        for file in files:
+            digest.update(file.read_bytes())
+        self.measured_with = digest.hexdigest()
+        self.scores = {}
+        try:
+            kept = json.loads(self.path.read_text()) if self.path else {}
+            if kept.get("measured_with") == self.measured_with:
+                self.scores = kept["scores"]
+        except (OSError, ValueError, KeyError, AttributeError):
+            pass  # none yet, or a file that is none of ours: it is replaced
+
+    def get(self, case):
+        kept = self.scores.get(f"{case.group}/{case.picture}")
+        return Scores(*kept) if kept else None
+
+    def add(self, case, score):
+        self.scores[f"{case.group}/{case.picture}"] = score
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text(json.dumps({"measured_with": self.measured_with, "scores": self.scores}))
+            os.replace(temporary, self.path)
+
+
 def print_row(cells, markdown):
     if markdown:
         print("| " + " | ".join(cells) + " |", flush=True)
@@ -204,6 +241,8 @@ def main():
         arguments += ["--weights", options.weights]
     with tempfile.TemporaryDirectory() as temporary:
         output = (options.output or Path(temporary)).resolve()
+        files = [options.program, options.weights] if options.weights else [options.program]
+        kept = KeptScores(options.output, files, (options.precision, str(options.photos.resolve())))
         scores = {}
         worse = []
         for case in all_cases(options.photos.resolve(), options.sigma, output):
@@ -214,7 +253,10 @@ def main():
                     print_row(["set", "picture", "PSNR before", "after", "SSIM before", "after"], options.markdown)
                     if options.markdown:
                         print("|---|---|--:|--:|--:|--:|")
-            score = measure(case, options.program.resolve(), arguments, output)
+            score = kept.get(case)
+            if score is None:
+                score = measure(case, options.program.resolve(), arguments, output)
+                kept.add(case, score)
             scores.setdefault(case.group, []).append(score)
             print_scores(case.group, case.picture, score, options.markdown)
             if not case.clean_in and not score.psnr_after > score.psnr_before:
