@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# scripts/install-packages.sh build|test|bench|peers
+# scripts/install-packages.sh build|test|train|bench|peers
 #
-# Installs the Debian packages that are missing for building the program (build), for its tests too (test), for the
-# benchmarks too (bench), or for the engines that one of these compares it with as well (peers). Asks for nothing, and
+# Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
+# and for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one of these
+# compares it with as well (peers). Asks for nothing, and
 # does nothing where nothing is missing. On a system without apt-get it names what is missing and leaves the rest to you.
 set -euo pipefail
 
 case "${1:-}" in
-  build | test | bench | peers) purpose=$1 ;;
+  build | test | train | bench | peers) purpose=$1 ;;
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
-    echo "usage: $0 build|test|bench|peers" >&2
+    echo "usage: $0 build|test|train|bench|peers" >&2
     exit 2
     ;;
 esac
@@ -51,10 +52,15 @@ fi
 if [ "$purpose" = bench ] || [ "$purpose" = peers ]; then
   need libbenchmark-dev benchmark/benchmark.h
 fi
-if [ "$purpose" = peers ]; then
+if [ "$purpose" = train ] || [ "$purpose" = peers ]; then
   need python3-torch python:torch
   need python3-numpy python:numpy
   need libopenblas0-pthread libopenblas.so # without it PyTorch is ten times slower
+fi
+if [ "$purpose" = train ]; then
+  need python3-pil python:PIL
+fi
+if [ "$purpose" = peers ]; then
   need nodejs node
   need npm npm
 fi

@@ -1,0 +1,82 @@
+"""The optimizer: Muon for the matrices of the convolutions, AdamW for everything else."""
+import torch
+
+
+def orthogonalized(matrices):
+    """Each matrix of a batch (n, rows, columns), replaced by about U V^T of its singular value decomposition.
+
+    Newton-Schulz iterations as in Muon (Jordan et al., 2024), with the coefficients given there: five bring all
+    singular values to between 0.7 and 1.2, which is near enough.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.transpose(1, 2) if tall else matrices
+    x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    # Each iterate is a polynomial of the small Gram matrix times x, so only the polynomials are iterated. The products
+    # with long rows are one by one: PyTorch's batched product is several times slower on a CPU.
+    gram = torch.stack([matrix @ matrix.t() for matrix in x])
+    identity = torch.eye(x.shape[1], device=x.device)
+    polynomial = identity.expand_as(gram)
+    for _ in range(5):
+        square = polynomial @ polynomial @ gram
+        polynomial = (a * identity + b * square + c * square @ square) @ polynomial
+    x = torch.stack([left @ right for left, right in zip(polynomial, x)])
+    return x.transpose(1, 2) if tall else x
+
+
+class Muon:
+    """For a flat vector of parameters: tensors of two and more dimensions whose smaller side, as a matrix
+    (outputs, inputs * kernel), is 8 or more get orthogonalized momentum, others AdamW steps.
+
+    A Muon step is scaled to the size of AdamW's, 0.2 of the rate in every element (Liu et al., "Muon is Scalable for
+    LLM Training", 2025, section 2.2), so one learning rate serves both.
+    """
+
+    MOMENTUM, BETAS, EPSILON, DECAY = 0.95, (0.9, 0.99), 1e-8, 0.01
+
+    def __init__(self, parameters, shapes, use_muon=True):
+        self.parameters = parameters
+        self.first = torch.zeros_like(parameters)
+        self.second = torch.zeros_like(parameters)
+        self.steps = 0
+        self.batches = {}  # (rows, columns) -> offsets: matrices of one shape are orthogonalized together
+        offset = 0
+        for shape in shapes:
+            rows, columns = shape[0], shape[1:].numel()
+            if use_muon and len(shape) > 1 and min(rows, columns) >= 8:
+                self.batches.setdefault((rows, columns), []).append(offset)
+            offset += shape.numel()
+        self.adam = torch.ones_like(parameters, dtype=torch.bool)
+        for (rows, columns), offsets in self.batches.items():
+            for offset in offsets:
+                self.adam[offset:offset + rows * columns] = False
+
+    def state_dict(self):
+        return {"steps": self.steps, "first": self.first, "second": self.second[self.adam]}
+
+    def load_state_dict(self, state):
+        self.steps = state["steps"]
+        self.first.copy_(state["first"])
+        self.second[self.adam] = state["second"].to(self.second.device)
+
+    @torch.no_grad()
+    def step(self, gradient, rate):
+        self.steps += 1
+        one, two = self.BETAS
+        # Where Muon works, `first` is its momentum; its Nesterov step looks one gradient ahead.
+        adam_first = self.first * one + gradient * (1 - one)
+        self.second.mul_(two).addcmul_(gradient, gradient, value=1 - two)
+        update = adam_first / (1 - one ** self.steps)
+        update /= (self.second / (1 - two ** self.steps)).sqrt_().add_(self.EPSILON)
+        if self.batches:
+            self.first = torch.where(self.adam, adam_first, self.first * self.MOMENTUM + gradient)
+            ahead = gradient + self.MOMENTUM * self.first
+            for (rows, columns), offsets in self.batches.items():
+                places = [slice(offset, offset + rows * columns) for offset in offsets]
+                matrices = orthogonalized(torch.stack([ahead[place].view(rows, columns) for place in places]))
+                matrices *= 0.2 * max(rows, columns) ** 0.5
+                for place, matrix in zip(places, matrices):
+                    update[place] = matrix.flatten()
+        else:
+            self.first = adam_first
+        self.parameters.mul_(1 - rate * self.DECAY).sub_(update, alpha=rate)

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Draws the logs of training: the gain in PSNR on the validation crops against the pixels seen.
+
+    weights/train/plot.py OUT.svg LOG.jsonl...
+
+Each log is a series of lines, one for each noise. Needs matplotlib (Debian: python3-matplotlib).
+"""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+CASES = {"sigma15": "σ = 15", "sigma25": "σ = 25", "sigma50": "σ = 50", "camera": "camera"}
+STYLES = ["-", "--", ":", "-."]
+
+
+def read(path):
+    """Lines in the order of their pixels. A resumed run may have gone over a part again: its last words count."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        while lines and lines[-1]["pixels"] >= line["pixels"]:
+            lines.pop()
+        lines.append(line)
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, metavar="OUT.svg")
+    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG.jsonl")
+    options = parser.parse_args()
+    try:
+        import matplotlib
+    except ImportError:
+        sys.exit("plot: Python has no matplotlib. On Debian: apt install python3-matplotlib, and run this with "
+                 "/usr/bin/python3")
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "mirnet"  # the same file for the same logs
+    from matplotlib import pyplot
+
+    figure, rows = pyplot.subplots(2, 2, figsize=(9, 6), sharex=True)
+    for axes, (case, title) in zip(rows.flat, CASES.items()):
+        for path, style in zip(options.logs, STYLES):
+            try:
+                lines = read(path)
+            except (OSError, ValueError, KeyError) as error:
+                sys.exit(f"plot: {path} is no log of train.py: {error}")
+            axes.plot([line["pixels"] / 1e9 for line in lines], [line[case] for line in lines], style,
+                      color="tab:blue", label=path.parent.name)
+        axes.set_title(title)
+        axes.grid(alpha=0.3)
+        axes.set_ylabel("PSNR, dB")
+    for axes in rows[1]:
+        axes.set_xlabel("gigapixels seen")
+    if len(options.logs) > 1:
+        rows[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(options.output, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()

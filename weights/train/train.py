@@ -1,0 +1,436 @@
+#!/usr/bin/env python3
+"""Trains a blind denoiser from clean photographs.
+
+    weights/train/train.py --photos DIR --output DIR --minutes 120
+    weights/train/train.py --photos DIR --output DIR --minutes 240 --resume DIR/state.pth
+
+Writes into --output:
+    denoise.pth   the network (moving average of the parameters), for ../convert.py
+    state.pth     everything to go on from: written every few minutes and at the end
+    stable.pth    the same at the moment when the learning rate began to fall: what a longer run resumes from
+    log.jsonl     a line of JSON for each progress line; plot.py draws it
+
+--resume continues a run, also with other options. Its --minutes or --steps count from the beginning of the whole run,
+time with earlier processes included. Ctrl-C ends a run as if its time were over, without the falling rate.
+
+The learning rate stays as it is until the last part of a run (--cooldown) and then falls to zero, which is worth some
+tenths of a decibel. Patches grow in steps during that part (--patches).
+
+Needs PyTorch 1.13 or newer, numpy and Pillow (Debian: python3-torch python3-numpy python3-pil; python3-torch without
+libopenblas0-pthread is slow). On a CPU, with a C++ compiler, the passes through the network are computed by native/,
+which is several times faster than PyTorch's.
+"""
+import argparse
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy
+import torch
+
+import network as networks
+import noise
+from optimizer import Muon
+from photographs import Patches, read_photographs
+
+VALIDATION_SIZE = 128
+VALIDATION_CROPS = 8
+
+
+def fail(sentence):
+    print(f"train: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+class Weights:
+    """The parameters of a network in one flat vector, and their gradients in another."""
+
+    def __init__(self, network):
+        parameters = list(network.parameters())
+        self.shapes = [parameter.shape for parameter in parameters]
+        self.flat = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        self.gradient = torch.zeros_like(self.flat)
+        offset = 0
+        for parameter in parameters:
+            end = offset + parameter.numel()
+            parameter.data = self.flat[offset:end].view(parameter.shape)
+            parameter.grad = self.gradient[offset:end].view(parameter.shape)
+            offset = end
+
+
+class TorchEngine:
+    """Passes through the network by PyTorch: on a GPU channels-last, in bfloat16 where it can."""
+
+    def __init__(self, network, weights, device):
+        self.network, self.weights, self.device = network, weights, device
+        self.gpu = device.type == "cuda"
+        self.half = self.gpu and torch.cuda.is_bf16_supported()
+        self.run = torch.compile(network) if self.gpu and hasattr(torch, "compile") else network
+
+    def step(self, noisy, clean, sample_weights, epsilon):
+        self.weights.gradient.zero_()
+        if self.gpu:
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
+            output = self.run(noisy)
+        squares = (output.float() - clean) ** 2
+        losses = (squares + epsilon * epsilon).sqrt().mean((1, 2, 3))
+        (losses * sample_weights).mean().backward()
+        return losses.detach(), squares.detach().mean((1, 2, 3))
+
+
+def native_engine(config, size, threads):
+    """An engine of native/ for patches of one size. Raises an exception that says why there is none."""
+    from native import Engine
+    engine = Engine(config, size, threads)
+    torch.set_num_threads(1)  # what is left for PyTorch are small things; they would fight for the processors
+    return engine
+
+
+class Engines:
+    """Hands each batch to the engine for its size of patches."""
+
+    def __init__(self, kind, network, config, weights, device, threads):
+        self.torch = TorchEngine(network, weights, device)
+        self.config, self.weights, self.threads = config, weights, threads
+        self.native = {} if kind != "torch" and device.type == "cpu" else None
+        self.kind = kind
+        if kind == "native" and self.native is None:
+            fail("--engine native needs --device cpu")
+
+    def for_size(self, size):
+        if self.native is not None and size not in self.native:
+            try:
+                self.native[size] = native_engine(self.config, size, self.threads)
+            except Exception as error:  # whatever it is, PyTorch can do the work
+                if self.kind == "native":
+                    fail(f"the native engine cannot be used: {error}")
+                print(f"train: PyTorch computes, more slowly: the native engine cannot be used: {error}",
+                      file=sys.stderr)
+                self.native = None
+        return self.native[size] if self.native is not None else None
+
+    def step(self, noisy, clean, sample_weights, epsilon):
+        engine = self.for_size(noisy.shape[2])
+        if engine is None:
+            return self.torch.step(noisy, clean, sample_weights, epsilon)
+        gradient, losses, squares = engine.step(self.weights.flat, noisy, clean, sample_weights, epsilon)
+        self.weights.gradient.copy_(gradient)
+        return losses, squares
+
+
+class Schedule:
+    """What a run does when: a share of 0 to 1 of it is over."""
+
+    def __init__(self, options):
+        self.rate, self.cooldown, self.warmup = options.rate, options.cooldown, options.warmup
+        self.patches = options.patches
+
+    def learning_rate(self, share, step):
+        falling = 1.0 if share < 1 - self.cooldown else max(0.0, (1 - share) / self.cooldown)
+        return self.rate * min(1.0, (step + 1) / self.warmup) * falling
+
+    def patch(self, share):
+        """(size, batch): the first until the rate falls, then the others, equally long."""
+        if len(self.patches) == 1 or share < 1 - self.cooldown:
+            return self.patches[0]
+        place = (share - 1 + self.cooldown) / self.cooldown
+        return self.patches[min(1 + int(place * (len(self.patches) - 1)), len(self.patches) - 1)]
+
+
+class Batches:
+    """Makes noisy batches in a thread of its own, a few ahead. Batch k depends on the seed, k, and patch(k), which is
+    (size, count), only."""
+
+    def __init__(self, patches, seed, first, patch, resized_share):
+        self.patches, self.seed, self.patch, self.resized_share = patches, seed, patch, resized_share
+        self.ready = queue.Queue(maxsize=3)
+        self.error = None
+        threading.Thread(target=self.work, args=(first,), daemon=True).start()
+
+    def make(self, number):
+        size, count = self.patch(number)
+        rng = numpy.random.default_rng([self.seed, number])
+        larger = size
+        if rng.random() < self.resized_share:  # an even size, for the Bayer pattern
+            larger = min(2 * round(size * rng.uniform(0.6, 1.0)), min(min(p.shape[1:]) for p in self.patches.pictures))
+        clean = self.patches.draw(count, larger, rng)
+        return noise.add_noise(clean, size, int(rng.integers(2**31)))
+
+    def work(self, number):
+        try:
+            while True:
+                self.ready.put(self.make(number))
+                number += 1
+        except Exception as error:
+            self.error = error
+            self.ready.put(None)
+
+    def next(self):
+        batch = self.ready.get()
+        if batch is None:
+            raise self.error
+        return batch
+
+
+def sample_weights(noisy, clean):
+    """Charbonnier's loss counts errors, and people count decibels: a tenth less error is worth as much in a picture
+    with little noise. The error that stays grows more slowly than the noise, so weights fall with its power 0.6."""
+    deviation = ((noisy - clean) ** 2).mean((1, 2, 3)).sqrt() * 255
+    weights = (deviation + 4) ** -0.6
+    return weights / weights.mean()
+
+
+class Validation:
+    """PSNR on crops of photographs that are not trained on, with the same noise each time."""
+
+    def __init__(self, pictures, device):
+        rng = numpy.random.default_rng(1)
+        patches = Patches(pictures, device)
+        clean = patches.draw(VALIDATION_CROPS, VALIDATION_SIZE, rng)
+        random = noise.Random(2, len(clean), device)
+        self.cases = {f"sigma{sigma}": (noise.round_to_bytes(clean + sigma / 255 * random.normal(clean.shape)), clean)
+                      for sigma in (15, 25, 50)}
+        self.cases["camera"] = (noise.round_to_bytes(noise.camera(clean, random)), clean)
+
+    @torch.no_grad()
+    def measure(self, network):
+        decibels = {}
+        for name, (noisy, clean) in self.cases.items():
+            output = noise.round_to_bytes(torch.cat([network(part) for part in noisy.split(4)]))
+            decibels[name] = float((-10 * torch.log10(((output - clean) ** 2).mean((1, 2, 3)) + 1e-8)).mean())
+        return decibels
+
+
+class Average:
+    """The exponential moving average of the parameters. It follows closely at first."""
+
+    def __init__(self, flat, decay):
+        self.flat, self.decay = flat.clone(), decay
+
+    def update(self, flat, step):
+        self.flat.lerp_(flat, 1 - min(self.decay, (step + 1) / (step + 10)))
+
+    def inside(self, weights):
+        """A context in which the network computes with the average."""
+        return Swapped(weights.flat, self.flat)
+
+
+class Swapped:
+    def __init__(self, first, second):
+        self.first, self.second = first, second
+
+    def __enter__(self):
+        kept = self.first.clone()
+        self.first.copy_(self.second)
+        self.second.copy_(kept)
+
+    __exit__ = lambda self, *_: self.__enter__()  # noqa: E731
+
+
+def save(value, path):
+    """Writes all of a file or nothing."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(value, temporary)
+    os.replace(temporary, path)
+
+
+def clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+class Trainer:
+    def __init__(self, options):
+        self.options = options
+        self.device = torch.device(options.device)
+        self.output = options.output
+        self.config = {"width": options.features, "groups": options.groups, "blocks": options.blocks,
+                       "streams": options.streams, "columns": options.columns}
+        self.step = self.pixels = 0
+        self.seconds = 0.0
+        self.stable_saved = False
+        torch.manual_seed(options.seed)
+        self.network = networks.build(self.config)
+        self.origin = "random"
+        if options.start:
+            networks.start_from(self.network, self.config, *networks.load_checkpoint(options.start))
+            self.origin = options.start.name
+        self.network.to(self.device)
+        self.weights = Weights(self.network)
+        self.average = Average(self.weights.flat, options.average)
+        self.optimizer = Muon(self.weights.flat, self.weights.shapes, options.optimizer == "muon")
+        if options.resume:
+            self.resume(options.resume)
+        self.engines = Engines(options.engine, self.network, self.config, self.weights, self.device, options.threads)
+        self.schedule = Schedule(options)
+
+        sizes = [size for size, _ in options.patches]
+        pictures = read_photographs(options.photos, max([*sizes, VALIDATION_SIZE]))
+        held_out = max(1, min(VALIDATION_CROPS, len(pictures) // 10))
+        if len(pictures) <= held_out:
+            fail(f"{options.photos}: there must be two photographs or more")
+        step = len(pictures) // held_out
+        chosen = set(range(0, held_out * step, step))
+        self.validation = Validation([p for i, p in enumerate(pictures) if i in chosen], self.device)
+        self.patches = Patches([p for i, p in enumerate(pictures) if i not in chosen], self.device)
+        self.stop = False
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self.ask_to_stop)
+
+    def ask_to_stop(self, *_):
+        self.stop = True
+
+    def resume(self, path):
+        state = torch.load(path, map_location="cpu")
+        if state["config"] != self.config:
+            fail(f"{path} is of the network {state['config']}, the options say {self.config}")
+        self.step, self.pixels, self.seconds = state["step"], state["pixels"], state["seconds"]
+        self.origin = state["origin"]
+        self.weights.flat.copy_(state["parameters"])
+        self.average.flat.copy_(state["average"])
+        if state["optimizer_kind"] == self.options.optimizer:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+    def share(self, step=None):
+        """How much of the run is over, 0 to 1: now, or at a step where their number is what ends it."""
+        step = self.step if step is None else step
+        return min(1.0, step / self.options.steps if self.options.steps
+                   else self.seconds / (60 * self.options.minutes))
+
+    def save_state(self, name):
+        # Everything that is random comes from the seed and the number of the step, so there is no random state.
+        save({"config": self.config, "step": self.step, "pixels": self.pixels, "seconds": self.seconds,
+              "origin": self.origin, "seed": self.options.seed, "parameters": self.weights.flat,
+              "average": self.average.flat, "optimizer_kind": self.options.optimizer,
+              "optimizer": self.optimizer.state_dict()}, self.output / name)
+
+    def save_network(self):
+        with self.average.inside(self.weights):
+            save({"iteration": self.step, "config": {**self.config, "pixels": self.pixels},
+                  "state_dict": {name: value.detach().cpu().clone()
+                                 for name, value in self.network.state_dict().items()}}, self.output / "denoise.pth")
+
+    def report(self, loss, gain, rate, speed):
+        with self.average.inside(self.weights):
+            decibels = self.validation.measure(self.network)
+        share = self.share()
+        left = self.seconds / share * (1 - share) if share > 0 else 0
+        line = {"step": self.step, "pixels": self.pixels, "seconds": round(self.seconds, 1), "loss": loss,
+                "gain": gain, "rate": rate, "pixels_per_second": round(speed), **decibels}
+        with open(self.output / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        print(f"{share:4.0%} step {self.step} loss {loss:.5f} gain {gain:5.2f} dB | validation "
+              + " ".join(f"{name} {value:.2f}" for name, value in decibels.items())
+              + f" dB | {speed / 1e3:.0f} kpixel/s, rate {rate:.1e}, {clock(left)} left", flush=True)
+
+    def run(self):
+        options = self.options
+        self.output.mkdir(parents=True, exist_ok=True)
+        print(f"{self.weights.flat.numel()} parameters from {self.origin}; {len(self.patches.pictures)} photographs; "
+              f"computed by {'native/' if self.engines.for_size(options.patches[0][0]) else 'PyTorch'} "
+              f"on {self.device}", flush=True)
+        batches = Batches(self.patches, options.seed, self.step,
+                          lambda step: self.schedule.patch(self.share(step)), options.resized)
+        begin = last_report = last_save = time.monotonic()
+        earlier = self.seconds
+        sums = numpy.zeros(2)
+        count = pixels_reported = 0
+        while self.share() < 1 and not self.stop:
+            share = self.share()
+            if not self.stable_saved and share >= 1 - options.cooldown:
+                self.save_state("stable.pth")
+                self.stable_saved = True
+            noisy, clean = batches.next()
+            losses, squares = self.engines.step(noisy, clean, sample_weights(noisy, clean), options.epsilon)
+            rate = self.schedule.learning_rate(share, self.step)
+            self.optimizer.step(self.weights.gradient, rate)
+            self.average.update(self.weights.flat, self.step)
+            self.step += 1
+            self.pixels += noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
+            now = time.monotonic()
+            self.seconds = earlier + now - begin
+            before = ((noisy - clean) ** 2).mean((1, 2, 3))
+            gains = 10 * torch.log10((before + 1e-6) / (squares.to(before.device) + 1e-6))
+            sums += [float(losses.mean()), float(gains.mean())]
+            pixels_reported += noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
+            count += 1
+            if not numpy.isfinite(sums[0]):
+                fail(f"the loss is {sums[0]} in step {self.step}: resume from state.pth with a lower --rate")
+            if now - last_report >= options.report or self.share() >= 1:
+                self.report(*(sums / count).round(6).tolist(), rate, pixels_reported / (now - last_report))
+                last_report = time.monotonic()
+                sums[:] = 0
+                count = pixels_reported = 0
+            if now - last_save >= 180:
+                self.save_state("state.pth")
+                self.save_network()
+                last_save = now
+        self.save_state("state.pth")
+        self.save_network()
+        print(f"{self.pixels / 1e9:.3f} gigapixels in {self.step} steps and {clock(self.seconds)}: "
+              f"{self.output / 'denoise.pth'}", flush=True)
+
+
+def patch_list(text):
+    """'64x8,128x2': patches of 64 x 64 pixels, 8 at a time, then of 128 x 128, 2 at a time."""
+    try:
+        patches = [tuple(int(number) for number in part.split("x")) for part in text.split(",")]
+        if all(len(patch) == 2 and patch[0] % 16 == 0 and min(patch) > 0 for patch in patches):
+            return patches
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r}: expected SIZExBATCH,... with sizes that are multiples of 16")
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--photos", type=Path, required=True, metavar="DIR", help="clean photographs, also in folders")
+    add("--output", type=Path, required=True, metavar="DIR", help="where results go")
+    add("--minutes", type=float, help="length of the run")
+    add("--steps", type=int, help="length of the run, in place of --minutes")
+    add("--start", type=Path, metavar="FILE.pth", help="begin with the parameters of this checkpoint; a deeper network "
+        "computes at first what the checkpoint's did")
+    add("--resume", type=Path, metavar="FILE.pth", help="go on from a state")
+    for name, value in networks.DEFAULTS.items():
+        name = "features" if name == "width" else name
+        add(f"--{name}", type=int, default=value, help="of the network (default: %(default)s)")
+    add("--patches", type=patch_list, default="64x8,96x4,128x2", metavar="SIZExBATCH,...",
+        help="patches: the first until the rate falls, then the others (default: %(default)s)")
+    add("--rate", type=float, default=2e-3, help="learning rate (default: %(default)s)")
+    add("--warmup", type=int, default=200, help="steps in which the rate rises (default: %(default)s)")
+    add("--cooldown", type=float, default=0.4, help="share of the run in which the rate falls (default: %(default)s)")
+    add("--optimizer", choices=["muon", "adamw"], default="muon", help="default: %(default)s")
+    add("--average", type=float, default=0.999, help="decay of the moving average (default: %(default)s)")
+    add("--epsilon", type=float, default=3e-3, help="of Charbonnier's loss (default: %(default)s)")
+    add("--resized", type=float, default=0.15, help="share of batches made from larger patches (default: %(default)s)")
+    add("--engine", choices=["auto", "native", "torch"], default="auto", help="default: %(default)s")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
+    add("--report", type=float, default=30, help="seconds between progress lines (default: %(default)s)")
+    add("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if (options.minutes is None) == (options.steps is None):
+        fail("say --minutes or --steps, one of them")
+    if not options.photos.is_dir():
+        fail(f"{options.photos} is not a folder")
+    return options
+
+
+def main():
+    options = parse_options()
+    torch.set_num_threads(options.threads)
+    try:
+        Trainer(options).run()
+    except (OSError, ValueError) as error:
+        fail(error)
+
+
+if __name__ == "__main__":
+    main()
