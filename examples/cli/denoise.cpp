@@ -1,5 +1,7 @@
 // mirnet denoise: a noisy photograph in, a clean one out. Whatever can go wrong before the long computation is found
 // before it.
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -11,6 +13,9 @@
 
 #include "commands.hpp"
 #include "instruction_sets.hpp"
+#include "machine.hpp"
+#include "memory_limit.hpp"
+#include "progress.hpp"
 #include "weights.hpp"
 
 namespace cli {
@@ -21,39 +26,47 @@ struct Options {
   WeightsOptions weights;
   std::optional<std::string> isa, reference;
   mirnet::Index threads = 0;
-  std::string algorithm = "auto", precision = "fp32";
+  std::string algorithm = "auto", precision = "fp32", tile = "auto", progress = "auto";
+  mirnet::Index tile_side = 0;
+  std::optional<std::string> max_memory;
+  double memory_limit = 0;  ///< bytes; 0: none was named
   bool overwrite = false;
   bool quiet = false;
 };
 
-/// A number of bytes that the system tells in a file of lines like "VmHWM:  1234 kB"; 0 where it does not.
-double system_bytes(char const* path, char const* key) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> const file(std::fopen(path, "r"), std::fclose);
-  std::string const format = std::string(key) + ": %lf kB";
-  char line[256];
-  double kibibytes = 0;
-  while (file && std::fgets(line, sizeof line, file.get()) != nullptr) {
-    if (std::sscanf(line, format.c_str(), &kibibytes) == 1) return kibibytes * 1024;
-  }
-  return 0;
+/// The largest side of tiles that --tile names.
+mirnet::Result<mirnet::Index> parse_tile(std::string const& text) {
+  mirnet::Index side = 0;
+  auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), side);
+  if (error == std::errc() && end == text.data() + text.size() && side >= mirnet::shortest_tile) return side;
+  return mirnet::Error(mirnet::ErrorCode::invalid_argument,
+                       "--tile: \"%s\" is none of auto, off and a number of pixels from %lld on", text.c_str(),
+                       static_cast<long long>(mirnet::shortest_tile));
 }
 
-/// The largest memory the process has held. (getrusage would count what ran in this process before exec.)
-double peak_memory() { return system_bytes("/proc/self/status", "VmHWM"); }
-
-/// Refuses a picture for which the memory is not there: the system would promise it all the same, and end the program
-/// when it is used.
+/// Refuses a picture for which the memory is not there or not allowed: the system would promise it all the same, and
+/// end the program when it is used.
 template <class T>
-mirnet::Result<void> check_memory(mirnet::Model<T> const& model, mirnet::Context<T> const& context,
-                                  mirnet::Image const& image) {
-  auto const needed = mirnet::restoration_bytes(model, context, image);
-  if (!needed) return needed.error();
-  double const available = system_bytes("/proc/meminfo", "MemAvailable");
-  if (available == 0 || static_cast<double>(*needed) <= available) return {};
-  return mirnet::Error(mirnet::ErrorCode::memory,
-                       "%lld x %lld pixels need %.0f MiB of memory, and %.0f MiB are free; make the picture smaller",
-                       static_cast<long long>(image.width()), static_cast<long long>(image.height()),
-                       static_cast<double>(*needed) / (1 << 20), available / (1 << 20));
+mirnet::Result<mirnet::Tiling> plan(Options const& options, mirnet::Model<T> const& model,
+                                    mirnet::Context<T> const& context, mirnet::Image const& image) {
+  // The compressed result lies beside the picture and the result when the network's memory is free again.
+  double const budget = memory_budget(options.memory_limit);
+  double const encoding = 4.0 * static_cast<double>(image.bytes().size());
+  auto const too_little = [&](double needed) {
+    return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s",
+                         static_cast<long long>(image.width()), static_cast<long long>(image.height()),
+                         bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),
+                         options.memory_limit > 0 ? "are left of --max-memory" : "may be taken of what is free");
+  };
+  if (encoding > budget) return too_little(encoding);
+  constexpr double most = 4e18;  // what an Index holds
+  if (options.tile == "auto") {
+    return mirnet::plan_within(model, context, image, static_cast<mirnet::Index>(std::clamp(budget, 0.0, most)));
+  }
+  auto tiling = options.tile == "off" ? mirnet::plan_whole(model, context, image)
+                                      : mirnet::plan_tiles(model, context, image, options.tile_side);
+  if (tiling && static_cast<double>(tiling->bytes) > budget) return too_little(static_cast<double>(tiling->bytes));
+  return tiling;
 }
 
 struct Reference {
@@ -90,7 +103,10 @@ mirnet::Result<Job> prepare(Options const& options) {
   if (!input) return input.error();
   auto const encodable = mirnet::check_encodable(*input, *format, options.output.c_str());
   if (!encodable) return encodable.error();
-  auto const writable = mirnet::check_writable(options.output.c_str(), options.overwrite);
+  auto const writable = [&] {
+    Uninterrupted const probing;
+    return mirnet::check_writable(options.output.c_str(), options.overwrite);
+  }();
   if (!writable) return writable.error();
   std::optional<Reference> reference;
   if (options.reference) {
@@ -110,6 +126,7 @@ mirnet::Result<Job> prepare(Options const& options) {
 struct Run {
   double seconds;
   mirnet::Index threads;
+  mirnet::Tiling tiling;
 };
 
 void print(Options const& options, Job const& job, Run const& run) {
@@ -121,7 +138,12 @@ void print(Options const& options, Job const& job, Run const& run) {
               image.channels() == 1 ? "" : "s", depth(job.read));
   std::printf("time              %.3f s, %.3f megapixels/s\n", run.seconds,
               static_cast<double>(image.pixels()) * 1e-6 / run.seconds);
-  if (double const peak = peak_memory(); peak > 0) std::printf("peak memory       %.1f MiB\n", peak / (1 << 20));
+  if (run.tiling.tiles() > 1) {
+    std::printf("tiles             %lld x %lld of %lld x %lld\n", static_cast<long long>(run.tiling.x.count()),
+                static_cast<long long>(run.tiling.y.count()), static_cast<long long>(run.tiling.x.length()),
+                static_cast<long long>(run.tiling.y.length()));
+  }
+  if (auto const peak = peak_memory()) std::printf("peak memory       %.1f MiB\n", *peak / (1 << 20));
   std::printf("instruction set   %s\n", job.set->name);
   std::printf("threads           %lld\n", static_cast<long long>(run.threads));
   if (options.weights.quality != "standard") {
@@ -140,25 +162,45 @@ void print(Likeness const& before, Likeness const& after) {
   std::printf("SSIM              %s before, %s after\n", text(before.ssim, 4).c_str(), text(after.ssim, 4).c_str());
 }
 
+ProgressStyle progress_style(Options const& options) {
+  if (options.quiet || options.progress == "none") return ProgressStyle::none;
+  if (options.progress == "json") return ProgressStyle::json;
+  return options.progress == "bar" ? ProgressStyle::bar : automatic_progress();
+}
+
+/// mirnet::restore with its progress on the screen.
+template <class T>
+mirnet::Result<mirnet::Image> restore(Options const& options, mirnet::Model<T> const& model, mirnet::Image const& image,
+                                      mirnet::Context<T>& context, mirnet::Tiling const& tiling) {
+  ProgressDisplay display(progress_style(options), options.input, static_cast<double>(image.pixels()) * 1e-6,
+                          tiling.macs());
+  context.progress = {
+      [](void* self, std::uint64_t macs) noexcept { static_cast<ProgressDisplay*>(self)->update(macs); }, &display};
+  return mirnet::restore(model, image, context, tiling);
+}
+
 template <class T>
 mirnet::Result<void> denoise_in(Options const& options, Job const& job) {
   auto const file = find_weights(options.weights);
   if (!file) return file.error();
   auto const model = load_weights<T>(*file);
   if (!model) return model.error();
-  mirnet::ThreadPool pool(options.threads);
+  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
   mirnet::Context<T> context(*job.set->kernels_of<T>(), pool);
   context.algorithm = options.algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
-  auto const enough = check_memory(*model, context, job.input);
-  if (!enough) return enough.error();
+  auto const tiling = plan(options, *model, context, job.input);
+  if (!tiling) return tiling.error();
   auto const start = std::chrono::steady_clock::now();
-  auto const restored = mirnet::restore(*model, job.input, context);
+  auto const restored = restore(options, *model, job.input, context, *tiling);
   std::chrono::duration<double> const time = std::chrono::steady_clock::now() - start;
   if (!restored) return restored.error();
-  auto const written = mirnet::write_image(options.output.c_str(), *restored, {.overwrite = options.overwrite});
+  auto const written = [&] {
+    Uninterrupted const writing;
+    return mirnet::write_image(options.output.c_str(), *restored, {.overwrite = options.overwrite});
+  }();
   if (!written || options.quiet) return written;
 
-  print(options, job, Run{time.count(), pool.workers()});
+  print(options, job, Run{time.count(), pool.workers(), *tiling});
   if (!job.reference) return {};
   auto const after = compare_images(*restored, options.output, job.reference->image, *options.reference);
   if (!after) return after.error();
@@ -166,7 +208,17 @@ mirnet::Result<void> denoise_in(Options const& options, Job const& job) {
   return {};
 }
 
-mirnet::Result<void> denoise(Options const& options) {
+mirnet::Result<void> denoise(Options& options) {
+  if (options.max_memory) {
+    auto const limit = parse_bytes(*options.max_memory);
+    if (!limit) return limit.error();
+    options.memory_limit = *limit;
+  }
+  if (options.tile != "auto" && options.tile != "off") {
+    auto const side = parse_tile(options.tile);
+    if (!side) return side.error();
+    options.tile_side = *side;
+  }
   auto const job = prepare(options);
   if (!job) return job.error();
   return options.precision == "bf16" ? denoise_in<mirnet::bfloat16>(options, *job) : denoise_in<float>(options, *job);
@@ -183,7 +235,9 @@ void add_denoise(CLI::App& program, Action& action) {
       command->add_option("--weights", options->weights.file, "A weight file; without it, the weights of --quality");
   file->type_name("FILE.mirw");
   add_quality(*command, *file, options->weights);
-  command->add_option("--threads", options->threads, "Threads to use, 1 to 1024; without it, all that the machine has")
+  command
+      ->add_option("--threads", options->threads,
+                   "Threads to use, 1 to 1024; without it, one for each core that this process may use")
       ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
       ->type_name("N");
   command->add_option("--isa", options->isa, "Instruction set to use: " + instruction_set_names(false))
@@ -200,6 +254,20 @@ void add_denoise(CLI::App& program, Action& action) {
       ->type_name("NAME");
   command->add_option("--reference", options->reference, "The same photograph without noise: print PSNR and SSIM")
       ->type_name("CLEAN");
+  command
+      ->add_option("--max-memory", options->max_memory,
+                   "Take no more memory than this, as in 500M or 2G; without it, three quarters of what is free")
+      ->type_name("SIZE");
+  command
+      ->add_option("--tile", options->tile,
+                   "auto: in tiles only where a picture takes too much memory; off: never; N: in tiles of at most\n"
+                   "N x N pixels. Tiles overlap and fade into each other, and look a little different from the whole")
+      ->type_name("auto|off|N");
+  command
+      ->add_option("--progress", options->progress,
+                   "On the standard error: bar, lines of json, none, or auto, a bar where that is a terminal")
+      ->check(CLI::IsMember({"auto", "bar", "json", "none"}))
+      ->type_name("NAME");
   command->add_flag("--overwrite", options->overwrite, "Replace OUTPUT if it exists");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
   command->callback([=, &action] { action = [=] { return denoise(*options); }; });

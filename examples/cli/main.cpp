@@ -1,5 +1,6 @@
 // The program mirnet. Results go to the standard output; an error is one line on the standard error and an exit code:
-// 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 8 an output.
+// 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 8 an output, 130 stopped by
+// the user.
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -9,6 +10,7 @@
 
 #include "commands.hpp"
 #include "instruction_sets.hpp"
+#include "progress.hpp"
 #include "weights.hpp"
 
 namespace {
@@ -60,6 +62,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc > 0) cli::program_name = argv[0];
+  cli::end_on_interrupt();
   try {
     return run(argc, argv);
   } catch (std::bad_alloc const&) {

@@ -5,15 +5,21 @@ The program is the one that the environment variable MIRNET or the argument name
 by byte, by other code than the program's.
 """
 import array
+import fcntl
 import itertools
+import json
 import os
 import pathlib
+import pty
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 import unittest
 import zlib
 
@@ -21,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("MIRNET", str(ROOT / "build" / "release" / "mirnet"))
 WEIGHTS = ROOT / "weights" / "denoise.mirw"
 
-USAGE, INPUT, MODEL, OUTPUT = 2, 3, 4, 8
+USAGE, INPUT, MODEL, MEMORY, OUTPUT, CANCELLED = 2, 3, 4, 5, 8, 130
 
 
 # Pictures: width, height, and rows of samples, `channels` to a pixel.
@@ -393,7 +399,7 @@ class Options(ProgramTest):
         self.assertRegex(of_file, r"working memory +\d+\.\d MiB for 64 x 48 pixels")
         for size in ("64", "64x", "x48", "0x48", "64x-1", "64x48x2", "", "axb", "99999999999999999999x1"):
             self.fails(USAGE, "info", "--size", size, says="expected a width and a height")
-        self.fails(5, "info", "--size", "9000000000000000000x1", says="larger than any memory")
+        self.fails(MEMORY, "info", "--size", "9000000000000000000x1", says="larger than any memory")
 
     def test_weights_from_a_file_are_the_built_in_ones(self):
         self.assertEqual(self.denoises("in.png", png(draw(20, 20, 3)), "o.pfm"),
@@ -475,11 +481,11 @@ class Inputs(ProgramTest):
                     self.refuses(self.file(name, content), "1 or more" if min(width, height) == 0 else "the limit is")
 
     def test_more_memory_than_there_is(self):
-        # 400 megapixels, which take up no room on the disk, need more than 200 GB.
+        # 400 megapixels, which take up no room on the disk, need more than 200 GB as a whole.
         with open(self.path / self.file("huge.pgm", b"P5 20000 20000 255\n"), "r+b") as image:
             image.truncate(400_000_019)
-        self.fails(5, "denoise", "huge.pgm", "out.png", says="MiB of memory")
-        self.fails(5, "info", "--size", "9000000000x9000000000", says="larger than any memory")
+        self.fails(MEMORY, "denoise", "huge.pgm", "out.png", "--tile", "off", says="GiB of memory, and ")
+        self.fails(MEMORY, "info", "--size", "9000000000x9000000000", says="larger than any memory")
 
     def test_cmyk_jpeg(self):
         header = b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB12B", 20, 8, 8, 8, 4, *([1, 17, 0] * 4))
@@ -490,6 +496,115 @@ class Inputs(ProgramTest):
         for other in (draw(12, 13, 3), draw(12, 12, 1), draw(12, 12, 4)):
             self.file("ref.png", png(other))
             self.fails(INPUT, "denoise", "in.png", "o.png", "--reference", "ref.png", says="cannot be compared")
+
+
+class Tiles(ProgramTest):
+    def summary(self, *options):
+        """What is printed, as a dictionary, and the picture."""
+        printed = self.succeeds("denoise", "in.png", "out.png", "--overwrite", *options)
+        lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in printed.splitlines())
+        return lines, read_png((self.path / "out.png").read_bytes())
+
+    def mebibytes(self, summary):
+        return float(summary["peak memory"].split()[0])
+
+    def test_tiles_look_like_the_whole(self):
+        self.file("in.png", png(draw(600, 400, 3)))
+        whole, one = self.summary()
+        tiled, two = self.summary("--tile", "256")
+        self.assertNotIn("tiles", whole)
+        self.assertRegex(tiled["tiles"], r"^3 x 2 of \d+ x \d+$")
+        self.assertLess(self.mebibytes(tiled), 0.5 * self.mebibytes(whole))
+        differences = [abs(a - b) for a, b in zip(one.samples, two.samples)]
+        self.assertLess(sum(d * d for d in differences) / len(differences), 1)
+        # At the middle of an overlap there is no step that the whole picture does not have.
+        def steps(picture, column):
+            rows = picture.rows()
+            return sum(abs((row[3 * column] - row[3 * column - 3])) for row in rows) / len(rows)
+        for column in (200, 300, 400):
+            self.assertLess(steps(two, column), steps(one, column) + 1)
+
+    def test_the_limit_holds(self):
+        self.file("in.png", png(draw(900, 700, 3)))
+        unlimited = self.mebibytes(self.summary()[0])
+        for limit in (150, 60):
+            summary, _ = self.summary("--max-memory", f"{limit}M")
+            self.assertLess(self.mebibytes(summary), limit)
+            self.assertLess(limit, unlimited)
+            self.assertIn("tiles", summary)
+
+    def test_limits_that_are_too_low(self):
+        self.file("in.png", png(draw(600, 400, 3)))
+        self.fails(MEMORY, "denoise", "in.png", "o.png", "--max-memory", "20M", says="even in the smallest tiles")
+        self.fails(MEMORY, "denoise", "in.png", "o.png", "--max-memory", "60M", "--tile", "off", says="of --max-memory")
+        for size in ("x", "-1", "5Q", "0", "nan", "1GG"):
+            self.fails(USAGE, "denoise", "in.png", "o.png", f"--max-memory={size}", says="of memory")
+        for tile in ("255", "0", "-1", "1e3", "on"):
+            self.fails(USAGE, "denoise", "in.png", "o.png", f"--tile={tile}", says="--tile")
+
+
+class Progress(ProgramTest):
+    def test_lines_of_json(self):
+        self.file("a\"b.png", png(draw(300, 300, 3)))
+        result = self.run_program("denoise", "a\"b.png", "o.png", "--progress", "json")
+        self.assertEqual(result.returncode, 0)
+        lines = [json.loads(line) for line in result.stderr.splitlines()]
+        self.assertEqual({line["file"] for line in lines}, {"a\"b.png"})
+        shares = [line["progress"] for line in lines]
+        self.assertEqual(shares, sorted(shares))
+        self.assertEqual(shares[-1], 1)
+        self.assertGreater(len(set(shares)), 1)
+
+    def test_nothing_without_a_terminal(self):
+        self.file("in.png", png(draw(300, 300, 3)))
+        self.succeeds("denoise", "in.png", "o.png")
+
+    def on_terminal(self, columns, *arguments):
+        """What a terminal of so many columns gets."""
+        terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        with subprocess.Popen([self.program, *arguments], cwd=self.path, env={**self.environment, "TERM": "xterm"},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=end) as process:
+            os.close(end)
+            shown = b""
+            while True:
+                try:
+                    piece = os.read(terminal, 4096)
+                except OSError:  # the last program that had it open has ended
+                    break
+                if not piece:
+                    break
+                shown += piece
+            process.communicate(timeout=60)
+        os.close(terminal)
+        self.assertEqual(process.returncode, 0)
+        return shown.decode()
+
+    def test_bar(self):
+        name = "a photograph with quite a long name, \u00e4\u00f6\u00fc.png"
+        self.file(name, png(draw(500, 400, 3)))
+        for columns in (120, 80, 40, 20, 5):
+            shown = self.on_terminal(columns, "denoise", name, "o.png", "--overwrite")
+            self.assertTrue(shown.endswith("\r\x1b[K"), shown)  # nothing stays
+            states = [state.replace("\x1b[K", "") for state in shown.split("\r") if state]
+            self.assertLess(max(map(len, states)), columns)
+            if columns >= 20:
+                self.assertRegex(states[-2] if not states[-1] else states[-1], r"100%  \d+\.\d\d")
+        self.assertEqual(self.on_terminal(80, "denoise", name, "o.png", "--overwrite", "--quiet"), "")
+
+    def test_stops_when_asked(self):
+        self.file("in.pgm", b"P5 3000 3000 255\n" + bytes(9_000_000))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with subprocess.Popen([self.program, "denoise", "in.pgm", "o.png"], cwd=self.path, env=self.environment,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                time.sleep(0.7)
+                process.send_signal(number)
+                begin = time.monotonic()
+                _, message = process.communicate(timeout=60)
+                self.assertLess(time.monotonic() - begin, 3)  # one second, on a machine that has nothing else to do
+            self.assertEqual(process.returncode, CANCELLED)
+            self.assertEqual(message, b"mirnet: stopped\n")
+            self.assertEqual(os.listdir(self.path), ["in.pgm"])
 
 
 class Weights(ProgramTest):

@@ -23,6 +23,7 @@ enum class ErrorCode {
   model = 4,             ///< a weight file that is missing, damaged or of another kind
   memory = 5,            ///< memory that cannot be had, or a size that no memory can hold
   output = 8,            ///< an output that cannot be written
+  cancelled = 130,       ///< stopped by the user: what shells say of a program ended by Ctrl-C
 };
 
 /// A code and a sentence without a full stop; sentences of more than 511 bytes are cut.

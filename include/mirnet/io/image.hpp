@@ -154,40 +154,64 @@ inline Result<Image> convert_samples(Image const& image, SampleType type) noexce
   return converted;
 }
 
-/// Writes the colours of an image to a map of the same size with three channels.
-inline void to_map(Image const& image, View<float> map) noexcept {
-  MIRNET_ASSERT((map.shape() == Shape{image.height(), image.width(), 3}));
+/// Writes the colours of a rectangle of an image, from pixel (first_row, first_column) on, to a map with three
+/// channels.
+inline void to_map(Image const& image, Index first_row, Index first_column, View<float> map) noexcept {
+  MIRNET_ASSERT(map.channels() == 3 && first_row + map.height() <= image.height() &&
+                first_column + map.width() <= image.width());
   Index const green = image.colours() == 3 ? 1 : 0;
   image.visit([&](auto samples) {
-    auto const* from = samples.data();
-    for (Index i = 0; i < image.pixels(); ++i, from += image.channels()) {
-      float* const to = map.data() + i * map.pitch();
-      to[0] = to_unit(from[0]);
-      to[1] = to_unit(from[green]);
-      to[2] = to_unit(from[2 * green]);
+    for (Index y = 0; y < map.height(); ++y) {
+      auto const* from = samples.data() + ((first_row + y) * image.width() + first_column) * image.channels();
+      float* to = map.row(y);
+      for (Index x = 0; x < map.width(); ++x, from += image.channels(), to += map.pitch()) {
+        to[0] = to_unit(from[0]);
+        to[1] = to_unit(from[green]);
+        to[2] = to_unit(from[2 * green]);
+      }
     }
   });
 }
 
-/// The image that a map of three channels shows, with the size, the channels, the sample type and the alpha of
-/// `original`. Errors: memory.
-inline Result<Image> from_map(View<float const> map, Image const& original) noexcept {
-  MIRNET_ASSERT((map.shape() == Shape{original.height(), original.width(), 3}));
-  auto image = Image::create(original.width(), original.height(), original.channels(), original.type());
-  if (!image) return image;
-  if (original.has_alpha()) std::memcpy(image->bytes().data(), original.bytes().data(), original.bytes().size());
-  image->visit([&](auto samples) {
+/// All of an image to a map of its size.
+inline void to_map(Image const& image, View<float> map) noexcept {
+  MIRNET_ASSERT((map.shape() == Shape{image.height(), image.width(), 3}));
+  to_map(image, 0, 0, map);
+}
+
+/// Writes a map of three channels that is as wide as the image over its colours, from row `first_row` on.
+inline void put_rows(View<float const> map, Image& image, Index first_row) noexcept {
+  MIRNET_ASSERT(map.channels() == 3 && map.width() == image.width() && first_row + map.height() <= image.height());
+  image.visit([&](auto samples) {
     using T = typename decltype(samples)::value_type;
-    T* to = samples.data();
-    for (Index i = 0; i < original.pixels(); ++i, to += original.channels()) {
-      float const* const from = map.data() + i * map.pitch();
-      if (original.colours() == 1) {
+    T* to = samples.data() + first_row * image.width() * image.channels();
+    float const* from = map.data();
+    for (Index i = 0; i < map.pixels(); ++i, to += image.channels(), from += map.pitch()) {
+      if (image.colours() == 1) {
         to[0] = from_unit<T>((from[0] + from[1] + from[2]) / 3.0f);
       } else {
         for (Index c = 0; c < 3; ++c) to[c] = from_unit<T>(from[c]);
       }
     }
   });
+}
+
+/// An image with the size, the channels, the sample type and the alpha of `original`; its colours are not set.
+/// Errors: memory.
+inline Result<Image> colourless_copy(Image const& original) noexcept {
+  auto image = Image::create(original.width(), original.height(), original.channels(), original.type());
+  if (image && original.has_alpha()) {
+    std::memcpy(image->bytes().data(), original.bytes().data(), original.bytes().size());
+  }
+  return image;
+}
+
+/// The image that a map of three channels shows, with the size, the channels, the sample type and the alpha of
+/// `original`. Errors: memory.
+inline Result<Image> from_map(View<float const> map, Image const& original) noexcept {
+  MIRNET_ASSERT(map.height() == original.height());
+  auto image = colourless_copy(original);
+  if (image) put_rows(map, *image, 0);
   return image;
 }
 

@@ -1,55 +1,167 @@
-// An image through the network in one call.
+// An image through the network in one call: as a whole, or in tiles where its memory would be too much.
 #pragma once
 
+#include <cstring>
+#include <optional>
+
 #include <mirnet/io/image.hpp>
+#include <mirnet/io/tiles.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 namespace mirnet::inline v0 {
 
+/// How an image of one size is restored.
+struct Tiling {
+  TileAxis x, y;
+  Plan plan;        ///< of one tile: all are equally large
+  Index bytes = 0;  ///< that `restore` takes while it runs, with what it returns
+
+  Index tiles() const noexcept { return x.count() * y.count(); }
+  /// Multiply-accumulates of all tiles: more than the image has by itself, as tiles overlap.
+  std::uint64_t macs() const noexcept { return plan.macs * static_cast<std::uint64_t>(tiles()); }
+};
+
 namespace detail {
 
-/// Errors: model, where the network is not one for three channels; memory, where no memory could hold the image.
+/// Rows of an image that tiles add up to: three floats a pixel.
+inline View<float> tile_rows(float* memory, Index rows, Index width) noexcept { return {memory, {rows, width, 3}, 3}; }
+
+/// Errors: model, where the network is not one for three channels; memory, where no memory could hold it.
 template <class T>
-Result<Plan> plan_restoration(Model<T> const& model, Context<T> const& context, Image const& image) noexcept {
+Result<Tiling> plan_tiling(Model<T> const& model, Context<T> const& context, Image const& image, TileAxis x,
+                           TileAxis y) noexcept {
   if (model.config().channels != 3) {
     return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
                  static_cast<long long>(model.config().channels));
   }
-  return model.plan(context, image.height(), image.width());
+  auto const plan = model.plan(context, y.length(), x.length());
+  if (!plan) return plan.error();
+  Tiling tiling{x, y, *plan};
+  // The plan has proved that many more maps of this size can be counted; rows and result are smaller than the image's
+  // own samples times a few, which are there.
+  tiling.bytes =
+      plan->bytes + 2 * *map_bytes<float>({y.length(), x.length(), 3}) + static_cast<Index>(image.bytes().size());
+  if (tiling.tiles() > 1) tiling.bytes += y.length() * image.width() * 3 * static_cast<Index>(sizeof(float));
+  return tiling;
+}
+
+/// Adds a tile's part of rows [first_row, end of the tile) to the rows, of which first_row is the first.
+inline void add_tile(ParallelFor const& parallel, View<float const> tile, Tiling const& tiling, Index tile_x,
+                     Index tile_y, Index first_row, View<float> rows) noexcept {
+  Index const left = tiling.x.first(tile_x), top = tiling.y.first(tile_y);
+  parallel(top + tile.height() - first_row, [&](Index row, Index) {
+    Index const y = first_row + row;
+    float const part_y = tiling.y.weight(tile_y, y);
+    float const* from = tile.row(y - top);
+    float* to = rows.pixel(row, left);
+    for (Index x = left; x < left + tile.width(); ++x, from += tile.pitch(), to += rows.pitch()) {
+      float const part = part_y * tiling.x.weight(tile_x, x);
+      for (Index c = 0; c < 3; ++c) to[c] += part * from[c];
+    }
+  });
 }
 
 }  // namespace detail
 
-/// Bytes that `restore` takes for an image of this size. Errors: model, memory.
+/// The image as a whole. Errors: model, where the network is not one for three channels; memory, where no memory could
+/// hold the image.
 template <class T>
-Result<Index> restoration_bytes(Model<T> const& model, Context<T> const& context, Image const& image) noexcept {
-  auto const plan = detail::plan_restoration(model, context, image);
-  if (!plan) return plan.error();
-  // The plan has proved that many more maps of this size can be counted.
-  return plan->bytes + 2 * *map_bytes<float>({image.height(), image.width(), 3});
+Result<Tiling> plan_whole(Model<T> const& model, Context<T> const& context, Image const& image) noexcept {
+  return detail::plan_tiling(model, context, image, TileAxis(image.width(), 1), TileAxis(image.height(), 1));
+}
+
+/// Tiles of at most `longest` pixels in width and height. Errors: as above; invalid_argument, where that is less than
+/// `shortest_tile`.
+template <class T>
+Result<Tiling> plan_tiles(Model<T> const& model, Context<T> const& context, Image const& image,
+                          Index longest) noexcept {
+  if (longest < shortest_tile) {
+    return Error(ErrorCode::invalid_argument, "tiles of %lld pixels are too small; expected %lld or more",
+                 static_cast<long long>(longest), static_cast<long long>(shortest_tile));
+  }
+  return detail::plan_tiling(model, context, image, TileAxis::of_at_most(image.width(), longest),
+                             TileAxis::of_at_most(image.height(), longest));
+}
+
+/// The image as a whole if that takes at most `bytes`, otherwise the largest tiles that do. Errors: as above; memory,
+/// where the smallest tiles take more.
+template <class T>
+Result<Tiling> plan_within(Model<T> const& model, Context<T> const& context, Image const& image, Index bytes) noexcept {
+  TileAxis x(image.width(), 1), y(image.height(), 1);
+  for (;;) {
+    auto const tiling = detail::plan_tiling(model, context, image, x, y);
+    if (!tiling || tiling->bytes <= bytes) return tiling;
+    TileAxis& longer = x.length() >= y.length() ? x : y;
+    if (longer.length() <= shortest_tile) {
+      return Error(ErrorCode::memory,
+                   "%lld x %lld pixels need %.0f MiB of memory even in the smallest tiles, and %.0f MiB may be used",
+                   static_cast<long long>(image.width()), static_cast<long long>(image.height()),
+                   static_cast<double>(tiling->bytes) / (1 << 20), static_cast<double>(bytes) / (1 << 20));
+    }
+    longer = {longer.size(), longer.count() + 1};
+  }
 }
 
 /// The restored image, with the size, the channels, the sample type and the alpha of the one given. Takes the memory
-/// that it needs and gives it back. T is float or bfloat16. Errors: model, where the network is not one for three
-/// channels; memory.
+/// that it needs and gives it back. T is float or bfloat16. Errors: invalid_argument, where the tiling is another
+/// image's or context's; memory; cancelled.
 template <class T>
-Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context) noexcept {
-  auto const plan = detail::plan_restoration(model, context, image);
-  if (!plan) return plan.error();
-  Shape const shape{image.height(), image.width(), 3};
+Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context, Tiling const& tiling) noexcept {
+  if (tiling.x.size() != image.width() || tiling.y.size() != image.height()) {
+    return Error(ErrorCode::invalid_argument, "the tiles are for an image of %lld x %lld pixels, this has %lld x %lld",
+                 static_cast<long long>(tiling.x.size()), static_cast<long long>(tiling.y.size()),
+                 static_cast<long long>(image.width()), static_cast<long long>(image.height()));
+  }
+  Shape const shape{tiling.y.length(), tiling.x.length(), 3};
+  auto restored = colourless_copy(image);
+  if (!restored) return restored;
   auto input = Tensor<float>::create(shape);
   if (!input) return input.error();
   auto output = Tensor<float>::create(shape);
   if (!output) return output.error();
-  auto const memory = Memory::allocate(plan->bytes);
+  auto const memory = Memory::allocate(tiling.plan.bytes);
   if (!memory) return memory.error();
+  auto const run = [&](Index tile_x, Index tile_y) {
+    to_map(image, tiling.y.first(tile_y), tiling.x.first(tile_x), input->view());
+    return model.run(context, tiling.plan, memory->bytes(), input->view(), output->view());
+  };
+  if (tiling.tiles() == 1) {
+    auto const done = run(0, 0);
+    if (!done) return done.error();
+    put_rows(output->view(), *restored, 0);
+    return restored;
+  }
 
-  to_map(image, input->view());
-  auto const done = model.run(context, *plan, memory->bytes(), input->view(), output->view());
-  if (!done) return done.error();
-  return from_map(output->view(), image);
+  // Rows that are not settled yet, `settled` the first of them.
+  auto const rows_memory = Memory::allocate(shape.height * image.width() * 3 * static_cast<Index>(sizeof(float)));
+  if (!rows_memory) return rows_memory.error();
+  auto* const rows = reinterpret_cast<float*>(rows_memory->bytes().data());
+  std::memset(rows, 0, rows_memory->bytes().size());
+  Index settled = 0;
+  for (Index tile_y = 0; tile_y < tiling.y.count(); ++tile_y) {
+    Index const end = tiling.y.first(tile_y) + shape.height, next = tiling.y.settled(tile_y);
+    for (Index tile_x = 0; tile_x < tiling.x.count(); ++tile_x) {
+      auto const done = run(tile_x, tile_y);
+      if (!done) return done.error();
+      detail::add_tile(context.parallel, output->view(), tiling, tile_x, tile_y, settled,
+                       detail::tile_rows(rows, end - settled, image.width()));
+    }
+    put_rows(detail::tile_rows(rows, next - settled, image.width()), *restored, settled);
+    Index const row = image.width() * 3, kept = (end - next) * row;
+    std::memmove(rows, rows + (next - settled) * row, static_cast<std::size_t>(kept) * sizeof(float));
+    std::memset(rows + kept, 0, rows_memory->bytes().size() - static_cast<std::size_t>(kept) * sizeof(float));
+    settled = next;
+  }
+  return restored;
+}
+
+/// The same, as a whole. Errors: model, where the network is not one for three channels; memory; cancelled.
+template <class T>
+Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context) noexcept {
+  auto const tiling = plan_whole(model, context, image);
+  return tiling ? restore(model, image, context, *tiling) : Result<Image>(tiling.error());
 }
 
 }  // namespace mirnet::inline v0

@@ -123,7 +123,7 @@ class Model {
 
   /// Restores an image: `image` and `output` have the plan's height and width, the configuration's channels, a pitch
   /// of whole 64-byte lines, and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes.
-  /// Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small.
+  /// Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small; cancelled.
   Result<void> run(Context<T>& context, Plan const& plan, std::span<std::byte> memory, View<Pixel const> image,
                    View<Pixel> output) const noexcept {
     Shape const shape{plan.height, plan.width, config_.channels};
@@ -152,6 +152,7 @@ class Model {
     context.arena = Arena(memory);
     forward(context, image, output);
     context.arena = {};
+    if (context.stopped()) return Error(ErrorCode::cancelled, "stopped before the image was done");
     return {};
   }
 

@@ -1,0 +1,32 @@
+// What this process may use of the machine: processors and memory, a container's limits counted.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+namespace cli {
+
+/// Where a system tells about itself. Tests bring their own files.
+struct SystemFiles {
+  std::filesystem::path root = "/";
+  /// The processors that this process may run on. Empty: those of the real system.
+  std::vector<int> processors = {};
+};
+
+/// Cores that this process may use, hardware threads of one core counted once, and no more than the whole processors
+/// that a container's quota allows. At least 1.
+int usable_cores(SystemFiles const& system = {});
+
+/// Bytes that can be had without taking them from others: what the system says is available, or what a container's
+/// limit leaves, if that is less. Nothing where the system does not tell.
+std::optional<double> available_memory(SystemFiles const& system = {});
+
+/// The largest memory that this process has held, in bytes. Nothing where the system does not tell.
+std::optional<double> peak_memory(SystemFiles const& system = {});
+
+/// The memory that it holds now.
+std::optional<double> used_memory(SystemFiles const& system = {});
+
+}  // namespace cli

@@ -1,0 +1,44 @@
+#include "memory_limit.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <string_view>
+
+#include "machine.hpp"
+
+namespace cli {
+
+mirnet::Result<double> parse_bytes(std::string const& text) {
+  char* end = nullptr;
+  double const number = std::strtod(text.c_str(), &end);
+  std::string_view unit(end);
+  double factor = 1;
+  for (std::string_view const units = "kmgt"; char const c : units) {
+    factor *= 1024;
+    if (unit.empty() || (unit[0] | 0x20) != c) continue;
+    if (unit.size() == 1 || unit.substr(1) == "B" || unit.substr(1) == "iB" || unit.substr(1) == "b") {
+      if (end != text.c_str() && std::isfinite(number) && number > 0) return number * factor;
+    }
+  }
+  bool const plain = unit.empty() && end != text.c_str() && std::isfinite(number) && number > 0;
+  if (plain) return number;
+  return mirnet::Error(mirnet::ErrorCode::invalid_argument, "\"%s\" is no size of memory; expected one like 500M or 2G",
+                       text.c_str());
+}
+
+std::string bytes_text(double bytes) {
+  char text[32];
+  bool const large = bytes >= 1 << 30;
+  std::snprintf(text, sizeof text, large ? "%.2f GiB" : "%.1f MiB", bytes / (large ? 1 << 30 : 1 << 20));
+  return text;
+}
+
+double memory_budget(double limit) {
+  if (limit > 0) return limit - used_memory().value_or(0);
+  auto const available = available_memory();
+  return available ? 0.75 * *available : std::numeric_limits<double>::infinity();
+}
+
+}  // namespace cli

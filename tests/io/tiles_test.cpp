@@ -1,0 +1,202 @@
+// Images in tiles: how they lie, that they add up, that the memory is what was said, and how a run is watched.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <vector>
+
+#include <mirnet/io/restore.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+
+#include "pictures.hpp"
+#include "support/kernel_tables.hpp"
+#include "support/weight_writer.hpp"
+
+using namespace mirnet;
+using pictures::draw;
+using pictures::equal;
+
+namespace {
+
+Model<float> small_model() {
+  return Model<float>::load(test::make_weight_file({.features = 8, .groups = 1, .blocks = 1})).value();
+}
+
+/// Rectangle of an image of floats.
+Image crop(Image const& image, Index left, Index top, Index width, Index height) {
+  auto part = Image::create(width, height, image.channels(), image.type()).value();
+  for (Index y = 0; y < height; ++y) {
+    std::memcpy(part.samples<float>().data() + y * width * image.channels(),
+                image.samples<float>().data() + ((top + y) * image.width() + left) * image.channels(),
+                static_cast<std::size_t>(width * image.channels()) * sizeof(float));
+  }
+  return part;
+}
+
+}  // namespace
+
+TEST_CASE("the parts of all tiles in a pixel add up to one, and change slowly") {
+  for (Index const longest : {shortest_tile, Index{264}, Index{512}, Index{1000}}) {
+    for (Index size = 1; size < 3000; size += size < 600 ? 7 : 97) {
+      CAPTURE(size);
+      CAPTURE(longest);
+      auto const axis = TileAxis::of_at_most(size, longest);
+      CHECK(axis.length() <= std::min(size, longest));
+      CHECK(axis.first(0) == 0);
+      CHECK(axis.first(axis.count() - 1) + axis.length() == size);
+      double worst = 0.0, steepest = 0.0;
+      int most_tiles = 0;
+      std::vector<float> before(static_cast<std::size_t>(axis.count()), 0.0f);
+      for (Index pixel = 0; pixel < size; ++pixel) {
+        double sum = 0.0;
+        int tiles = 0;
+        for (Index tile = 0; tile < axis.count(); ++tile) {
+          bool const covered = pixel >= axis.first(tile) && pixel < axis.first(tile) + axis.length();
+          float const weight = covered ? axis.weight(tile, pixel) : 0.0f;
+          auto& last = before[static_cast<std::size_t>(tile)];
+          if (pixel > 0) steepest = std::max(steepest, static_cast<double>(std::fabs(weight - last)));
+          last = weight;
+          CHECK(weight >= 0.0f);
+          tiles += weight > 0.0f;
+          sum += static_cast<double>(weight);
+        }
+        most_tiles = std::max(most_tiles, tiles);
+        worst = std::max(worst, std::fabs(sum - 1.0));
+      }
+      CHECK(worst < 1e-6);
+      CHECK(most_tiles <= 2);
+      CHECK(steepest < 1.01 / (tile_overlap - 1 - 2 * tile_margin));
+    }
+  }
+}
+
+TEST_CASE("tiles are put together as they say") {
+  auto const model = small_model();
+  ThreadPool pool(2);
+  Context<float> context(*test::kernel_tables().front(), pool);
+  auto const image = draw(700, 500, 3, SampleType::f32, pictures::noisy_pattern);
+  auto const tiling = plan_tiles(model, context, image, 256).value();
+  REQUIRE(tiling.x.count() == 4);
+  REQUIRE(tiling.y.count() == 3);
+  auto const restored = restore(model, image, context, tiling).value();
+
+  std::vector<double> expected(restored.samples<float>().size(), 0.0);
+  for (Index tile_y = 0; tile_y < tiling.y.count(); ++tile_y) {
+    for (Index tile_x = 0; tile_x < tiling.x.count(); ++tile_x) {
+      Index const left = tiling.x.first(tile_x), top = tiling.y.first(tile_y);
+      auto const tile = restore(model, crop(image, left, top, tiling.x.length(), tiling.y.length()), context).value();
+      for (Index y = 0; y < tile.height(); ++y) {
+        for (Index x = 0; x < tile.width(); ++x) {
+          double const part = static_cast<double>(tiling.x.weight(tile_x, left + x)) *
+                              static_cast<double>(tiling.y.weight(tile_y, top + y));
+          for (Index c = 0; c < 3; ++c) {
+            expected[static_cast<std::size_t>(((top + y) * image.width() + left + x) * 3 + c)] +=
+                part *
+                static_cast<double>(tile.samples<float>()[static_cast<std::size_t>((y * tile.width() + x) * 3 + c)]);
+          }
+        }
+      }
+    }
+  }
+  double worst = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    worst = std::max(worst, std::fabs(expected[i] - static_cast<double>(restored.samples<float>()[i])));
+  }
+  CHECK(worst < 1e-6);
+}
+
+TEST_CASE("every kind of image goes through tiles, alpha untouched") {
+  auto const model = small_model();
+  Context<float> context(*test::kernel_tables().front());
+  for (auto const type : {SampleType::u8, SampleType::u16, SampleType::f32}) {
+    for (Index channels = 1; channels <= 4; ++channels) {
+      auto const image = draw(300, 64, channels, type, pictures::noisy_pattern);
+      auto const tiling = plan_tiles(model, context, image, shortest_tile).value();
+      CHECK(tiling.tiles() == 2);
+      auto const restored = restore(model, image, context, tiling).value();
+      CHECK(restored.channels() == channels);
+      CHECK(restored.type() == type);
+      if (!image.has_alpha()) continue;
+      auto const bytes = static_cast<std::size_t>(sample_bytes(type));
+      bool same = true;
+      for (std::size_t pixel = 0; pixel < static_cast<std::size_t>(image.pixels()); ++pixel) {
+        auto const at = ((pixel + 1) * static_cast<std::size_t>(channels) - 1) * bytes;
+        same &= std::memcmp(image.bytes().data() + at, restored.bytes().data() + at, bytes) == 0;
+      }
+      CHECK(same);
+    }
+  }
+}
+
+TEST_CASE("one tile is the whole image, bit by bit") {
+  auto const model = small_model();
+  Context<float> context(*test::kernel_tables().front());
+  auto const image = draw(90, 70, 3, SampleType::f32, pictures::noisy_pattern);
+  auto const whole = restore(model, image, context).value();
+  auto const tiling = plan_tiles(model, context, image, shortest_tile).value();
+  CHECK(tiling.tiles() == 1);
+  CHECK(equal(restore(model, image, context, tiling).value(), whole));
+}
+
+TEST_CASE("the largest tiles that the memory allows") {
+  auto const model = small_model();
+  Context<float> context(*test::kernel_tables().front());
+  auto const image = draw(1500, 900, 3);
+  auto const whole = plan_whole(model, context, image).value();
+  CHECK(plan_within(model, context, image, whole.bytes).value().tiles() == 1);
+  Index tiles = 1;
+  for (Index share = 2; share <= 8; share *= 2) {
+    auto const tiling = plan_within(model, context, image, whole.bytes / share).value();
+    CHECK(tiling.bytes <= whole.bytes / share);
+    CHECK(tiling.tiles() > tiles);
+    CHECK(tiling.macs() > whole.macs());
+    tiles = tiling.tiles();
+  }
+  auto const refused = plan_within(model, context, image, 1 << 20);
+  REQUIRE(!refused);
+  CHECK(refused.error().code() == ErrorCode::memory);
+  auto const too_small = plan_tiles(model, context, image, shortest_tile - 1);
+  REQUIRE(!too_small);
+  CHECK(too_small.error().code() == ErrorCode::invalid_argument);
+  auto const other = restore(model, draw(1500, 901, 3), context, whole);
+  REQUIRE(!other);
+  CHECK(other.error().code() == ErrorCode::invalid_argument);
+}
+
+TEST_CASE("progress goes up to the end, and a run can be stopped") {
+  auto const model = small_model();
+  ThreadPool pool(2);
+  auto const image = draw(300, 280, 3);
+
+  struct Watcher {
+    std::vector<std::uint64_t> macs;
+    std::atomic<bool> stop = false;
+    std::size_t last_call = ~std::size_t{0};
+  } watcher;
+  auto const watch = [](void* self, std::uint64_t macs) noexcept {
+    auto& seen = *static_cast<Watcher*>(self);
+    seen.macs.push_back(macs);
+    if (seen.macs.size() >= seen.last_call) seen.stop = true;
+  };
+  Context<float> context(*test::kernel_tables().front(), pool);
+  context.progress = {watch, &watcher};
+  context.stop = &watcher.stop;
+  auto const tiling = plan_tiles(model, context, image, shortest_tile).value();
+  CHECK(watcher.macs.empty());  // a rehearsal is no progress
+  REQUIRE(restore(model, image, context, tiling));
+  CHECK(std::ranges::is_sorted(watcher.macs));
+  CHECK(watcher.macs.back() == tiling.macs());
+  CHECK(watcher.macs.size() > 100);
+
+  for (std::size_t const last_call : {std::size_t{1}, watcher.macs.size() / 2, watcher.macs.size()}) {
+    Watcher other;
+    other.last_call = last_call;
+    Context<float> stopping(*test::kernel_tables().front(), pool);
+    stopping.progress = {watch, &other};
+    stopping.stop = &other.stop;
+    auto const stopped = restore(model, image, stopping, tiling);
+    REQUIRE(!stopped);
+    CHECK(stopped.error().code() == ErrorCode::cancelled);
+  }
+}
