@@ -44,6 +44,8 @@ need ninja-build ninja
 need libxsimd-dev xsimd/xsimd.hpp
 need libstb-dev stb/stb_image.h
 need libcli11-dev CLI/CLI.hpp
+need libjpeg-dev jpeglib.h
+need libpng-dev png.h
 if [ "$purpose" != build ]; then
   need doctest-dev doctest/doctest.h
   need libeigen3-dev eigen3/Eigen/Core

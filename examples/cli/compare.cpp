@@ -7,6 +7,7 @@
 #include <mirnet/io/quality.hpp>
 
 #include "commands.hpp"
+#include "picture.hpp"
 
 namespace cli {
 
@@ -32,13 +33,13 @@ mirnet::Result<Likeness> compare_images(mirnet::Image const& a, std::string cons
 }
 
 static mirnet::Result<void> compare(std::string const& path_a, std::string const& path_b) {
-  auto const a = mirnet::read_image(path_a.c_str());
+  auto const a = read_picture(path_a);
   if (!a) return a.error();
-  auto const b = mirnet::read_image(path_b.c_str());
+  auto const b = read_picture(path_b);
   if (!b) return b.error();
-  auto const likeness = compare_images(*a, path_a, *b, path_b);
+  auto const likeness = compare_images(a->image, path_a, b->image, path_b);
   if (!likeness) return likeness.error();
-  bool const whole = a->type() == mirnet::SampleType::u8 && b->type() == mirnet::SampleType::u8;
+  bool const whole = a->image.type() == mirnet::SampleType::u8 && b->image.type() == mirnet::SampleType::u8;
   std::printf("PSNR                %s dB\n", text(likeness->psnr, 4).c_str());
   std::printf("SSIM                %s\n", text(likeness->ssim, 6).c_str());
   std::printf("largest difference  %s of 255\n", text(likeness->difference, whole ? 0 : 6).c_str());

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 
-#include <mirnet/io/image_file.hpp>
 #include <mirnet/io/restore.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
@@ -15,6 +14,7 @@
 #include "instruction_sets.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
+#include "picture.hpp"
 #include "progress.hpp"
 #include "weights.hpp"
 
@@ -30,7 +30,7 @@ struct Options {
   mirnet::Index tile_side = 0;
   std::optional<std::string> max_memory;
   double memory_limit = 0;  ///< bytes; 0: none was named
-  bool overwrite = false;
+  PictureOptions stored;
   bool quiet = false;
 };
 
@@ -75,17 +75,19 @@ struct Reference {
 };
 
 mirnet::Result<Reference> read_reference(Options const& options, mirnet::Image const& input) {
-  auto image = mirnet::read_image(options.reference->c_str());
-  if (!image) return image.error();
-  auto const before = compare_images(input, options.input, *image, *options.reference);
+  auto picture = read_picture(*options.reference);
+  if (!picture) return picture.error();
+  auto& image = picture->image;
+  auto const before = compare_images(input, options.input, image, *options.reference);
   if (!before) return before.error();
-  return Reference{*std::move(image), *before};
+  return Reference{std::move(image), *before};
 }
 
 /// All that the computation needs but the weights, checked.
 struct Job {
   InstructionSet const* set;
   mirnet::Image input;
+  Metadata metadata;
   mirnet::SampleType read, stored;
   std::optional<Reference> reference;
 };
@@ -99,28 +101,32 @@ mirnet::Result<Job> prepare(Options const& options) {
   }
   auto const format = mirnet::output_format(options.output.c_str());
   if (!format) return format.error();
-  auto input = mirnet::read_image(options.input.c_str());
-  if (!input) return input.error();
-  auto const encodable = mirnet::check_encodable(*input, *format, options.output.c_str());
+  auto picture = read_picture(options.input);
+  if (!picture) return picture.error();
+  auto& input = picture->image;
+  auto const read = input.type();
+  auto const stored = stored_samples(*format, read, options.stored);
+  if (!stored) return stored.error();
+  auto const encodable = mirnet::check_encodable(input, *format, options.output.c_str());
   if (!encodable) return encodable.error();
   auto const writable = [&] {
     Uninterrupted const probing;
-    return mirnet::check_writable(options.output.c_str(), options.overwrite);
+    return mirnet::check_writable(options.output.c_str(), options.stored.overwrite);
   }();
   if (!writable) return writable.error();
   std::optional<Reference> reference;
   if (options.reference) {
-    auto read = read_reference(options, *input);
-    if (!read) return read.error();
-    reference = *std::move(read);
+    auto found = read_reference(options, input);
+    if (!found) return found.error();
+    reference = *std::move(found);
   }
-  auto const read = input->type();
-  auto const stored = mirnet::stored_type(*format, read);
-  if (stored == mirnet::SampleType::f32) {  // the file gets the network's floats, not 8 or 16 bits of them
-    input = mirnet::convert_samples(*input, stored);
-    if (!input) return input.error();
+  if (mirnet::sample_bytes(*stored) > mirnet::sample_bytes(read)) {
+    // The file gets what the network computes, not 8 or 16 bits of it.
+    auto deeper = mirnet::convert_samples(input, *stored);
+    if (!deeper) return deeper.error();
+    input = *std::move(deeper);
   }
-  return Job{*set, *std::move(input), read, stored, std::move(reference)};
+  return Job{*set, std::move(input), std::move(picture->metadata), read, *stored, std::move(reference)};
 }
 
 struct Run {
@@ -196,7 +202,7 @@ mirnet::Result<void> denoise_in(Options const& options, Job const& job) {
   if (!restored) return restored.error();
   auto const written = [&] {
     Uninterrupted const writing;
-    return mirnet::write_image(options.output.c_str(), *restored, {.overwrite = options.overwrite});
+    return write_picture(options.output, *restored, job.metadata, options.stored);
   }();
   if (!written || options.quiet) return written;
 
@@ -268,7 +274,18 @@ void add_denoise(CLI::App& program, Action& action) {
                    "On the standard error: bar, lines of json, none, or auto, a bar where that is a terminal")
       ->check(CLI::IsMember({"auto", "bar", "json", "none"}))
       ->type_name("NAME");
-  command->add_flag("--overwrite", options->overwrite, "Replace OUTPUT if it exists");
+  command
+      ->add_option("--quality-jpeg", options->stored.jpeg_quality,
+                   "Of a JPEG that is written, 1 to 100; from 90 on with colours in full resolution")
+      ->check(CLI::Range(1, 100))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--depth", options->stored.depth,
+                   "Bits a sample of the result; without it, as many as the input has")
+      ->check(CLI::IsMember({8, 16}))
+      ->type_name("8|16");
+  command->add_flag("--overwrite", options->stored.overwrite, "Replace OUTPUT if it exists");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
   command->callback([=, &action] { action = [=] { return denoise(*options); }; });
 }

@@ -6,6 +6,7 @@ by byte, by other code than the program's.
 """
 import array
 import fcntl
+import hashlib
 import itertools
 import json
 import os
@@ -67,33 +68,38 @@ def png(picture):
             + png_chunk(b"IEND", b""))
 
 
-def read_png(data):
-    """A PNG of 8 bits without interlacing."""
+def png_chunks(data):
+    """Kind and body of each chunk, whose checksums are looked at."""
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    at, compressed = 8, b""
+    at = 8
     while at < len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         body = data[at + 8:at + 8 + length]
         assert struct.unpack_from(">I", data, at + 8 + length)[0] == zlib.crc32(kind + body)
-        if kind == b"IHDR":
-            width, height, bits, colour, *rest = struct.unpack(">IIBBBBB", body)
-            assert bits == 8 and rest == [0, 0, 0]
-        elif kind == b"IDAT":
-            compressed += body
+        yield kind, body
         at += 12 + length
+
+
+def read_png(data):
+    """A PNG of 8 or 16 bits without interlacing."""
+    chunks = list(png_chunks(data))
+    width, height, bits, colour, *rest = struct.unpack(">IIBBBBB", dict(chunks)[b"IHDR"])
+    assert bits in (8, 16) and rest == [0, 0, 0]
     channels = {0: 1, 4: 2, 2: 3, 6: 4}[colour]
-    raw, step = zlib.decompress(compressed), width * channels
+    raw = zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"))
+    pixel = channels * bits // 8
+    step = width * pixel
     above, samples = [0] * step, []
     for y in range(height):
         kind, row = raw[y * (step + 1)], list(raw[y * (step + 1) + 1:(y + 1) * (step + 1)])
         for x in range(step):
-            left, up = (row[x - channels] if x >= channels else 0), above[x]
-            corner = above[x - channels] if x >= channels else 0
+            left, up = (row[x - pixel] if x >= pixel else 0), above[x]
+            corner = above[x - pixel] if x >= pixel else 0
             nearest = min((left, up, corner), key=lambda v: abs(left + up - corner - v))
             row[x] = (row[x] + (0, left, up, (left + up) // 2, nearest)[kind]) % 256
-        samples += row
+        samples += row if bits == 8 else struct.unpack(f">{step // 2}H", bytes(row))
         above = row
-    return Picture(width, height, channels, samples)
+    return Picture(width, height, channels, samples, (1 << bits) - 1)
 
 
 def pnm(picture):
@@ -277,7 +283,9 @@ class Formats(ProgramTest):
         floats = read_pfm(self.denoises("in.png", png(picture), "o.pfm"))
         for sample, level in zip(floats, deep.samples):
             self.assertAlmostEqual(sample * 65535, level, delta=0.51)
-        rounded = read_png(self.denoises("in.png", png(picture), "o.png"))
+        self.assertEqual(read_png(self.denoises("in.png", png(picture), "o.png")).samples, list(deep.samples))
+        rounded = read_png(self.denoises("in.png", png(picture), "o.png", "--depth", "8"))
+        self.assertEqual(rounded.maximum, 255)
         for sample, level in zip(deep.samples, rounded.samples):
             self.assertAlmostEqual(sample / 257, level, delta=0.51)
         note = self.succeeds("denoise", "in.png", "o.bmp")
@@ -301,11 +309,150 @@ class Formats(ProgramTest):
         gray = read_pfm(self.denoises("gray.pfm", pfm(16, 12, 1, floats[:192]), "g.pfm"))
         self.assertEqual(len(gray), 192)
 
+    def test_depth_that_is_asked_for(self):
+        picture = draw(21, 13, 3)
+        floats = read_pfm(self.denoises("in.png", png(picture), "o.pfm"))
+        for name, reader in (("o.png", read_png), ("o.ppm", read_pnm)):
+            deep = reader(self.denoises("in.png", png(picture), name, "--depth", "16"))
+            self.assertEqual(deep.maximum, 65535)
+            for sample, level in zip(floats, deep.samples):
+                self.assertAlmostEqual(min(max(sample, 0), 1) * 65535, level, delta=0.51)
+        self.file("in.png", png(picture))
+        for name in ("o.jpg", "o.bmp", "o.pfm"):
+            self.fails(USAGE, "denoise", "in.png", name, "--depth", "16", says="--depth 16")
+        self.fails(USAGE, "denoise", "in.png", "o.png", "--depth", "12", says="--depth")
+
+    def test_jpeg_quality(self):
+        self.file("in.png", png(draw(90, 80, 3)))
+        sizes = []
+        for quality in (30, 89, 90, 100):
+            content = self.denoises("in.png", png(draw(90, 80, 3)), "o.jpg", "--quality-jpeg", str(quality))
+            sizes.append(len(content))
+            frame = content.index(b"\xff\xc0")
+            self.assertEqual(content[frame + 11], 0x11 if quality >= 90 else 0x22)  # sampling of brightness
+        self.assertEqual(sizes, sorted(sizes))
+        self.fails(USAGE, "denoise", "in.png", "p.jpg", "--quality-jpeg", "0", says="--quality-jpeg")
+
     def test_any_size(self):
         for width, height in ((1, 1), (1, 9), (2, 3), (7, 1), (5, 5), (16, 16), (31, 3)):
             with self.subTest(size=(width, height)):
                 result = read_png(self.denoises("in.png", png(draw(width, height, 3))))
                 self.assertEqual((result.width, result.height), (width, height))
+
+
+def exif(orientation, order="<", thumbnail=b""):
+    """A TIFF structure with a camera's name and an orientation, and a directory for a thumbnail."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    name = b"A camera\0"
+    directory = struct.pack(order + "HHHIIHHIHHI", 2, 0x010F, 2, len(name), 38, 0x0112, 3, 1, orientation, 0,
+                            38 + len(name) if thumbnail else 0)
+    return mark + struct.pack(order + "I", 8) + directory + name + thumbnail
+
+
+def with_png_chunks(data, *chunks):
+    """A PNG with more chunks behind its header."""
+    return data[:33] + b"".join(png_chunk(kind, body) for kind, body in chunks) + data[33:]
+
+
+def with_jpeg_segment(data, marker, body):
+    return data[:2] + bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body + data[2:]
+
+
+def jpeg_segments(data):
+    at = 2
+    while data[at + 1] != 0xDA:
+        length = struct.unpack_from(">H", data, at + 2)[0]
+        yield data[at + 1], data[at + 4:at + 2 + length]
+        at += 2 + length
+
+
+def turned(picture, orientation):
+    """The stored pixels of a picture that is seen as `picture` with this orientation."""
+    rows = [[tuple(p) for p in picture.pixels()[y * picture.width:(y + 1) * picture.width]]
+            for y in range(picture.height)]
+    mirror, flip, exchange = lambda r: [row[::-1] for row in r], lambda r: r[::-1], lambda r: [list(c) for c in zip(*r)]
+    steps = {1: [], 2: [mirror], 3: [mirror, flip], 4: [flip], 5: [exchange], 6: [exchange, flip],
+             7: [exchange, mirror, flip], 8: [exchange, mirror]}[orientation]
+    for step in steps:
+        rows = step(rows)
+    return Picture(len(rows[0]), len(rows), picture.channels, itertools.chain.from_iterable(sum(rows, [])))
+
+
+def profile(size):
+    """A colour profile that libpng takes: the header of an RGB display, and one tag of data that do not compress."""
+    data = b"".join(hashlib.sha256(struct.pack(">I", i)).digest() for i in range((size - 144) // 32 + 1))[:size - 144]
+    return (struct.pack(">I4sI4s4s4s", size, b"test", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+            + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+            + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D) + bytes(48)
+            + struct.pack(">I4sII", 1, b"test", 144, size - 144) + data)
+
+
+PROFILE = profile(600)
+
+
+class Metadata(ProgramTest):
+    def test_every_orientation(self):
+        """What is seen is what comes out, the right way up, and marked so."""
+        seen = draw(19, 11, 3)
+        expected = read_png(self.denoises("in.png", png(seen)))
+        for orientation in range(1, 9):
+            for order in "<>":
+                with self.subTest(orientation, order=order):
+                    stored = with_png_chunks(png(turned(seen, orientation)), (b"eXIf", exif(orientation, order)))
+                    result = self.denoises("in.png", stored)
+                    found = read_png(result)
+                    self.assertEqual((found.width, found.height), (19, 11))
+                    self.assertEqual(found.samples, expected.samples)
+                    self.assertEqual(dict(png_chunks(result))[b"eXIf"], exif(1, order))
+
+    def test_orientation_of_a_jpeg(self):
+        jpeg = self.denoises("in.png", png(draw(40, 24, 3)), "plain.jpg")
+        upright = read_png(self.denoises("plain.jpg", jpeg, "upright.png"))
+        marked = with_jpeg_segment(jpeg, 0xE1, b"Exif\0\0" + exif(3))
+        found = read_png(self.denoises("marked.jpg", marked))
+        self.assertEqual((found.width, found.height), (40, 24))
+        # The network does not see the same turned by half a circle, only nearly.
+        difference = [abs(a - b) for a, b in zip(turned(upright, 3).samples, found.samples)]
+        self.assertLess(sum(difference) / len(difference), 3)
+        segments = dict(jpeg_segments(self.denoises("marked.jpg", marked, "o.jpg")))
+        self.assertEqual(segments[0xE1], b"Exif\0\0" + exif(1))
+
+    def test_colour_profiles(self):
+        picture = png(draw(20, 10, 3))
+        marked = with_png_chunks(picture, (b"iCCP", b"P3\0\0" + zlib.compress(PROFILE)))
+        result = dict(png_chunks(self.denoises("in.png", marked)))
+        self.assertEqual(zlib.decompress(result[b"iCCP"].split(b"\0", 2)[2]), PROFILE)
+        jpeg = self.denoises("in.png", marked, "o.jpg")
+        self.assertEqual(dict(jpeg_segments(jpeg))[0xE2], b"ICC_PROFILE\0\x01\x01" + PROFILE)
+        again = dict(png_chunks(self.denoises("in.jpg", jpeg)))
+        self.assertEqual(zlib.decompress(again[b"iCCP"].split(b"\0", 2)[2]), PROFILE)
+        self.assertNotIn(b"iCCP", dict(png_chunks(self.denoises("in.png", picture))))
+        # A long profile takes several segments of a JPEG.
+        long = profile(150_000)
+        jpeg = self.denoises("in.png", with_png_chunks(picture, (b"iCCP", b"P3\0\0" + zlib.compress(long))), "o.jpg")
+        parts = [body[14:] for kind, body in jpeg_segments(jpeg) if kind == 0xE2]
+        self.assertGreater(len(parts), 1)
+        self.assertEqual(b"".join(parts), long)
+
+    def test_the_thumbnail_is_forgotten(self):
+        data = exif(6, thumbnail=struct.pack("<HI", 0, 0))
+        found = dict(png_chunks(self.denoises("in.png", with_png_chunks(png(draw(9, 9, 3)), (b"eXIf", data)))))[b"eXIf"]
+        self.assertEqual(found, exif(1) + data[len(exif(1)):])
+
+    def test_damaged_metadata_is_left_out(self):
+        picture = draw(9, 7, 3)
+        expected = read_png(self.denoises("in.png", png(picture))).samples
+        for data in (b"", b"II", b"II*\0\xff\xff\xff\xff", exif(9), exif(0), exif(6)[:20], b"MM*\0" + exif(6)[4:]):
+            for content in (with_png_chunks(png(picture), (b"eXIf", data)),
+                            with_png_chunks(png(picture), (b"iCCP", b"x\0\0" + data))):
+                self.assertEqual(read_png(self.denoises("in.png", content)).samples, expected)
+
+    def test_reference_and_compare_see_pictures_upright(self):
+        seen = draw(19, 11, 3)
+        self.file("a.png", png(seen))
+        self.file("b.png", with_png_chunks(png(turned(seen, 6)), (b"eXIf", exif(6))))
+        self.assertRegex(self.succeeds("compare", "a.png", "b.png"), "PSNR +inf")
+        self.assertIn("inf dB before", self.succeeds("denoise", "a.png", "o.png", "--reference", "b.png"))
 
 
 class Options(ProgramTest):
