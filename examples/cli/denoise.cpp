@@ -30,6 +30,7 @@ struct Options {
   mirnet::Index tile_side = 0;
   std::optional<std::string> max_memory;
   double memory_limit = 0;  ///< bytes; 0: none was named
+  float strength = 1.0f, keep_grain = 0.0f;
   PictureOptions stored;
   bool quiet = false;
 };
@@ -182,7 +183,8 @@ mirnet::Result<mirnet::Image> restore(Options const& options, mirnet::Model<T> c
                           tiling.macs());
   context.progress = {
       [](void* self, std::uint64_t macs) noexcept { static_cast<ProgressDisplay*>(self)->update(macs); }, &display};
-  return mirnet::restore(model, image, context, tiling);
+  return mirnet::restore(model, image, context, tiling,
+                         {options.strength * (1.0f - options.keep_grain), options.strength});
 }
 
 template <class T>
@@ -274,6 +276,18 @@ void add_denoise(CLI::App& program, Action& action) {
                    "On the standard error: bar, lines of json, none, or auto, a bar where that is a terminal")
       ->check(CLI::IsMember({"auto", "bar", "json", "none"}))
       ->type_name("NAME");
+  command
+      ->add_option("--strength", options->strength,
+                   "How much of the noise is taken away, 0 to 1: 0 leaves the photograph as it is")
+      ->check(CLI::Range(0.0f, 1.0f))
+      ->type_name("X")
+      ->capture_default_str();
+  command
+      ->add_option("--keep-grain", options->keep_grain,
+                   "How much of the noise in the brightness stays, 0 to 1; that in the colours goes all the same")
+      ->check(CLI::Range(0.0f, 1.0f))
+      ->type_name("X")
+      ->capture_default_str();
   command
       ->add_option("--quality-jpeg", options->stored.jpeg_quality,
                    "Of a JPEG that is written, 1 to 100; from 90 on with colours in full resolution")

@@ -645,6 +645,34 @@ class Inputs(ProgramTest):
             self.fails(INPUT, "denoise", "in.png", "o.png", "--reference", "ref.png", says="cannot be compared")
 
 
+class Strength(ProgramTest):
+    def test_strength_and_grain(self):
+        picture = draw(60, 40, 3)
+        def apart(*options):
+            """How far the result is from the picture: in brightness, and in colour."""
+            found = read_png(self.denoises("in.png", png(picture), "out.png", *options))
+            brightness = colour = 0
+            for before, after in zip(picture.pixels(), found.pixels()):
+                change = [b - a for a, b in zip(before, after)]
+                light = 0.299 * change[0] + 0.587 * change[1] + 0.114 * change[2]
+                brightness += abs(light)
+                colour += sum(abs(c - light) for c in change)
+            return brightness, colour
+        full = apart()
+        self.assertGreater(min(full), 0)
+        self.assertEqual(apart("--strength", "1", "--keep-grain", "0"), full)
+        self.assertEqual(apart("--strength", "0"), (0, 0))
+        half = apart("--strength", "0.5")
+        grain = apart("--keep-grain", "1")
+        for whole, part in zip(full, half):
+            self.assertTrue(0.3 * whole < part < 0.7 * whole, (whole, part))
+        self.assertLess(grain[0], 0.5 * full[0])
+        self.assertTrue(0.8 * full[1] < grain[1] < 1.2 * full[1], (full, grain))
+        for option in ("--strength", "--keep-grain"):
+            for value in ("-0.1", "1.1", "x"):
+                self.fails(USAGE, "denoise", "in.png", "o.png", f"{option}={value}", says=option)
+
+
 class Tiles(ProgramTest):
     def summary(self, *options):
         """What is printed, as a dictionary, and the picture."""

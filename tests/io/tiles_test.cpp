@@ -164,6 +164,45 @@ TEST_CASE("the largest tiles that the memory allows") {
   CHECK(other.error().code() == ErrorCode::invalid_argument);
 }
 
+TEST_CASE("strength goes from the image as it is to the network's, brightness and colour apart") {
+  auto const model = small_model();
+  Context<float> context(*test::kernel_tables().front());
+  for (auto const type : {SampleType::u8, SampleType::u16, SampleType::f32}) {
+    for (Index channels = 1; channels <= 4; ++channels) {
+      auto const image = draw(300, 40, channels, type, pictures::noisy_pattern);
+      for (Index const longest : {Index{300}, shortest_tile}) {
+        auto const tiling = plan_tiles(model, context, image, longest).value();
+        auto const full = restore(model, image, context, tiling).value();
+        CHECK(equal(restore(model, image, context, tiling, {1.0f, 1.0f}).value(), full));
+        auto const none = restore(model, image, context, tiling, {0.0f, 0.0f}).value();
+        if (type == SampleType::f32) continue;
+        CHECK(equal(none, image));
+      }
+    }
+  }
+  auto const image = draw(64, 48, 3, SampleType::f32, pictures::noisy_pattern);
+  auto const tiling = plan_whole(model, context, image).value();
+  auto const full = restore(model, image, context, tiling).value();
+  auto const part = restore(model, image, context, tiling, {0.25f, 0.5f}).value();
+  double worst = 0.0;
+  for (std::size_t i = 0; i < part.samples<float>().size(); i += 3) {
+    double change[3], found[3], brightness = 0.0, found_brightness = 0.0;
+    constexpr double weights[] = {0.299, 0.587, 0.114};
+    for (std::size_t c = 0; c < 3; ++c) {
+      auto const before = static_cast<double>(image.samples<float>()[i + c]);
+      change[c] = static_cast<double>(full.samples<float>()[i + c]) - before;
+      found[c] = static_cast<double>(part.samples<float>()[i + c]) - before;
+      brightness += weights[c] * change[c];
+      found_brightness += weights[c] * found[c];
+    }
+    worst = std::max(worst, std::fabs(found_brightness - 0.25 * brightness));
+    for (std::size_t c = 0; c < 3; ++c) {
+      worst = std::max(worst, std::fabs(found[c] - found_brightness - 0.5 * (change[c] - brightness)));
+    }
+  }
+  CHECK(worst < 1e-5);
+}
+
 TEST_CASE("progress goes up to the end, and a run can be stopped") {
   auto const model = small_model();
   ThreadPool pool(2);

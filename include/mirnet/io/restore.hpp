@@ -23,7 +23,33 @@ struct Tiling {
   std::uint64_t macs() const noexcept { return plan.macs * static_cast<std::uint64_t>(tiles()); }
 };
 
+/// How much of what the network takes away is taken away, of brightness and of colour: 0 leaves the image as it is, 1
+/// is all. Photographers keep some of the grain in the brightness and none of the blotches of colour.
+struct Strength {
+  float brightness = 1.0f;
+  float colour = 1.0f;
+  bool operator==(Strength const&) const = default;
+};
+
 namespace detail {
+
+/// Moves restored rows of an image back towards what they were. Brightness is that of ITU-R BT.601.
+inline void soften(Image const& image, Index first_row, Strength strength, View<float> rows) noexcept {
+  if (strength == Strength{}) return;
+  Index const green = image.colours() == 3 ? 1 : 0;
+  image.visit([&](auto samples) {
+    auto const* from = samples.data() + first_row * image.width() * image.channels();
+    float* to = rows.data();
+    for (Index i = 0; i < rows.pixels(); ++i, from += image.channels(), to += rows.pitch()) {
+      float const before[] = {to_unit(from[0]), to_unit(from[green]), to_unit(from[2 * green])};
+      float const change[] = {to[0] - before[0], to[1] - before[1], to[2] - before[2]};
+      float const brightness = 0.299f * change[0] + 0.587f * change[1] + 0.114f * change[2];
+      for (Index c = 0; c < 3; ++c) {
+        to[c] = before[c] + strength.colour * (change[c] - brightness) + strength.brightness * brightness;
+      }
+    }
+  });
+}
 
 /// Rows of an image that tiles add up to: three floats a pixel.
 inline View<float> tile_rows(float* memory, Index rows, Index width) noexcept { return {memory, {rows, width, 3}, 3}; }
@@ -108,7 +134,8 @@ Result<Tiling> plan_within(Model<T> const& model, Context<T> const& context, Ima
 /// that it needs and gives it back. T is float or bfloat16. Errors: invalid_argument, where the tiling is another
 /// image's or context's; memory; cancelled.
 template <class T>
-Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context, Tiling const& tiling) noexcept {
+Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context, Tiling const& tiling,
+                      Strength strength = {}) noexcept {
   if (tiling.x.size() != image.width() || tiling.y.size() != image.height()) {
     return Error(ErrorCode::invalid_argument, "the tiles are for an image of %lld x %lld pixels, this has %lld x %lld",
                  static_cast<long long>(tiling.x.size()), static_cast<long long>(tiling.y.size()),
@@ -130,6 +157,7 @@ Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& con
   if (tiling.tiles() == 1) {
     auto const done = run(0, 0);
     if (!done) return done.error();
+    detail::soften(image, 0, strength, output->view());
     put_rows(output->view(), *restored, 0);
     return restored;
   }
@@ -148,7 +176,9 @@ Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& con
       detail::add_tile(context.parallel, output->view(), tiling, tile_x, tile_y, settled,
                        detail::tile_rows(rows, end - settled, image.width()));
     }
-    put_rows(detail::tile_rows(rows, next - settled, image.width()), *restored, settled);
+    auto const done = detail::tile_rows(rows, next - settled, image.width());
+    detail::soften(image, settled, strength, done);
+    put_rows(done, *restored, settled);
     Index const row = image.width() * 3, kept = (end - next) * row;
     std::memmove(rows, rows + (next - settled) * row, static_cast<std::size_t>(kept) * sizeof(float));
     std::memset(rows + kept, 0, rows_memory->bytes().size() - static_cast<std::size_t>(kept) * sizeof(float));
