@@ -1,16 +1,20 @@
 // The program mirnet. Results go to the standard output; an error is one line on the standard error and an exit code:
 // 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 8 an output, 130 stopped by
 // the user.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <mirnet/version.hpp>
 
 #include "commands.hpp"
 #include "instruction_sets.hpp"
 #include "progress.hpp"
+#include "suggestion.hpp"
 #include "weights.hpp"
 
 namespace {
@@ -34,6 +38,29 @@ std::string version() {
   return std::string("mirnet " MIRNET_VERSION " (") + (kernels ? (*kernels)->isa : "no instruction set") + ")";
 }
 
+/// "; did you mean --threads?" for the first argument that names an option or a command that does not exist.
+std::string did_you_mean(CLI::App const& program, int argc, char** argv) {
+  auto const commands = program.get_subcommands();
+  CLI::App const& app = commands.empty() ? program : *commands.front();
+  std::vector<std::string> names;
+  for (auto const* option : app.get_options()) {
+    for (auto const& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  if (commands.empty()) {
+    for (auto const* command : program.get_subcommands([](CLI::App const*) { return true; })) {
+      names.push_back(command->get_name());
+    }
+  }
+  for (int i = 1; i < argc; ++i) {
+    std::string_view const argument(argv[i]);
+    auto const word = argument.substr(0, argument.find('='));
+    bool const could_be_a_name = word.starts_with("--") || commands.empty();
+    if (!could_be_a_name || word == "--" || std::find(names.begin(), names.end(), word) != names.end()) continue;
+    if (auto const name = cli::nearest(word, names); !name.empty()) return "; did you mean " + name + "?";
+  }
+  return {};
+}
+
 int run(int argc, char** argv) {
   CLI::App program("Removes the noise from photographs with MIRNet, on the CPU.", "mirnet");
   program.set_version_flag("--version", version, "Print the version and the instruction set in use");
@@ -50,7 +77,9 @@ int run(int argc, char** argv) {
     program.exit(help_or_version);
     return finish();
   } catch (CLI::ParseError const& error) {
-    return fail(mirnet::ErrorCode::invalid_argument, std::string(error.what()) + "; see mirnet --help");
+    bool const unknown = dynamic_cast<CLI::ExtrasError const*>(&error) != nullptr;
+    auto const hint = unknown ? did_you_mean(program, argc, argv) : std::string();
+    return fail(mirnet::ErrorCode::invalid_argument, error.what() + (hint.empty() ? "; see mirnet --help" : hint));
   }
   if (!action) return fail(mirnet::ErrorCode::invalid_argument, "a command is missing; see mirnet --help");
   auto const done = action();

@@ -558,6 +558,14 @@ class Options(ProgramTest):
             self.assertIn(command, self.succeeds("--help"))
             self.assertIn("--help", self.succeeds(command, "--help"))
 
+    def test_suggestions(self):
+        for arguments, meant in ((("denoise", "a", "b", "--thread", "2"), "--threads"),
+                                 (("denoise", "a", "b", "--max-memroy=2G"), "--max-memory"),
+                                 (("denoise", "a", "b", "--over"), "--overwrite"),
+                                 (("denoize", "a", "b"), "denoise"), (("inof",), "info"), (("--versoin",), "--version")):
+            self.assertTrue(self.fails(USAGE, *arguments).endswith(f"; did you mean {meant}?\n"), arguments)
+        self.fails(USAGE, "denoise", "a", "b", "--frobnicate", says="; see mirnet --help")
+
     def test_wrong_usage(self):
         self.file("in.png", png(draw(8, 8, 3)))
         for arguments in ((), ("restore",), ("--wrong",), ("denoise",), ("denoise", "in.png"),
