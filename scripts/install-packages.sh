@@ -46,6 +46,7 @@ need libstb-dev stb/stb_image.h
 need libcli11-dev CLI/CLI.hpp
 need libjpeg-dev jpeglib.h
 need libpng-dev png.h
+need nlohmann-json3-dev nlohmann/json.hpp
 if [ "$purpose" != build ]; then
   need doctest-dev doctest/doctest.h
   need libeigen3-dev eigen3/Eigen/Core

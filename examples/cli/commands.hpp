@@ -29,4 +29,7 @@ mirnet::Result<Likeness> compare_images(mirnet::Image const& a, std::string cons
 /// A number with so many digits after the point; "-" for NaN.
 std::string text(double value, int digits);
 
+/// A message for one line of a terminal or a log, whatever the names in it hold.
+std::string one_line(std::string message);
+
 }  // namespace cli

@@ -1,39 +1,52 @@
-// mirnet denoise: a noisy photograph in, a clean one out. Whatever can go wrong before the long computation is found
-// before it.
+// mirnet denoise: noisy photographs in, clean ones out. Whatever can go wrong before the long computation of a picture
+// is found before it.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <mirnet/io/restore.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"
+#include "files.hpp"
 #include "instruction_sets.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
 #include "picture.hpp"
 #include "progress.hpp"
+#include "report.hpp"
 #include "weights.hpp"
 
 namespace cli {
 namespace {
 
 struct Options {
-  std::string input, output;
+  FileOptions files;
   WeightsOptions weights;
-  std::optional<std::string> isa, reference;
+  std::optional<std::string> isa, reference, max_memory;
+  std::optional<double> min_psnr;
   mirnet::Index threads = 0;
   std::string algorithm = "auto", precision = "fp32", tile = "auto", progress = "auto";
   mirnet::Index tile_side = 0;
-  std::optional<std::string> max_memory;
   double memory_limit = 0;  ///< bytes; 0: none was named
   float strength = 1.0f, keep_grain = 0.0f;
   PictureOptions stored;
-  bool quiet = false;
+  bool skip_existing = false, estimate = false, json = false, quiet = false;
+
+  ProgressStyle style() const {
+    if (quiet || progress == "none") return ProgressStyle::none;
+    if (progress == "json") return ProgressStyle::json;
+    return progress == "bar" ? ProgressStyle::bar : automatic_progress();
+  }
 };
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /// The largest side of tiles that --tile names.
 mirnet::Result<mirnet::Index> parse_tile(std::string const& text) {
@@ -45,178 +58,8 @@ mirnet::Result<mirnet::Index> parse_tile(std::string const& text) {
                        static_cast<long long>(mirnet::shortest_tile));
 }
 
-/// Refuses a picture for which the memory is not there or not allowed: the system would promise it all the same, and
-/// end the program when it is used.
-template <class T>
-mirnet::Result<mirnet::Tiling> plan(Options const& options, mirnet::Model<T> const& model,
-                                    mirnet::Context<T> const& context, mirnet::Image const& image) {
-  // The compressed result lies beside the picture and the result when the network's memory is free again.
-  double const budget = memory_budget(options.memory_limit);
-  double const encoding = 4.0 * static_cast<double>(image.bytes().size());
-  auto const too_little = [&](double needed) {
-    return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s",
-                         static_cast<long long>(image.width()), static_cast<long long>(image.height()),
-                         bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),
-                         options.memory_limit > 0 ? "are left of --max-memory" : "may be taken of what is free");
-  };
-  if (encoding > budget) return too_little(encoding);
-  constexpr double most = 4e18;  // what an Index holds
-  if (options.tile == "auto") {
-    return mirnet::plan_within(model, context, image, static_cast<mirnet::Index>(std::clamp(budget, 0.0, most)));
-  }
-  auto tiling = options.tile == "off" ? mirnet::plan_whole(model, context, image)
-                                      : mirnet::plan_tiles(model, context, image, options.tile_side);
-  if (tiling && static_cast<double>(tiling->bytes) > budget) return too_little(static_cast<double>(tiling->bytes));
-  return tiling;
-}
-
-struct Reference {
-  mirnet::Image image;
-  Likeness before;
-};
-
-mirnet::Result<Reference> read_reference(Options const& options, mirnet::Image const& input) {
-  auto picture = read_picture(*options.reference);
-  if (!picture) return picture.error();
-  auto& image = picture->image;
-  auto const before = compare_images(input, options.input, image, *options.reference);
-  if (!before) return before.error();
-  return Reference{std::move(image), *before};
-}
-
-/// All that the computation needs but the weights, checked.
-struct Job {
-  InstructionSet const* set;
-  mirnet::Image input;
-  Metadata metadata;
-  mirnet::SampleType read, stored;
-  std::optional<Reference> reference;
-};
-
-mirnet::Result<Job> prepare(Options const& options) {
-  auto const set = choose_instruction_set(options.isa);
-  if (!set) return set.error();
-  if (options.precision == "bf16" && (*set)->bfloat16_kernels == nullptr) {
-    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--precision bf16: there are no such kernels for %s",
-                         (*set)->name);
-  }
-  auto const format = mirnet::output_format(options.output.c_str());
-  if (!format) return format.error();
-  auto picture = read_picture(options.input);
-  if (!picture) return picture.error();
-  auto& input = picture->image;
-  auto const read = input.type();
-  auto const stored = stored_samples(*format, read, options.stored);
-  if (!stored) return stored.error();
-  auto const encodable = mirnet::check_encodable(input, *format, options.output.c_str());
-  if (!encodable) return encodable.error();
-  auto const writable = [&] {
-    Uninterrupted const probing;
-    return mirnet::check_writable(options.output.c_str(), options.stored.overwrite);
-  }();
-  if (!writable) return writable.error();
-  std::optional<Reference> reference;
-  if (options.reference) {
-    auto found = read_reference(options, input);
-    if (!found) return found.error();
-    reference = *std::move(found);
-  }
-  if (mirnet::sample_bytes(*stored) > mirnet::sample_bytes(read)) {
-    // The file gets what the network computes, not 8 or 16 bits of it.
-    auto deeper = mirnet::convert_samples(input, *stored);
-    if (!deeper) return deeper.error();
-    input = *std::move(deeper);
-  }
-  return Job{*set, std::move(input), std::move(picture->metadata), read, *stored, std::move(reference)};
-}
-
-struct Run {
-  double seconds;
-  mirnet::Index threads;
-  mirnet::Tiling tiling;
-};
-
-void print(Options const& options, Job const& job, Run const& run) {
-  auto const& image = job.input;
-  static constexpr char const* depths[] = {"8 bits", "16 bits", "32-bit floats"};
-  auto const depth = [](mirnet::SampleType type) { return depths[static_cast<int>(type)]; };
-  std::printf("size              %lld x %lld, %lld channel%s of %s\n", static_cast<long long>(image.width()),
-              static_cast<long long>(image.height()), static_cast<long long>(image.channels()),
-              image.channels() == 1 ? "" : "s", depth(job.read));
-  std::printf("time              %.3f s, %.3f megapixels/s\n", run.seconds,
-              static_cast<double>(image.pixels()) * 1e-6 / run.seconds);
-  if (run.tiling.tiles() > 1) {
-    std::printf("tiles             %lld x %lld of %lld x %lld\n", static_cast<long long>(run.tiling.x.count()),
-                static_cast<long long>(run.tiling.y.count()), static_cast<long long>(run.tiling.x.length()),
-                static_cast<long long>(run.tiling.y.length()));
-  }
-  if (auto const peak = peak_memory()) std::printf("peak memory       %.1f MiB\n", *peak / (1 << 20));
-  std::printf("instruction set   %s\n", job.set->name);
-  std::printf("threads           %lld\n", static_cast<long long>(run.threads));
-  if (options.weights.quality != "standard") {
-    std::printf("quality           %s\n", options.weights.quality.c_str());
-  }
-  if (options.algorithm == "direct") std::printf("algorithm         direct\n");
-  if (options.precision == "bf16") std::printf("precision         bf16\n");
-  if (mirnet::sample_bytes(job.stored) < mirnet::sample_bytes(job.read)) {
-    std::printf("note              %s holds %s: the samples were rounded\n", options.output.c_str(), depth(job.stored));
-  }
-}
-
-void print(Likeness const& before, Likeness const& after) {
-  std::printf("PSNR              %s dB before, %s dB after\n", text(before.psnr, 2).c_str(),
-              text(after.psnr, 2).c_str());
-  std::printf("SSIM              %s before, %s after\n", text(before.ssim, 4).c_str(), text(after.ssim, 4).c_str());
-}
-
-ProgressStyle progress_style(Options const& options) {
-  if (options.quiet || options.progress == "none") return ProgressStyle::none;
-  if (options.progress == "json") return ProgressStyle::json;
-  return options.progress == "bar" ? ProgressStyle::bar : automatic_progress();
-}
-
-/// mirnet::restore with its progress on the screen.
-template <class T>
-mirnet::Result<mirnet::Image> restore(Options const& options, mirnet::Model<T> const& model, mirnet::Image const& image,
-                                      mirnet::Context<T>& context, mirnet::Tiling const& tiling) {
-  ProgressDisplay display(progress_style(options), options.input, static_cast<double>(image.pixels()) * 1e-6,
-                          tiling.macs());
-  context.progress = {
-      [](void* self, std::uint64_t macs) noexcept { static_cast<ProgressDisplay*>(self)->update(macs); }, &display};
-  return mirnet::restore(model, image, context, tiling,
-                         {options.strength * (1.0f - options.keep_grain), options.strength});
-}
-
-template <class T>
-mirnet::Result<void> denoise_in(Options const& options, Job const& job) {
-  auto const file = find_weights(options.weights);
-  if (!file) return file.error();
-  auto const model = load_weights<T>(*file);
-  if (!model) return model.error();
-  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
-  mirnet::Context<T> context(*job.set->kernels_of<T>(), pool);
-  context.algorithm = options.algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
-  auto const tiling = plan(options, *model, context, job.input);
-  if (!tiling) return tiling.error();
-  auto const start = std::chrono::steady_clock::now();
-  auto const restored = restore(options, *model, job.input, context, *tiling);
-  std::chrono::duration<double> const time = std::chrono::steady_clock::now() - start;
-  if (!restored) return restored.error();
-  auto const written = [&] {
-    Uninterrupted const writing;
-    return write_picture(options.output, *restored, job.metadata, options.stored);
-  }();
-  if (!written || options.quiet) return written;
-
-  print(options, job, Run{time.count(), pool.workers(), *tiling});
-  if (!job.reference) return {};
-  auto const after = compare_images(*restored, options.output, job.reference->image, *options.reference);
-  if (!after) return after.error();
-  print(job.reference->before, *after);
-  return {};
-}
-
-mirnet::Result<void> denoise(Options& options) {
+/// Options whose words are not numbers yet, and those that do not go together.
+mirnet::Result<void> settle(Options& options) {
   if (options.max_memory) {
     auto const limit = parse_bytes(*options.max_memory);
     if (!limit) return limit.error();
@@ -227,18 +70,263 @@ mirnet::Result<void> denoise(Options& options) {
     if (!side) return side.error();
     options.tile_side = *side;
   }
-  auto const job = prepare(options);
-  if (!job) return job.error();
-  return options.precision == "bf16" ? denoise_in<mirnet::bfloat16>(options, *job) : denoise_in<float>(options, *job);
+  if (options.min_psnr && !options.reference) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--min-psnr needs a --reference to compare with");
+  }
+  return {};
+}
+
+struct Reference {
+  mirnet::Image image;
+  Likeness before;
+};
+
+mirnet::Result<Reference> read_reference(Options const& options, std::string const& name, mirnet::Image const& input) {
+  auto picture = read_picture(*options.reference);
+  if (!picture) return picture.error();
+  auto const before = compare_images(input, name, picture->image, *options.reference);
+  if (!before) return before.error();
+  return Reference{std::move(picture->image), *before};
+}
+
+/// A picture that is ready for the computation: whatever can go wrong with its files has been looked at.
+struct Job {
+  mirnet::Image input;
+  Metadata metadata;
+  mirnet::OutputFormat format;
+  std::optional<Reference> reference;
+};
+
+mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& report) {
+  auto const named = output_format(work, options.files.format);
+  if (!named) return named.error();
+  auto picture = read_picture(work.input);
+  if (!picture) return picture.error();
+  auto const format = named->value_or(picture->format);
+  auto& input = picture->image;
+  report.width = input.width();
+  report.height = input.height();
+  report.channels = input.channels();
+  report.read = input.type();
+  auto const stored = stored_samples(format, input.type(), options.stored);
+  if (!stored) return stored.error();
+  report.stored = *stored;
+  auto const encodable = mirnet::check_encodable(input, format, work.output.c_str());
+  if (!encodable) return encodable.error();
+  if (work.output != standard_stream && !options.estimate) {
+    auto const writable =
+        check_writable(work.output, options.stored.overwrite, options.files.output_folder.has_value());
+    if (!writable) return writable.error();
+  }
+  std::optional<Reference> reference;
+  if (options.reference) {
+    auto found = read_reference(options, work.input, input);
+    if (!found) return found.error();
+    reference = *std::move(found);
+  }
+  if (mirnet::sample_bytes(*stored) > mirnet::sample_bytes(input.type())) {
+    // The file gets what the network computes, not 8 or 16 bits of it.
+    auto deeper = mirnet::convert_samples(input, *stored);
+    if (!deeper) return deeper.error();
+    input = *std::move(deeper);
+  }
+  return Job{std::move(input), std::move(picture->metadata), format, std::move(reference)};
+}
+
+/// One network on one machine, for any number of pictures.
+template <class T>
+class Session {
+ public:
+  Session(Options const& options, InstructionSet const& set, mirnet::Model<T> const& model)
+      : options_(options),
+        model_(model),
+        pool_(options.threads > 0 ? options.threads : usable_cores()),
+        context_(*set.kernels_of<T>(), pool_) {
+    context_.algorithm = options.algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
+  }
+
+  mirnet::Index threads() const { return pool_.workers(); }
+
+  /// Everything from the input file to the output file. `report` knows afterwards how far it came.
+  mirnet::Result<void> restore(Work const& work, Report& report) {
+    auto begin = Clock::now();
+    auto const job = prepare(options_, work, report);
+    if (!job) return job.error();
+    report.seconds.read = seconds_since(begin);
+
+    begin = Clock::now();
+    auto const tiling = plan(job->input);
+    if (!tiling) return tiling.error();
+    report.tiling = *tiling;
+    report.seconds.plan = seconds_since(begin);
+    if (options_.estimate) return estimate(report);
+
+    begin = Clock::now();
+    auto const restored = run(work, job->input, *tiling);
+    if (!restored) return restored.error();
+    report.seconds.run = seconds_since(begin);
+
+    begin = Clock::now();
+    auto const written = write_picture(work.output, *restored, job->metadata, job->format, options_.stored);
+    if (!written) return written;
+    report.seconds.write = seconds_since(begin);
+    report.state = Report::State::restored;
+    return compare(work, *restored, *job, report);
+  }
+
+ private:
+  /// Refuses a picture for which the memory is not there or not allowed: the system would promise it all the same, and
+  /// end the program when it is used.
+  mirnet::Result<mirnet::Tiling> plan(mirnet::Image const& image) const {
+    // The compressed result lies beside the picture and the result when the network's memory is free again.
+    double const budget = memory_budget(options_.memory_limit);
+    double const encoding = 4.0 * static_cast<double>(image.bytes().size());
+    auto const too_little = [&](double needed) {
+      return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s",
+                           static_cast<long long>(image.width()), static_cast<long long>(image.height()),
+                           bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),
+                           options_.memory_limit > 0 ? "are left of --max-memory" : "may be taken of what is free");
+    };
+    if (encoding > budget) return too_little(encoding);
+    constexpr double most = 4e18;  // what an Index holds
+    if (options_.tile == "auto") {
+      return mirnet::plan_within(model_, context_, image, static_cast<mirnet::Index>(std::clamp(budget, 0.0, most)));
+    }
+    auto tiling = options_.tile == "off" ? mirnet::plan_whole(model_, context_, image)
+                                         : mirnet::plan_tiles(model_, context_, image, options_.tile_side);
+    if (tiling && static_cast<double>(tiling->bytes) > budget) return too_little(static_cast<double>(tiling->bytes));
+    return tiling;
+  }
+
+  /// The time that it would take, from that of a small picture that is restored here, once to get going and once for
+  /// the clock.
+  mirnet::Result<void> estimate(Report& report) {
+    if (seconds_a_mac_ == 0) {
+      auto sample = mirnet::Image::create(256, 256, 3, mirnet::SampleType::u8);
+      if (!sample) return sample.error();
+      for (std::size_t i = 0; auto& byte : sample->bytes()) byte = static_cast<std::byte>(i++ * 2654435761u >> 13);
+      auto const tiling = mirnet::plan_whole(model_, context_, *sample);
+      if (!tiling) return tiling.error();
+      for (int i = 0; i < 2; ++i) {
+        auto const begin = Clock::now();
+        auto const restored = mirnet::restore(model_, *sample, context_, *tiling);
+        if (!restored) return restored.error();
+        seconds_a_mac_ = seconds_since(begin) / static_cast<double>(tiling->macs());
+      }
+    }
+    report.estimated_seconds = seconds_a_mac_ * static_cast<double>(report.tiling->macs());
+    report.state = Report::State::estimated;
+    return {};
+  }
+
+  /// The computation, with its progress on the screen.
+  mirnet::Result<mirnet::Image> run(Work const& work, mirnet::Image const& image, mirnet::Tiling const& tiling) {
+    ProgressDisplay display(options_.style(), work.input, static_cast<double>(image.pixels()) * 1e-6, tiling.macs());
+    context_.macs = 0;
+    context_.progress = {
+        [](void* self, std::uint64_t macs) noexcept { static_cast<ProgressDisplay*>(self)->update(macs); }, &display};
+    auto restored = mirnet::restore(model_, image, context_, tiling,
+                                    {options_.strength * (1.0f - options_.keep_grain), options_.strength});
+    context_.progress = {};
+    return restored;
+  }
+
+  mirnet::Result<void> compare(Work const& work, mirnet::Image const& restored, Job const& job, Report& report) const {
+    if (!job.reference) return {};
+    auto const after = compare_images(restored, work.output, job.reference->image, *options_.reference);
+    if (!after) return after.error();
+    report.before = job.reference->before;
+    report.after = *after;
+    if (!options_.min_psnr || after->psnr >= *options_.min_psnr) return {};
+    return mirnet::Error(mirnet::ErrorCode::unmet, "%s: a PSNR of %s dB; expected --min-psnr %s dB or more",
+                         work.output.c_str(), text(after->psnr, 2).c_str(), text(*options_.min_psnr, 2).c_str());
+  }
+
+  Options const& options_;
+  mirnet::Model<T> const& model_;
+  mirnet::ThreadPool pool_;
+  mirnet::Context<T> context_;
+  double seconds_a_mac_ = 0;
+};
+
+/// Prints what became of a picture. Reports go to the standard output, unless pictures do.
+void print(Options const& options, Settings const& settings, Report const& report, bool many) {
+  std::FILE* const to = report.output == standard_stream ? stderr : stdout;
+  if (options.json) {
+    std::fputs(json_text(report, settings).c_str(), to);
+  } else if (!options.quiet && report.state != Report::State::failed) {
+    std::fputs(
+        (many || report.state == Report::State::skipped ? short_text(report) : long_text(report, settings)).c_str(),
+        to);
+  }
+  std::fflush(to);
+}
+
+template <class T>
+mirnet::Result<void> denoise_in(Options const& options, InstructionSet const& set, std::vector<Work> const& all) {
+  auto const file = find_weights(options.weights);
+  if (!file) return file.error();
+  auto const model = load_weights<T>(*file);
+  if (!model) return model.error();
+  Session<T> session(options, set, *model);
+  Settings const settings{set.name, options.precision, options.algorithm, options.weights.quality, session.threads()};
+  bool const many = all.size() > 1;
+  std::size_t restored = 0, skipped = 0, failed = 0;
+  for (auto const& work : all) {
+    Report report;
+    report.input = work.input;
+    report.output = work.output;
+    mirnet::Result<void> done;
+    if (options.skip_existing && exists(work.output)) {
+      report.state = Report::State::skipped;
+      ++skipped;
+    } else {
+      done = session.restore(work, report);
+      ++(done ? restored : failed);
+    }
+    if (!done) report.error = done.error();
+    print(options, settings, report, many);
+    if (done) continue;
+    if (!many) return done;
+    // One bad file does not stop the rest.
+    std::fprintf(stderr, "mirnet: %s\n", one_line(done.error().message()).c_str());
+  }
+  if (many && !options.quiet && !options.json) {
+    std::printf("%zu %s, %zu skipped, %zu failed\n", restored, options.estimate ? "estimated" : "restored", skipped,
+                failed);
+  }
+  if (failed == 0) return {};
+  return mirnet::Error(mirnet::ErrorCode::partial, "%zu of %zu pictures failed", failed, all.size());
+}
+
+mirnet::Result<void> denoise(Options& options) {
+  auto const settled = settle(options);
+  if (!settled) return settled;
+  auto const set = choose_instruction_set(options.isa);
+  if (!set) return set.error();
+  if (options.precision == "bf16" && (*set)->bfloat16_kernels == nullptr) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--precision bf16: there are no such kernels for %s",
+                         (*set)->name);
+  }
+  auto const work = list_work(options.files);
+  if (!work) return work.error();
+  return options.precision == "bf16" ? denoise_in<mirnet::bfloat16>(options, **set, *work)
+                                     : denoise_in<float>(options, **set, *work);
 }
 
 }  // namespace
 
 void add_denoise(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
-  auto* const command = program.add_subcommand("denoise", "Remove the noise from a photograph");
-  command->add_option("INPUT", options->input, "The photograph: PNG, JPEG, BMP, TGA, PGM, PPM or PFM")->required();
-  command->add_option("OUTPUT", options->output, "The result: .png, .jpg, .bmp, .pgm, .ppm, .pnm or .pfm")->required();
+  auto* const command = program.add_subcommand("denoise", "Remove the noise from photographs");
+  command
+      ->add_option(
+          "FILES", options->files.files,
+          "INPUT OUTPUT. Or photographs and folders of them, with --output-dir or --suffix; one alone gets\n"
+          "-clean to its name. PNG, JPEG, BMP, TGA, PGM, PPM and PFM are read, .png, .jpg, .bmp, .pgm, .ppm and\n"
+          ".pfm written; - is the standard input or output")
+      ->required()
+      ->type_name("");
   auto* const file =
       command->add_option("--weights", options->weights.file, "A weight file; without it, the weights of --quality");
   file->type_name("FILE.mirw");
@@ -299,7 +387,24 @@ void add_denoise(CLI::App& program, Action& action) {
                    "Bits a sample of the result; without it, as many as the input has")
       ->check(CLI::IsMember({8, 16}))
       ->type_name("8|16");
-  command->add_flag("--overwrite", options->stored.overwrite, "Replace OUTPUT if it exists");
+  command->add_option("--min-psnr", options->min_psnr, "With --reference: fail (exit code 6) where it is less")
+      ->type_name("DB");
+  command
+      ->add_option("--output-dir", options->files.output_folder,
+                   "Results go into this folder, which is made if it is missing, under the names of the photographs")
+      ->type_name("DIR");
+  command->add_option("--suffix", options->files.suffix, "Goes to the names of results, before the extension")
+      ->type_name("TEXT");
+  command
+      ->add_option("--format", options->files.format,
+                   "Of results that have no name yet; without it, that of the photograph")
+      ->check(CLI::IsMember({"png", "jpg", "bmp", "pgm", "ppm", "pnm", "pfm"}))
+      ->type_name("NAME");
+  command->add_flag("-r,--recursive", options->files.recursive, "Folders inside of folders, too");
+  command->add_flag("--skip-existing", options->skip_existing, "Leave out photographs whose result exists");
+  command->add_flag("--overwrite", options->stored.overwrite, "Replace results that exist");
+  command->add_flag("--estimate", options->estimate, "Say what it would take, and write nothing");
+  command->add_flag("--json", options->json, "Print a line of JSON for each photograph");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
   command->callback([=, &action] { action = [=] { return denoise(*options); }; });
 }

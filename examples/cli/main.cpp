@@ -1,6 +1,6 @@
 // The program mirnet. Results go to the standard output; an error is one line on the standard error and an exit code:
-// 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 8 an output, 130 stopped by
-// the user.
+// 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 6 a figure that
+// is not reached, 7 some of several pictures, 8 an output, 130 stopped by the user.
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -17,13 +17,21 @@
 #include "suggestion.hpp"
 #include "weights.hpp"
 
+namespace cli {
+
+std::string one_line(std::string message) {
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+  }
+  return message;
+}
+
+}  // namespace cli
+
 namespace {
 
-int fail(mirnet::ErrorCode code, std::string message) {
-  for (char& c : message) {
-    if (c == '\n' || c == '\r') c = ' ';  // one line, whatever the arguments hold
-  }
-  std::fprintf(stderr, "mirnet: %s\n", message.c_str());
+int fail(mirnet::ErrorCode code, std::string const& message) {
+  std::fprintf(stderr, "mirnet: %s\n", cli::one_line(message).c_str());
   return static_cast<int>(code);
 }
 

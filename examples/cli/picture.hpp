@@ -6,6 +6,7 @@
 
 #include <mirnet/io/image_file.hpp>
 
+#include "files.hpp"
 #include "metadata.hpp"
 
 namespace cli {
@@ -13,10 +14,23 @@ namespace cli {
 struct Picture {
   mirnet::Image image;  ///< upright
   Metadata metadata;
+  mirnet::OutputFormat format = mirnet::OutputFormat::png;  ///< its own, or PNG where that is not written
 };
 
-/// Errors: input, memory.
+/// From a file or the standard input. Errors: input, memory.
 mirnet::Result<Picture> read_picture(std::string const& path);
+
+/// The format that a result's name or else the option for it says; nothing where that is left to the picture. Errors:
+/// output, where the name has another extension.
+mirnet::Result<std::optional<mirnet::OutputFormat>> output_format(Work const& work,
+                                                                  std::optional<std::string> const& named);
+
+/// Whether there is something of this name already.
+bool exists(std::string const& path);
+
+/// Whether the file could be written; the folder that it is in is made first, if it is missing and wanted. Errors:
+/// output.
+mirnet::Result<void> check_writable(std::string const& path, bool overwrite, bool make_folder);
 
 struct PictureOptions {
   bool overwrite = false;
@@ -29,8 +43,9 @@ struct PictureOptions {
 mirnet::Result<mirnet::SampleType> stored_samples(mirnet::OutputFormat format, mirnet::SampleType type,
                                                   PictureOptions const& options);
 
-/// Writes all of a file or nothing. PNG and JPEG get the colour profile and the EXIF data. Errors: output, memory.
+/// Writes all of a file or nothing, or to the standard output. PNG and JPEG get the colour profile and the EXIF data.
+/// Errors: output, memory.
 mirnet::Result<void> write_picture(std::string const& path, mirnet::Image const& image, Metadata const& metadata,
-                                   PictureOptions const& options);
+                                   mirnet::OutputFormat format, PictureOptions const& options);
 
 }  // namespace cli

@@ -10,7 +10,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <mirnet/base/result.hpp>
+#include <nlohmann/json.hpp>
+
+#include "commands.hpp"
 
 namespace cli {
 namespace {
@@ -89,11 +91,7 @@ ProgressDisplay::ProgressDisplay(ProgressStyle style, std::string name, double m
       megapixels_(megapixels),
       macs_(static_cast<double>(std::max<std::uint64_t>(macs, 1))),
       begin_(Clock::now()),
-      drawn_(begin_ - std::chrono::seconds(1)) {
-  for (char& c : name_) {
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';  // a name must not steer the terminal
-  }
-}
+      drawn_(begin_ - std::chrono::seconds(1)) {}
 
 ProgressDisplay::~ProgressDisplay() {
   if (bar_on_screen.exchange(false)) std::fputs("\r\033[K", stderr);
@@ -116,13 +114,13 @@ void ProgressDisplay::update(std::uint64_t macs) noexcept {
 }
 
 void ProgressDisplay::print_json(double share, double seconds) const noexcept {
-  std::string name;
-  for (char const c : name_) {
-    if (c == '"' || c == '\\') name += '\\';
-    name += c;
-  }
-  std::fprintf(stderr, "{\"file\":\"%s\",\"progress\":%.4f,\"seconds\":%.2f,\"seconds_left\":%.2f}\n", name.c_str(),
-               share, seconds, share > 0 ? seconds / share * (1 - share) : 0.0);
+  nlohmann::ordered_json const line = {{"file", name_},
+                                       {"progress", share},
+                                       {"seconds", seconds},
+                                       {"seconds_left", share > 0 ? seconds / share * (1 - share) : 0.0}};
+  // Names of files need not be UTF-8; JSON is.
+  auto const text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 void ProgressDisplay::draw(double share, double seconds) const noexcept {
@@ -136,7 +134,7 @@ void ProgressDisplay::draw(double share, double seconds) const noexcept {
   int const bar_width = std::clamp(columns - figures_width - 22, 0, 40);
   std::string line = "\r";
   if (int const room = columns - figures_width - (bar_width > 0 ? bar_width + 4 : 0) - 2; room >= 8) {
-    line += shortened(name_, room) + "  ";
+    line += shortened(one_line(name_), room) /* a name must not steer the terminal */ + "  ";
   }
   if (bar_width >= 10) {
     int const done = static_cast<int>(share * bar_width + 0.5);

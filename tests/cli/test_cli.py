@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("MIRNET", str(ROOT / "build" / "release" / "mirnet"))
 WEIGHTS = ROOT / "weights" / "denoise.mirw"
 
-USAGE, INPUT, MODEL, MEMORY, OUTPUT, CANCELLED = 2, 3, 4, 5, 8, 130
+USAGE, INPUT, MODEL, MEMORY, UNMET, PARTIAL, OUTPUT, CANCELLED = 2, 3, 4, 5, 6, 7, 8, 130
 
 
 # Pictures: width, height, and rows of samples, `channels` to a pixel.
@@ -568,8 +568,7 @@ class Options(ProgramTest):
 
     def test_wrong_usage(self):
         self.file("in.png", png(draw(8, 8, 3)))
-        for arguments in ((), ("restore",), ("--wrong",), ("denoise",), ("denoise", "in.png"),
-                          ("denoise", "in.png", "o.png", "more"), ("denoise", "in.png", "o.png", "--wrong"),
+        for arguments in ((), ("restore",), ("--wrong",), ("denoise",), ("denoise", "in.png", "o.png", "more"), ("denoise", "in.png", "o.png", "--wrong"),
                           ("denoise", "in.png", "o.png", "--threads"), ("info", "a", "b"),
                           ("info", "a", "--size")):
             self.fails(USAGE, *arguments)
@@ -585,7 +584,7 @@ class Inputs(ProgramTest):
         (self.path / "folder").mkdir()
         os.mkfifo(self.path / "pipe")
         self.refuses("none.png", "none.png: cannot be opened")
-        self.refuses("folder", "folder: is a folder; expected a regular file")
+        self.fails(USAGE, "denoise", "folder", "o.png", says="folder: is a folder; expected INPUT OUTPUT")
         self.refuses("pipe", "pipe: is a pipe; expected a regular file")
         self.refuses("/dev/zero", "/dev/zero: is a device; expected a regular file")
         self.refuses("", "cannot be opened")
@@ -653,6 +652,159 @@ class Inputs(ProgramTest):
             self.fails(INPUT, "denoise", "in.png", "o.png", "--reference", "ref.png", says="cannot be compared")
 
 
+class ManyFiles(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        for folder in ("photos", "photos/inside"):
+            (self.path / folder).mkdir()
+        self.pictures = {name: draw(12, 9 + i, 3) for i, name in enumerate(
+            ("photos/a.png", "photos/a.ppm", "photos/B.PNG", "photos/t.tga", "photos/inside/a.png"))}
+        for name, picture in self.pictures.items():
+            self.file(name, (tga if name.endswith("tga") else pnm if name.endswith("ppm") else png)(picture))
+        self.file("photos/notes.txt", b"no picture")
+
+    def tree(self, folder="."):
+        return sorted(str(path.relative_to(self.path / folder)) for path in (self.path / folder).rglob("*")
+                      if path.is_file())
+
+    def test_a_folder(self):
+        said = self.succeeds("denoise", "photos", "--output-dir", "out/deep")
+        self.assertEqual(self.tree("out/deep"), ["B.PNG", "a.png", "a.ppm", "t.tga.png"])
+        self.assertIn("4 restored, 0 skipped, 0 failed", said)
+        for name in ("a.png", "B.PNG"):
+            alone = self.denoises("one.png", png(self.pictures[f"photos/{name}"]), "one-out.png")
+            self.assertEqual((self.path / "out/deep" / name).read_bytes(), alone)
+
+    def test_folders_inside(self):
+        self.succeeds("denoise", "photos", "-r", "--output-dir", "out", "--suffix", "-x", "--quiet")
+        self.assertEqual(self.tree("out"), ["B-x.PNG", "a-x.png", "a-x.ppm", "inside/a-x.png", "t-x.tga.png"])
+
+    def test_one_alone(self):
+        self.succeeds("denoise", "photos/a.png", "--quiet")
+        self.assertIn("a-clean.png", self.tree("photos"))
+        self.fails(OUTPUT, "denoise", "photos/a.png", says="exists already")
+
+    def test_formats_keep_names_apart(self):
+        self.succeeds("denoise", "photos/a.png", "photos/a.ppm", "--output-dir", "o", "--format", "jpg", "--quiet")
+        self.assertEqual(self.tree("o"), ["a.png.jpg", "a.ppm.jpg"])
+        self.fails(USAGE, "denoise", "photos/a.png", "photos/inside/a.png", "--output-dir", "o2", says="of both would be")
+
+    def test_one_bad_file_does_not_stop_the_rest(self):
+        self.file("photos/a0.png", b"\x89PNG\r\n\x1a\n")
+        result = self.run_program("denoise", "photos", "photos/none.png", "--output-dir", "out")
+        self.assertEqual(result.returncode, PARTIAL)
+        self.assertIn(b"4 restored, 0 skipped, 2 failed", result.stdout)
+        lines = result.stderr.decode().splitlines()
+        self.assertRegex(lines[0], "^mirnet: photos/a0.png: ")
+        self.assertRegex(lines[1], "^mirnet: photos/none.png: cannot be opened")
+        self.assertEqual(lines[2:], ["mirnet: 2 of 6 pictures failed"])
+        self.assertEqual(self.tree("out"), ["B.PNG", "a.png", "a.ppm", "t.tga.png"])
+
+    def test_skipping_and_replacing(self):
+        arguments = ("denoise", "photos", "--output-dir", "out")
+        self.succeeds(*arguments)
+        (self.path / "out/a.png").write_bytes(b"mine")
+        self.assertIn("0 restored, 4 skipped, 0 failed", self.succeeds(*arguments, "--skip-existing"))
+        self.assertEqual(self.run_program(*arguments).returncode, PARTIAL)
+        self.assertEqual((self.path / "out/a.png").read_bytes(), b"mine")
+        self.assertIn("4 restored", self.succeeds(*arguments, "--overwrite"))
+        self.assertNotEqual((self.path / "out/a.png").read_bytes(), b"mine")
+
+    def test_wrong_use(self):
+        self.fails(USAGE, "denoise", "photos/a.png", "photos/a.ppm", "photos/t.tga", says="--output-dir")
+        self.fails(USAGE, "denoise", "photos", "photos/a.png", says="is a folder")
+        (self.path / "empty").mkdir()
+        self.fails(INPUT, "denoise", "empty", "--output-dir", "o", says="no pictures in it; -r looks")
+
+    def test_strange_names(self):
+        names = ["with space.png", "\u00e4\u6f22.png", "-dash.png", "a\nb.png", "--suffix.png"]
+        for name in names:
+            self.file(name, png(draw(8, 8, 3)))
+        self.succeeds("denoise", "--output-dir", "o", "--quiet", "--", *names)
+        self.assertEqual(self.tree("o"), sorted(names))
+
+
+class Pipes(ProgramTest):
+    def through(self, content, *arguments):
+        return subprocess.run([self.program, "denoise", *arguments], cwd=self.path, env=self.environment, input=content,
+                              capture_output=True, timeout=60)
+
+    def test_in_and_out(self):
+        picture = draw(20, 10, 3)
+        expected = self.denoises("in.png", png(picture))
+        both = self.through(png(picture), "-")
+        self.assertEqual((both.returncode, both.stdout), (0, expected))
+        self.assertIn(b"20 x 10", both.stderr)  # reports do not get between pixels
+        self.assertEqual(self.through(png(picture), "-", "-", "--quiet").stdout, expected)
+        self.through(png(picture), "-", "file.png")
+        self.assertEqual((self.path / "file.png").read_bytes(), expected)
+        self.assertEqual(self.through(b"", "in.png", "-", "--quiet").stdout, expected)
+        self.assertEqual(self.through(pnm(picture), "-", "--quiet").stdout[:2], b"P6")
+        self.assertEqual(self.through(pnm(picture), "-", "--format", "png", "--quiet").stdout, expected)
+
+    def test_what_is_no_picture(self):
+        for content in (b"", b"hello", png(draw(20, 10, 3))[:100]):
+            result = self.through(content, "-")
+            self.assertEqual((result.returncode, result.stdout), (INPUT, b""))
+            self.assertIn(b"the standard input", result.stderr)
+        self.assertEqual(self.through(b"", "-", "--output-dir", "o").returncode, USAGE)
+
+    def test_a_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run([self.program, "denoise", "-", "--quiet"], input=png(draw(20, 10, 3)), stdout=full,
+                                    stderr=subprocess.PIPE, env=self.environment, timeout=60)
+        self.assertEqual(result.returncode, OUTPUT)
+
+
+class Json(ProgramTest):
+    def test_an_object_a_picture(self):
+        self.file("a.png", png(draw(300, 40, 3)))
+        self.file("ref.png", png(draw(300, 40, 3)))
+        self.file("b.png", b"no picture")
+        name = b"\xff\xfe.png"  # no UTF-8
+        (self.path / os.fsdecode(name)).write_bytes(png(draw(9, 9, 1, 65535)))
+        result = self.run_program("denoise", "a.png", "b.png", os.fsdecode(name), "--json", "--output-dir", "o")
+        self.assertEqual(result.returncode, PARTIAL)
+        good, bad, odd = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual((good["state"], bad["state"], odd["state"]), ("restored", "failed", "restored"))
+        self.assertEqual((good["width"], good["height"], good["channels"]), (300, 40, 3))
+        self.assertEqual(good["bits"], {"read": 8, "stored": 8})
+        self.assertEqual(odd["bits"], {"read": 16, "stored": 16})
+        self.assertEqual(good["plan"]["tiles"], [1, 1])
+        self.assertEqual(set(good["seconds"]), {"read", "plan", "run", "write"})
+        self.assertGreater(good["megapixels_per_second"], 0)
+        self.assertGreater(good["peak_memory_bytes"], good["plan"]["bytes"])
+        self.assertEqual(bad["error"]["code"], INPUT)
+        self.assertIn("b.png", bad["error"]["message"])
+        tiled, = [json.loads(line) for line in self.succeeds(
+            "denoise", "a.png", "t.png", "--json", "--tile", "256", "--reference", "ref.png").splitlines()]
+        self.assertEqual(tiled["plan"]["tiles"], [2, 1])
+        self.assertIsNone(tiled["psnr"]["before"])  # infinite
+        self.assertGreater(tiled["psnr"]["after"], 10)
+        self.assertLess(tiled["ssim"]["after"], 1)
+
+    def test_estimate(self):
+        self.file("a.png", png(draw(600, 400, 3)))
+        said = self.succeeds("denoise", "a.png", "o.png", "--estimate")
+        self.assertRegex(said, r"plan +the whole picture at once\nmemory +\d+\.\d MiB\ntime +about \d+:\d\d\n")
+        found, = [json.loads(line) for line in self.succeeds(
+            "denoise", "a.png", "o.png", "--estimate", "--json", "--tile", "256").splitlines()]
+        self.assertEqual(found["state"], "estimated")
+        self.assertEqual(found["plan"]["tiles"], [3, 2])
+        self.assertFalse((self.path / "o.png").exists())
+        done, = [json.loads(line) for line in self.succeeds("denoise", "a.png", "o.png", "--json").splitlines()]
+        self.assertTrue(0.2 < found["estimated_seconds"] / done["seconds"]["run"] < 6)
+
+    def test_gate(self):
+        self.file("a.png", png(draw(30, 20, 3)))
+        arguments = ("denoise", "a.png", "o.png", "--reference", "a.png", "--overwrite")
+        self.succeeds(*arguments, "--min-psnr", "1")
+        result = self.run_program(*arguments, "--min-psnr", "90")
+        self.assertEqual(result.returncode, UNMET)
+        self.assertIn(b"expected --min-psnr 90.00 dB or more", result.stderr)
+        self.fails(USAGE, "denoise", "a.png", "p.png", "--min-psnr", "30", says="--reference")
+
+
 class Strength(ProgramTest):
     def test_strength_and_grain(self):
         picture = draw(60, 40, 3)
@@ -696,7 +848,7 @@ class Tiles(ProgramTest):
         whole, one = self.summary()
         tiled, two = self.summary("--tile", "256")
         self.assertNotIn("tiles", whole)
-        self.assertRegex(tiled["tiles"], r"^3 x 2 of \d+ x \d+$")
+        self.assertRegex(tiled["tiles"], r"^3 x 2 tiles of \d+ x \d+$")
         self.assertLess(self.mebibytes(tiled), 0.5 * self.mebibytes(whole))
         differences = [abs(a - b) for a, b in zip(one.samples, two.samples)]
         self.assertLess(sum(d * d for d in differences) / len(differences), 1)
@@ -989,7 +1141,7 @@ class Outputs(ProgramTest):
     def test_unwritable(self):
         (self.path / "folder.png").mkdir()
         os.mkfifo(self.path / "pipe.png")
-        self.fails(OUTPUT, "denoise", "in.png", "folder.png", "--overwrite", says="is a folder")
+        self.fails(USAGE, "denoise", "in.png", "folder.png", "--overwrite", says="is a folder")
         self.fails(OUTPUT, "denoise", "in.png", "pipe.png", "--overwrite", says="is a pipe")
         self.fails(OUTPUT, "denoise", "in.png", "none/o.png", says="No such file or directory")
         self.fails(OUTPUT, "denoise", "in.png", "in.png/o.png", says="Not a directory")

@@ -22,6 +22,8 @@ enum class ErrorCode {
   input = 3,             ///< an input that is missing, unreadable or damaged
   model = 4,             ///< a weight file that is missing, damaged or of another kind
   memory = 5,            ///< memory that cannot be had, or a size that no memory can hold
+  unmet = 6,             ///< a figure that the caller demands is not reached
+  partial = 7,           ///< some of several inputs failed
   output = 8,            ///< an output that cannot be written
   cancelled = 130,       ///< stopped by the user: what shells say of a program ended by Ctrl-C
 };

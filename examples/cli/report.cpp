@@ -1,0 +1,140 @@
+#include "report.hpp"
+
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "machine.hpp"
+#include "memory_limit.hpp"
+#include "progress.hpp"
+
+namespace cli {
+namespace {
+
+MIRNET_PRINTF(1, 2) std::string format(char const* pattern, ...) {
+  char line[1024];
+  std::va_list arguments;
+  va_start(arguments, pattern);
+  std::vsnprintf(line, sizeof line, pattern, arguments);
+  va_end(arguments);
+  return line;
+}
+
+long long number(mirnet::Index value) { return static_cast<long long>(value); }
+
+int bits(mirnet::SampleType type) { return static_cast<int>(8 * mirnet::sample_bytes(type)); }
+
+char const* depth(mirnet::SampleType type) {
+  static constexpr char const* names[] = {"8 bits", "16 bits", "32-bit floats"};
+  return names[static_cast<int>(type)];
+}
+
+/// Bytes that a run takes beside the picture as it was read, with the result.
+std::string plan_text(mirnet::Tiling const& tiling) {
+  if (tiling.tiles() == 1) return "the whole picture at once";
+  return format("%lld x %lld tiles of %lld x %lld", number(tiling.x.count()), number(tiling.y.count()),
+                number(tiling.x.length()), number(tiling.y.length()));
+}
+
+nlohmann::json figures(double before, double after) {
+  // JSON has no infinity.
+  auto const value = [](double x) { return std::isfinite(x) ? nlohmann::json(x) : nlohmann::json(nullptr); };
+  return {{"before", value(before)}, {"after", value(after)}};
+}
+
+char const* name(Report::State state) {
+  static constexpr char const* names[] = {"restored", "estimated", "skipped", "failed"};
+  return names[static_cast<int>(state)];
+}
+
+}  // namespace
+
+std::string long_text(Report const& report, Settings const& settings) {
+  std::string text =
+      format("size              %lld x %lld, %lld channel%s of %s\n", number(report.width), number(report.height),
+             number(report.channels), report.channels == 1 ? "" : "s", depth(report.read));
+  if (report.state == Report::State::estimated) {
+    text += format("plan              %s\n", plan_text(*report.tiling).c_str());
+    text += format("memory            %s\n",
+                   bytes_text(used_memory().value_or(0) + static_cast<double>(report.tiling->bytes)).c_str());
+    text += format("time              about %s\n", clock_text(*report.estimated_seconds).c_str());
+  } else {
+    text += format("time              %.3f s, %.3f megapixels/s\n", report.seconds.run,
+                   report.megapixels() / report.seconds.run);
+    if (report.tiling->tiles() > 1) text += format("tiles             %s\n", plan_text(*report.tiling).c_str());
+    if (auto const peak = peak_memory()) text += format("peak memory       %.1f MiB\n", *peak / (1 << 20));
+  }
+  text += format("instruction set   %s\n", settings.instruction_set.c_str());
+  text += format("threads           %lld\n", number(settings.threads));
+  if (settings.quality != "standard") text += format("quality           %s\n", settings.quality.c_str());
+  if (settings.algorithm == "direct") text += "algorithm         direct\n";
+  if (settings.precision == "bf16") text += "precision         bf16\n";
+  if (mirnet::sample_bytes(report.stored) < mirnet::sample_bytes(report.read)) {
+    text += "note              " + report.output + " holds " + depth(report.stored) + ": the samples were rounded\n";
+  }
+  if (report.after) {
+    text += format("PSNR              %s dB before, %s dB after\n", cli::text(report.before->psnr, 2).c_str(),
+                   cli::text(report.after->psnr, 2).c_str());
+    text += format("SSIM              %s before, %s after\n", cli::text(report.before->ssim, 4).c_str(),
+                   cli::text(report.after->ssim, 4).c_str());
+  }
+  return text;
+}
+
+std::string short_text(Report const& report) {
+  auto const line = report.input + " -> " + report.output + "  ";
+  switch (report.state) {
+    case Report::State::skipped: return report.input + ": skipped, " + report.output + " exists\n";
+    case Report::State::estimated:
+      return line +
+             format("%.1f megapixels, about %s\n", report.megapixels(), clock_text(*report.estimated_seconds).c_str());
+    case Report::State::restored: break;
+    case Report::State::failed: return {};
+  }
+  auto text = line + format("%.1f megapixels, %.1f s", report.megapixels(), report.seconds.run);
+  if (report.after) text += format(", %s dB", cli::text(report.after->psnr, 2).c_str());
+  return text + "\n";
+}
+
+std::string json_text(Report const& report, Settings const& settings) {
+  nlohmann::ordered_json object = {{"input", report.input}, {"output", report.output}, {"state", name(report.state)}};
+  if (report.error) {
+    object["error"] = {{"code", static_cast<int>(report.error->code())}, {"message", report.error->message()}};
+  }
+  if (report.width > 0) {
+    object["width"] = report.width;
+    object["height"] = report.height;
+    object["channels"] = report.channels;
+    object["bits"] = {{"read", bits(report.read)}, {"stored", bits(report.stored)}};
+  }
+  if (report.tiling) {
+    auto const& tiling = *report.tiling;
+    object["plan"] = {{"tiles", {tiling.x.count(), tiling.y.count()}},
+                      {"tile_size", {tiling.x.length(), tiling.y.length()}},
+                      {"bytes", tiling.bytes},
+                      {"macs", tiling.macs()}};
+  }
+  if (report.estimated_seconds) object["estimated_seconds"] = *report.estimated_seconds;
+  if (report.state == Report::State::restored) {
+    auto const& seconds = report.seconds;
+    object["seconds"] = {
+        {"read", seconds.read}, {"plan", seconds.plan}, {"run", seconds.run}, {"write", seconds.write}};
+    object["megapixels_per_second"] = report.megapixels() / seconds.run;
+  }
+  if (auto const peak = peak_memory()) object["peak_memory_bytes"] = static_cast<long long>(*peak);
+  object["instruction_set"] = settings.instruction_set;
+  object["threads"] = settings.threads;
+  object["precision"] = settings.precision;
+  object["algorithm"] = settings.algorithm;
+  object["quality"] = settings.quality;
+  if (report.after) {
+    object["psnr"] = figures(report.before->psnr, report.after->psnr);
+    object["ssim"] = figures(report.before->ssim, report.after->ssim);
+  }
+  // Names of files need not be UTF-8; JSON is.
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace cli

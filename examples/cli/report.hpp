@@ -1,0 +1,51 @@
+// What became of a picture, for people and for programs.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <mirnet/io/restore.hpp>
+
+#include "commands.hpp"
+
+namespace cli {
+
+/// How all pictures of a call were computed.
+struct Settings {
+  std::string instruction_set, precision, algorithm, quality;
+  mirnet::Index threads = 0;
+};
+
+/// Seconds of each phase.
+struct Times {
+  double read = 0, plan = 0, run = 0, write = 0;
+};
+
+struct Report {
+  enum class State { restored, estimated, skipped, failed };
+
+  std::string input, output;
+  State state = State::failed;
+  std::optional<mirnet::Error> error;
+
+  // What is known as far as it came.
+  mirnet::Index width = 0, height = 0, channels = 0;
+  mirnet::SampleType read = mirnet::SampleType::u8, stored = mirnet::SampleType::u8;
+  std::optional<mirnet::Tiling> tiling;
+  Times seconds;
+  std::optional<double> estimated_seconds;
+  std::optional<Likeness> before, after;
+
+  double megapixels() const { return static_cast<double>(width * height) * 1e-6; }
+};
+
+/// Everything about one picture, several lines.
+std::string long_text(Report const& report, Settings const& settings);
+
+/// One line for a picture among many.
+std::string short_text(Report const& report);
+
+/// One line of JSON: an object whose keys the README lists.
+std::string json_text(Report const& report, Settings const& settings);
+
+}  // namespace cli
