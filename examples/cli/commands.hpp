@@ -17,6 +17,7 @@ using Action = std::function<mirnet::Result<void>()>;
 void add_denoise(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_compare(CLI::App& program, Action& action);
+void add_bench(CLI::App& program, Action& action);
 
 struct Likeness {
   double psnr, ssim, difference;

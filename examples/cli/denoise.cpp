@@ -4,8 +4,10 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <initializer_list>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <mirnet/io/restore.hpp>
@@ -406,6 +408,15 @@ void add_denoise(CLI::App& program, Action& action) {
   command->add_flag("--estimate", options->estimate, "Say what it would take, and write nothing");
   command->add_flag("--json", options->json, "Print a line of JSON for each photograph");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
+  for (auto const& [group, names] : std::initializer_list<std::pair<char const*, std::vector<char const*>>>{
+           {"Results", {"--quality", "--weights", "--strength", "--keep-grain", "--quality-jpeg", "--depth"}},
+           {"Files",
+            {"--output-dir", "--suffix", "--format", "--recursive", "--skip-existing", "--overwrite", "--estimate"}},
+           {"Comparing", {"--reference", "--min-psnr"}},
+           {"Memory and speed", {"--max-memory", "--tile", "--threads", "--isa", "--precision", "--algorithm"}},
+           {"Messages", {"--progress", "--json", "--quiet"}}}) {
+    for (auto const* name : names) command->get_option(name)->group(group);
+  }
   command->callback([=, &action] { action = [=] { return denoise(*options); }; });
 }
 

@@ -78,6 +78,7 @@ int run(int argc, char** argv) {
   cli::add_denoise(program, action);
   cli::add_info(program, action);
   cli::add_compare(program, action);
+  cli::add_bench(program, action);
 
   try {
     program.parse(argc, argv);

@@ -558,6 +558,31 @@ class Options(ProgramTest):
             self.assertIn(command, self.succeeds("--help"))
             self.assertIn("--help", self.succeeds(command, "--help"))
 
+    def test_manual_and_completions_know_every_option(self):
+        share = ROOT / "examples" / "cli" / "share"
+        commands = re.findall(r"^  (\w+) ", self.succeeds("--help").split("Subcommands:")[1], re.MULTILINE)
+        self.assertEqual(commands, ["denoise", "info", "compare", "bench"])
+        known = set(commands)
+        for command in commands:
+            known |= set(re.findall(r"^  (?:-\w,)?(--[\w-]+)", self.succeeds(command, "--help"), re.MULTILINE))
+        self.assertGreater(len(known), 25)
+        manual = (share / "mirnet.1").read_text().replace("\\-", "-")
+        for text in (manual, (share / "mirnet.bash").read_text(), (share / "_mirnet").read_text(),
+                     (share / "mirnet.fish").read_text().replace("set -l", "set").replace("-l ", "--")):
+            words = set(re.findall(r"(?<![\w-])(--[a-z][\w-]*|denoise|info|compare|bench)\b", text))
+            self.assertEqual(known - words, set())
+            self.assertLessEqual(words - known, {"--version"})
+
+    def test_help_fits_a_screen(self):
+        self.assertLess(len(self.succeeds("--help").splitlines()), 24)
+
+    def test_bench(self):
+        said = self.succeeds("bench", "--threads", "1")
+        self.assertRegex(said, r"\nmirnet \d+\.\d+\.\d+, .+, \w+, 1 thread of \d+: \d+\.\d+ megapixels/s\n$")
+        for name in re.findall(r"^standard +(\w+)", said, re.MULTILINE):
+            self.assertIn(name, self.succeeds("info"))
+        self.fails(USAGE, "bench", "--isa", "mmx", says="mmx")
+
     def test_suggestions(self):
         for arguments, meant in ((("denoise", "a", "b", "--thread", "2"), "--threads"),
                                  (("denoise", "a", "b", "--max-memroy=2G"), "--max-memory"),

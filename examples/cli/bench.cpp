@@ -1,0 +1,143 @@
+// mirnet bench: what this machine makes of the networks that the program has, without any picture.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <mirnet/io/restore.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+#include <mirnet/version.hpp>
+
+#include "commands.hpp"
+#include "fma_peak.hpp"
+#include "instruction_sets.hpp"
+#include "machine.hpp"
+#include "weights.hpp"
+
+namespace cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  mirnet::Index threads = 0;
+  std::optional<std::string> isa;
+};
+
+/// What the system calls the processor; empty where it does not tell.
+std::string processor_name() {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> const file(std::fopen("/proc/cpuinfo", "r"), std::fclose);
+  char line[512], name[256];
+  while (file && std::fgets(line, sizeof line, file.get()) != nullptr) {
+    if (std::sscanf(line, "model name : %255[^\n]", name) == 1) return name;
+  }
+  return {};
+}
+
+/// A picture whose samples are all different enough that nothing is skipped.
+mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side) {
+  auto picture = mirnet::Image::create(side, side, 3, mirnet::SampleType::u8);
+  if (!picture) return picture;
+  std::uint32_t state = 1;
+  for (auto& byte : picture->bytes()) {
+    state = state * 1664525u + 1013904223u;
+    byte = static_cast<std::byte>(state >> 24);
+  }
+  return picture;
+}
+
+struct Measured {
+  double megapixels_a_second, gflops, share_of_peak;
+};
+
+/// The median of some runs, for about a second, after one to get going.
+template <class T>
+mirnet::Result<Measured> measure(mirnet::Model<T> const& model, InstructionSet const& set, mirnet::ThreadPool& pool) {
+  auto const picture = sample_picture(512);
+  if (!picture) return picture.error();
+  mirnet::Context<T> context(*set.kernels_of<T>(), pool);
+  auto const tiling = mirnet::plan_whole(model, context, *picture);
+  if (!tiling) return tiling.error();
+  std::vector<double> seconds;
+  double peak = 0;
+  for (auto const begin = Clock::now(); seconds.size() < 4 || Clock::now() - begin < std::chrono::milliseconds(1500);) {
+    peak = std::max(peak, bench::fma_peak(set.name, static_cast<int>(pool.workers())));
+    auto const start = Clock::now();
+    auto const restored = mirnet::restore(model, *picture, context, *tiling);
+    if (!restored) return restored.error();
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  // The first run made the memory ready.
+  std::nth_element(seconds.begin() + 1, seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2),
+                   seconds.end());
+  double const median = seconds[seconds.size() / 2];
+  double const gflops = 2e-9 * static_cast<double>(tiling->macs()) / median;
+  return Measured{static_cast<double>(picture->pixels()) * 1e-6 / median, gflops, peak > 0 ? gflops / peak : 0};
+}
+
+/// One line of the table, and the network's speed for the line to paste.
+template <class T>
+mirnet::Result<double> line(char const* network, std::optional<std::string> const& weights, InstructionSet const& set,
+                            mirnet::ThreadPool& pool) {
+  auto const model = load_weights<T>(weights);
+  if (!model) return model.error();
+  auto const measured = measure(*model, set, pool);
+  if (!measured) return measured.error();
+  std::printf("%-10s %-11s %-5s %8.3f %9.1f", network, set.name, std::is_same_v<T, float> ? "fp32" : "bf16",
+              measured->megapixels_a_second, measured->gflops);
+  if (measured->share_of_peak > 0) std::printf(" %7.0f%%", 100 * measured->share_of_peak);
+  std::printf("\n");
+  std::fflush(stdout);
+  return measured->megapixels_a_second;
+}
+
+mirnet::Result<void> run(Options const& options) {
+  auto const chosen = choose_instruction_set(options.isa);
+  if (!chosen) return chosen.error();
+  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
+  std::printf("network    instructions     megapixels/s  GFLOP/s of the peak\n");
+
+  double fastest = 0;
+  for (auto const& set : instruction_sets()) {
+    bool const wanted = options.isa ? set.name == std::string_view((*chosen)->name) : set.has_own_float_kernels();
+    if (!set.available || !wanted) continue;
+    auto const speed = line<float>("standard", {}, set, pool);
+    if (!speed) return speed.error();
+    fastest = std::max(fastest, *speed);
+  }
+  if ((*chosen)->bfloat16_kernels != nullptr) {
+    auto const speed = line<mirnet::bfloat16>("standard", {}, **chosen, pool);
+    if (!speed) return speed.error();
+  }
+  WeightsOptions high;
+  high.quality = "high";
+  // The larger network is a file of its own, which need not be there.
+  if (auto const file = find_weights(high)) {
+    auto const speed = line<float>("high", *file, **chosen, pool);
+    if (!speed) return speed.error();
+  }
+  auto const processor = processor_name();
+  std::printf("\nmirnet %s, %s, %s, %lld thread%s of %u: %.3f megapixels/s\n", MIRNET_VERSION,
+              processor.empty() ? "unknown processor" : processor.c_str(), (*chosen)->name,
+              static_cast<long long>(pool.workers()), pool.workers() == 1 ? "" : "s",
+              std::thread::hardware_concurrency(), fastest);
+  return {};
+}
+
+}  // namespace
+
+void add_bench(CLI::App& program, Action& action) {
+  auto const options = std::make_shared<Options>();
+  auto* const command = program.add_subcommand(
+      "bench", "Measure this machine: 512 x 512 pixels through each network, in less than 30 seconds");
+  command->add_option("--threads", options->threads, "Threads to use; without it, one for each core that may be used")
+      ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
+      ->type_name("N");
+  command->add_option("--isa", options->isa, "Only this instruction set")->type_name("NAME");
+  command->callback([=, &action] { action = [=] { return run(*options); }; });
+}
+
+}  // namespace cli

@@ -1,0 +1,35 @@
+# Completion of the program mirnet for bash. tests/cli/test_cli.py compares its options with those of --help.
+_mirnet() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
+  COMPREPLY=()
+  case $before in
+    --quality) COMPREPLY=($(compgen -W 'standard high' -- "$word")) && return ;;
+    --isa) COMPREPLY=($(compgen -W 'avx512bf16 avx512 avx2 sse2 neon scalar' -- "$word")) && return ;;
+    --precision) COMPREPLY=($(compgen -W 'fp32 bf16' -- "$word")) && return ;;
+    --algorithm) COMPREPLY=($(compgen -W 'auto direct' -- "$word")) && return ;;
+    --progress) COMPREPLY=($(compgen -W 'auto bar json none' -- "$word")) && return ;;
+    --tile) COMPREPLY=($(compgen -W 'auto off 512 1024 2048' -- "$word")) && return ;;
+    --depth) COMPREPLY=($(compgen -W '8 16' -- "$word")) && return ;;
+    --format) COMPREPLY=($(compgen -W 'png jpg bmp pgm ppm pnm pfm' -- "$word")) && return ;;
+    --output-dir) COMPREPLY=($(compgen -d -- "$word")) && return ;;
+    --threads | --strength | --keep-grain | --quality-jpeg | --max-memory | --min-psnr | --suffix | --size) return ;;
+  esac
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W 'denoise info compare bench --help --version' -- "$word"))
+    return
+  fi
+  case ${COMP_WORDS[1]} in
+    denoise)
+      options='--quality --weights --strength --keep-grain --quality-jpeg --depth --output-dir --suffix --format
+        --recursive --skip-existing --overwrite --estimate --reference --min-psnr --max-memory --tile --threads --isa
+        --precision --algorithm --progress --json --quiet --help'
+      ;;
+    info) options='--quality --size --help' ;;
+    bench) options='--threads --isa --help' ;;
+    *) options='--help' ;;
+  esac
+  case $word in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+  esac
+}
+complete -o default -o bashdefault -F _mirnet mirnet
