@@ -38,7 +38,7 @@ struct NamedConfig {
   Config config;
 };
 
-NamedConfig const networks[] = {{"published", {}}, {"shipped", {.features = 16, .groups = 1, .blocks = 1}}};
+NamedConfig const networks[] = {{"published", {}}, {"shipped", {.features = 16, .groups = 1, .blocks = 2}}};
 
 /// Made when first asked for: most runs are filtered.
 template <class T>

@@ -4,7 +4,7 @@
     weights/crops.py OUT.png --photos DIR [--weights FILE.mirw,...] [--crop N:SIGMA:X:Y ...] [--size 176]
 
 DIR holds clean photographs with a number in their names, to which noise is added as evaluate.py does; each --crop is
-photograph N with noise of SIGMA, from the pixel (X, Y) on. Non-local means is scikit-image's, told the true sigma.
+photograph N with noise of SIGMA, from the pixel (X, Y) on; the figures are of the whole photograph. Non-local means is scikit-image's, told the true sigma.
 
 Needs numpy, Pillow and scikit-image (Debian: python3-numpy python3-pil python3-skimage).
 """
@@ -26,7 +26,7 @@ except ImportError as error:
          f"run this with /usr/bin/python3 (it ran with {sys.executable})")
 
 GAP, HEAD = 8, 26
-CROPS = ["19:15:300:180", "5:25:330:180", "1:25:60:180", "8:25:290:250", "3:50:150:60", "13:50:250:250"]
+CROPS = ["13:15:250:0", "8:25:592:230", "19:25:190:130", "3:50:150:60", "16:50:330:120", "19:50:200:560"]
 
 
 def parse_crop(text):
