@@ -33,7 +33,7 @@ need() {
       missing+=("$1")
       ;;
     *.so) [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) == *"$2"* ]] || missing+=("$1") ;;
-    */*) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] || missing+=("$1") ;;
+    */* | *.h) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] || missing+=("$1") ;;
     *) command -v "$2" >/dev/null || missing+=("$1") ;;
   esac
 }

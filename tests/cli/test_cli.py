@@ -1027,7 +1027,7 @@ class Weights(ProgramTest):
 
     def test_other_hyper_parameters_than_the_tensors(self):
         # Not columns: they share their weights, so that any number of them fits.
-        for offset, value in ((44, 24), (46, 2), (48, 2), (50, 2)):
+        for offset, value in ((44, 24), (46, 2), (48, 3), (50, 2)):
             changed = bytearray(self.weights)
             struct.pack_into("<H", changed, offset, value)
             if offset == 50:
