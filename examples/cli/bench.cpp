@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  mirnet::Index threads = 0;
+  mirnet::Index threads = 0, size = 512;
   std::optional<std::string> isa;
 };
 
@@ -55,8 +55,9 @@ struct Measured {
 
 /// The median of some runs, for about a second, after one to get going.
 template <class T>
-mirnet::Result<Measured> measure(mirnet::Model<T> const& model, InstructionSet const& set, mirnet::ThreadPool& pool) {
-  auto const picture = sample_picture(512);
+mirnet::Result<Measured> measure(mirnet::Model<T> const& model, InstructionSet const& set, mirnet::ThreadPool& pool,
+                                 mirnet::Index size) {
+  auto const picture = sample_picture(size);
   if (!picture) return picture.error();
   mirnet::Context<T> context(*set.kernels_of<T>(), pool);
   auto const tiling = mirnet::plan_whole(model, context, *picture);
@@ -81,10 +82,10 @@ mirnet::Result<Measured> measure(mirnet::Model<T> const& model, InstructionSet c
 /// One line of the table, and the network's speed for the line to paste.
 template <class T>
 mirnet::Result<double> line(char const* network, std::optional<std::string> const& weights, InstructionSet const& set,
-                            mirnet::ThreadPool& pool) {
+                            mirnet::ThreadPool& pool, mirnet::Index size) {
   auto const model = load_weights<T>(weights);
   if (!model) return model.error();
-  auto const measured = measure(*model, set, pool);
+  auto const measured = measure(*model, set, pool, size);
   if (!measured) return measured.error();
   std::printf("%-10s %-11s %-5s %8.3f %9.1f", network, set.name, std::is_same_v<T, float> ? "fp32" : "bf16",
               measured->megapixels_a_second, measured->gflops);
@@ -104,19 +105,19 @@ mirnet::Result<void> run(Options const& options) {
   for (auto const& set : instruction_sets()) {
     bool const wanted = options.isa ? set.name == std::string_view((*chosen)->name) : set.has_own_float_kernels();
     if (!set.available || !wanted) continue;
-    auto const speed = line<float>("standard", {}, set, pool);
+    auto const speed = line<float>("standard", {}, set, pool, options.size);
     if (!speed) return speed.error();
     fastest = std::max(fastest, *speed);
   }
   if ((*chosen)->bfloat16_kernels != nullptr) {
-    auto const speed = line<mirnet::bfloat16>("standard", {}, **chosen, pool);
+    auto const speed = line<mirnet::bfloat16>("standard", {}, **chosen, pool, options.size);
     if (!speed) return speed.error();
   }
   WeightsOptions high;
   high.quality = "high";
   // The larger network is a file of its own, which need not be there.
   if (auto const file = find_weights(high)) {
-    auto const speed = line<float>("high", *file, **chosen, pool);
+    auto const speed = line<float>("high", *file, **chosen, pool, options.size);
     if (!speed) return speed.error();
   }
   auto const processor = processor_name();
@@ -132,10 +133,14 @@ mirnet::Result<void> run(Options const& options) {
 void add_bench(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
   auto* const command = program.add_subcommand(
-      "bench", "Measure this machine: 512 x 512 pixels through each network, in less than 30 seconds");
+      "bench", "Measure this machine: a square picture through each network, in less than 30 seconds");
   command->add_option("--threads", options->threads, "Threads to use; without it, one for each core that may be used")
       ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
       ->type_name("N");
+  command->add_option("--size", options->size, "Width and height of the picture, 16 to 4096")
+      ->check(CLI::Range(mirnet::Index{16}, mirnet::Index{4096}))
+      ->type_name("N")
+      ->capture_default_str();
   command->add_option("--isa", options->isa, "Only this instruction set")->type_name("NAME");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }

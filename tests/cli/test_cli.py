@@ -577,7 +577,7 @@ class Options(ProgramTest):
         self.assertLess(len(self.succeeds("--help").splitlines()), 24)
 
     def test_bench(self):
-        said = self.succeeds("bench", "--threads", "1")
+        said = self.succeeds("bench", "--threads", "1", "--size", "32")
         self.assertRegex(said, r"\nmirnet \d+\.\d+\.\d+, .+, \w+, 1 thread of \d+: \d+\.\d+ megapixels/s\n$")
         for name in re.findall(r"^standard +(\w+)", said, re.MULTILINE):
             self.assertIn(name, self.succeeds("info"))

@@ -25,7 +25,7 @@ _mirnet() {
         --precision --algorithm --progress --json --quiet --help'
       ;;
     info) options='--quality --size --help' ;;
-    bench) options='--threads --isa --help' ;;
+    bench) options='--threads --size --isa --help' ;;
     *) options='--help' ;;
   esac
   case $word in

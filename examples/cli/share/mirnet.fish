@@ -33,3 +33,4 @@ complete -c mirnet -n $denoise -l progress -xa 'auto bar json none' -d 'How it i
 complete -c mirnet -n $denoise -l json -d 'A line for each photograph'
 complete -c mirnet -n $denoise -l quiet -d 'Nothing but errors'
 complete -c mirnet -n "__fish_seen_subcommand_from info" -l size -x -d 'To give the memory for, as in 1920x1080'
+complete -c mirnet -n "__fish_seen_subcommand_from bench" -l size -x -d 'Width and height of the picture'
