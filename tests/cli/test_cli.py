@@ -27,6 +27,7 @@ import zlib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("MIRNET", str(ROOT / "build" / "release" / "mirnet"))
 WEIGHTS = ROOT / "weights" / "denoise.mirw"
+SANITIZED = "MIRNET_SANITIZED" in os.environ  # then memory and time are not the program's own
 
 USAGE, INPUT, MODEL, MEMORY, UNMET, PARTIAL, OUTPUT, CANCELLED = 2, 3, 4, 5, 6, 7, 8, 130
 
@@ -809,13 +810,13 @@ class Json(ProgramTest):
         self.assertLess(tiled["ssim"]["after"], 1)
 
     def test_estimate(self):
-        self.file("a.png", png(draw(600, 400, 3)))
+        self.file("a.png", png(draw(300, 280, 3)))
         said = self.succeeds("denoise", "a.png", "o.png", "--estimate")
         self.assertRegex(said, r"plan +the whole picture at once\nmemory +\d+\.\d MiB\ntime +about \d+:\d\d\n")
         found, = [json.loads(line) for line in self.succeeds(
             "denoise", "a.png", "o.png", "--estimate", "--json", "--tile", "256").splitlines()]
         self.assertEqual(found["state"], "estimated")
-        self.assertEqual(found["plan"]["tiles"], [3, 2])
+        self.assertEqual(found["plan"]["tiles"], [2, 2])
         self.assertFalse((self.path / "o.png").exists())
         done, = [json.loads(line) for line in self.succeeds("denoise", "a.png", "o.png", "--json").splitlines()]
         self.assertTrue(0.2 < found["estimated_seconds"] / done["seconds"]["run"] < 6)
@@ -869,21 +870,23 @@ class Tiles(ProgramTest):
         return float(summary["peak memory"].split()[0])
 
     def test_tiles_look_like_the_whole(self):
-        self.file("in.png", png(draw(600, 400, 3)))
+        self.file("in.png", png(draw(420, 300, 3)))
         whole, one = self.summary()
         tiled, two = self.summary("--tile", "256")
         self.assertNotIn("tiles", whole)
-        self.assertRegex(tiled["tiles"], r"^3 x 2 tiles of \d+ x \d+$")
-        self.assertLess(self.mebibytes(tiled), 0.5 * self.mebibytes(whole))
+        self.assertRegex(tiled["tiles"], r"^2 x 2 tiles of \d+ x \d+$")
+        if not SANITIZED:
+            self.assertLess(self.mebibytes(tiled), 0.7 * self.mebibytes(whole))
         differences = [abs(a - b) for a, b in zip(one.samples, two.samples)]
         self.assertLess(sum(d * d for d in differences) / len(differences), 1)
         # At the middle of an overlap there is no step that the whole picture does not have.
         def steps(picture, column):
             rows = picture.rows()
             return sum(abs((row[3 * column] - row[3 * column - 3])) for row in rows) / len(rows)
-        for column in (200, 300, 400):
+        for column in (190, 210, 230):
             self.assertLess(steps(two, column), steps(one, column) + 1)
 
+    @unittest.skipIf(SANITIZED, "sanitizers take memory of their own")
     def test_the_limit_holds(self):
         self.file("in.png", png(draw(900, 700, 3)))
         unlimited = self.mebibytes(self.summary()[0])
@@ -893,6 +896,7 @@ class Tiles(ProgramTest):
             self.assertLess(limit, unlimited)
             self.assertIn("tiles", summary)
 
+    @unittest.skipIf(SANITIZED, "sanitizers take memory of their own")
     def test_limits_that_are_too_low(self):
         self.file("in.png", png(draw(600, 400, 3)))
         self.fails(MEMORY, "denoise", "in.png", "o.png", "--max-memory", "20M", says="even in the smallest tiles")
@@ -942,8 +946,8 @@ class Progress(ProgramTest):
 
     def test_bar(self):
         name = "a photograph with quite a long name, \u00e4\u00f6\u00fc.png"
-        self.file(name, png(draw(500, 400, 3)))
-        for columns in (120, 80, 40, 20, 5):
+        self.file(name, png(draw(160, 120, 3)))
+        for columns in (120, 40, 5):
             shown = self.on_terminal(columns, "denoise", name, "o.png", "--overwrite")
             self.assertTrue(shown.endswith("\r\x1b[K"), shown)  # nothing stays
             states = [state.replace("\x1b[K", "") for state in shown.split("\r") if state]
@@ -961,7 +965,7 @@ class Progress(ProgramTest):
                 process.send_signal(number)
                 begin = time.monotonic()
                 _, message = process.communicate(timeout=60)
-                self.assertLess(time.monotonic() - begin, 3)  # one second, on a machine that has nothing else to do
+                self.assertLess(time.monotonic() - begin, 30 if SANITIZED else 3)  # one second, on a machine that has nothing else to do
             self.assertEqual(process.returncode, CANCELLED)
             self.assertEqual(message, b"mirnet: stopped\n")
             self.assertEqual(os.listdir(self.path), ["in.pgm"])
