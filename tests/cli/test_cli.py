@@ -577,6 +577,7 @@ class Options(ProgramTest):
     def test_help_fits_a_screen(self):
         self.assertLess(len(self.succeeds("--help").splitlines()), 24)
 
+    @unittest.skipIf(SANITIZED, "takes minutes")
     def test_bench(self):
         said = self.succeeds("bench", "--threads", "1", "--size", "32")
         self.assertRegex(said, r"\nmirnet \d+\.\d+\.\d+, .+, \w+, 1 thread of \d+: \d+\.\d+ megapixels/s\n$")
@@ -809,6 +810,7 @@ class Json(ProgramTest):
         self.assertGreater(tiled["psnr"]["after"], 10)
         self.assertLess(tiled["ssim"]["after"], 1)
 
+    @unittest.skipIf(SANITIZED, "takes minutes")
     def test_estimate(self):
         self.file("a.png", png(draw(300, 280, 3)))
         said = self.succeeds("denoise", "a.png", "o.png", "--estimate")
