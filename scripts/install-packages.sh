@@ -3,8 +3,8 @@
 #
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
 # and for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one of these
-# compares it with as well (peers). Asks for nothing, and
-# does nothing where nothing is missing. On a system without apt-get it names what is missing and leaves the rest to you.
+# compares it with as well (peers). Asks for nothing, and does nothing where nothing is missing. On a system without
+# apt-get it names what is missing and leaves the rest to you.
 set -euo pipefail
 
 case "${1:-}" in

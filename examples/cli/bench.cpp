@@ -15,6 +15,7 @@
 #include "fma_peak.hpp"
 #include "instruction_sets.hpp"
 #include "machine.hpp"
+#include "picture.hpp"
 #include "weights.hpp"
 
 namespace cli {
@@ -35,18 +36,6 @@ std::string processor_name() {
     if (std::sscanf(line, "model name : %255[^\n]", name) == 1) return name;
   }
   return {};
-}
-
-/// A picture whose samples are all different enough that nothing is skipped.
-mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side) {
-  auto picture = mirnet::Image::create(side, side, 3, mirnet::SampleType::u8);
-  if (!picture) return picture;
-  std::uint32_t state = 1;
-  for (auto& byte : picture->bytes()) {
-    state = state * 1664525u + 1013904223u;
-    byte = static_cast<std::byte>(state >> 24);
-  }
-  return picture;
 }
 
 struct Measured {
@@ -134,9 +123,7 @@ void add_bench(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
   auto* const command = program.add_subcommand(
       "bench", "Measure this machine: a square picture through each network, in less than 30 seconds");
-  command->add_option("--threads", options->threads, "Threads to use; without it, one for each core that may be used")
-      ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
-      ->type_name("N");
+  add_threads(*command, options->threads);
   command->add_option("--size", options->size, "Width and height of the picture, 16 to 4096")
       ->check(CLI::Range(mirnet::Index{16}, mirnet::Index{4096}))
       ->type_name("N")

@@ -33,4 +33,10 @@ std::string text(double value, int digits);
 /// A message for one line of a terminal or a log, whatever the names in it hold.
 std::string one_line(std::string message);
 
+/// "mirnet: message", one line on the standard error.
+void print_error(std::string const& message);
+
+/// Adds --threads. 0, where it is not given, stands for usable_cores().
+void add_threads(CLI::App& command, mirnet::Index& threads);
+
 }  // namespace cli

@@ -204,9 +204,8 @@ class Session {
   /// the clock.
   mirnet::Result<void> estimate(Report& report) {
     if (seconds_a_mac_ == 0) {
-      auto sample = mirnet::Image::create(256, 256, 3, mirnet::SampleType::u8);
+      auto const sample = sample_picture(256);
       if (!sample) return sample.error();
-      for (std::size_t i = 0; auto& byte : sample->bytes()) byte = static_cast<std::byte>(i++ * 2654435761u >> 13);
       auto const tiling = mirnet::plan_whole(model_, context_, *sample);
       if (!tiling) return tiling.error();
       for (int i = 0; i < 2; ++i) {
@@ -291,7 +290,7 @@ mirnet::Result<void> denoise_in(Options const& options, InstructionSet const& se
     if (done) continue;
     if (!many) return done;
     // One bad file does not stop the rest.
-    std::fprintf(stderr, "mirnet: %s\n", one_line(done.error().message()).c_str());
+    print_error(done.error().message());
   }
   if (many && !options.quiet && !options.json) {
     std::printf("%zu %s, %zu skipped, %zu failed\n", restored, options.estimate ? "estimated" : "restored", skipped,
@@ -333,11 +332,7 @@ void add_denoise(CLI::App& program, Action& action) {
       command->add_option("--weights", options->weights.file, "A weight file; without it, the weights of --quality");
   file->type_name("FILE.mirw");
   add_quality(*command, *file, options->weights);
-  command
-      ->add_option("--threads", options->threads,
-                   "Threads to use, 1 to 1024; without it, one for each core that this process may use")
-      ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
-      ->type_name("N");
+  add_threads(*command, options->threads);
   command->add_option("--isa", options->isa, "Instruction set to use: " + instruction_set_names(false))
       ->type_name("NAME");
   command

@@ -150,10 +150,9 @@ bool write_jpeg(mirnet::Image const& image, int quality, Metadata const& metadat
     encoder.comp_info[0].h_samp_factor = encoder.comp_info[0].v_samp_factor = 1;
   jpeg_start_compress(&encoder, TRUE);
   // EXIF first: readers look for it there.
-  static constexpr char exif_mark[] = "Exif\0";
   constexpr std::size_t most_in_a_marker = 65533;
-  if (!metadata.exif.empty() && metadata.exif.size() + sizeof exif_mark <= most_in_a_marker) {
-    jpeg_write_m_header(&encoder, JPEG_APP0 + 1, static_cast<unsigned>(metadata.exif.size() + sizeof exif_mark));
+  if (!metadata.exif.empty() && metadata.exif.size() + exif_mark.size() <= most_in_a_marker) {
+    jpeg_write_m_header(&encoder, JPEG_APP0 + 1, static_cast<unsigned>(metadata.exif.size() + exif_mark.size()));
     for (char const c : exif_mark) jpeg_write_m_byte(&encoder, c);
     for (auto const byte : metadata.exif) jpeg_write_m_byte(&encoder, std::to_integer<int>(byte));
   }

@@ -88,7 +88,8 @@ mirnet::Result<std::vector<Work>> list_work(FileOptions const& options) {
     return fs::is_directory(path, ignored);
   };
   if (!names_results && options.files.size() == 2) {
-    auto const& [input, output] = std::pair(options.files[0], options.files[1]);
+    auto const& input = options.files[0];
+    auto const& output = options.files[1];
     if (is_folder(input) || is_folder(output)) {
       return Error(ErrorCode::invalid_argument,
                    "%s: is a folder; expected INPUT OUTPUT, or --output-dir or --suffix for the results of many",

@@ -26,12 +26,22 @@ std::string one_line(std::string message) {
   return message;
 }
 
+void print_error(std::string const& message) { std::fprintf(stderr, "mirnet: %s\n", one_line(message).c_str()); }
+
+void add_threads(CLI::App& command, mirnet::Index& threads) {
+  command
+      .add_option("--threads", threads,
+                  "Threads to use, 1 to 1024; without it, one for each core that this process may use")
+      ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
+      ->type_name("N");
+}
+
 }  // namespace cli
 
 namespace {
 
 int fail(mirnet::ErrorCode code, std::string const& message) {
-  std::fprintf(stderr, "mirnet: %s\n", cli::one_line(message).c_str());
+  cli::print_error(message);
   return static_cast<int>(code);
 }
 

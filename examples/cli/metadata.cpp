@@ -18,8 +18,6 @@ namespace {
 using View = std::span<std::byte const>;
 using mirnet::Index;
 
-constexpr std::string_view exif_mark{"Exif\0\0", 6};  // what EXIF data in a JPEG starts with
-
 Bytes copied(void const* data, std::size_t size) {
   auto const* const bytes = static_cast<std::byte const*>(data);
   return {bytes, bytes + size};

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <mirnet/io/image.hpp>
@@ -11,6 +12,9 @@
 namespace cli {
 
 using Bytes = std::vector<std::byte>;
+
+/// What EXIF data in a JPEG starts with.
+inline constexpr std::string_view exif_mark{"Exif\0\0", 6};
 
 /// Empty vectors: the file does not say.
 struct Metadata {

@@ -57,6 +57,17 @@ mirnet::Result<Picture> read_picture(std::string const& path) {
   return picture;
 }
 
+mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side) {
+  auto picture = mirnet::Image::create(side, side, 3, mirnet::SampleType::u8);
+  if (!picture) return picture;
+  std::uint32_t state = 1;
+  for (auto& byte : picture->bytes()) {
+    state = state * 1664525u + 1013904223u;
+    byte = static_cast<std::byte>(state >> 24);
+  }
+  return picture;
+}
+
 mirnet::Result<std::optional<OutputFormat>> output_format(Work const& work, std::optional<std::string> const& named) {
   if (work.output == standard_stream && !named) return std::optional<OutputFormat>();
   auto const format =

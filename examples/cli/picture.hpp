@@ -20,6 +20,9 @@ struct Picture {
 /// From a file or the standard input. Errors: input, memory.
 mirnet::Result<Picture> read_picture(std::string const& path);
 
+/// A picture to measure time with; its samples are different enough that nothing is skipped. Errors: memory.
+mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side);
+
 /// The format that a result's name or else the option for it says; nothing where that is left to the picture. Errors:
 /// output, where the name has another extension.
 mirnet::Result<std::optional<mirnet::OutputFormat>> output_format(Work const& work,

@@ -31,7 +31,6 @@ char const* depth(mirnet::SampleType type) {
   return names[static_cast<int>(type)];
 }
 
-/// Bytes that a run takes beside the picture as it was read, with the result.
 std::string plan_text(mirnet::Tiling const& tiling) {
   if (tiling.tiles() == 1) return "the whole picture at once";
   return format("%lld x %lld tiles of %lld x %lld", number(tiling.x.count()), number(tiling.y.count()),

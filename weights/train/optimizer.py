@@ -37,7 +37,6 @@ class Muon:
     def __init__(self, parameters, shapes, use_muon=True):
         self.parameters = parameters
         self.first = torch.zeros_like(parameters)
-        self.second = torch.zeros_like(parameters)
         self.steps = 0
         self.batches = {}  # (rows, columns) -> offsets: matrices of one shape are orthogonalized together
         offset = 0
@@ -46,37 +45,40 @@ class Muon:
             if use_muon and len(shape) > 1 and min(rows, columns) >= 8:
                 self.batches.setdefault((rows, columns), []).append(offset)
             offset += shape.numel()
-        self.adam = torch.ones_like(parameters, dtype=torch.bool)
+        is_adam = torch.ones_like(parameters, dtype=torch.bool)
         for (rows, columns), offsets in self.batches.items():
             for offset in offsets:
-                self.adam[offset:offset + rows * columns] = False
+                is_adam[offset:offset + rows * columns] = False
+        # Where AdamW works; only there is a second moment.
+        self.adam = is_adam.nonzero().flatten() if self.batches else slice(None)
+        self.second = torch.zeros_like(parameters[self.adam])
 
     def state_dict(self):
-        return {"steps": self.steps, "first": self.first, "second": self.second[self.adam]}
+        return {"steps": self.steps, "first": self.first, "second": self.second}
 
     def load_state_dict(self, state):
         self.steps = state["steps"]
         self.first.copy_(state["first"])
-        self.second[self.adam] = state["second"].to(self.second.device)
+        self.second.copy_(state["second"])
 
     @torch.no_grad()
     def step(self, gradient, rate):
         self.steps += 1
         one, two = self.BETAS
+        update = torch.empty_like(gradient)
+        adam_gradient = gradient[self.adam]
+        adam_first = self.first[self.adam] * one + adam_gradient * (1 - one)
+        self.second.mul_(two).addcmul_(adam_gradient, adam_gradient, value=1 - two)
+        scale = (self.second / (1 - two ** self.steps)).sqrt_().add_(self.EPSILON)
+        update[self.adam] = adam_first / (1 - one ** self.steps) / scale
         # Where Muon works, `first` is its momentum; its Nesterov step looks one gradient ahead.
-        adam_first = self.first * one + gradient * (1 - one)
-        self.second.mul_(two).addcmul_(gradient, gradient, value=1 - two)
-        update = adam_first / (1 - one ** self.steps)
-        update /= (self.second / (1 - two ** self.steps)).sqrt_().add_(self.EPSILON)
-        if self.batches:
-            self.first = torch.where(self.adam, adam_first, self.first * self.MOMENTUM + gradient)
-            ahead = gradient + self.MOMENTUM * self.first
-            for (rows, columns), offsets in self.batches.items():
-                places = [slice(offset, offset + rows * columns) for offset in offsets]
-                matrices = orthogonalized(torch.stack([ahead[place].view(rows, columns) for place in places]))
-                matrices *= 0.2 * max(rows, columns) ** 0.5
-                for place, matrix in zip(places, matrices):
-                    update[place] = matrix.flatten()
-        else:
-            self.first = adam_first
+        self.first.mul_(self.MOMENTUM).add_(gradient)
+        ahead = gradient + self.MOMENTUM * self.first
+        self.first[self.adam] = adam_first
+        for (rows, columns), offsets in self.batches.items():
+            places = [slice(offset, offset + rows * columns) for offset in offsets]
+            matrices = orthogonalized(torch.stack([ahead[place].view(rows, columns) for place in places]))
+            matrices *= 0.2 * max(rows, columns) ** 0.5
+            for place, matrix in zip(places, matrices):
+                update[place] = matrix.flatten()
         self.parameters.mul_(1 - rate * self.DECAY).sub_(update, alpha=rate)

@@ -67,7 +67,7 @@ class TorchEngine:
     """Passes through the network by PyTorch: on a GPU channels-last, in bfloat16 where it can."""
 
     def __init__(self, network, weights, device):
-        self.network, self.weights, self.device = network, weights, device
+        self.weights, self.device = weights, device
         self.gpu = device.type == "cuda"
         self.half = self.gpu and torch.cuda.is_bf16_supported()
         self.run = torch.compile(network) if self.gpu and hasattr(torch, "compile") else network
@@ -178,11 +178,10 @@ class Batches:
         return batch
 
 
-def sample_weights(noisy, clean):
+def sample_weights(noise_power):
     """Charbonnier's loss counts errors, and people count decibels: a tenth less error is worth as much in a picture
     with little noise. The error that stays grows more slowly than the noise, so weights fall with its power 0.6."""
-    deviation = ((noisy - clean) ** 2).mean((1, 2, 3)).sqrt() * 255
-    weights = (deviation + 4) ** -0.6
+    weights = (noise_power.sqrt() * 255 + 4) ** -0.6
     return weights / weights.mean()
 
 
@@ -340,14 +339,15 @@ class Trainer:
         begin = last_report = last_save = time.monotonic()
         earlier = self.seconds
         sums = numpy.zeros(2)
-        count = pixels_reported = 0
+        count, pixels_reported = 0, self.pixels
         while self.share() < 1 and not self.stop:
             share = self.share()
             if not self.stable_saved and share >= 1 - options.cooldown:
                 self.save_state("stable.pth")
                 self.stable_saved = True
             noisy, clean = batches.next()
-            losses, squares = self.engines.step(noisy, clean, sample_weights(noisy, clean), options.epsilon)
+            noise_power = ((noisy - clean) ** 2).mean((1, 2, 3))
+            losses, squares = self.engines.step(noisy, clean, sample_weights(noise_power), options.epsilon)
             rate = self.schedule.learning_rate(share, self.step)
             self.optimizer.step(self.weights.gradient, rate)
             self.average.update(self.weights.flat, self.step)
@@ -355,18 +355,16 @@ class Trainer:
             self.pixels += noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
             now = time.monotonic()
             self.seconds = earlier + now - begin
-            before = ((noisy - clean) ** 2).mean((1, 2, 3))
-            gains = 10 * torch.log10((before + 1e-6) / (squares.to(before.device) + 1e-6))
+            gains = 10 * torch.log10((noise_power + 1e-6) / (squares.to(noise_power.device) + 1e-6))
             sums += [float(losses.mean()), float(gains.mean())]
-            pixels_reported += noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
             count += 1
             if not numpy.isfinite(sums[0]):
                 fail(f"the loss is {sums[0]} in step {self.step}: resume from state.pth with a lower --rate")
             if now - last_report >= options.report or self.share() >= 1:
-                self.report(*(sums / count).round(6).tolist(), rate, pixels_reported / (now - last_report))
+                self.report(*(sums / count).round(6).tolist(), rate, (self.pixels - pixels_reported) / (now - last_report))
                 last_report = time.monotonic()
-                sums[:] = 0
-                count = pixels_reported = 0
+                sums[:] = count = 0
+                pixels_reported = self.pixels
             if now - last_save >= 180:
                 self.save_state("state.pth")
                 self.save_network()

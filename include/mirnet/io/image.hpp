@@ -3,6 +3,8 @@
 // afterwards; alpha never enters the network.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -154,20 +156,28 @@ inline Result<Image> convert_samples(Image const& image, SampleType type) noexce
   return converted;
 }
 
+namespace detail {
+
+/// The three colours of a pixel of an image with so many colours, on the scale where white is 1.
+template <class T>
+constexpr std::array<float, 3> unit_colours(T const* pixel, Index colours) noexcept {
+  Index const green = colours == 3 ? 1 : 0;
+  return {to_unit(pixel[0]), to_unit(pixel[green]), to_unit(pixel[2 * green])};
+}
+
+}  // namespace detail
+
 /// Writes the colours of a rectangle of an image, from pixel (first_row, first_column) on, to a map with three
 /// channels.
 inline void to_map(Image const& image, Index first_row, Index first_column, View<float> map) noexcept {
   MIRNET_ASSERT(map.channels() == 3 && first_row + map.height() <= image.height() &&
                 first_column + map.width() <= image.width());
-  Index const green = image.colours() == 3 ? 1 : 0;
   image.visit([&](auto samples) {
     for (Index y = 0; y < map.height(); ++y) {
       auto const* from = samples.data() + ((first_row + y) * image.width() + first_column) * image.channels();
       float* to = map.row(y);
       for (Index x = 0; x < map.width(); ++x, from += image.channels(), to += map.pitch()) {
-        to[0] = to_unit(from[0]);
-        to[1] = to_unit(from[green]);
-        to[2] = to_unit(from[2 * green]);
+        std::ranges::copy(detail::unit_colours(from, image.colours()), to);
       }
     }
   });

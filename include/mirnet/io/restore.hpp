@@ -36,15 +36,14 @@ namespace detail {
 /// Moves restored rows of an image back towards what they were. Brightness is that of ITU-R BT.601.
 inline void soften(Image const& image, Index first_row, Strength strength, View<float> rows) noexcept {
   if (strength == Strength{}) return;
-  Index const green = image.colours() == 3 ? 1 : 0;
   image.visit([&](auto samples) {
     auto const* from = samples.data() + first_row * image.width() * image.channels();
     float* to = rows.data();
     for (Index i = 0; i < rows.pixels(); ++i, from += image.channels(), to += rows.pitch()) {
-      float const before[] = {to_unit(from[0]), to_unit(from[green]), to_unit(from[2 * green])};
+      auto const before = unit_colours(from, image.colours());
       float const change[] = {to[0] - before[0], to[1] - before[1], to[2] - before[2]};
       float const brightness = 0.299f * change[0] + 0.587f * change[1] + 0.114f * change[2];
-      for (Index c = 0; c < 3; ++c) {
+      for (std::size_t c = 0; c < 3; ++c) {
         to[c] = before[c] + strength.colour * (change[c] - brightness) + strength.brightness * brightness;
       }
     }
@@ -52,6 +51,9 @@ inline void soften(Image const& image, Index first_row, Strength strength, View<
 }
 
 /// Rows of an image that tiles add up to: three floats a pixel.
+constexpr Index tile_rows_bytes(Index rows, Index width) noexcept {
+  return rows * width * 3 * static_cast<Index>(sizeof(float));
+}
 inline View<float> tile_rows(float* memory, Index rows, Index width) noexcept { return {memory, {rows, width, 3}, 3}; }
 
 /// Errors: model, where the network is not one for three channels; memory, where no memory could hold it.
@@ -69,7 +71,7 @@ Result<Tiling> plan_tiling(Model<T> const& model, Context<T> const& context, Ima
   // own samples times a few, which are there.
   tiling.bytes =
       plan->bytes + 2 * *map_bytes<float>({y.length(), x.length(), 3}) + static_cast<Index>(image.bytes().size());
-  if (tiling.tiles() > 1) tiling.bytes += y.length() * image.width() * 3 * static_cast<Index>(sizeof(float));
+  if (tiling.tiles() > 1) tiling.bytes += tile_rows_bytes(y.length(), image.width());
   return tiling;
 }
 
@@ -163,7 +165,7 @@ Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& con
   }
 
   // Rows that are not settled yet, `settled` the first of them.
-  auto const rows_memory = Memory::allocate(shape.height * image.width() * 3 * static_cast<Index>(sizeof(float)));
+  auto const rows_memory = Memory::allocate(detail::tile_rows_bytes(shape.height, image.width()));
   if (!rows_memory) return rows_memory.error();
   auto* const rows = reinterpret_cast<float*>(rows_memory->bytes().data());
   std::memset(rows, 0, rows_memory->bytes().size());

@@ -296,13 +296,33 @@ class TransposedLayer final : public Layer {
   ConvTarget target_;
 };
 
-/// Blur with [1 2 1] x [1 2 1] / 16 and reflected border, every second pixel kept. Only index -1 is ever reflected.
-class BlurLayer final : public Layer {
+/// From one map to another of a different size, with a row of memory for the step between columns and rows.
+class ResamplingLayer : public Layer {
  public:
-  BlurLayer(Plan& plan, int in, int out)
-      : in_(in), out_(out), in_map_(plan.maps[in]), out_map_(plan.maps[out]), activation_(plan, in) {
-    row_at_ = plan.new_floats(in_map_.shape.row());
+  void plan_backward(Plan& plan) override {
+    gradient_at_ = plan.maps[out_].gradient;
+    slot_ = plan.add_gradient(in_);
+    plan.release_gradient(out_);
+    plan.release_value(out_);
   }
+
+ protected:
+  /// The row is one of the larger map.
+  ResamplingLayer(Plan& plan, int in, int out, const Shape& larger)
+      : in_map_(plan.maps[in]), out_map_(plan.maps[out]), row_at_(plan.new_floats(larger.row())), in_(in), out_(out) {}
+
+  Map in_map_, out_map_;
+  std::size_t row_at_, gradient_at_ = 0;
+  GradientSlot slot_;
+
+ private:
+  int in_, out_;
+};
+
+/// Blur with [1 2 1] x [1 2 1] / 16 and reflected border, every second pixel kept. Only index -1 is ever reflected.
+class BlurLayer final : public ResamplingLayer {
+ public:
+  BlurLayer(Plan& plan, int in, int out) : ResamplingLayer(plan, in, out, plan.maps[in].shape), activation_(plan, in) {}
 
   void forward(const Worker& worker) const override {
     const Shape &in = in_map_.shape, &out = out_map_.shape;
@@ -325,13 +345,6 @@ class BlurLayer final : public Layer {
         }
       }
     }
-  }
-
-  void plan_backward(Plan& plan) override {
-    gradient_at_ = plan.maps[out_].gradient;
-    slot_ = plan.add_gradient(in_);
-    plan.release_gradient(out_);
-    plan.release_value(out_);
   }
 
   void backward(const Worker& worker) const override {
@@ -388,19 +401,13 @@ class BlurLayer final : public Layer {
     if constexpr (Mask) activation_.add_slope_gradient(worker, sum(slope_gradient));
   }
 
-  int in_, out_;
-  Map in_map_, out_map_;
   Activation activation_;
-  std::size_t row_at_ = 0, gradient_at_ = 0;
-  GradientSlot slot_;
 };
 
 /// Bilinear doubling (align_corners=False): weights 3/4 and 1/4, the border repeated.
-class BilinearLayer final : public Layer {
+class BilinearLayer final : public ResamplingLayer {
  public:
-  BilinearLayer(Plan& plan, int in, int out) : in_(in), out_(out), in_map_(plan.maps[in]), out_map_(plan.maps[out]) {
-    row_at_ = plan.new_floats(out_map_.shape.row());
-  }
+  BilinearLayer(Plan& plan, int in, int out) : ResamplingLayer(plan, in, out, plan.maps[out].shape) {}
 
   void forward(const Worker& worker) const override {
     const Shape &in = in_map_.shape, &out = out_map_.shape;
@@ -423,13 +430,6 @@ class BilinearLayer final : public Layer {
         }
       }
     }
-  }
-
-  void plan_backward(Plan& plan) override {
-    gradient_at_ = plan.maps[out_].gradient;
-    slot_ = plan.add_gradient(in_);
-    plan.release_gradient(out_);
-    plan.release_value(out_);
   }
 
   void backward(const Worker& worker) const override {
@@ -458,12 +458,6 @@ class BilinearLayer final : public Layer {
       }
     }
   }
-
- private:
-  int in_, out_;
-  Map in_map_, out_map_;
-  std::size_t row_at_ = 0, gradient_at_ = 0;
-  GradientSlot slot_;
 };
 
 // Sums over many pixels are sums of rows' sums, which costs nothing and keeps rounding errors small.
