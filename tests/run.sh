@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# tests/run.sh [--quick]
+# tests/run.sh [--quick] [--long]
 #
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
 # build/asan.
 #
 #   --quick   the release only
+#   --long    also what takes minutes: 37 megapixels within 1500 MB
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
@@ -16,6 +17,7 @@ quick=no
 for option in "$@"; do
   case $option in
     --quick) quick=yes ;;
+    --long) export MIRNET_LONG_TESTS=1 ;;
     -h | --help)
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' tests/run.sh
       exit 0

@@ -82,6 +82,9 @@ bool exists(std::string const& path) {
 }
 
 mirnet::Result<void> check_writable(std::string const& path, bool overwrite, bool make_folder) {
+  if (!overwrite && exists(path)) {
+    return mirnet::Error(mirnet::ErrorCode::output, "%s: exists already; --overwrite replaces it", path.c_str());
+  }
   Uninterrupted const probing;  // with a file that would stay
   auto const folder = std::filesystem::path(path).parent_path();
   std::error_code failed;

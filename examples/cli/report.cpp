@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "commands.hpp"
+#include "files.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
 #include "progress.hpp"
@@ -60,6 +62,7 @@ std::string long_text(Report const& report, Settings const& settings) {
                    bytes_text(used_memory().value_or(0) + static_cast<double>(report.tiling->bytes)).c_str());
     text += format("time              about %s\n", clock_text(*report.estimated_seconds).c_str());
   } else {
+    if (report.output != standard_stream) text = "result            " + one_line(report.output) + "\n" + text;
     text += format("time              %.3f s, %.3f megapixels/s\n", report.seconds.run,
                    report.megapixels() / report.seconds.run);
     if (report.tiling->tiles() > 1) text += format("tiles             %s\n", plan_text(*report.tiling).c_str());

@@ -334,8 +334,33 @@ class Formats(ProgramTest):
         self.assertEqual(sizes, sorted(sizes))
         self.fails(USAGE, "denoise", "in.png", "p.jpg", "--quality-jpeg", "0", says="--quality-jpeg")
 
+    def test_palettes_and_few_bits(self):
+        def file(bits, colour, rows, *chunks):
+            header = struct.pack(">IIBBBBB", 8, len(rows), bits, colour, 0, 0, 0)
+            raw = b"".join(b"\0" + bytes(row) for row in rows)
+            return (b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header)
+                    + b"".join(png_chunk(kind, body) for kind, body in chunks)
+                    + png_chunk(b"IDAT", zlib.compress(raw)) + png_chunk(b"IEND", b""))
+
+        def stays(content, channels, samples):
+            # With nothing taken away, what comes out is what was read.
+            result = read_png(self.denoises("in.png", content, "out.png", "--strength", "0"))
+            self.assertEqual((result.channels, result.maximum, result.samples), (channels, 255, samples))
+
+        colours = [(250, 10, 20), (30, 240, 50), (60, 70, 230), (90, 100, 110)]
+        palette = b"PLTE", bytes(sum(colours, ()))
+        indices = [0, 1, 2, 3, 3, 2, 1, 0]
+        opened = [sample for i in indices for sample in colours[i]]
+        stays(file(2, 3, [[0b00011011, 0b11100100]], palette), 3, opened)
+        stays(file(8, 3, [indices] * 2, palette), 3, opened * 2)
+        alphas = [0, 128, 255, 255]  # the list in the file ends before those that are 255
+        stays(file(4, 3, [[0x01, 0x23, 0x32, 0x10]], palette, (b"tRNS", bytes(alphas[:2]))), 4,
+              [sample for i in indices for sample in (*colours[i], alphas[i])])
+        stays(file(1, 0, [[0b10110010]]), 1, [255 * int(bit) for bit in "10110010"])
+        stays(file(4, 0, [[0x08, 0xF1, 0x23, 0x7E]]), 1, [17 * int(digit, 16) for digit in "08F1237E"])
+
     def test_any_size(self):
-        for width, height in ((1, 1), (1, 9), (2, 3), (7, 1), (5, 5), (16, 16), (31, 3)):
+        for width, height in ((1, 1), (1, 9), (2, 3), (7, 1), (5, 5), (16, 16), (31, 3), (1, 5000), (5000, 1)):
             with self.subTest(size=(width, height)):
                 result = read_png(self.denoises("in.png", png(draw(width, height, 3))))
                 self.assertEqual((result.width, result.height), (width, height))
@@ -514,6 +539,7 @@ class Options(ProgramTest):
         self.file("clean.png", png(clean))
         self.file("noisy.png", png(noisy))
         summary = self.succeeds("denoise", "noisy.png", "o.png", "--reference", "clean.png", "--threads", 2)
+        self.assertRegex(summary, r"\Aresult +o\.png\n")
         self.assertIn("32 x 32, 3 channels of 8 bits", summary)
         self.assertRegex(summary, r"time +\d+\.\d+ s, \d+\.\d+ megapixels/s")
         self.assertRegex(summary, r"peak memory +\d+\.\d MiB")
@@ -709,7 +735,7 @@ class ManyFiles(ProgramTest):
     def test_one_alone(self):
         self.succeeds("denoise", "photos/a.png", "--quiet")
         self.assertIn("a-clean.png", self.tree("photos"))
-        self.fails(OUTPUT, "denoise", "photos/a.png", says="exists already")
+        self.fails(OUTPUT, "denoise", "photos/a.png", says="exists already; --overwrite replaces it")
 
     def test_formats_keep_names_apart(self):
         self.succeeds("denoise", "photos/a.png", "photos/a.ppm", "--output-dir", "o", "--format", "jpg", "--quiet")
@@ -897,6 +923,21 @@ class Tiles(ProgramTest):
             self.assertLess(self.mebibytes(summary), limit)
             self.assertLess(limit, unlimited)
             self.assertIn("tiles", summary)
+
+    @unittest.skipUnless("MIRNET_LONG_TESTS" in os.environ, "minutes; tests/run.sh --long")
+    def test_37_megapixels_in_1500_megabytes(self):
+        row = bytes(draw(7400, 1, 3).samples)
+        with open(self.path / "in.ppm", "wb") as file:
+            file.write(b"P6 7400 5000 255\n" + row * 5000)
+        for samples in ("8", "16"):
+            with self.subTest(samples=samples):
+                result = self.run_program("denoise", "in.ppm", f"{samples}.png", "--max-memory", "1500M", "--json",
+                                          "--depth", samples, timeout=3600)
+                self.assertEqual((result.returncode, result.stderr), (0, b""))
+                report = json.loads(result.stdout)
+                self.assertLess(report["peak_memory_bytes"], 1500 << 20)
+                print(f"37 megapixels to {samples} bits:", report["peak_memory_bytes"] >> 20, "MiB,",
+                      report["plan"]["tiles"], "tiles,", round(report["seconds"]["run"]), "s", file=sys.stderr)
 
     @unittest.skipIf(SANITIZED, "sanitizers take memory of their own")
     def test_limits_that_are_too_low(self):
@@ -1197,6 +1238,10 @@ class Outputs(ProgramTest):
         self.file("o.png", b"")
         for output in ("o.gif", "none/o.png", "o.png"):
             self.fails(OUTPUT, "denoise", "large.ppm", output)
+
+    def test_sides_of_a_jpeg(self):
+        self.file("wide.pgm", pnm(draw(65501, 1, 1)))
+        self.fails(OUTPUT, "denoise", "wide.pgm", "o.jpg", says="65501 x 1 pixels, and the sides of a JPEG have at most")
 
     def test_a_colour_image_is_no_pgm(self):
         self.fails(OUTPUT, "denoise", "in.png", "o.pgm", says="write a PPM")

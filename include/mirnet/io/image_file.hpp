@@ -140,9 +140,12 @@ inline Result<void> check_encodable(Image const& image, OutputFormat format, cha
   if (format == OutputFormat::pgm && image.colours() != 1) {
     return Error(ErrorCode::output, "%s: the image has colours, which a PGM does not hold; write a PPM", name);
   }
-  if (format == OutputFormat::jpeg && (image.width() > 65535 || image.height() > 65535)) {
-    return Error(ErrorCode::output, "%s: %lld x %lld pixels, and the sides of a JPEG have at most 65535", name,
-                 static_cast<long long>(image.width()), static_cast<long long>(image.height()));
+  // The format has room for 65535, but libjpeg, with which most programs read it, stops earlier.
+  constexpr Index longest_jpeg = 65500;
+  if (format == OutputFormat::jpeg && (image.width() > longest_jpeg || image.height() > longest_jpeg)) {
+    return Error(ErrorCode::output, "%s: %lld x %lld pixels, and the sides of a JPEG have at most %lld", name,
+                 static_cast<long long>(image.width()), static_cast<long long>(image.height()),
+                 static_cast<long long>(longest_jpeg));
   }
   // stb_image_write counts in int; this many bytes, rows padded, also leave its PNG compressor room to grow in.
   constexpr Index most_bytes = 1'400'000'000;
