@@ -324,10 +324,10 @@ class Formats(ProgramTest):
         self.fails(USAGE, "denoise", "in.png", "o.png", "--depth", "12", says="--depth")
 
     def test_jpeg_quality(self):
-        self.file("in.png", png(draw(90, 80, 3)))
+        picture = png(draw(40, 30, 3))
         sizes = []
         for quality in (30, 89, 90, 100):
-            content = self.denoises("in.png", png(draw(90, 80, 3)), "o.jpg", "--quality-jpeg", str(quality))
+            content = self.denoises("in.png", picture, "o.jpg", "--quality-jpeg", str(quality))
             sizes.append(len(content))
             frame = content.index(b"\xff\xc0")
             self.assertEqual(content[frame + 11], 0x11 if quality >= 90 else 0x22)  # sampling of brightness
@@ -657,7 +657,7 @@ class Inputs(ProgramTest):
         for name, content in files.items():
             self.denoises(name, content)
             (self.path / "out.png").unlink()
-            ends = {*range(0, len(content), max(1, len(content) // 40)), len(content) - 1, len(content) - 2}
+            ends = {*range(0, len(content), max(1, len(content) // (12 if SANITIZED else 40))), len(content) - 1, len(content) - 2}
             for end in sorted(ends):
                 with self.subTest(name, end=end):
                     self.refuses(self.file(name, content[:end]), name)
@@ -811,8 +811,8 @@ class Pipes(ProgramTest):
 
 class Json(ProgramTest):
     def test_an_object_a_picture(self):
-        self.file("a.png", png(draw(300, 40, 3)))
-        self.file("ref.png", png(draw(300, 40, 3)))
+        self.file("a.png", png(draw(300, 12, 3)))
+        self.file("ref.png", png(draw(300, 12, 3)))
         self.file("b.png", b"no picture")
         name = b"\xff\xfe.png"  # no UTF-8
         (self.path / os.fsdecode(name)).write_bytes(png(draw(9, 9, 1, 65535)))
@@ -820,7 +820,7 @@ class Json(ProgramTest):
         self.assertEqual(result.returncode, PARTIAL)
         good, bad, odd = [json.loads(line) for line in result.stdout.splitlines()]
         self.assertEqual((good["state"], bad["state"], odd["state"]), ("restored", "failed", "restored"))
-        self.assertEqual((good["width"], good["height"], good["channels"]), (300, 40, 3))
+        self.assertEqual((good["width"], good["height"], good["channels"]), (300, 12, 3))
         self.assertEqual(good["bits"], {"read": 8, "stored": 8})
         self.assertEqual(odd["bits"], {"read": 16, "stored": 16})
         self.assertEqual(good["plan"]["tiles"], [1, 1])
@@ -951,8 +951,10 @@ class Tiles(ProgramTest):
 
 
 class Progress(ProgramTest):
+    SIDE = 100 if SANITIZED else 300  # for a time in which there is progress to see
+
     def test_lines_of_json(self):
-        self.file("a\"b.png", png(draw(300, 300, 3)))
+        self.file("a\"b.png", png(draw(self.SIDE, self.SIDE, 3)))
         result = self.run_program("denoise", "a\"b.png", "o.png", "--progress", "json")
         self.assertEqual(result.returncode, 0)
         lines = [json.loads(line) for line in result.stderr.splitlines()]
@@ -963,7 +965,7 @@ class Progress(ProgramTest):
         self.assertGreater(len(set(shares)), 1)
 
     def test_nothing_without_a_terminal(self):
-        self.file("in.png", png(draw(300, 300, 3)))
+        self.file("in.png", png(draw(self.SIDE, self.SIDE, 3)))
         self.succeeds("denoise", "in.png", "o.png")
 
     def on_terminal(self, columns, *arguments):
@@ -989,7 +991,7 @@ class Progress(ProgramTest):
 
     def test_bar(self):
         name = "a photograph with quite a long name, \u00e4\u00f6\u00fc.png"
-        self.file(name, png(draw(160, 120, 3)))
+        self.file(name, png(draw(64, 48, 3)))
         for columns in (120, 40, 5):
             shown = self.on_terminal(columns, "denoise", name, "o.png", "--overwrite")
             self.assertTrue(shown.endswith("\r\x1b[K"), shown)  # nothing stays
@@ -1008,7 +1010,8 @@ class Progress(ProgramTest):
                 process.send_signal(number)
                 begin = time.monotonic()
                 _, message = process.communicate(timeout=60)
-                self.assertLess(time.monotonic() - begin, 30 if SANITIZED else 3)  # one second, on a machine that has nothing else to do
+                # One second, on a machine that has nothing else to do.
+                self.assertLess(time.monotonic() - begin, 30 if SANITIZED else 3)
             self.assertEqual(process.returncode, CANCELLED)
             self.assertEqual(message, b"mirnet: stopped\n")
             self.assertEqual(os.listdir(self.path), ["in.pgm"])
