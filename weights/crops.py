@@ -4,7 +4,8 @@
     weights/crops.py OUT.png --photos DIR [--weights FILE.mirw,...] [--crop N:SIGMA:X:Y ...] [--size 176]
 
 DIR holds clean photographs with a number in their names, to which noise is added as evaluate.py does; each --crop is
-photograph N with noise of SIGMA, from the pixel (X, Y) on; the figures are of the whole photograph. Non-local means is scikit-image's, told the true sigma.
+photograph N with noise of SIGMA, from the pixel (X, Y) on; the figures are of the whole photograph. Non-local means is
+scikit-image's, told the true sigma.
 
 Needs numpy, Pillow and scikit-image (Debian: python3-numpy python3-pil python3-skimage).
 """
