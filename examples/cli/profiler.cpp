@@ -44,7 +44,7 @@ std::vector<NodeRecord> NodeList::take() {
     // The one operation with arithmetic that is not counted is computed as it is defined.
     if (node.products == 0) node.products = node.macs;
     int const times = ++seen[node.name];
-    if (times > 1) node.name += "#" + std::to_string(times);
+    if (times > 1) node.name.append("#").append(std::to_string(times));
   }
   return std::move(nodes_);
 }
