@@ -144,7 +144,9 @@ TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fie
     CHECK(ran.names.at(2) == "body.0.body.0.blocks.0.0.body.0");
     CHECK(ran.names.rbegin()->second == "crop");
     Index live = 0;
-    for (auto const& [number, node] : ran.nodes) {
+    for (auto const& told : ran.nodes) {
+      Index const number = told.first;
+      Node const& node = told.second;
       INFO(ran.names.at(number));
       auto const& other = rehearsed.nodes.at(number);
       CHECK(node.input == other.input);

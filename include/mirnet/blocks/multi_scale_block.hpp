@@ -91,8 +91,9 @@ class MultiScaleBlock {
         stream[s] = std::move(mixed[s]);
         stream[s].settle();
       }
-      for (Index s = 0; s < streams_; ++s)
+      for (Index s = 0; s < streams_; ++s) {
         units_[s].forward(context.at("blocks", s).at("0"), stream[s], stream[s], prelu);
+      }
     }
     return fuse(context, stream, 0, [&](Index from, View<T> to) {
       last_up_[from - 1].forward(context.at("last_up", from), stream[from], to);
