@@ -41,7 +41,7 @@ class CountedKernels {
 
   /// Of all matrix products since this table was made. The rest, of which the gate of the spatial attention is the most
   /// with 50 products a pixel, is not counted.
-  double products() const noexcept { return products_; }
+  static double products() noexcept { return products_; }
 
  private:
   using Index = mirnet::Index;

@@ -28,16 +28,6 @@ struct Options {
   std::optional<std::string> isa;
 };
 
-/// What the system calls the processor; empty where it does not tell.
-std::string processor_name() {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> const file(std::fopen("/proc/cpuinfo", "r"), std::fclose);
-  char line[512], name[256];
-  while (file && std::fgets(line, sizeof line, file.get()) != nullptr) {
-    if (std::sscanf(line, "model name : %255[^\n]", name) == 1) return name;
-  }
-  return {};
-}
-
 struct Measured {
   double megapixels_a_second, gflops, share_of_peak;
 };
@@ -110,9 +100,8 @@ mirnet::Result<void> run(Options const& options) {
     if (!speed) return speed.error();
   }
   auto const processor = processor_name();
-  std::printf("\nmirnet %s, %s, %s, %lld thread%s of %u: %.3f megapixels/s\n", MIRNET_VERSION,
-              processor.empty() ? "unknown processor" : processor.c_str(), (*chosen)->name,
-              static_cast<long long>(pool.workers()), pool.workers() == 1 ? "" : "s",
+  std::printf("\nmirnet %s, %s, %s, %lld thread%s of %u: %.3f megapixels/s\n", MIRNET_VERSION, processor.c_str(),
+              (*chosen)->name, static_cast<long long>(pool.workers()), pool.workers() == 1 ? "" : "s",
               std::thread::hardware_concurrency(), fastest);
   return {};
 }

@@ -18,6 +18,7 @@ void add_denoise(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_compare(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
+void add_profile(CLI::App& program, Action& action);
 
 struct Likeness {
   double psnr, ssim, difference;

@@ -147,4 +147,26 @@ std::optional<double> used_memory(SystemFiles const& system) {
   return kibibytes_in(system.root / "proc/self/status", "VmRSS");
 }
 
+double largest_cache(SystemFiles const& system) {
+  double largest = 0;
+  for (int index = 0; index < 8; ++index) {
+    auto const cache = system.root / "sys/devices/system/cpu/cpu0/cache" / ("index" + std::to_string(index));
+    std::ifstream file(cache / "size");
+    double size = 0;
+    char unit = ' ';
+    file >> size >> unit;
+    largest = std::max(largest, size * (unit == 'K' ? 1 << 10 : unit == 'M' ? 1 << 20 : 1));
+  }
+  return largest;
+}
+
+std::string processor_name(SystemFiles const& system) {
+  std::ifstream file(system.root / "proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    auto const colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
+
 }  // namespace cli

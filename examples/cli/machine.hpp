@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace cli {
@@ -28,5 +29,11 @@ std::optional<double> peak_memory(SystemFiles const& system = {});
 
 /// The memory that it holds now.
 std::optional<double> used_memory(SystemFiles const& system = {});
+
+/// Bytes of the largest cache that processor 0 uses; 0 where the system does not tell.
+double largest_cache(SystemFiles const& system = {});
+
+/// What the system calls the processor; "unknown processor" where it does not tell.
+std::string processor_name(SystemFiles const& system = {});
 
 }  // namespace cli

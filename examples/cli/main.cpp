@@ -89,6 +89,7 @@ int run(int argc, char** argv) {
   cli::add_info(program, action);
   cli::add_compare(program, action);
   cli::add_bench(program, action);
+  cli::add_profile(program, action);
 
   try {
     program.parse(argc, argv);

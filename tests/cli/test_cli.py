@@ -5,6 +5,7 @@ The program is the one that the environment variable MIRNET or the argument name
 by byte, by other code than the program's.
 """
 import array
+import csv
 import fcntl
 import hashlib
 import itertools
@@ -588,7 +589,7 @@ class Options(ProgramTest):
     def test_manual_and_completions_know_every_option(self):
         share = ROOT / "examples" / "cli" / "share"
         commands = re.findall(r"^  (\w+) ", self.succeeds("--help").split("Subcommands:")[1], re.MULTILINE)
-        self.assertEqual(commands, ["denoise", "info", "compare", "bench"])
+        self.assertEqual(commands, ["denoise", "info", "compare", "bench", "profile"])
         known = set(commands)
         for command in commands:
             known |= set(re.findall(r"^  (?:-\w,)?(--[\w-]+)", self.succeeds(command, "--help"), re.MULTILINE))
@@ -596,7 +597,7 @@ class Options(ProgramTest):
         manual = (share / "mirnet.1").read_text().replace("\\-", "-")
         for text in (manual, (share / "mirnet.bash").read_text(), (share / "_mirnet").read_text(),
                      (share / "mirnet.fish").read_text().replace("set -l", "set").replace("-l ", "--")):
-            words = set(re.findall(r"(?<![\w-])(--[a-z][\w-]*|denoise|info|compare|bench)\b", text))
+            words = set(re.findall(r"(?<![\w-])(--[a-z][\w-]*|denoise|info|compare|bench|profile)\b", text))
             self.assertEqual(known - words, set())
             self.assertLessEqual(words - known, {"--version"})
 
@@ -1083,6 +1084,160 @@ class Weights(ProgramTest):
             if offset == 50:
                 struct.pack_into("<H", changed, 64, 2)
             self.refuses(with_header_checksum(bytes(changed)))
+
+
+class Profile(ProgramTest):
+    """mirnet profile, on a small picture: figures are looked at where they must add up."""
+
+    def profile(self, *options):
+        return self.succeeds("profile", "64x48", "--threads", "1", "--repeat", "3", *options)
+
+    def json_profile(self, *options):
+        return json.loads(self.profile("--format", "json", *options), parse_constant=self.fail)
+
+    def test_json(self):
+        profile = self.json_profile("--sort", "time")
+        self.assertEqual(profile["image"], {"width": 64, "height": 48})
+        self.assertEqual((profile["runs"], profile["machine"]["threads"]), (3, 1))
+        for key in ("processor", "compiler", "flags", "instruction_set"):
+            self.assertTrue(profile["machine"][key], key)
+        layers = profile["layers"]
+        names = [row["name"] for row in layers]
+        self.assertEqual(len(set(names)), len(names))
+        for name in ("conv_in", "body.0.body.0.blocks.2.0.body.0", "body.0.body.0.blocks.2.0.body.0#2", "conv_out",
+                     "body.0.body.1.down.16_4.body.1.top.5+bot.1", "body.0.body.1.selective_kernel.0.fcs.2#2"):
+            self.assertIn(name, names)
+        medians = [row["median_ms"] for row in layers]
+        self.assertEqual(medians, sorted(medians, reverse=True))
+        self.assertAlmostEqual(layers[-1]["cumulative_percent"] + 100 * profile["unattributed"]["median_ms"]
+                               / (sum(medians) + profile["unattributed"]["median_ms"]), 100, delta=0.01)
+        a_pixel = re.search(r"multiply-adds a pixel +(\d+)", self.succeeds("info", "--size", "64x48")).group(1)
+        self.assertAlmostEqual(sum(row["mmac"] for row in layers) * 1e6, int(a_pixel) * 64 * 48, delta=1e4)
+        for row in layers:
+            self.assertLessEqual(row["min_ms"], row["median_ms"])
+            self.assertLessEqual(row["median_ms"], row["p95_ms"])
+            self.assertEqual(len(row["runs_ms"]), 3)
+            self.assertEqual(row["gflops"] is None, row["mmac"] == 0)
+            self.assertGreater(row["live_mbytes"], 0)
+            self.assertTrue(row["kernel"] and row["operation"] and row["block"], row)
+        for groups in ("operations", "blocks"):
+            self.assertAlmostEqual(sum(row["mmac"] for row in profile[groups]), sum(row["mmac"] for row in layers),
+                                   delta=0.01)
+
+    def test_self_times_are_the_total(self):
+        """In every run: what no layer takes is less than 2 %, but for a run in which another program had the core."""
+        profile = json.loads(self.succeeds("profile", "128x96", "--threads", "1", "--repeat", "3", "--format", "json"))
+        shares = []
+        for run in range(3):
+            layers = sum(row["runs_ms"][run] for row in profile["layers"])
+            total, rest = (profile[key]["runs_ms"][run] for key in ("total", "unattributed"))
+            self.assertAlmostEqual((layers + rest) / total, 1, delta=1e-4)
+            shares.append(rest / total)
+        if not SANITIZED:
+            self.assertLess(min(shares), 0.02)
+        self.assertGreater(min(shares), 0)
+
+    def test_table(self):
+        table = self.profile("--sort", "op")
+        for text in (r"\Amirnet \d+\.\d+\.\d+, \w+, fp32, 1 thread, 64 x 48, algorithm auto\n",
+                     r"\nweights +built in: 16 features", r"\nprocessor +\S", r"\ncompiler +\S", r"\nmemory +[\d.]+ GB/s",
+                     r"\nby layers\n", r"\nby operations\n", r"\nby blocks\n", r"\nunattributed +[\d.]+ ms",
+                     r"\ntotal +[\d.]+ ms +100.00 %", r"\nthread wait +[\d.]+ ms",
+                     r"\nprofiling +[\d.]+ ms .* \d+ pairs of hooks a run of [\d.]+ ns"):
+            self.assertRegex(table, text)
+        self.assertRegex(self.profile("--group", "op"), r"\n[ \d.-]+ (memory|compute)? .* transposed 3x3\n")
+        self.assertRegex(self.profile("--group", "block"), r" body\.0\.body\.1\.last_up\.2\n")
+
+    def test_csv(self):
+        rows = list(csv.DictReader(self.profile("--format", "csv", "--algorithm", "direct").splitlines()))
+        self.assertEqual([rows[0]["name"], *(row["name"] for row in rows[-4:])],
+                         ["conv_in", "conv_out", "unattributed", "thread wait", "total"])
+        self.assertEqual(rows[0]["output"], "48x64x16")
+        self.assertEqual({row["kernel"] for row in rows if row["operation"].startswith("conv ")},
+                         {"gemm", "im2col+gemm"} if rows[0]["instruction_set"] != "scalar" else {"plain loops"})
+        self.assertEqual(float(rows[-1]["percent"]), 100)
+
+    def test_trace(self):
+        self.assertEqual(self.succeeds("profile", "64x48", "--threads", "2", "--repeat", "1", "--warmup", "0", "--format",
+                                       "trace", "-o", "trace.json"), "")
+        trace = json.loads((self.path / "trace.json").read_text(), parse_constant=self.fail)
+        events = trace["traceEvents"]
+        self.assertEqual({event["args"]["name"] for event in events if event["name"] == "thread_name"},
+                         {"calling thread", "worker 1"})
+        counters = [event for event in events if event["ph"] == "C"]
+        self.assertTrue(counters and all(event["args"]["bytes"] > 0 for event in counters))
+        spans = [event for event in events if event["ph"] == "X"]
+        self.assertIn("body.0.body.0.blocks.0.0.body.0", {event["name"] for event in spans})
+        for lane in (0, 1):
+            # Bars of one lane lie beside each other or inside of one another.
+            around = []
+            for event in sorted((e for e in spans if e["tid"] == lane), key=lambda e: (e["ts"], -e["dur"])):
+                begin, end = event["ts"], event["ts"] + event["dur"]
+                while around and around[-1] <= begin + 1e-6:
+                    around.pop()
+                self.assertTrue(not around or end <= around[-1] + 1e-6, event)
+                around.append(end)
+
+    def test_names_that_would_break_a_file(self):
+        """Whatever a weight file is called, JSON stays JSON and a script stays a script."""
+        name = b"a\"b\\c\n\x01<-script><!--\xff,d.mirw"
+        shutil.copy(WEIGHTS, os.fsencode(self.path) + b"/" + name)
+        arguments = ["profile", "8x8", "--threads", "1", "--repeat", "1", "--warmup", "0", "--weights", name, "--format"]
+        outputs = {}
+        for kind in ("json", "trace", "html", "csv", "table"):
+            result = subprocess.run([self.program, *arguments, kind], cwd=self.path, capture_output=True, timeout=60)
+            self.assertEqual((result.returncode, result.stderr), (0, b""))
+            outputs[kind] = result.stdout
+        shown = "a\"b\\c\n\x01<-script><!--\ufffd,d.mirw"
+        self.assertEqual(json.loads(outputs["json"])["network"]["weights"], shown)
+        self.assertEqual(json.loads(outputs["trace"])["otherData"]["weights"], shown)
+        page = outputs["html"].decode()
+        data = re.search(r'^const profile = (\{.*\});$', page, re.MULTILINE).group(1)
+        self.assertEqual(json.loads(data)["network"]["weights"], shown)
+        self.assertNotIn("<", data)
+        self.assertNotRegex(page.replace("http://www.w3.org/2000/svg", ""), r"https?:|src=|@import|url\(")
+        self.assertRegex(outputs["table"].decode(errors="replace"), r"\nweights +a\"b\\c  <-script><!--.,d.mirw: 16 ")
+
+    def test_baseline(self):
+        self.profile("--format", "json", "-o", "old.json")
+        old = json.loads((self.path / "old.json").read_text())
+        self.assertRegex(self.profile("--baseline", "old.json"), r"(?s)\Abefore +mirnet .*\nnow .*\n +before ms .*\btotal\n")
+        # A layer that took a second, and one that is no longer there.
+        for row in old["layers"]:
+            if row["name"] == "conv_in":
+                row["runs_ms"] = [1000, 1000, 1000]
+            if row["name"] == "conv_out":
+                row["name"], row["runs_ms"] = "gone", [500, 500, 500]
+        self.file("old.json", json.dumps(old).encode())
+        lines = self.profile("--baseline", "old.json").splitlines()
+        first = next(i for i, line in enumerate(lines) if "before ms" in line) + 1
+        self.assertRegex(lines[first], r"^ +1000\.000 +\d\.\d+ +-99\d\.\d+ +-(99\.\d|100\.0) +[\d.]+ +conv_in$")
+        self.assertRegex(lines[first + 1], r"^ +500\.000 +- +-500\.000 +- +- +gone$")
+        for content, says in ((b"{", "is not JSON"), (b"[]", "lacks a key"), (b'{"profile": 1}', "lacks a key"),
+                              (b'{"profile": 2}', "another version"), (b"", "is not JSON")):
+            self.file("bad.json", content)
+            self.fails(INPUT, "profile", "8x8", "--baseline", "bad.json", says=says)
+        self.fails(INPUT, "profile", "8x8", "--baseline", "none.json", says="none.json")
+        self.fails(USAGE, "profile", "8x8", "--baseline", "old.json", "--format", "csv", says="--format csv")
+
+    def test_a_photograph(self):
+        self.file("in.png", png(draw(21, 13, 3)))
+        profile = json.loads(self.succeeds("profile", "in.png", "--repeat", "1", "--warmup", "0", "--format", "json"))
+        self.assertEqual(profile["image"], {"width": 21, "height": 13})
+        names = [row["name"] for row in profile["layers"]]
+        self.assertEqual((names[0], names[1], names[-1]), ("pad", "conv_in", "crop"))
+
+    def test_mistakes(self):
+        self.file("there.json", b"")
+        for code, arguments, says in (
+                (INPUT, ("0x5",), "0x5"), (INPUT, ("none.png",), "none.png"), (INPUT, ("8x8x8",), "8x8x8"),
+                (MEMORY, ("1000000x1000000",), "memory"), (USAGE, ("8x8", "--isa", "mmx"), "mmx"),
+                (USAGE, ("8x8", "--repeat", "0"), "--repeat"), (USAGE, ("8x8", "--warmup", "-1"), "--warmup"),
+                (USAGE, ("8x8", "--sort", "size"), "size"), (USAGE, ("8x8", "--group", "all"), "all"),
+                (USAGE, ("8x8", "--format", "xml"), "xml"), (MODEL, ("8x8", "--weights", "none.mirw"), "none.mirw"),
+                (OUTPUT, ("8x8", "-o", "there.json"), "there.json: exists already"),
+                (OUTPUT, ("8x8", "-o", "no/folder.json"), "no/folder.json")):
+            self.fails(code, "profile", *arguments, says=says)
 
 
 class Quality(ProgramTest):

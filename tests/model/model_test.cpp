@@ -259,6 +259,25 @@ TEST_CASE("a plan is exact, and a run stays inside of it and allocates nothing")
         auto const done = model.run(context, plan, exact, image.view(), output.view());
         CHECK(allocations == before);
         CHECK(done.ok());
+
+        // A trace costs the library no memory either: names are put together on the stack.
+        long calls = 0, names = 0;
+        struct Counts {
+          long &calls, &names;
+        } counts{calls, names};
+        context.trace = {[](void* self, mirnet::Node const& node, Index worker) noexcept {
+                           if (worker != mirnet::Trace::whole) return;
+                           auto const& counted = *static_cast<Counts*>(self);
+                           ++counted.calls;
+                           counted.names += !node.name().view().empty();
+                         },
+                         [](void*, mirnet::Node const&, Index) noexcept {}, &counts};
+        long const before_traced = allocations;
+        CHECK(model.run(context, plan, exact, image.view(), output.view()).ok());
+        CHECK(allocations == before_traced);
+        context.trace = {};
+        CHECK(calls > 50);
+        CHECK(names == calls);
         bool untouched = true;
         for (auto const byte : memory.bytes().subspan(exact.size())) untouched &= byte == std::byte{0x5A};
         CHECK(untouched);

@@ -98,6 +98,19 @@ TEST_CASE("memory: what is available, or what a container leaves") {
   CHECK(cli::used_memory(tree.system) == 10.0 * 1024);
 }
 
+TEST_CASE("the processor and its largest cache") {
+  Tree tree;
+  CHECK(cli::processor_name(tree.system) == "unknown processor");
+  CHECK(cli::largest_cache(tree.system) == 0.0);
+  tree.file("proc/cpuinfo",
+            "processor\t: 0\nmodel\t\t: 1\nmodel name\t: Abacus 3: the fast one\nmodel name\t: other\n");
+  CHECK(cli::processor_name(tree.system) == "Abacus 3: the fast one");
+  tree.file("sys/devices/system/cpu/cpu0/cache/index0/size", "32K\n");
+  tree.file("sys/devices/system/cpu/cpu0/cache/index2/size", "2M\n");
+  tree.file("sys/devices/system/cpu/cpu0/cache/index3/size", "nonsense\n");
+  CHECK(cli::largest_cache(tree.system) == 2.0 * 1024 * 1024);
+}
+
 TEST_CASE("sizes of memory") {
   CHECK(cli::parse_bytes("1").value() == 1.0);
   CHECK(cli::parse_bytes("500M").value() == 500.0 * 1024 * 1024);

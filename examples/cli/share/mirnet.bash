@@ -10,12 +10,19 @@ _mirnet() {
     --progress) COMPREPLY=($(compgen -W 'auto bar json none' -- "$word")) && return ;;
     --tile) COMPREPLY=($(compgen -W 'auto off 512 1024 2048' -- "$word")) && return ;;
     --depth) COMPREPLY=($(compgen -W '8 16' -- "$word")) && return ;;
-    --format) COMPREPLY=($(compgen -W 'png jpg bmp pgm ppm pnm pfm' -- "$word")) && return ;;
+    --format)
+      local formats='png jpg bmp pgm ppm pnm pfm'
+      [ "${COMP_WORDS[1]}" = profile ] && formats='table csv json trace html'
+      COMPREPLY=($(compgen -W "$formats" -- "$word")) && return
+      ;;
+    --sort) COMPREPLY=($(compgen -W 'run time op' -- "$word")) && return ;;
+    --group) COMPREPLY=($(compgen -W 'layer op block' -- "$word")) && return ;;
     --output-dir) COMPREPLY=($(compgen -d -- "$word")) && return ;;
-    --threads | --strength | --keep-grain | --quality-jpeg | --max-memory | --min-psnr | --suffix | --size) return ;;
+    --threads | --strength | --keep-grain | --quality-jpeg | --max-memory | --min-psnr | --suffix | --size | --repeat | \
+      --warmup) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'denoise info compare bench --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'denoise info compare bench profile --help --version' -- "$word"))
     return
   fi
   case ${COMP_WORDS[1]} in
@@ -26,6 +33,10 @@ _mirnet() {
       ;;
     info) options='--quality --size --help' ;;
     bench) options='--threads --size --isa --help' ;;
+    profile)
+      options='--quality --weights --threads --isa --precision --algorithm --repeat --warmup --sort --group --format
+        --baseline --output --overwrite --help'
+      ;;
     *) options='--help' ;;
   esac
   case $word in

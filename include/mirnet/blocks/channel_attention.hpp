@@ -28,11 +28,11 @@ class ChannelAttention {
   /// From the sums of r; `gate` is 1 x 1 x channels.
   void gate(Context<T>& context, ChannelSums<T> const& r, View<T> gate) const noexcept {
     ArenaMap<T> const mean(context.arena, gate.shape());
-    global_average<T>(context, r, mean);
+    global_average<T>(context.at("avg_pool"), r, mean);
     ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(mean.shape()));
-    squeeze_.forward(context, mean, squeezed, {.slope = T(0)});
-    excite_.forward(context, squeezed, gate);
-    sigmoid(context, gate);
+    squeeze_.forward(context.at("conv_du.0"), mean, squeezed, {.slope = T(0)});
+    excite_.forward(context.at("conv_du.2"), squeezed, gate);
+    sigmoid<T>(context.at("conv_du.3"), gate);
   }
 
  private:

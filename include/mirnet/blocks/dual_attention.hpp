@@ -32,10 +32,10 @@ class DualAttention {
     ChannelSums<T> sums(context, x.channels());
     convolve(context, x, r, prelu, planes, sums);
     ArenaBlock<T> const pixel_gate(context.arena, x.pixels());
-    spatial_.gate(context, planes, pixel_gate.data());
+    spatial_.gate(context.at("SA"), planes, pixel_gate.data());
     ArenaMap<T> const channel_gate(context.arena, {1, 1, x.channels()});
-    channel_.gate(context, sums, channel_gate);
-    merge_.forward(context, r, pixel_gate.data(), channel_gate, output, x);
+    channel_.gate(context.at("CA"), sums, channel_gate);
+    merge_.forward(context.at("conv1x1"), r, pixel_gate.data(), channel_gate, output, x);
   }
 
  private:
@@ -43,7 +43,8 @@ class DualAttention {
   void convolve(Context<T>& context, View<T const> x, View<T> r, PRelu<T> const& prelu,
                 typename SpatialAttention<T>::Planes const& planes, ChannelSums<T>& sums) const noexcept {
     Index const height = x.height(), band = rows_a_band(x.width());
-    typename Conv2d<T>::Rows const conv_0(conv_0_, context, x.shape()), conv_2(conv_2_, context, x.shape());
+    typename Conv2d<T>::Rows const conv_0(conv_0_, context.at("body.0"), x.shape());
+    typename Conv2d<T>::Rows const conv_2(conv_2_, context.at("body.2"), x.shape());
     RollingRows<T> inner(context, x.shape(), band + 2);
     for (Index first = 0; first < height; first += band) {
       Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);

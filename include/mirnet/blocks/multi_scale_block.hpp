@@ -51,14 +51,14 @@ class MultiScaleBlock {
   /// The output may be the input.
   void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> const fused = fused_streams(context, x, prelu);
-    conv_out_.forward(context, fused, output, {.residual = x});
+    conv_out_.forward(context.at("conv_out"), fused, output, {.residual = x});
   }
 
   /// The same into a new map, which is taken when little else is held.
   ArenaMap<T> forward(Context<T>& context, View<T const> x, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> const fused = fused_streams(context, x, prelu);
     ArenaMap<T> output(context.arena, x.shape());
-    conv_out_.forward(context, fused, output, {.residual = x});
+    conv_out_.forward(context.at("conv_out"), fused, output, {.residual = x});
     return output;
   }
 
@@ -69,10 +69,10 @@ class MultiScaleBlock {
     for (Index s = 0; s < streams_; ++s) {
       stream[s] = ArenaMap<T>(context.arena, stream_shape(x.shape(), s));
       if (s == 0) {
-        units_[0].forward(context, x, stream[0], prelu);
+        units_[0].forward(context.at("blocks", 0).at("0"), x, stream[0], prelu);
       } else {
         resize(context, stream[s - 1], s - 1, s, stream[s]);
-        units_[s].forward(context, stream[s], stream[s], prelu);
+        units_[s].forward(context.at("blocks", s).at("0"), stream[s], stream[s], prelu);
       }
     }
     for (Index column = 1; column < columns_; ++column) {
@@ -91,10 +91,12 @@ class MultiScaleBlock {
         stream[s] = std::move(mixed[s]);
         stream[s].settle();
       }
-      for (Index s = 0; s < streams_; ++s) units_[s].forward(context, stream[s], stream[s], prelu);
+      for (Index s = 0; s < streams_; ++s) {
+        units_[s].forward(context.at("blocks", s).at("0"), stream[s], stream[s], prelu);
+      }
     }
     return fuse(context, stream, 0, [&](Index from, View<T> to) {
-      last_up_[from - 1].forward(context, stream[from], to);
+      last_up_[from - 1].forward(context.at("last_up", from), stream[from], to);
       stream[from].release();
     });
   }
@@ -111,10 +113,11 @@ class MultiScaleBlock {
   }
 
   void resize(Context<T>& context, View<T const> x, Index from, Index to, View<T> output) const noexcept {
+    Index const steps = from < to ? to - from : from - to, factor = Index{1} << steps;
     if (from < to) {
-      down_[from][to - from - 1].forward(context, x, output);
+      down_[from][steps - 1].forward(context.at("down", channels(from), factor), x, output);
     } else {
-      up_[from][from - to - 1].forward(context, x, output);
+      up_[from][steps - 1].forward(context.at("up", channels(from), factor), x, output);
     }
   }
 
@@ -137,7 +140,8 @@ class MultiScaleBlock {
     // place in memory, and those behind it leave one gap.
     Index const first = target == streams_ - 1 ? streams_ - 2 : streams_ - 1;
     ArenaMap<T> fused = streams_ == 1 ? ArenaMap<T>(context.arena, shape) : std::move(resized[first]);
-    fusions_[target].forward(context, {views, static_cast<std::size_t>(streams_)}, fused);
+    fusions_[target].forward(context.at("selective_kernel", target), {views, static_cast<std::size_t>(streams_)},
+                             fused);
     return fused;
   }
 

@@ -20,9 +20,12 @@ class ResidualGroup {
 
   /// The output may be the input.
   void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
-    ArenaMap<T> deep = blocks_[0].forward(context, x, prelu);
-    for (auto const& block : blocks_.subspan(1)) block.forward(context, deep, deep, prelu);
-    conv_.forward(context, deep, output, {.residual = x});
+    ArenaMap<T> deep = blocks_[0].forward(context.at("body", 0), x, prelu);
+    Index const count = static_cast<Index>(blocks_.size());
+    for (Index i = 1; i < count; ++i) {
+      blocks_[static_cast<std::size_t>(i)].forward(context.at("body", i), deep, deep, prelu);
+    }
+    conv_.forward(context.at("body", count), deep, output, {.residual = x});
   }
 
  private:

@@ -34,9 +34,10 @@ class Downsampling {
   }
 
   void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
-    context.count(output.pixels(), 2 * x.channels() * output.channels());
     Index const height = x.height(), band = rows_a_band(x.width());
-    typename Conv2d<T>::Rows const top_0(top_0_, context, x.shape()), top_2(top_2_, context, x.shape());
+    typename Conv2d<T>::Rows const top_0(top_0_, context.at("top.0"), x.shape());
+    typename Conv2d<T>::Rows const top_2(top_2_, context.at("top.2"), x.shape());
+    Node last_node = projection_node(context.at("top.5+bot.1"), x.shape(), output.shape());
     // The blur reads one row above its own, the 3x3 kernel one above and one below.
     RollingRows<T> inner(context, x.shape(), band + 2), filtered(context, x.shape(), band + 1);
     for (Index first = 0; first < height; first += band) {
@@ -45,13 +46,26 @@ class Downsampling {
       Band<T> const added = inner.append(context, above, ahead);
       top_0.forward(context, rows_of(x, added.first_row, added.rows.height()), added, {.slope = top_1_.slope()});
       top_2.forward(context, inner.rows(), filtered.append(context, above, last), {.slope = top_3_.slope()});
-      project(context, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
+      project(context, last_node, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
     }
   }
 
  private:
+  Node projection_node(Context<T>& context, Shape input, Shape output) const noexcept {
+    Node node = context.new_node("blurred 1x1", input, output);
+    node.kernel = "blurred_projection";
+    node.macs = static_cast<std::uint64_t>(output.pixels()) * static_cast<std::uint64_t>(macs_a_pixel(input, output));
+    Index const weights = top_5_.packed_elements() + bottom_1_.packed_elements();
+    node.bytes += context.bytes_of(input) + weights * static_cast<Index>(sizeof(T));  // there are two inputs
+    return node;
+  }
+
+  static Index macs_a_pixel(Shape input, Shape output) noexcept { return 2 * input.channels * output.channels; }
+
   /// The last 1x1 convolutions of both branches, behind their blurs.
-  void project(Context<T>& context, Band<T const> filtered, Band<T const> x, Band<T> output) const noexcept {
+  void project(Context<T>& context, Node& node, Band<T const> filtered, Band<T const> x,
+               Band<T> output) const noexcept {
+    context.count(output.rows.pixels(), macs_a_pixel(x.rows.shape(), output.rows.shape()));
     auto const blur = [&](Band<T const> input) {
       return Resampling<T>{input.rows.data(), input.map_height, input.rows.width(), input.rows.pitch(),
                            nullptr,           input.first_row,  output.first_row};
@@ -64,6 +78,7 @@ class Downsampling {
     KernelTable<T> const& kernels = *context.kernels;
     Index const bytes = kernels.blurred_projection_scratch(work);
     auto const scratch = context.scratch(bytes);
+    Piece const piece(context, node);
     context.each_range(output.rows.pixels(), kernels.block_pixels, [&](Index first, Index last, Index worker) {
       kernels.blurred_projection(work, first, last, scratch.data() + worker * bytes);
     });
@@ -97,15 +112,16 @@ class Upsampling {
   }
 
   void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
-    // A 1x1 convolution commutes with the interpolation: before it there are a quarter of the pixels. Counted is the
-    // arithmetic of the network as it is written.
-    context.count(3 * x.pixels(), x.channels() * output.channels());
     Shape const small_shape{x.height(), x.width(), output.channels()};
     Shape const filtered_shape = top_2_.output_shape(x.shape());
     Index const height = x.height(), band = rows_a_band(output.width()) / 2;
-    typename Conv2d<T>::Rows const top_0(top_0_, context, x.shape()), bottom_1(bottom_1_, context, x.shape());
-    typename ConvTranspose2d<T>::Rows const top_2(top_2_, context, x.shape());
-    typename Conv2d<T>::Rows const top_4(top_4_, context, filtered_shape);
+    typename Conv2d<T>::Rows const top_0(top_0_, context.at("top.0"), x.shape());
+    // A 1x1 convolution commutes with the interpolation: before it there are a quarter of the pixels. Counted is the
+    // arithmetic of the network as it is written.
+    typename Conv2d<T>::Rows const bottom_1(bottom_1_, context.at("bot.1"), x.shape(), 4);
+    typename ConvTranspose2d<T>::Rows const top_2(top_2_, context.at("top.2"), x.shape());
+    typename Conv2d<T>::Rows const top_4(top_4_, context.at("top.4"), filtered_shape);
+    Node bilinear_node = bilinear_double_node<T>(context.at("bot.0"), small_shape);
     // The transposed kernel reads one row below its own, the interpolation one above and one below.
     RollingRows<T> inner(context, x.shape(), band + 1), small(context, small_shape, band + 2);
     ArenaMap<T> const filtered(context.arena,
@@ -120,7 +136,7 @@ class Upsampling {
       Band<T> const band_filtered(
           View<T>(filtered.view().data(), {doubled.rows.height(), filtered_shape.width, filtered_shape.channels}),
           doubled.first_row, filtered_shape.height);
-      bilinear_double_rows<T>(context, small.rows(), doubled);
+      bilinear_double_rows<T>(context, bilinear_node, small.rows(), doubled);
       top_2.forward(context, inner.rows(), band_filtered, top_3_.slope());
       top_4.forward(context, band_filtered, doubled, {.residual = doubled.rows});
     }
@@ -156,11 +172,11 @@ class Resizing {
     ArenaMap<T> between;
     for (Index i = 0; i + 1 < count_; ++i) {
       ArenaMap<T> next(context.arena, Step<T>::output_shape(x.shape()));
-      steps_[i].forward(context, x, next);
+      steps_[i].forward(context.at("body", i), x, next);
       between = std::move(next);
       x = between;
     }
-    steps_[count_ - 1].forward(context, x, output);
+    steps_[count_ - 1].forward(context.at("body", count_ - 1), x, output);
   }
 
  private:

@@ -38,24 +38,38 @@ class SelectiveKernelFusion {
     Index const pitch = output.pitch();
 
     ArenaMap<T> const mean(context.arena, vector);
-    global_average<T>(context, streams, mean);
+    global_average<T>(context.at("avg_pool"), streams, mean);
     ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(vector));
-    squeeze_.forward(context, mean, squeezed, {.slope = prelu_.slope()});
+    squeeze_.forward(context.at("conv_du.0"), mean, squeezed, {.slope = prelu_.slope()});
 
     ArenaBlock<T> const weights(context.arena, streams_ * pitch);
     WeightedSum<T> work{streams_, {}, {}, pitch, output.data()};
     for (Index i = 0; i < streams_; ++i) {
       T* const logits = advance(weights.data(), i * pitch);
-      select_[i].forward(context, squeezed, View<T>(logits, vector));
+      select_[i].forward(context.at("fcs", i), squeezed, View<T>(logits, vector));
       work.inputs[i] = streams[static_cast<std::size_t>(i)].data();
       work.weights[i] = logits;
     }
-    context.once([&] { context.kernels->softmax(weights.data(), streams_, pitch, pitch); });
+    choose(context.at("softmax"), weights.data(), vector);
+    auto const inside = context.at("sum");
+    Node node = context.new_node("weighted sum", output.shape(), output.shape());
+    node.kernel = "weighted_sum";
+    node.bytes += (streams_ - 1) * context.bytes_of(output.shape());
+    Piece const piece(context, node);
     context.each_range(output.pixels(), 1024,
                        [&](Index first, Index last, Index) { context.kernels->weighted_sum(work, first, last); });
   }
 
  private:
+  void choose(Context<T>& context, T* logits, Shape vector) const noexcept {
+    Node node = context.new_node("softmax", vector, vector);
+    node.kernel = "softmax";
+    node.bytes *= streams_;
+    Index const pitch = pixel_pitch<T>(vector.channels);
+    Piece const piece(context, node);
+    context.once([&] { context.kernels->softmax(logits, streams_, pitch, pitch); });
+  }
+
   Index streams_ = 0;
   Conv2d<T> squeeze_;
   PRelu<T> prelu_;

@@ -47,7 +47,15 @@ class SpatialAttention {
 
   /// `gate` has r's number of pixels, row by row without padding.
   void gate(Context<T>& context, Planes const& r, T* gate) const noexcept {
-    context.count(r.shape_.pixels(), convolution_.shape().elements());
+    Index const weights = convolution_.shape().elements();
+    context.count(r.shape_.pixels(), weights);
+    auto const inside = context.at("spatial.conv");
+    Shape const plane{r.shape_.height, r.shape_.width, 1};
+    Node node = context.new_node("spatial gate 5x5", {plane.height, plane.width, 2}, plane);
+    node.kernel = "spatial_gate";
+    node.macs = static_cast<std::uint64_t>(plane.pixels()) * static_cast<std::uint64_t>(weights);
+    node.bytes = (3 * plane.pixels() + weights) * static_cast<Index>(sizeof(T));  // planes have no padded channels
+    Piece const piece(context, node);
     context.each_range(r.shape_.height, rows_a_range, [&](Index first, Index last, Index) {
       T const* const planes = r.memory_.data();
       SpatialGate<T> const work{planes, planes + r.plane_, r.pitch_, r.shape_.width, convolution_.data(), gate};

@@ -181,6 +181,17 @@ int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
   return chosen;
 }
 
+template <class T>
+char const* method_name(int number, Convolution<T> const& work) noexcept {
+  switch (number) {
+    case 1: return "winograd F(4x4,3x3)";
+    case 2: return "toom-cook F(1x4,1x2)";
+    case 3: return "toom-cook F(4x1,2x1)";
+    case 4: return "toom-cook F(4x4,2x2)";
+    default: return pointwise(work) ? "gemm" : "im2col+gemm";
+  }
+}
+
 inline float* floats(std::byte* memory) noexcept { return reinterpret_cast<float*>(memory); }
 
 }  // namespace convolution_detail
@@ -194,7 +205,8 @@ ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm
     return ConvolutionPlan{.method = method,
                            .weights_bytes = weights,
                            .weights_items = weights == 0 ? 0 : kernel.columns(work) / channel_group<float>,
-                           .scratch_bytes = kernel.scratch_elements(work) * static_cast<Index>(sizeof(float))};
+                           .scratch_bytes = kernel.scratch_elements(work) * static_cast<Index>(sizeof(float)),
+                           .name = method_name(method, work)};
   });
 }
 

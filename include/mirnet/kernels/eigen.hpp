@@ -38,7 +38,7 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
 template <class T>
 ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm) noexcept {
   Index const patches = reference::block_pixels * work.kernel_height * work.kernel_width * work.channels;
-  return {.scratch_bytes = (patches + channel_group<T>)*static_cast<Index>(sizeof(T))};
+  return {.scratch_bytes = (patches + channel_group<T>)*static_cast<Index>(sizeof(T)), .name = "im2col+eigen"};
 }
 
 template <class T>

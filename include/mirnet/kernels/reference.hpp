@@ -78,7 +78,7 @@ void gather_statistics(Convolution<T> const& work, Index block, Index first, Ind
 
 template <class T>
 ConvolutionPlan plan_convolution(Convolution<T> const&, Algorithm) noexcept {
-  return {};
+  return {.name = "plain loops"};
 }
 
 template <class T>

@@ -71,6 +71,7 @@ struct ConvolutionPlan {
   Index weights_bytes = 0;  // of the weights as the method wants them; 0: as they are
   Index weights_items = 0;  // pieces that they are made in
   Index scratch_bytes = 0;  // of one worker
+  char const* name = "";    // of the method, for people
 };
 
 /// A 1x1 convolution over [pixel_gate * r ; channel_gate * r] (section 3.2 of the paper, "dual attention unit"), whose

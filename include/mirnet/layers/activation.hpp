@@ -23,6 +23,9 @@ class PRelu {
 
   /// In place.
   void forward(Context<T>& context, View<T> x) const noexcept {
+    Node node = context.new_node("prelu", x.shape(), x.shape());
+    node.kernel = "prelu";
+    Piece const piece(context, node);
     context.each_range(x.pixels(), 4096, [&](Index first, Index last, Index) {
       context.kernels->prelu(x.data() + first * x.pitch(), (last - first) * x.pitch(), slope_);
     });
@@ -35,6 +38,9 @@ class PRelu {
 /// 1 / (1 + exp(-x)) in place, over the padding too.
 template <class T>
 void sigmoid(Context<T>& context, View<T> x) noexcept {
+  Node node = context.new_node("sigmoid", x.shape(), x.shape());
+  node.kernel = "sigmoid";
+  Piece const piece(context, node);
   context.each_range(x.pixels(), 4096, [&](Index first, Index last, Index) {
     context.kernels->sigmoid(x.data() + first * x.pitch(), (last - first) * x.pitch());
   });

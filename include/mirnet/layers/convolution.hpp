@@ -23,14 +23,17 @@ struct Epilogue {
 namespace detail {
 
 /// A convolution with its weights and scratch memory as the kernels want them, for any rows of one map. `whole`
-/// describes all of it and the weights.
+/// describes all of it and the weights; the preparation is a piece of the node's work.
 template <class T>
 class PreparedConvolution {
  public:
-  PreparedConvolution(Context<T>& context, Convolution<T> const& whole) noexcept
+  PreparedConvolution(Context<T>& context, Node& node, Convolution<T> const& whole) noexcept
       : plan_(context.kernels->plan_convolution(whole, context.algorithm)),
         weights_(context.arena, plan_.weights_bytes),
         scratch_(context.scratch(plan_.scratch_bytes)) {
+    node.kernel = plan_.name;
+    if (plan_.weights_items == 0) return;
+    Piece const piece(context, node);
     context.each_range(plan_.weights_items, 1, [&](Index item, Index, Index) {
       context.kernels->prepare_weights(whole, plan_, item, weights_.data());
     });
@@ -43,10 +46,9 @@ class PreparedConvolution {
     context.kernels->convolution(part, plan_, weights_.data(), index, scratch_.data() + worker * plan_.scratch_bytes);
   }
 
-  /// All rows of `part`, shared out among the workers.
-  void operator()(Context<T> const& context, Convolution<T> const& part) const noexcept {
-    context.each_range(blocks(context, part), 1,
-                       [&](Index index, Index, Index worker) { block(context, part, index, worker); });
+  /// All rows of `part`, which are in so many blocks, shared out among the workers.
+  void operator()(Context<T> const& context, Convolution<T> const& part, Index blocks) const noexcept {
+    context.each_range(blocks, 1, [&](Index index, Index, Index worker) { block(context, part, index, worker); });
   }
 
  private:
@@ -121,33 +123,56 @@ class Conv2d {
   /// The same a few rows at a time.
   class Rows {
    public:
-    /// For an input map of this shape.
-    Rows(Conv2d const& layer, Context<T>& context, Shape input) noexcept
-        : layer_(layer), prepared_(context, layer.work(Band<T const>(input), Band<T>(layer.output_shape(input)))) {}
+    /// For an input map of this shape. Its arithmetic counts as `times` as much: where the network as it is written
+    /// has this layer on that many more pixels.
+    Rows(Conv2d const& layer, Context<T>& context, Shape input, Index times = 1) noexcept
+        : layer_(layer),
+          macs_a_pixel_(times * layer.depth() * layer.out_),
+          node_(layer.node(context, input, macs_a_pixel_)),
+          prepared_(context, node_, layer.work(Band<T const>(input), Band<T>(layer.output_shape(input)))) {}
 
     /// `input` has the rows that the output's rows are computed from. No two calls may be for the same rows.
     void forward(Context<T>& context, Band<T const> input, Band<T> output, Epilogue<T> epilogue = {}) const noexcept {
       MIRNET_ASSERT(input.rows.channels() == layer_.in_ && output.rows.channels() == layer_.out_);
-      context.count(output.rows.pixels(), layer_.depth() * layer_.out_);
+      context.count(output.rows.pixels(), macs_a_pixel_);
+      Node node = node_;
+      node.activation = epilogue.slope != T(1);
+      node.residual = epilogue.residual.pixels() > 0;
+      node.statistics = epilogue.statistics.channels > 0 || epilogue.sums != nullptr;
+      if (node.residual) node.bytes += context.bytes_of(node.output);
       Convolution<T> part = layer_.work(input, output);
       part.slope = epilogue.slope;
       part.residual = epilogue.residual.data();
       part.statistics = epilogue.statistics;
-      if (epilogue.sums == nullptr) return prepared_(context, part);
       Index const blocks = prepared_.blocks(context, part);
+      if (epilogue.sums == nullptr) {
+        Piece const piece(context, node);
+        return prepared_(context, part, blocks);
+      }
       ArenaBlock<Accumulator<T>> const lines(context.arena, blocks * epilogue.sums->pitch());
       part.statistics.channel_sums = lines.data();
-      prepared_(context, part);
+      Piece const piece(context, node);
+      prepared_(context, part, blocks);
       epilogue.sums->add(context, lines.data(), blocks, output.rows.pixels());
     }
 
    private:
     Conv2d const& layer_;
+    Index macs_a_pixel_;
+    Node node_;
     detail::PreparedConvolution<T> prepared_;
   };
 
  private:
   Index depth() const noexcept { return kernel_ * kernel_ * in_; }
+
+  Node node(Context<T>& context, Shape input, Index macs_a_pixel) const noexcept {
+    char const* const operation = kernel_ == 1 ? "conv 1x1" : kernel_ == 3 ? "conv 3x3" : "conv";
+    Node node = context.new_node(operation, input, output_shape(input));
+    node.macs = static_cast<std::uint64_t>(node.output.pixels()) * static_cast<std::uint64_t>(macs_a_pixel);
+    node.bytes += packed_elements() * static_cast<Index>(sizeof(T));
+    return node;
+  }
 
   Convolution<T> work(Band<T const> input, Band<T> output) const noexcept {
     Convolution<T> work = detail::convolution_of<T>(input, output, weights_, kernel_, kernel_);
@@ -197,6 +222,7 @@ class ConvTranspose2d {
     /// For an input map of this shape.
     Rows(ConvTranspose2d const& layer, Context<T>& context, Shape input) noexcept
         : layer_(layer),
+          node_(layer.node(context, input)),
           phases_{prepared(context, input, 0), prepared(context, input, 1), prepared(context, input, 2),
                   prepared(context, input, 3)} {}
 
@@ -205,6 +231,8 @@ class ConvTranspose2d {
     void forward(Context<T>& context, Band<T const> input, Band<T> output, T slope = T(1)) const noexcept {
       MIRNET_ASSERT(input.rows.channels() == layer_.in_ && output.rows.channels() == layer_.out_);
       context.count(output.rows.pixels() / 4, 9 * layer_.in_ * layer_.out_);
+      Node node = node_;
+      node.activation = slope != T(1);
       Convolution<T> parts[4];
       Index ends[4], end = 0;
       for (int phase = 0; phase < 4; ++phase) {
@@ -212,6 +240,7 @@ class ConvTranspose2d {
         parts[phase].slope = slope;
         ends[phase] = end += phases_[phase].blocks(context, parts[phase]);
       }
+      Piece const piece(context, node);
       context.each_range(end, 1, [&](Index item, Index, Index worker) {
         int phase = 0;
         while (item >= ends[phase]) ++phase;
@@ -220,15 +249,23 @@ class ConvTranspose2d {
     }
 
    private:
-    detail::PreparedConvolution<T> prepared(Context<T>& context, Shape input, int phase) const noexcept {
-      return {context, layer_.work(Band<T const>(input), Band<T>(layer_.output_shape(input)), phase)};
+    detail::PreparedConvolution<T> prepared(Context<T>& context, Shape input, int phase) noexcept {
+      return {context, node_, layer_.work(Band<T const>(input), Band<T>(layer_.output_shape(input)), phase)};
     }
 
     ConvTranspose2d const& layer_;
+    Node node_;
     detail::PreparedConvolution<T> phases_[4];
   };
 
  private:
+  Node node(Context<T>& context, Shape input) const noexcept {
+    Node node = context.new_node("transposed 3x3", input, output_shape(input));
+    node.macs = static_cast<std::uint64_t>(input.pixels()) * static_cast<std::uint64_t>(9 * in_ * out_);
+    node.bytes += packed_elements() * static_cast<Index>(sizeof(T));
+    return node;
+  }
+
   Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in_; }
 
   /// The phases' weights follow each other: 1, 2, 2 and 4 taps.
@@ -286,6 +323,12 @@ class GatedConv1x1 {
     KernelTable<T> const& kernels = *context.kernels;
     Index const bytes = kernels.gated_projection_scratch(work);
     auto const scratch = context.scratch(bytes);
+    Node node = context.new_node("gated 1x1", r.shape(), output.shape());
+    node.kernel = "gated_projection";
+    node.macs = static_cast<std::uint64_t>(r.pixels()) * static_cast<std::uint64_t>(2 * channels_ * channels_);
+    node.bytes += context.bytes_of(residual.shape()) + packed_elements() * static_cast<Index>(sizeof(T));
+    node.residual = true;
+    Piece const piece(context, node);
     context.each_range(work.pixels, kernels.block_pixels, [&](Index first, Index last, Index worker) {
       kernels.gated_projection(work, first, last, scratch.data() + worker * bytes);
     });

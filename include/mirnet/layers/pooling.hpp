@@ -39,12 +39,24 @@ class ChannelSums {
   ArenaBlock<double> totals_;
 };
 
-/// The mean over all pixels of a map whose sums are there: `output` is 1x1.
+namespace detail {
+
 template <class T>
-void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> output) noexcept {
+void write_means(Context<T> const& context, ChannelSums<T> const& sums, View<T> output) noexcept {
   context.once([&] {
     for (Index c = 0; c < output.pitch(); ++c) output.data()[c] = static_cast<T>(sums.mean(c));
   });
+}
+
+}  // namespace detail
+
+/// The mean over all pixels of a map whose sums are there: `output` is 1x1.
+template <class T>
+void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> output) noexcept {
+  Node node = context.new_node("mean", output.shape(), output.shape());
+  node.kernel = "sums of the layer before";
+  Piece const piece(context, node);
+  detail::write_means(context, sums, output);
 }
 
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
@@ -54,6 +66,10 @@ void global_average(Context<T>& context, std::span<View<T const> const> maps, Vi
   Index const pixels = maps[0].pixels(), pitch = maps[0].pitch(), lines = divide_up(pixels, pixels_a_line);
   ChannelSums<T> sums(context, maps[0].channels());
   ArenaBlock<Accumulator<T>> const partial(context.arena, lines * pitch);
+  Node node = context.new_node("mean", maps[0].shape(), output.shape());
+  node.kernel = "channel_sums";
+  node.bytes += (static_cast<Index>(maps.size()) - 1) * context.bytes_of(maps[0].shape());
+  Piece const piece(context, node);
   for (auto const& map : maps) {
     context.each_range(pixels, pixels_a_line, [&](Index first, Index last, Index) {
       context.kernels->channel_sums(map.data() + first * pitch, last - first, pitch,
@@ -62,7 +78,7 @@ void global_average(Context<T>& context, std::span<View<T const> const> maps, Vi
     // All maps have the same pixels, which count once.
     sums.add(context, partial.data(), lines, &map == &maps[0] ? pixels : 0);
   }
-  global_average<T>(context, sums, output);
+  detail::write_means(context, sums, output);
 }
 
 }  // namespace mirnet::inline v0

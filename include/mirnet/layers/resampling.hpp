@@ -13,16 +13,28 @@ template <class T>
 void blur_pool(Context<T>& context, View<T const> input, View<T> output) noexcept {
   MIRNET_ASSERT(input.height() == 2 * output.height() && input.width() == 2 * output.width());
   Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
+  Node node = context.new_node("blur-pool", input.shape(), output.shape());
+  node.kernel = "blur_pool";
+  Piece const piece(context, node);
   context.each_range(output.height(), rows_a_range,
                      [&](Index first, Index last, Index) { context.kernels->blur_pool(work, first, last); });
 }
 
+/// What bilinear_double_rows is told as, for an input map of this shape.
+template <class T>
+Node bilinear_double_node(Context<T>& context, Shape input) noexcept {
+  Node node = context.new_node("bilinear x2", input, {2 * input.height, 2 * input.width, input.channels});
+  node.kernel = "bilinear_double";
+  return node;
+}
+
 /// Some rows of what bilinear_double makes of a map; `input` has the rows that they are computed from.
 template <class T>
-void bilinear_double_rows(Context<T>& context, Band<T const> input, Band<T> output) noexcept {
+void bilinear_double_rows(Context<T>& context, Node& node, Band<T const> input, Band<T> output) noexcept {
   MIRNET_ASSERT(output.map_height == 2 * input.map_height && output.rows.width() == 2 * input.rows.width());
   Resampling<T> const work{input.rows.data(),  input.map_height, input.rows.width(), input.rows.pitch(),
                            output.rows.data(), input.first_row,  output.first_row};
+  Piece const piece(context, node);
   context.each_range(output.rows.height(), rows_a_range,
                      [&](Index first, Index last, Index) { context.kernels->bilinear_double(work, first, last); });
 }
@@ -30,7 +42,8 @@ void bilinear_double_rows(Context<T>& context, Band<T const> input, Band<T> outp
 /// torch.nn.Upsample(scale_factor=2, mode='bilinear', align_corners=False).
 template <class T>
 void bilinear_double(Context<T>& context, View<T const> input, View<T> output) noexcept {
-  bilinear_double_rows<T>(context, input, output);
+  Node node = bilinear_double_node(context, input.shape());
+  bilinear_double_rows<T>(context, node, input, output);
 }
 
 }  // namespace mirnet::inline v0

@@ -91,7 +91,8 @@ class Model {
   /// Numbers learned, each counted once however often the network uses it.
   Index parameters() const noexcept { return parameters_; }
 
-  /// Rehearses a run with this context's kernels and number of workers for an image of any size from 1x1. Errors:
+  /// Rehearses a run with this context's kernels and number of workers for an image of any size from 1x1, and tells its
+  /// trace the nodes. Errors:
   /// invalid_argument, for a size below 1; memory, for one that no memory can hold.
   Result<Plan> plan(Context<T> const& context, Index height, Index width) const noexcept {
     if (height < 1 || width < 1) {
@@ -109,6 +110,7 @@ class Model {
     }
     Context<T> rehearsal(*context.kernels, context.parallel);
     rehearsal.algorithm = context.algorithm;
+    rehearsal.trace = context.trace;
     Shape const shape{height, width, config_.channels};
     forward(rehearsal, View<Pixel const>(nullptr, shape), View<Pixel>(nullptr, shape));
     return Plan{.height = height,
@@ -197,20 +199,30 @@ class Model {
   /// Pads, runs the network, crops; a run and its rehearsal alike.
   void forward(Context<T>& context, View<Pixel const> image, View<Pixel> output) const noexcept {
     Shape const size = padded(image.height(), image.width(), image.channels());
+    context.nodes = 0;
     if constexpr (std::is_same_v<T, Pixel>) {
       if (size == image.shape()) return network_.forward(context, image, output);
     }
     ArenaMap<T> const larger(context.arena, size);
-    context.once([&] { fit(image, larger.view()); });
+    copy(context.at("pad"), image.shape(), size, [&] { fit(image, larger.view()); });
     ArenaMap<T> const restored(context.arena, size);
     if constexpr (std::is_same_v<T, Pixel>) {
       network_.forward(context, larger, restored);
-      context.once([&] { fit(View<T const>(restored), output); });
+      copy(context.at("crop"), size, image.shape(), [&] { fit(View<T const>(restored), output); });
     } else {
       // The image itself has more bits than T: what the network says of it is added here.
       network_.forward(context, larger, restored, false);
-      context.once([&] { add(image, View<T const>(restored), output); });
+      copy(context.at("crop"), size, image.shape(), [&] { add(image, View<T const>(restored), output); });
     }
+  }
+
+  /// body(), a node of its own.
+  template <class Body>
+  static void copy(Context<T>& context, Shape input, Shape output, Body&& body) noexcept {
+    Node node = context.new_node("copy", input, output);
+    node.kernel = "copy";
+    Piece const piece(context, node);
+    context.once(body);
   }
 
   static void add(View<Pixel const> image, View<T const> residual, View<Pixel> output) noexcept {

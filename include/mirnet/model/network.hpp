@@ -70,9 +70,11 @@ class Network {
   /// input. Height and width are multiples of Config::pad_multiple.
   void forward(Context<T>& context, View<T const> image, View<T> output, bool add_image = true) const noexcept {
     ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
-    conv_in_.forward(context, image, features);
-    for (auto const& group : groups_) group.forward(context, features, features, attention_prelu_);
-    conv_out_.forward(context, features, output, {.residual = add_image ? image : View<T const>{}});
+    conv_in_.forward(context.at("conv_in"), image, features);
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      groups_[i].forward(context.at("body", static_cast<Index>(i)), features, features, attention_prelu_);
+    }
+    conv_out_.forward(context.at("conv_out"), features, output, {.residual = add_image ? image : View<T const>{}});
   }
 
  private:

@@ -30,6 +30,12 @@ class Arena {
   bool measuring() const noexcept { return base_ == nullptr; }
   Index peak() const noexcept { return peak_; }
   Index live_blocks() const noexcept { return count_; }
+  /// Of the blocks that are taken now.
+  Index live_bytes() const noexcept {
+    Index bytes = 0;
+    for (Index i = 0; i < count_; ++i) bytes += blocks_[i].size;
+    return bytes;
+  }
 
   /// The offset of a free range of `bytes`. Asserts that there is one: a plan has proved it beforehand.
   Index take(Index bytes) noexcept {

@@ -1,0 +1,333 @@
+// mirnet profile: how long each layer of a network takes, on which kernel, and how far that is from what the machine
+// can do.
+#include "profile.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include <mirnet/io/file.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "commands.hpp"
+#include "files.hpp"
+#include "fma_peak.hpp"
+#include "instruction_sets.hpp"
+#include "machine.hpp"
+#include "memory_limit.hpp"
+#include "picture.hpp"
+#include "profiler.hpp"
+#include "progress.hpp"
+#include "triad.hpp"
+#include "weights.hpp"
+
+namespace cli {
+namespace {
+
+using mirnet::Error;
+using mirnet::ErrorCode;
+using mirnet::Index;
+
+struct Options {
+  std::string input = "256x256";
+  WeightsOptions weights;
+  Index threads = 0;
+  std::optional<std::string> isa, output, baseline;
+  std::string precision = "fp32", algorithm = "auto";
+  int repeat = 5, warmup = 1;
+  std::string sort = "run", group = "layer", format = "table";
+  bool overwrite = false;
+
+  Sorting sorting() const { return sort == "run" ? Sorting::run : sort == "time" ? Sorting::time : Sorting::operation; }
+  Grouping grouping() const {
+    return group == "layer" ? Grouping::layer : group == "op" ? Grouping::operation : Grouping::block;
+  }
+};
+
+/// "640x480", if it is one: width and height from 1 on.
+std::optional<std::pair<Index, Index>> parse_size(std::string const& text) {
+  Index width = 0, height = 0;
+  char const* const end = text.data() + text.size();
+  auto const across = std::from_chars(text.data(), end, width);
+  if (across.ec != std::errc() || across.ptr == end || *across.ptr != 'x') return {};
+  auto const down = std::from_chars(across.ptr + 1, end, height);
+  if (down.ec != std::errc() || down.ptr != end || width < 1 || height < 1) return {};
+  return std::pair(width, height);
+}
+
+/// The picture of a file; of a size, one with noise in it. Errors: input, memory; model, where the network is not one
+/// for three channels.
+mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Index channels) {
+  if (auto const size = parse_size(input)) {
+    auto map = mirnet::Tensor<float>::create({size->second, size->first, channels});
+    if (!map) return map;
+    auto const view = map->view();
+    std::uint32_t state = 1;
+    for (Index pixel = 0; pixel < view.pixels(); ++pixel) {
+      for (Index c = 0; c < channels; ++c) {
+        state = state * 1664525u + 1013904223u;
+        view.data()[pixel * view.pitch() + c] = static_cast<float>(state >> 8) / (1 << 24);
+      }
+    }
+    return map;
+  }
+  auto const picture = read_picture(input);
+  if (!picture) return picture.error();
+  if (channels != 3) {
+    return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
+                 static_cast<long long>(channels));
+  }
+  auto map = mirnet::Tensor<float>::create({picture->image.height(), picture->image.width(), 3});
+  if (map) mirnet::to_map(picture->image, map->view());
+  return map;
+}
+
+std::string shape_text(mirnet::Shape shape) {
+  return std::to_string(shape.height) + "x" + std::to_string(shape.width) + "x" + std::to_string(shape.channels);
+}
+
+/// A working set that the last cache does not hold, and the memory does.
+std::size_t triad_bytes() {
+  constexpr double least = 64.0 * (1 << 20), most = 2048.0 * (1 << 20);
+  double const wanted = std::clamp(4 * largest_cache(), least, most);
+  return static_cast<std::size_t>(std::clamp(memory_budget(0) / 2, 0.0, wanted));
+}
+
+void add_timeline(Profile& profile, Timeline const& timeline, double nanoseconds_a_tick) {
+  auto const microseconds = [&](std::uint64_t from, std::uint64_t to) {
+    return static_cast<double>(to - from) * nanoseconds_a_tick * 1e-3;
+  };
+  profile.spans.clear();
+  profile.live.clear();
+  auto const workers = static_cast<std::size_t>(profile.threads);
+  for (std::size_t i = 0; i < timeline.pieces.size(); ++i) {
+    auto const& piece = timeline.pieces[i];
+    profile.live.push_back({microseconds(timeline.begin, piece.begin), static_cast<double>(piece.live_bytes)});
+    for (std::size_t worker = 0; worker < workers; ++worker) {
+      auto const& part = timeline.parts[i * workers + worker];
+      if (part.end == 0) continue;
+      profile.spans.push_back({static_cast<std::size_t>(piece.node), static_cast<Index>(worker),
+                               microseconds(timeline.begin, part.begin), microseconds(part.begin, part.end)});
+    }
+  }
+}
+
+/// One run's times of everything.
+void add_run(Profile& profile, Timeline const& timeline, double nanoseconds_a_tick) {
+  double const ms = nanoseconds_a_tick * 1e-6;
+  auto const workers = static_cast<std::size_t>(profile.threads);
+  for (auto& layer : profile.layers) {
+    layer.time.ms.push_back(0);
+    layer.busy.ms.push_back(0);
+  }
+  double attributed = 0, wait = 0;
+  for (std::size_t i = 0; i < timeline.pieces.size(); ++i) {
+    auto const& piece = timeline.pieces[i];
+    double const wall = static_cast<double>(piece.end - piece.begin) * ms;
+    double busy = 0;
+    for (std::size_t worker = 0; worker < workers; ++worker) {
+      busy += static_cast<double>(timeline.parts[i * workers + worker].busy) * ms;
+    }
+    auto& layer = profile.layers[static_cast<std::size_t>(piece.node)];
+    layer.time.ms.back() += wall;
+    layer.busy.ms.back() += busy;
+    attributed += wall;
+    wait += std::max(0.0, wall - busy / static_cast<double>(profile.threads));
+  }
+  profile.total.ms.push_back(timeline.ticks() * ms);
+  profile.unattributed.ms.push_back(timeline.ticks() * ms - attributed);
+  profile.wait.ms.push_back(wait);
+}
+
+template <class T>
+mirnet::Result<Profile> measure(Options const& options, InstructionSet const& set) {
+  auto const path = find_weights(options.weights);
+  if (!path) return path.error();
+  auto const model = load_weights<T>(*path);
+  if (!model) return model.error();
+  auto const input = read_input(options.input, model->config().channels);
+  if (!input) return input.error();
+  auto const shape = input->view().shape();
+  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
+  mirnet::Context<T> context(*set.kernels_of<T>(), pool);
+  context.algorithm = options.algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
+  auto const rehearsal = rehearse(*model, context, shape.height, shape.width);
+  if (!rehearsal) return rehearsal.error();
+  double const needed = static_cast<double>(rehearsal->plan.bytes);
+  if (double const budget = memory_budget(0); needed > budget) {
+    return Error(ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s may be taken of what is free",
+                 static_cast<long long>(shape.width), static_cast<long long>(shape.height), bytes_text(needed).c_str(),
+                 bytes_text(std::max(budget, 0.0)).c_str());
+  }
+
+  Profile profile;
+  profile.processor = processor_name();
+  profile.processors = std::thread::hardware_concurrency();
+#if defined(__clang__)
+  profile.compiler = "clang++ " __clang_version__;
+#else
+  profile.compiler = "g++ " __VERSION__;
+#endif
+  profile.flags = MIRNET_BUILD_FLAGS;
+  profile.isa = set.name;
+  profile.precision = options.precision;
+  profile.algorithm = options.algorithm;
+  profile.weights = *path ? **path : "built in";
+  profile.threads = pool.workers();
+  profile.width = shape.width;
+  profile.height = shape.height;
+  profile.parameters = model->parameters();
+  profile.config = model->config();
+  profile.warmup = options.warmup;
+  profile.plan_bytes = needed;
+  profile.model_bytes = static_cast<double>(model->bytes());
+  profile.hook_nanoseconds = hook_nanoseconds();
+  for (auto const& node : rehearsal->nodes) {
+    auto& row = profile.layers.emplace_back();
+    row.name = node.name;
+    row.operation = node.operation;
+    row.fused = node.fused;
+    row.kernel = node.kernel;
+    row.input = shape_text(node.input);
+    row.output = shape_text(node.output);
+    row.calls = node.pieces;
+    row.macs = node.macs;
+    row.products = node.products;
+    row.bytes = node.bytes;
+    row.live_bytes = node.live_bytes;
+  }
+  auto const bandwidth = bench::triad(static_cast<int>(pool.workers()), triad_bytes());
+  profile.bandwidth = bandwidth.gigabytes_a_second;
+  profile.bandwidth_bytes = static_cast<double>(bandwidth.bytes);
+
+  auto const memory = mirnet::Memory::allocate(rehearsal->plan.bytes);
+  if (!memory) return memory.error();
+  std::memset(memory->bytes().data(), 0, memory->bytes().size());  // pages come when they are first written
+  auto output = mirnet::Tensor<float>::create(shape);
+  if (!output) return output.error();
+  Profiler profiler(rehearsal->pieces, pool.workers());
+  context.trace = profiler.trace();
+  double fastest = std::numeric_limits<double>::infinity();
+  for (int run = -options.warmup; run < options.repeat; ++run) {
+    // Beside every run, because the clock of a machine drifts.
+    double const peak = bench::fma_peak(set.name, static_cast<int>(pool.workers()));
+    profile.peak_gflops = std::max(profile.peak_gflops, peak);
+    profiler.start_run();
+    auto const done = model->run(context, rehearsal->plan, memory->bytes(), input->view(), output->view());
+    profiler.end_run();
+    if (!done) return done.error();
+    if (run < 0) continue;
+    auto const& timeline = profiler.timeline();
+    double const tick = profiler.clock().nanoseconds_a_tick();
+    add_run(profile, timeline, tick);
+    profile.hooks = static_cast<double>(profiler.hooks());
+    if (timeline.ticks() < fastest) {
+      fastest = timeline.ticks();
+      add_timeline(profile, timeline, tick);
+    }
+  }
+  return profile;
+}
+
+mirnet::Result<void> write(Options const& options, std::string const& text) {
+  if (!options.output || *options.output == standard_stream) {
+    std::fwrite(text.data(), 1, text.size(), stdout);  // main finds out whether it arrived
+    return {};
+  }
+  Uninterrupted const writing;
+  return mirnet::write_file(options.output->c_str(), std::as_bytes(std::span(text)), options.overwrite);
+}
+
+mirnet::Result<void> run(Options const& options) {
+  if (options.baseline && options.format != "table") {
+    return Error(ErrorCode::invalid_argument, "--baseline prints a table of what has changed; found --format %s too",
+                 options.format.c_str());
+  }
+  auto const set = choose_instruction_set(options.isa);
+  if (!set) return set.error();
+  bool const halves = options.precision == "bf16";
+  if (halves && (*set)->bfloat16_kernels == nullptr) {
+    return Error(ErrorCode::invalid_argument, "--precision bf16: the instruction set %s has no kernels for it",
+                 (*set)->name);
+  }
+  // Whatever can go wrong with files comes before the long computation.
+  if (options.output && *options.output != standard_stream) {
+    auto const writable = check_writable(*options.output, options.overwrite, false);
+    if (!writable) return writable;
+  }
+  std::optional<Baseline> before;
+  if (options.baseline) {
+    auto read = read_baseline(*options.baseline);
+    if (!read) return read.error();
+    before = *std::move(read);
+  }
+  auto const profile = halves ? measure<mirnet::bfloat16>(options, **set) : measure<float>(options, **set);
+  if (!profile) return profile.error();
+  if (before) return write(options, profile_changes(*before, *profile, options.grouping()));
+  if (options.format == "csv") return write(options, profile_csv(*profile, options.grouping(), options.sorting()));
+  if (options.format == "json") return write(options, profile_json(*profile, options.sorting()));
+  if (options.format == "trace") return write(options, profile_trace(*profile));
+  if (options.format == "html") return write(options, profile_html(*profile, options.sorting()));
+  return write(options, profile_table(*profile, options.grouping(), options.sorting()));
+}
+
+}  // namespace
+
+void add_profile(CLI::App& program, Action& action) {
+  auto const options = std::make_shared<Options>();
+  auto* const command = program.add_subcommand("profile", "Say where the time of a network goes, layer by layer");
+  command
+      ->add_option("INPUT", options->input,
+                   "A photograph, or the size of a picture of noise, as in 640x480; it is computed as a whole")
+      ->capture_default_str();
+  auto* const file =
+      command->add_option("--weights", options->weights.file, "A weight file (.mirw)")->type_name("FILE");
+  add_quality(*command, *file, options->weights);
+  add_threads(*command, options->threads);
+  command->add_option("--isa", options->isa, "Instruction set; without it, the fastest")->type_name("NAME");
+  command->add_option("--precision", options->precision, "fp32 or bf16, of weights and intermediate results")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--algorithm", options->algorithm, "auto or direct, without fast convolutions")
+      ->check(CLI::IsMember({"auto", "direct"}))
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--repeat", options->repeat, "Runs that are measured, 1 to 1000")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--warmup", options->warmup, "Runs before them, 0 to 1000")
+      ->check(CLI::Range(0, 1000))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--sort", options->sort, "Order of the rows: as they run, the slowest first, or by operation")
+      ->check(CLI::IsMember({"run", "time", "op"}))
+      ->type_name("run|time|op")
+      ->capture_default_str();
+  command->add_option("--group", options->group, "What a row of the table or of csv is")
+      ->check(CLI::IsMember({"layer", "op", "block"}))
+      ->type_name("layer|op|block")
+      ->capture_default_str();
+  command
+      ->add_option("--format", options->format,
+                   "A table; csv; json; trace, for Chrome's trace viewer and Perfetto; html, a page with plots")
+      ->check(CLI::IsMember({"table", "csv", "json", "trace", "html"}))
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--baseline", options->baseline, "A profile in json: print what has changed since")
+      ->type_name("FILE");
+  command->add_option("-o,--output", options->output, "Where it goes; without it, the standard output")
+      ->type_name("FILE");
+  command->add_flag("--overwrite", options->overwrite, "Replace that file if it exists");
+  command->callback([=, &action] { action = [=] { return run(*options); }; });
+}
+
+}  // namespace cli

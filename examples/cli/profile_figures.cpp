@@ -1,0 +1,123 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+
+#include "profile.hpp"
+
+namespace cli {
+namespace {
+
+constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
+
+double ratio(double a, double b) { return b > 0 ? a / b : nothing; }
+
+double median_of(std::vector<double> values) {
+  if (values.empty()) return nothing;
+  std::sort(values.begin(), values.end());
+  auto const half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+}  // namespace
+
+double Samples::mean() const {
+  return ratio(std::accumulate(ms.begin(), ms.end(), 0.0), static_cast<double>(ms.size()));
+}
+
+double Samples::minimum() const { return ms.empty() ? nothing : *std::min_element(ms.begin(), ms.end()); }
+
+double Samples::percentile(double share) const {
+  if (ms.empty()) return nothing;
+  auto sorted = ms;
+  std::sort(sorted.begin(), sorted.end());
+  auto const rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
+}
+
+double Samples::median() const { return median_of(ms); }
+
+double Samples::noise() const {
+  if (ms.size() < 3) return nothing;
+  double const middle = median();
+  std::vector<double> distances;
+  for (double const time : ms) distances.push_back(std::abs(time - middle));
+  // 1.4826 makes a standard deviation of the median distance, 1.2533 / sqrt(n) the error of a median of that.
+  return 1.4826 * median_of(distances) * 1.2533 / std::sqrt(static_cast<double>(ms.size()));
+}
+
+Samples& Samples::operator+=(Samples const& other) {
+  ms.resize(std::max(ms.size(), other.ms.size()));
+  for (std::size_t i = 0; i < other.ms.size(); ++i) ms[i] += other.ms[i];
+  return *this;
+}
+
+double Profile::ridge() const { return peak_gflops > 0 ? ratio(peak_gflops, bandwidth) : nothing; }
+
+Figures figures(Profile const& profile, ProfileRow const& row) {
+  double const seconds = row.time.median() * 1e-3;
+  bool const computes = row.products > 0;
+  Figures result;
+  result.direct_gflops = computes ? ratio(2e-9 * row.macs, seconds) : nothing;
+  result.gflops = computes ? ratio(2e-9 * row.products, seconds) : nothing;
+  result.percent_of_peak = 100 * ratio(result.gflops, profile.peak_gflops);
+  result.bytes_per_second = ratio(1e-9 * row.bytes, seconds);
+  result.intensity = computes ? ratio(2 * row.products, row.bytes) : nothing;
+  double const ridge = profile.ridge();
+  bool const memory = !computes || result.intensity < ridge;
+  if (!std::isnan(ridge)) result.bound = memory ? "memory" : "compute";
+  double const traffic = 100 * ratio(result.bytes_per_second, profile.bandwidth);
+  result.percent_of_roof = std::isnan(ridge) ? nothing : memory ? traffic : result.percent_of_peak;
+  result.efficiency = 100 * ratio(row.busy.median(), row.time.median() * static_cast<double>(profile.threads));
+  return result;
+}
+
+std::string block_of(std::string const& name) {
+  std::string const path = name.substr(0, name.find('#'));
+  std::vector<std::size_t> dots;
+  for (std::size_t at = path.find('.'); at != std::string::npos; at = path.find('.', at + 1)) dots.push_back(at);
+  // "body.G.body.B" is a multi-scale block, and two steps more are one of its parts; "body.G" is a group.
+  std::size_t const steps = dots.size() >= 6 ? 6 : dots.size() >= 4 ? 4 : dots.size() >= 2 ? 2 : 0;
+  return steps == 0 ? "network" : path.substr(0, dots[steps - 1]);
+}
+
+std::vector<ProfileRow> grouped(Profile const& profile, Grouping grouping) {
+  if (grouping == Grouping::layer) return profile.layers;
+  std::vector<ProfileRow> groups;
+  std::map<std::string, std::size_t> places;
+  for (auto const& layer : profile.layers) {
+    auto const name = grouping == Grouping::operation ? layer.operation : block_of(layer.name);
+    auto const [place, is_new] = places.emplace(name, groups.size());
+    if (is_new) {
+      groups.emplace_back();
+      groups.back().name = name;
+      groups.back().operation = grouping == Grouping::operation ? layer.operation : "";
+    }
+    auto& group = groups[place->second];
+    group.calls += layer.calls;
+    group.time += layer.time;
+    group.busy += layer.busy;
+    group.macs += layer.macs;
+    group.products += layer.products;
+    group.bytes += layer.bytes;
+    group.live_bytes = std::max(group.live_bytes, layer.live_bytes);
+  }
+  return groups;
+}
+
+void sort_rows(std::vector<ProfileRow>& rows, Sorting sorting) {
+  auto const longer = [](ProfileRow const& a, ProfileRow const& b) { return a.time.median() > b.time.median(); };
+  if (sorting == Sorting::run) return;
+  if (sorting == Sorting::time) return std::stable_sort(rows.begin(), rows.end(), longer);
+  // The operation that takes the most time first, and within it the longest row.
+  std::map<std::string, double> sums;
+  for (auto const& row : rows) sums[row.operation] += row.time.median();
+  std::stable_sort(rows.begin(), rows.end(), [&](ProfileRow const& a, ProfileRow const& b) {
+    if (a.operation == b.operation) return longer(a, b);
+    double const sum_a = sums[a.operation], sum_b = sums[b.operation];
+    return sum_a != sum_b ? sum_a > sum_b : a.operation < b.operation;
+  });
+}
+
+}  // namespace cli
