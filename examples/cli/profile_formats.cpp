@@ -105,7 +105,7 @@ std::string version() { return std::string("mirnet ") + MIRNET_VERSION; }
 
 std::string network_text(Profile const& profile) {
   auto const& config = profile.config;
-  return format("%lld features, %lld groups, %lld blocks, %lld streams, %lld columns; %.3f M parameters",
+  return format("features %lld, groups %lld, blocks %lld, streams %lld, columns %lld; %.3f M parameters",
                 static_cast<long long>(config.features), static_cast<long long>(config.groups),
                 static_cast<long long>(config.blocks), static_cast<long long>(config.streams),
                 static_cast<long long>(config.columns), static_cast<double>(profile.parameters) * 1e-6);
