@@ -31,6 +31,9 @@ mirnet::Result<Likeness> compare_images(mirnet::Image const& a, std::string cons
 /// A number with so many digits after the point; "-" for NaN.
 std::string text(double value, int digits);
 
+/// What printf would print, of which the first 1023 bytes count.
+MIRNET_PRINTF(1, 2) std::string format(char const* pattern, ...);
+
 /// A message for one line of a terminal or a log, whatever the names in it hold.
 std::string one_line(std::string message);
 

@@ -2,6 +2,7 @@
 // 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 6 a figure that
 // is not reached, 7 some of several pictures, 8 an output, 130 stopped by the user.
 #include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -18,6 +19,15 @@
 #include "weights.hpp"
 
 namespace cli {
+
+std::string format(char const* pattern, ...) {
+  char line[1024];
+  std::va_list arguments;
+  va_start(arguments, pattern);
+  std::vsnprintf(line, sizeof line, pattern, arguments);
+  va_end(arguments);
+  return line;
+}
 
 std::string one_line(std::string message) {
   for (char& c : message) {

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -90,15 +89,6 @@ std::vector<ProfileRow> rows_of(Profile const& profile, Grouping grouping, Sorti
   auto rows = grouped(profile, grouping);
   sort_rows(rows, sorting);
   return rows;
-}
-
-MIRNET_PRINTF(1, 2) std::string format(char const* pattern, ...) {
-  char line[512];
-  std::va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(line, sizeof line, pattern, arguments);
-  va_end(arguments);
-  return line;
 }
 
 std::string version() { return std::string("mirnet ") + MIRNET_VERSION; }

@@ -1,8 +1,6 @@
 #include "report.hpp"
 
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
 
 #include <nlohmann/json.hpp>
 
@@ -14,15 +12,6 @@
 
 namespace cli {
 namespace {
-
-MIRNET_PRINTF(1, 2) std::string format(char const* pattern, ...) {
-  char line[1024];
-  std::va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(line, sizeof line, pattern, arguments);
-  va_end(arguments);
-  return line;
-}
 
 long long number(mirnet::Index value) { return static_cast<long long>(value); }
 
