@@ -62,11 +62,25 @@ std::optional<std::pair<Index, Index>> parse_size(std::string const& text) {
   return std::pair(width, height);
 }
 
+/// Errors: memory, where so much is not free.
+mirnet::Result<void> check_memory(mirnet::Shape shape, double needed) {
+  double const budget = memory_budget(0);
+  if (needed <= budget) return {};
+  return Error(ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s may be taken of what is free",
+               static_cast<long long>(shape.width), static_cast<long long>(shape.height), bytes_text(needed).c_str(),
+               bytes_text(std::max(budget, 0.0)).c_str());
+}
+
 /// The picture of a file; of a size, one with noise in it. Errors: input, memory; model, where the network is not one
 /// for three channels.
 mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Index channels) {
   if (auto const size = parse_size(input)) {
-    auto map = mirnet::Tensor<float>::create({size->second, size->first, channels});
+    mirnet::Shape const shape{size->second, size->first, channels};
+    auto const bytes = mirnet::map_bytes<float>(shape);
+    if (!bytes) return Error(ErrorCode::memory, "%s: no memory could hold so many pixels", input.c_str());
+    auto const there = check_memory(shape, static_cast<double>(*bytes));
+    if (!there) return there.error();
+    auto map = mirnet::Tensor<float>::create(shape);
     if (!map) return map;
     auto const view = map->view();
     std::uint32_t state = 1;
@@ -161,11 +175,8 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   auto const rehearsal = rehearse(*model, context, shape.height, shape.width);
   if (!rehearsal) return rehearsal.error();
   double const needed = static_cast<double>(rehearsal->plan.bytes);
-  if (double const budget = memory_budget(0); needed > budget) {
-    return Error(ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s may be taken of what is free",
-                 static_cast<long long>(shape.width), static_cast<long long>(shape.height), bytes_text(needed).c_str(),
-                 bytes_text(std::max(budget, 0.0)).c_str());
-  }
+  auto const there = check_memory(shape, needed);
+  if (!there) return there.error();
 
   Profile profile;
   profile.processor = processor_name();
