@@ -1140,7 +1140,7 @@ class Profile(ProgramTest):
     def test_table(self):
         table = self.profile("--sort", "op")
         for text in (r"\Amirnet \d+\.\d+\.\d+, \w+, fp32, 1 thread, 64 x 48, algorithm auto\n",
-                     r"\nweights +built in: 16 features", r"\nprocessor +\S", r"\ncompiler +\S", r"\nmemory +[\d.]+ GB/s",
+                     r"\nweights +built in: features 16,", r"\nprocessor +\S", r"\ncompiler +\S", r"\nmemory +[\d.]+ GB/s",
                      r"\nby layers\n", r"\nby operations\n", r"\nby blocks\n", r"\nunattributed +[\d.]+ ms",
                      r"\ntotal +[\d.]+ ms +100.00 %", r"\nthread wait +[\d.]+ ms",
                      r"\nprofiling +[\d.]+ ms .* \d+ pairs of hooks a run of [\d.]+ ns"):
@@ -1196,7 +1196,7 @@ class Profile(ProgramTest):
         self.assertEqual(json.loads(data)["network"]["weights"], shown)
         self.assertNotIn("<", data)
         self.assertNotRegex(page.replace("http://www.w3.org/2000/svg", ""), r"https?:|src=|@import|url\(")
-        self.assertRegex(outputs["table"].decode(errors="replace"), r"\nweights +a\"b\\c  <-script><!--.,d.mirw: 16 ")
+        self.assertRegex(outputs["table"].decode(errors="replace"), r"\nweights +a\"b\\c  <-script><!--.,d.mirw: features 16,")
 
     def test_baseline(self):
         self.profile("--format", "json", "-o", "old.json")
