@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <span>
 
-namespace mirnet::inline v0 {
+#include <mirnet/version.hpp>
+
+namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
@@ -50,4 +52,4 @@ class Crc32c {
   std::uint32_t state_ = ~std::uint32_t{0};
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -7,7 +7,7 @@
 
 #include <mirnet/config.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// bfloat16: the upper half of a float.
 MIRNET_ALWAYS_INLINE constexpr float from_bfloat16(std::uint16_t bits) noexcept {
@@ -50,4 +50,4 @@ inline float from_half(std::uint16_t bits) noexcept {
   return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -7,7 +7,7 @@
 
 #include <mirnet/config.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Heights, widths, channel counts and distances between elements.
 using Index = std::ptrdiff_t;
@@ -32,4 +32,4 @@ constexpr std::optional<Index> checked_sum(Index a, Index b) noexcept {
   return a + b;
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

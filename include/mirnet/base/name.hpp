@@ -8,7 +8,7 @@
 #include <mirnet/base/integer.hpp>
 #include <mirnet/config.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// "body.0.body.1.conv_out": Name("body") / 0 / "body" / 1 / "conv_out". At most 120 characters.
 class Name {
@@ -52,4 +52,4 @@ class Name {
   char text_[capacity + 1] = {};
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

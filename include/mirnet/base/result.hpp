@@ -13,7 +13,7 @@
 #include <stdexcept>
 #endif
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// What kind of thing went wrong; the command-line program has an exit code for each.
 enum class ErrorCode {
@@ -121,4 +121,4 @@ class [[nodiscard]] Result<void> {
   std::variant<std::monostate, Error> state_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -6,7 +6,7 @@
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// gate = sigmoid(W2 relu(W1 mean(r))), one value a channel. The caller multiplies.
 template <class T>
@@ -39,4 +39,4 @@ class ChannelAttention {
   Conv2d<T> squeeze_, excite_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -4,7 +4,7 @@
 #include <mirnet/blocks/channel_attention.hpp>
 #include <mirnet/blocks/spatial_attention.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// x + W [s*r ; c*r] with r = conv(prelu(conv(x))), s the spatial and c the channel gate of r.
 template <class T>
@@ -60,4 +60,4 @@ class DualAttention {
   GatedConv1x1<T> merge_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -8,7 +8,7 @@
 #include <mirnet/blocks/resizing.hpp>
 #include <mirnet/blocks/selective_kernel_fusion.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// x + conv(fusion of all streams, brought to full resolution, behind `columns` columns).
 ///
@@ -155,4 +155,4 @@ class MultiScaleBlock {
   Conv2d<T> conv_out_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -5,7 +5,7 @@
 
 #include <mirnet/blocks/multi_scale_block.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// x + conv(block(...block(x))). The blocks belong to the network.
 template <class T>
@@ -33,4 +33,4 @@ class ResidualGroup {
   Conv2d<T> conv_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -8,7 +8,7 @@
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/resampling.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Half the resolution, twice the channels: W3 blur(prelu(conv(prelu(W1 x)))) + W4 blur(x).
 template <class T>
@@ -184,4 +184,4 @@ class Resizing {
   Step<T> steps_[most_steps];
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -9,7 +9,7 @@
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// sum over i of softmax_i(W_i z) * stream_i with z = prelu(W mean(sum of the streams)).
 template <class T>
@@ -76,4 +76,4 @@ class SelectiveKernelFusion {
   Conv2d<T> select_[most_streams];
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -8,7 +8,7 @@
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// gate = sigmoid(W * [max(r) ; mean(r)]), W 5x5 from two planes to one, one value a pixel. The caller multiplies.
 template <class T>
@@ -69,4 +69,4 @@ class SpatialAttention {
   PlainParameter<T> convolution_{{4, {1, 2, 5, 5}}};
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

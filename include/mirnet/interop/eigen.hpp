@@ -7,7 +7,7 @@
 
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// A matrix of Eigen over a view's memory: a row for each pixel, row by row of the image, and a column for each
 /// channel. Read-only for a View<T const>.
@@ -25,4 +25,4 @@ EigenMap<T> to_eigen(View<T> view) noexcept {
   return {view.data(), view.pixels(), view.channels(), Eigen::OuterStride<>(view.pitch())};
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

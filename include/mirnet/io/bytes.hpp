@@ -11,7 +11,7 @@
 
 #include <mirnet/tensor/memory.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Move-only owner of any number of bytes.
 class ByteBuffer {
@@ -76,4 +76,4 @@ constexpr void store_big(std::byte* p, T value) noexcept {
   for (std::size_t i = 0; i < sizeof(T); ++i) p[i] = static_cast<std::byte>(value >> (8 * (sizeof(T) - 1 - i)));
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -8,7 +8,7 @@
 
 #include <mirnet/io/image_info.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Headers of 40, 108 and 124 bytes without compression; the older and rarer ones are decoded wrongly by stb_image.
 inline Result<ImageInfo> check_bmp(std::span<std::byte const> file, char const* name,
@@ -51,4 +51,4 @@ inline Result<ImageInfo> check_bmp(std::span<std::byte const> file, char const* 
   return info;
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

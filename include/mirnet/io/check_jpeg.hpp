@@ -9,7 +9,7 @@
 
 #include <mirnet/io/image_info.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
@@ -192,4 +192,4 @@ inline Result<ImageInfo> check_jpeg(std::span<std::byte const> file, char const*
   return detail::JpegCheck(file, name, options).run();
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -7,7 +7,7 @@
 
 #include <mirnet/io/image_info.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
@@ -58,4 +58,4 @@ inline Result<ImageInfo> check_png(std::span<std::byte const> file, char const* 
   }
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -6,7 +6,7 @@
 
 #include <mirnet/io/image_info.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
@@ -97,4 +97,4 @@ inline Result<ImageInfo> check_tga(std::span<std::byte const> file, char const* 
   return ImageInfo{header.width, header.height};
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -15,7 +15,7 @@
 
 #include <mirnet/io/bytes.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
@@ -209,4 +209,4 @@ inline Result<void> write_file(char const* path, std::span<std::byte const> byte
   return {};
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

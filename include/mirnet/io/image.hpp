@@ -14,7 +14,7 @@
 #include <mirnet/tensor/memory.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 enum class SampleType : std::uint8_t {
   u8,   ///< 0 to 255
@@ -225,4 +225,4 @@ inline Result<Image> from_map(View<float const> map, Image const& original) noex
   return image;
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

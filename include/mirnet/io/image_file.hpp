@@ -22,7 +22,7 @@
 #include <mirnet/io/pnm.hpp>
 #include <mirnet/io/stb.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 enum class ImageFormat { unknown, png, jpeg, bmp, tga, pnm, pfm };
 
@@ -221,4 +221,4 @@ inline Result<void> write_image(char const* path, Image const& image, WriteOptio
   return write_file(path, file->bytes(), options.overwrite);
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

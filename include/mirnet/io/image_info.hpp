@@ -13,7 +13,7 @@
 #include <mirnet/base/result.hpp>
 #include <mirnet/io/bytes.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 struct ReadOptions {
   Index max_pixels = 500'000'000;  ///< larger images are refused before anything is decoded
@@ -73,4 +73,4 @@ inline Result<void> check_size(char const* name, char const* format, Index width
 
 }  // namespace detail
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

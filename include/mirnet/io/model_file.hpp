@@ -4,7 +4,7 @@
 #include <mirnet/io/file.hpp>
 #include <mirnet/model/model.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// A weight file that is read piece by piece, and never as a whole in memory.
 class FileSource final : public ByteSource {
@@ -29,4 +29,4 @@ Result<Model<T>> load_model(char const* path) noexcept {
   return model;
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -19,7 +19,7 @@
 #include <mirnet/io/image.hpp>
 #include <mirnet/io/image_info.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
@@ -276,4 +276,4 @@ inline Result<ByteBuffer> encode_pfm(Image const& image) noexcept {
   return file;
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

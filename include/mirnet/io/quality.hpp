@@ -10,7 +10,7 @@
 
 #include <mirnet/io/image.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Sides shorter than this have no SSIM.
 inline constexpr Index ssim_window = 11;
@@ -169,4 +169,4 @@ inline Result<double> ssim(Image const& a, Image const& b) noexcept {
   return sum / static_cast<double>(windows * a.channels());
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

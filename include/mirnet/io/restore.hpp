@@ -10,7 +10,7 @@
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// How an image of one size is restored.
 struct Tiling {
@@ -196,4 +196,4 @@ Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& con
   return tiling ? restore(model, image, context, *tiling) : Result<Image>(tiling.error());
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -7,7 +7,7 @@
 
 #include <mirnet/base/integer.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Pixels by which neighbours overlap. The outermost `tile_margin` of a tile are left out at its inner borders, where
 /// the network saw no neighbours; across the rest one tile fades into the next.
@@ -61,4 +61,4 @@ class TileAxis {
   Index size_ = 0, count_ = 1, length_ = 0;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

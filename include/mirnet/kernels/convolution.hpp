@@ -11,7 +11,7 @@
 #include <mirnet/kernels/resampling.hpp>
 #include <mirnet/kernels/winograd.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 namespace convolution_detail {
 
@@ -319,4 +319,4 @@ void blurred_projection(BlurredProjection<T> const& work, Index first, Index las
   }
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

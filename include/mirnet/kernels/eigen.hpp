@@ -9,7 +9,7 @@
 #include <mirnet/kernels/im2col.hpp>
 #include <mirnet/kernels/reference.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 namespace eigen_detail {
 
@@ -67,4 +67,4 @@ KernelTable<T> const& eigen_kernels() noexcept {
   return table;
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -10,7 +10,7 @@
 #include <mirnet/kernels/table.hpp>
 #include <mirnet/simd/pairs.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 /// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_group_stride + k*16 + n%16].
 /// `groups` of 16 columns are computed. Each element of C is one chain of fused multiply-adds over k, whatever the
@@ -224,4 +224,4 @@ constexpr Index weight_operands(Index depth, Index columns) noexcept {
   return std::is_same_v<T, float> ? 0 : operands<T>(depth) * columns;
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -8,7 +8,7 @@
 #include <mirnet/config.hpp>
 #include <mirnet/kernels/table.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 namespace im2col_detail {
 
@@ -75,4 +75,4 @@ void im2col(Convolution<T> const& work, Index first_pixel, Index last_pixel, Ind
   gather<line>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -12,7 +12,7 @@
 #include <mirnet/kernels/resampling.hpp>
 #endif
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 /// The table that a program with fixed compiler flags gives its Context: T is float, or bfloat16 for maps and weights
 /// of half the size. A program that chooses at run time compiles a small file per instruction set that returns this.
@@ -47,4 +47,4 @@ KernelTable<T> const& native_kernels() noexcept {
 #endif
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

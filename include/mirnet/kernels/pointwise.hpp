@@ -6,7 +6,7 @@
 #include <mirnet/kernels/table.hpp>
 #include <mirnet/simd/pack.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 template <class T>
 void prelu(T* x, Index count, T slope) noexcept {
@@ -74,4 +74,4 @@ void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) n
   }
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

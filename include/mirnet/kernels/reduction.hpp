@@ -6,7 +6,7 @@
 #include <mirnet/kernels/table.hpp>
 #include <mirnet/simd/pack.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 template <class T>
 void channel_sums(T const* x, Index pixels, Index pitch, Accumulator<T>* sums) noexcept {
@@ -78,4 +78,4 @@ void add_statistics(Convolution<T> const& work, Index block, Index y, Index x, I
   }
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -8,7 +8,7 @@
 #include <mirnet/config.hpp>
 #include <mirnet/kernels/table.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 namespace reference {
 
 template <class T>
@@ -268,4 +268,4 @@ KernelTable<T> const& reference_kernels() noexcept {
   return table;
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

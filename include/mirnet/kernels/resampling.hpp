@@ -6,7 +6,7 @@
 #include <mirnet/kernels/table.hpp>
 #include <mirnet/simd/pack.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 /// Pixels [first, last) of one output row, one behind the other, whole pitches.
 template <class T, class To>
@@ -61,4 +61,4 @@ void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row)
   }
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -8,7 +8,7 @@
 #include <mirnet/base/half.hpp>
 #include <mirnet/tensor/shape.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Where the weight of output channel o and patch element k lies in the packed weights of a product of `depth`.
 template <class T>
@@ -177,4 +177,4 @@ struct KernelTable {
   void (*weighted_sum)(WeightedSum<T> const& work, Index first_pixel, Index last_pixel) noexcept;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -14,7 +14,7 @@
 #include <mirnet/kernels/reduction.hpp>
 #include <mirnet/kernels/winograd_axis.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA::winograd {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::winograd {
 
 // Loops that are to stay loops.
 #define MIRNET_ROLLED _Pragma("GCC unroll 1")
@@ -347,4 +347,4 @@ struct Tiles {
 
 #undef MIRNET_ROLLED
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA::winograd
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::winograd

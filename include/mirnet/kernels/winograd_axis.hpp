@@ -14,7 +14,7 @@
 
 #include <mirnet/simd/pack.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA::winograd {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::winograd {
 
 using simd::fma;
 using std::fma;
@@ -111,4 +111,4 @@ struct F43 {
   }
 };
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA::winograd
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::winograd

@@ -5,7 +5,7 @@
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// max(x, 0) + slope * min(x, 0) with one learned slope. In the network it is always applied by the convolution before
 /// it, which takes the slope.
@@ -46,4 +46,4 @@ void sigmoid(Context<T>& context, View<T> x) noexcept {
   });
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -8,7 +8,7 @@
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Rows of a map, which may exist only in part: row `first_row` of a map of `map_height` rows is the first of `rows`.
 template <class T>
@@ -77,4 +77,4 @@ class RollingRows {
   Index first_ = 0, end_ = 0;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -9,7 +9,7 @@
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// What happens to each result of a convolution before it is written.
 template <class T>
@@ -339,4 +339,4 @@ class GatedConv1x1 {
   Index channels_ = 0;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -11,7 +11,7 @@
 
 #include <mirnet/tensor/shape.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Dimensions in PyTorch's order; those from `rank` on are 1.
 struct ParameterShape {
@@ -61,4 +61,4 @@ class PlainParameter {
   T* values_ = nullptr;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

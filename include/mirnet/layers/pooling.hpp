@@ -7,7 +7,7 @@
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Sums of a map's channels, gathered while a layer writes its rows: each block of the kernels has a line of its own.
 /// Lines cover few pixels and are added in double, in a fixed order: neither the number of threads nor the size of the
@@ -81,4 +81,4 @@ void global_average(Context<T>& context, std::span<View<T const> const> maps, Vi
   detail::write_means(context, sums, output);
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

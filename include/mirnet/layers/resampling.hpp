@@ -5,7 +5,7 @@
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Anti-aliased downsampling by two (Zhang, ICML 2019): [1 2 1] x [1 2 1] / 16, borders reflected without the edge.
 /// The input's height and width are even.
@@ -46,4 +46,4 @@ void bilinear_double(Context<T>& context, View<T const> input, View<T> output) n
   bilinear_double_rows<T>(context, node, input, output);
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

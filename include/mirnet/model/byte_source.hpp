@@ -6,7 +6,9 @@
 #include <cstring>
 #include <span>
 
-namespace mirnet::inline v0 {
+#include <mirnet/version.hpp>
+
+namespace mirnet::inline MIRNET_ABI {
 
 /// Random access to a file's bytes.
 class ByteSource {
@@ -38,4 +40,4 @@ class MemorySource final : public ByteSource {
   std::span<std::byte const> bytes_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -4,7 +4,7 @@
 #include <mirnet/base/integer.hpp>
 #include <mirnet/base/result.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// The published network is the default: 31.8 million parameters.
 struct Config {
@@ -40,4 +40,4 @@ inline Result<void> check(Config const& config) noexcept {
   return {};
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -12,7 +12,7 @@
 #include <mirnet/model/weight_file.hpp>
 #include <mirnet/tensor/memory.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// What a run of one model for one image size needs, exactly.
 struct Plan {
@@ -260,4 +260,4 @@ class Model {
   Index bytes_ = 0, parameters_ = 0;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -9,7 +9,7 @@
 #include <mirnet/blocks/residual_group.hpp>
 #include <mirnet/model/config.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// x + conv_out(groups(conv_in(x))) (equation 1 of the paper). Its parts live in memory that the owner provides.
 template <class T>
@@ -97,4 +97,4 @@ class Network {
   std::span<Group> groups_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -18,7 +18,7 @@
 #include <mirnet/model/byte_source.hpp>
 #include <mirnet/model/config.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// How a tensor's elements are stored.
 enum class StorageType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2 };
@@ -368,4 +368,4 @@ class WeightFile {
   std::uint64_t next_ = 0, name_end_ = 0, data_end_ = 0;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

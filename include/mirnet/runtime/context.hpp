@@ -12,7 +12,7 @@
 #include <mirnet/runtime/trace.hpp>
 #include <mirnet/tensor/arena.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Told how far a run has come, many times in a second, in the thread that called it.
 struct Progress {
@@ -156,4 +156,4 @@ class Piece {
 /// Rows of a map in a range of Context::each_range, for kernels that go row by row.
 inline constexpr Index rows_a_range = 8;
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -5,7 +5,7 @@
 
 #include <mirnet/base/integer.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Calls task(arguments, item, worker) once for every item in [0, count), in any order, and returns when all are
 /// done. Two calls that run at the same time have different workers, from [0, workers): a worker owns scratch memory.
@@ -33,4 +33,4 @@ struct ParallelFor {
   }
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -13,7 +13,7 @@
 
 #include <mirnet/runtime/parallel.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Converts to ParallelFor. The calling thread works too, so a pool of n starts n - 1 threads. One call at a time: a
 /// second caller waits for the first.
@@ -115,4 +115,4 @@ class ThreadPool {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

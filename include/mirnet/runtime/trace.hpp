@@ -7,7 +7,7 @@
 #include <mirnet/base/name.hpp>
 #include <mirnet/tensor/shape.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// A step of the way from the network to a layer. The steps lie on the stack, each points to the one around it.
 struct Scope {
@@ -64,4 +64,4 @@ struct Trace {
   void* self = nullptr;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -10,7 +10,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA::simd {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd {
 
 // Named by the same macros that name MIRNET_ISA, and never xsimd::default_arch: releases differ in what that is.
 #if defined(__AVX512BW__)
@@ -146,4 +146,4 @@ MIRNET_ALWAYS_INLINE float largest_lane(Pack v) noexcept {
   return largest;
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA::simd
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd

@@ -8,7 +8,7 @@
 #include <mirnet/base/integer.hpp>
 #include <mirnet/simd/pack.hpp>
 
-namespace mirnet::inline v0::inline MIRNET_ISA::simd {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd {
 
 /// Elements k and k + 1, k even, of a row of A or a column of B.
 struct Pair {
@@ -59,9 +59,9 @@ MIRNET_ALWAYS_INLINE void store_operands(bfloat16* p, Pack v) noexcept { store(p
 
 MIRNET_ALWAYS_INLINE void store_operands(float* p, Pack v) noexcept { store(p, v); }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA::simd
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd
 
-namespace mirnet::inline v0::inline MIRNET_ISA {
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 /// What matrix products of maps and weights of T are made of: an element of the depth, or two.
 template <class T>
@@ -80,4 +80,4 @@ constexpr Index operands(Index depth) noexcept {
   return divide_up(depth, numbers_an_operand<T>);
 }
 
-}  // namespace mirnet::inline v0::inline MIRNET_ISA
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

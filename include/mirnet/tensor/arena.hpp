@@ -13,7 +13,7 @@
 
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Places blocks at the lowest free offset of one range of bytes. No heap: the list of live blocks is part of it.
 class Arena {
@@ -147,4 +147,4 @@ class ArenaMap {
   Shape shape_{};
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

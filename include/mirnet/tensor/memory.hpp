@@ -10,7 +10,7 @@
 #include <mirnet/base/result.hpp>
 #include <mirnet/tensor/shape.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Move-only owner of bytes that start at a multiple of 64.
 class Memory {
@@ -41,4 +41,4 @@ class Memory {
   std::size_t size_ = 0;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -5,7 +5,7 @@
 
 #include <mirnet/base/integer.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Maps and packed weights start at multiples of this, on every instruction set: memory laid out by one
 /// translation unit is read by others that were compiled with other flags.
@@ -44,4 +44,4 @@ constexpr std::optional<Index> map_bytes(Shape const& shape) noexcept {
   return checked_product(*elements, static_cast<Index>(sizeof(T)));
 }
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

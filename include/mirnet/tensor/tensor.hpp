@@ -8,7 +8,7 @@
 #include <mirnet/tensor/memory.hpp>
 #include <mirnet/tensor/view.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// Move-only; made with zeros everywhere, padding included.
 template <class T>
@@ -46,4 +46,4 @@ class Tensor {
   Shape shape_{};
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI

@@ -6,7 +6,7 @@
 #include <mirnet/config.hpp>
 #include <mirnet/tensor/shape.hpp>
 
-namespace mirnet::inline v0 {
+namespace mirnet::inline MIRNET_ABI {
 
 /// p + n, and null for null: while a network is rehearsed without memory its maps have none.
 template <class T>
@@ -50,4 +50,4 @@ class View {
   Index pitch_ = 0;
 };
 
-}  // namespace mirnet::inline v0
+}  // namespace mirnet::inline MIRNET_ABI
