@@ -22,13 +22,13 @@ MIRNET_ALWAYS_INLINE constexpr Index round_up(Index value, Index multiple) noexc
 
 /// a * b for a, b >= 0, or nothing where an Index cannot hold it.
 constexpr std::optional<Index> checked_product(Index a, Index b) noexcept {
-  if (a != 0 && b > std::numeric_limits<Index>::max() / a) return std::nullopt;
+  if (a != 0 && b > (std::numeric_limits<Index>::max)() / a) return std::nullopt;
   return a * b;
 }
 
 /// a + b for a, b >= 0, or nothing where an Index cannot hold it.
 constexpr std::optional<Index> checked_sum(Index a, Index b) noexcept {
-  if (b > std::numeric_limits<Index>::max() - a) return std::nullopt;
+  if (b > (std::numeric_limits<Index>::max)() - a) return std::nullopt;
   return a + b;
 }
 

@@ -41,7 +41,7 @@ class Downsampling {
     // The blur reads one row above its own, the 3x3 kernel one above and one below.
     RollingRows<T> inner(context, x.shape(), band + 2), filtered(context, x.shape(), band + 1);
     for (Index first = 0; first < height; first += band) {
-      Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);
+      Index const last = (std::min)(first + band, height), ahead = (std::min)(last + 1, height);
       Index const above = std::max<Index>(first - 1, 0);
       Band<T> const added = inner.append(context, above, ahead);
       top_0.forward(context, rows_of(x, added.first_row, added.rows.height()), added, {.slope = top_1_.slope()});
@@ -125,9 +125,9 @@ class Upsampling {
     // The transposed kernel reads one row below its own, the interpolation one above and one below.
     RollingRows<T> inner(context, x.shape(), band + 1), small(context, small_shape, band + 2);
     ArenaMap<T> const filtered(context.arena,
-                               {2 * std::min(band, height), filtered_shape.width, filtered_shape.channels});
+                               {2 * (std::min)(band, height), filtered_shape.width, filtered_shape.channels});
     for (Index first = 0; first < height; first += band) {
-      Index const last = std::min(first + band, height), ahead = std::min(last + 1, height);
+      Index const last = (std::min)(first + band, height), ahead = (std::min)(last + 1, height);
       Band<T> const added = inner.append(context, first, ahead);
       Band<T const> const from = rows_of(x, added.first_row, added.rows.height());
       bottom_1.forward(context, from, small.append(context, std::max<Index>(first - 1, 0), ahead));

@@ -34,7 +34,7 @@ class ByteBuffer {
   /// Adds bytes at the end, in constant time on average. Errors: memory.
   Result<void> append(std::span<std::byte const> more) noexcept {
     if (more.size() > memory_.bytes().size() - size_) {
-      auto const room = std::max(size_ + more.size(), 2 * size_);
+      auto const room = (std::max)(size_ + more.size(), 2 * size_);
       auto grown = Memory::allocate(static_cast<Index>(room));
       if (!grown) return grown.error();
       if (size_ != 0) std::memcpy(grown->bytes().data(), memory_.bytes().data(), size_);

@@ -24,7 +24,7 @@ inline Result<ImageInfo> check_bmp(std::span<std::byte const> file, char const* 
   auto const width = static_cast<std::int32_t>(load_little<std::uint32_t>(file.data() + 18));
   auto const height =
       static_cast<std::int32_t>(load_little<std::uint32_t>(file.data() + 22));  // negative: top to bottom
-  ImageInfo const info{width, height < 0 ? -std::max(height, -std::numeric_limits<std::int32_t>::max()) : height};
+  ImageInfo const info{width, height < 0 ? -(std::max)(height, -(std::numeric_limits<std::int32_t>::max)()) : height};
   auto const size = detail::check_size(name, "BMP", info.width, info.height, options);
   if (!size) return size.error();
 

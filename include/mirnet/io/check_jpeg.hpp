@@ -104,8 +104,8 @@ class JpegCheck {
     int most_across = 1, most_down = 1;
     for (std::size_t i = 0; i < count_; ++i) {
       components_[i] = {number(data[3 * i]), number(data[3 * i + 2]), false};
-      most_across = std::max(most_across, number(data[3 * i + 1]) >> 4);
-      most_down = std::max(most_down, number(data[3 * i + 1]) & 15);
+      most_across = (std::max)(most_across, number(data[3 * i + 1]) >> 4);
+      most_down = (std::max)(most_down, number(data[3 * i + 1]) & 15);
     }
     for (std::size_t i = 0; i < count_; ++i) {
       int const across = number(data[3 * i + 1]) >> 4, down = number(data[3 * i + 1]) & 15;

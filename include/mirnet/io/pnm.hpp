@@ -33,7 +33,7 @@ class NetpbmReader {
   std::string_view word(bool comments) noexcept {
     while (at_ < text_.size() && (is_space(text_[at_]) || (comments && text_[at_] == '#'))) {
       if (text_[at_] == '#') {
-        at_ = std::min(text_.find_first_of("\r\n", at_), text_.size());
+        at_ = (std::min)(text_.find_first_of("\r\n", at_), text_.size());
       } else {
         ++at_;
       }
@@ -53,7 +53,7 @@ class NetpbmReader {
       if (digit < '0' || digit > '9') return -1;
       if (value < ceiling) value = value * 10 + (digit - '0');
     }
-    return std::min(value, ceiling);
+    return (std::min)(value, ceiling);
   }
 
   /// Passes over the single white space that ends a header; false if there is none.
@@ -72,7 +72,7 @@ class NetpbmReader {
 constexpr Index raster_bytes(Index width, Index height, Index pixel_bytes) noexcept {
   auto const pixels = checked_product(width, height);
   auto const bytes = pixels ? checked_product(*pixels, pixel_bytes) : pixels;
-  return bytes.value_or(std::numeric_limits<Index>::max());
+  return bytes.value_or((std::numeric_limits<Index>::max)());
 }
 
 inline Result<void> check_length(char const* name, std::size_t found, Index expected) noexcept {

@@ -149,7 +149,7 @@ inline Result<double> max_difference(Image const& a, Image const& b) noexcept {
   auto const comparable = detail::check_comparable(a, b);
   if (!comparable) return comparable.error();
   double largest = 0.0;
-  detail::for_each_pair(a, b, [&](double p, double q) { largest = std::max(largest, std::fabs(p - q)); });
+  detail::for_each_pair(a, b, [&](double p, double q) { largest = (std::max)(largest, std::fabs(p - q)); });
   return largest;
 }
 

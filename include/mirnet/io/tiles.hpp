@@ -24,7 +24,7 @@ class TileAxis {
   constexpr TileAxis(Index size, Index count) noexcept
       : size_(size),
         count_(count),
-        length_(std::min(size, round_up(divide_up(size + (count - 1) * tile_overlap, count), 8))) {}
+        length_((std::min)(size, round_up(divide_up(size + (count - 1) * tile_overlap, count), 8))) {}
 
   /// As few tiles as there can be of at most `longest` pixels, which are more than `tile_overlap`.
   static constexpr TileAxis of_at_most(Index size, Index longest) noexcept {

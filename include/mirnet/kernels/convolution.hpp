@@ -28,7 +28,7 @@ MIRNET_ALWAYS_INLINE Index taps_per_slice(Convolution<T> const& work) noexcept {
   Index const slices = divide_up(taps, std::max<Index>(1, most_depth / work.channels));
   // A slice begins with a whole operand.
   Index const taps_an_operand = work.channels % numbers_an_operand<T> == 0 ? 1 : numbers_an_operand<T>;
-  return std::min(taps, round_up(divide_up(taps, slices), taps_an_operand));
+  return (std::min)(taps, round_up(divide_up(taps, slices), taps_an_operand));
 }
 
 /// Every pixel's patch is the pixel itself.
@@ -87,7 +87,7 @@ struct Direct {
 
   static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     Index const first = index * block_pixels;
-    Index const last = std::min(first + block_pixels, work.output_height * work.output_width);
+    Index const last = (std::min)(first + block_pixels, work.output_height * work.output_width);
     Index offsets[block_pixels];
     output_offsets(work, first, last, offsets);
     if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
@@ -96,7 +96,7 @@ struct Direct {
     start_statistics(work, index);
     for (Index pixel = first; pixel < last;) {
       Index const y = pixel / work.output_width, x = pixel % work.output_width;
-      Index const run = std::min(last - pixel, work.output_width - x);
+      Index const run = (std::min)(last - pixel, work.output_width - x);
       add_statistics(work, index, y, x, run);
       pixel += run;
     }
@@ -128,7 +128,7 @@ struct Direct {
         product.a = reinterpret_cast<Element const*>(input);
         product.a_pitch = operands<T>(work.input_pitch);
         product.depth = operands<T>(work.channels);
-        Index const next = std::min(last + block_pixels, work.output_height * work.output_width) - last;
+        Index const next = (std::min)(last + block_pixels, work.output_height * work.output_width) - last;
         product.ahead = reinterpret_cast<std::byte const*>(input + (last - first) * work.input_pitch);
         product.ahead_lines = next * work.input_pitch / channel_group<T>;
         return gemm(product);
@@ -139,7 +139,7 @@ struct Direct {
     product.sum = scratch + patch_elements(work);
     product.sum_pitch = columns(work);
     for (Index tap = 0; tap < taps; tap += slice) {
-      Index const end = std::min(tap + slice, taps), numbers = (end - tap) * work.channels;
+      Index const end = (std::min)(tap + slice, taps), numbers = (end - tap) * work.channels;
       product.a_pitch = product.depth = operands<T>(numbers);
       Index const padding = product.depth * numbers_an_operand<T> - numbers;
       im2col(work, first, last, tap, end, reinterpret_cast<OperandNumber<T>*>(scratch), padding);
@@ -306,7 +306,7 @@ void blurred_projection(BlurredProjection<T> const& work, Index first, Index las
     Resampling<T> const& blur = work.blur[branch];
     Index const width = blur.width / 2;
     for (Index pixel = first; pixel < last;) {
-      Index const x = pixel % width, run = std::min(last - pixel, width - x);
+      Index const x = pixel % width, run = (std::min)(last - pixel, width - x);
       blur_pool_pixels(blur, blur.first_row + pixel / width, x, x + run,
                        reinterpret_cast<OperandNumber<T>*>(blurred) + (pixel - first) * numbers);
       pixel += run;

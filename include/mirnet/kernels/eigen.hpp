@@ -45,7 +45,7 @@ template <class T>
 void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte const*, Index block,
                  std::byte* scratch) noexcept {
   Index const first = block * reference::block_pixels;
-  Index const last = std::min(first + reference::block_pixels, work.output_height * work.output_width);
+  Index const last = (std::min)(first + reference::block_pixels, work.output_height * work.output_width);
   Index const taps = work.kernel_height * work.kernel_width;
   T* const patches = reinterpret_cast<T*>(scratch);
   im2col(work, first, last, 0, taps, patches);

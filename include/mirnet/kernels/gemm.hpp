@@ -67,7 +67,7 @@ template <int Rows, int Vectors, class T, class Element>
 void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   using namespace simd;
   constexpr int vectors_per_group = static_cast<int>(group / lanes);
-  constexpr int groups = std::max(1, Vectors / vectors_per_group);
+  constexpr int groups = (std::max)(1, Vectors / vectors_per_group);
 
   Element const* a[Rows];
   Element const* b[groups];

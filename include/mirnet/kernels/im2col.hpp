@@ -40,7 +40,7 @@ void gather(Convolution<T> const& work, Index first_pixel, Index last_pixel, Ind
     bool const whole = left >= 0 && left + work.kernel_width <= work.width;
     for (Index tap = first_tap; tap < last_tap;) {
       Index const ky = tap / work.kernel_width, kx = tap % work.kernel_width;
-      Index const taps = std::min(work.kernel_width - kx, last_tap - tap), iy = top + ky;
+      Index const taps = (std::min)(work.kernel_width - kx, last_tap - tap), iy = top + ky;
       tap += taps;
       if (iy < 0 || iy >= work.height) {
         for (Index t = 0; t < taps; ++t, out += channels) zero_pieces<Piece>(out, channels);

@@ -36,7 +36,7 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
     }
     for (Index c = whole; c < channels; ++c) {
       float const value = x[c];
-      largest = std::max(largest, value);
+      largest = (std::max)(largest, value);
       sum += value;
     }
     maximum[pixel] = T(largest);

@@ -93,7 +93,7 @@ template <class T>
 void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte const*, Index block,
                  std::byte*) noexcept {
   Index const first = block * block_pixels;
-  Index const last = std::min(first + block_pixels, work.output_height * work.output_width);
+  Index const last = (std::min)(first + block_pixels, work.output_height * work.output_width);
   for (Index pixel = first; pixel < last; ++pixel) convolve(work, pixel);
   gather_statistics(work, block, first, last);
 }
@@ -222,7 +222,7 @@ void softmax(T* x, Index vectors, Index count, Index step) noexcept {
   for (Index i = 0; i < count; ++i) {
     // Without the largest value in the exponent, a large logit would overflow.
     T largest = x[i], sum = 0;
-    for (Index v = 1; v < vectors; ++v) largest = std::max(largest, x[v * step + i]);
+    for (Index v = 1; v < vectors; ++v) largest = (std::max)(largest, x[v * step + i]);
     for (Index v = 0; v < vectors; ++v) sum += x[v * step + i] = std::exp(x[v * step + i] - largest);
     for (Index v = 0; v < vectors; ++v) x[v * step + i] /= sum;
   }

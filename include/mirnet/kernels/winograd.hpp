@@ -122,7 +122,7 @@ struct Tiles {
 
   static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     Index const block_tiles = tiles_a_block(work), first = index * block_tiles;
-    Index const tiles = std::min(block_tiles, tile_count(work) - first), steps = operands<T>(work.channels);
+    Index const tiles = (std::min)(block_tiles, tile_count(work) - first), steps = operands<T>(work.channels);
     Index const from_step = input_step(work.channels, block_tiles), to_step = output_step(block_tiles);
     auto* const from = reinterpret_cast<Element*>(scratch);
     float* const to = scratch + points * from_step;
@@ -132,7 +132,7 @@ struct Tiles {
       transform_input(work, place(work, first + tile), from + tile * input_pitch(work.channels), from_step, patch);
     }
     for (Index column = 0; column < columns(work); column += most_columns) {
-      Index const some_columns = std::min(most_columns, columns(work) - column);
+      Index const some_columns = (std::min)(most_columns, columns(work) - column);
       Gemm<float, Element> product{.a = from,
                                    .a_pitch = input_pitch(work.channels),
                                    .rows = tiles,
@@ -183,7 +183,7 @@ struct Tiles {
   /// Behind the last row of the input that the part's own rows see. A last tile may go beyond it, to rows that the
   /// caller does not have.
   static Index end_row(Convolution<T> const& work) noexcept {
-    return std::min(work.first_row + work.output_height - 1 - work.pad_top + AxisY::taps, work.height);
+    return (std::min)(work.first_row + work.output_height - 1 - work.pad_top + AxisY::taps, work.height);
   }
 
   /// While the products keep the memory idle, the input of the next block comes to the second-level cache: one part for
@@ -195,7 +195,8 @@ struct Tiles {
     Place const at = place(work, next_tile);
     Index const y = work.first_row + at.y - work.pad_top + point / points_x;
     if (y < 0 || y >= end_row(work)) return;
-    Index const pixels = std::min(tiles_a_block(work) * AxisX::outputs + points_x - AxisX::outputs, work.width - at.x);
+    Index const pixels =
+        (std::min)(tiles_a_block(work) * AxisX::outputs + points_x - AxisX::outputs, work.width - at.x);
     T const* const row = work.input + ((y - work.input_first_row) * work.width + at.x) * work.input_pitch;
     Index const lines = pixels * work.input_pitch * static_cast<Index>(sizeof(T)) / alignment_bytes;
     Index const part = point % points_x, first = lines * part / points_x, last = lines * (part + 1) / points_x;
@@ -336,8 +337,8 @@ struct Tiles {
     start_statistics(work, index);
     for (Index tile = first; tile < first + tiles;) {
       Place const at = place(work, tile);
-      Index const run = std::min(first + tiles - tile, tiles_x(work) - tile % tiles_x(work));
-      Index const pixels = std::min(run * AxisX::outputs, work.output_width - at.x);
+      Index const run = (std::min)(first + tiles - tile, tiles_x(work) - tile % tiles_x(work));
+      Index const pixels = (std::min)(run * AxisX::outputs, work.output_width - at.x);
       Index const last_row = std::min<Index>(at.y + AxisY::outputs, work.output_height);
       for (Index y = at.y; y < last_row; ++y) add_statistics(work, index, y, at.x, pixels);
       tile += run;

@@ -50,7 +50,7 @@ class RollingRows {
  public:
   /// Memory for at most `capacity` rows of a map of this shape at a time.
   RollingRows(Context<T>& context, Shape map, Index capacity) noexcept
-      : map_(map), rows_(context.arena, {std::min(capacity, map.height), map.width, map.channels}) {}
+      : map_(map), rows_(context.arena, {(std::min)(capacity, map.height), map.width, map.channels}) {}
 
   /// Forgets the rows before `keep` and makes room for those up to `end`: the caller writes what is returned.
   Band<T> append(Context<T> const& context, Index keep, Index end) noexcept {

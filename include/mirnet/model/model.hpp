@@ -101,7 +101,7 @@ class Model {
     }
     // The rehearsal adds up maps; with room for more of them than it ever holds, its sums cannot wrap.
     constexpr Index more_maps_than_live = 256;
-    Index const longest = std::numeric_limits<Index>::max() - config_.pad_multiple();
+    Index const longest = (std::numeric_limits<Index>::max)() - config_.pad_multiple();
     auto const map =
         height > longest || width > longest ? std::nullopt : map_bytes<T>(padded(height, width, config_.features));
     if (!map || !checked_product(*map, more_maps_than_live)) {

@@ -97,7 +97,7 @@ class WeightFile {
     std::uint64_t const size = element_size(tensor.type), elements = tensor.size / size;
     Crc32c crc;
     for (std::uint64_t first = 0; first < elements; first += most) {
-      auto const count = static_cast<std::size_t>(std::min(most, elements - first));
+      auto const count = static_cast<std::size_t>((std::min)(most, elements - first));
       std::span<std::byte> const piece(bytes, count * size);
       if (!source_->read(tensor.offset + first * size, piece)) return unreadable();
       crc.add(piece);
@@ -173,7 +173,7 @@ class WeightFile {
   /// The sections follow each other without gaps, so each offset has one right value.
   Result<void> check_sections(std::uint64_t size) const noexcept {
     using namespace detail;
-    std::uint64_t const most = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t const most = (std::numeric_limits<std::uint64_t>::max)();
     struct Field {
       char const* name;
       std::uint64_t found, expected;

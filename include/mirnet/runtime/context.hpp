@@ -54,7 +54,7 @@ struct Context {
     parallel(divide_up(total, most), [&](Index item, Index worker) {
       if (stopped()) return;
       Index const first = item * most;
-      told(worker, [&] { body(first, std::min(first + most, total), worker); });
+      told(worker, [&] { body(first, (std::min)(first + most, total), worker); });
     });
   }
 

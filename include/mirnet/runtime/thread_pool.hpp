@@ -21,7 +21,7 @@ class ThreadPool {
  public:
   /// 0: as many as the machine runs at once.
   explicit ThreadPool(Index threads = 0) {
-    if (threads <= 0) threads = static_cast<Index>(std::max(1u, std::thread::hardware_concurrency()));
+    if (threads <= 0) threads = static_cast<Index>((std::max)(1u, std::thread::hardware_concurrency()));
     for (Index worker = 1; worker < threads; ++worker) threads_.emplace_back([this, worker] { serve(worker); });
   }
   ThreadPool(ThreadPool const&) = delete;

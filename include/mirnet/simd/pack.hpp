@@ -8,7 +8,14 @@
 #include <mirnet/base/half.hpp>
 #include <mirnet/config.hpp>
 
+// Unlike this library, xsimd does not stand an application's macros of these names (<windows.h> has them).
+#pragma push_macro("min")
+#pragma push_macro("max")
+#undef min
+#undef max
 #include <xsimd/xsimd.hpp>
+#pragma pop_macro("max")
+#pragma pop_macro("min")
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd {
 

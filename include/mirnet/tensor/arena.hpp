@@ -39,7 +39,7 @@ class Arena {
 
   /// The offset of a free range of `bytes`. Asserts that there is one: a plan has proved it beforehand.
   Index take(Index bytes) noexcept {
-    MIRNET_ASSERT(count_ < capacity && bytes >= 0 && bytes <= std::numeric_limits<Index>::max() - alignment_bytes);
+    MIRNET_ASSERT(count_ < capacity && bytes >= 0 && bytes <= (std::numeric_limits<Index>::max)() - alignment_bytes);
     // Nothing is empty, so that offsets identify blocks.
     Index const size = round_up(std::max<Index>(bytes, 1), alignment_bytes);
     Index place = 0, at = 0;
@@ -51,7 +51,7 @@ class Arena {
     std::move_backward(blocks_ + at, blocks_ + count_, blocks_ + count_ + 1);
     blocks_[at] = {place, size};
     ++count_;
-    peak_ = std::max(peak_, place + size);
+    peak_ = (std::max)(peak_, place + size);
     return place;
   }
 
@@ -88,7 +88,7 @@ class Arena {
   }
 
   std::byte* base_ = nullptr;
-  Index size_ = std::numeric_limits<Index>::max();
+  Index size_ = (std::numeric_limits<Index>::max)();
   Index peak_ = 0;
   Index count_ = 0;
   Block blocks_[capacity];  // by offset
