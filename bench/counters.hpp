@@ -40,6 +40,21 @@ inline double wall_seconds() noexcept {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// What an iteration took, in seconds, beside the peak in GFLOP/s (0: not known).
+inline void count(benchmark::State& state, Work const& work, double time, double peak) {
+  if (work.macs > 0.0) {
+    double const direct = 2e-9 * work.macs / time;
+    state.counters["GFLOP/s"] = 2e-9 * work.products / time;
+    state.counters["direct GFLOP/s"] = direct;
+    if (peak > 0.0) {
+      state.counters["FMA peak"] = peak;
+      state.counters["peak"] = direct / peak;
+      state.counters["time/peak"] = peak / direct;
+    }
+  }
+  if (work.bytes > 0.0) state.counters["GB/s"] = 1e-9 * work.bytes / time;
+}
+
 /// Times body() and tells of the work; returns the seconds of an iteration. The peak is measured immediately before and
 /// after, and its mean taken: on a machine whose clock drifts, or that others use too, one of another minute says
 /// little. Google Benchmark would print shares as rates ("/s"), so the time is taken here once more.
@@ -53,19 +68,7 @@ double measure(benchmark::State& state, char const* isa, int threads, double (*s
     benchmark::ClobberMemory();
   }
   double const time = (seconds() - start) / static_cast<double>(state.iterations());
-  double const peak = (peak_before + fma_peak(isa, threads)) / 2;
-
-  if (work.macs > 0.0) {
-    double const direct = 2e-9 * work.macs / time;
-    state.counters["GFLOP/s"] = 2e-9 * work.products / time;
-    state.counters["direct GFLOP/s"] = direct;
-    if (peak > 0.0) {
-      state.counters["FMA peak"] = peak;
-      state.counters["peak"] = direct / peak;
-      state.counters["time/peak"] = peak / direct;
-    }
-  }
-  if (work.bytes > 0.0) state.counters["GB/s"] = 1e-9 * work.bytes / time;
+  count(state, work, time, (peak_before + fma_peak(isa, threads)) / 2);
   return time;
 }
 

@@ -35,8 +35,10 @@
 
 #include "counters.hpp"
 #include "instruction_sets.hpp"
+#include "main.hpp"
 #include "profile.hpp"
 #include "profiler.hpp"
+#include "size.hpp"
 #include "support/random.hpp"
 #include "support/weight_writer.hpp"
 
@@ -67,16 +69,11 @@ struct Options {
     argc = kept;
   }
 
-  /// A number from 1 on, which ends where `end` is; 0 where there is none.
-  static Index number(std::string_view& text, char end) {
+  /// A number from 1 on, 0 where there is none.
+  static Index number(std::string_view text) {
     Index value = 0;
     auto const [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc()) return 0;
-    text.remove_prefix(static_cast<std::size_t>(at - text.data()));
-    if (end == '\0') return text.empty() ? value : 0;
-    if (!text.starts_with(end)) return 0;
-    text.remove_prefix(1);
-    return value;
+    return error == std::errc() && at == text.data() + text.size() ? value : 0;
   }
 };
 
@@ -163,19 +160,9 @@ void run(benchmark::State& state, Session& session, Index number) {
   double const peak = (peak_before + bench::fma_peak(context.kernels->isa, threads)) / 2;
   context.trace = {};
   context.stop = nullptr;
-  double const time = samples.median() * 1e-3;
   state.counters["median ms"] = samples.median();
   state.SetLabel(node.operation + node.fused + ", " + node.kernel);
-  if (node.products > 0) {
-    state.counters["GFLOP/s"] = 2e-9 * node.products / time;
-    state.counters["direct GFLOP/s"] = 2e-9 * node.macs / time;
-    if (peak > 0) {
-      state.counters["FMA peak"] = peak;
-      state.counters["peak"] = 2e-9 * node.macs / time / peak;
-      state.counters["time/peak"] = peak / (2e-9 * node.macs / time);
-    }
-  }
-  state.counters["GB/s"] = 1e-9 * node.bytes / time;
+  bench::count(state, {node.products, node.macs, node.bytes}, samples.median() * 1e-3, peak);
 }
 
 /// Of one run of the network.
@@ -219,10 +206,9 @@ void run_hook(benchmark::State& state, bool on) {
 int main(int argc, char** argv) {
   Options options;
   options.take(argc, argv);
-  std::string_view size = options.values["size"], count = options.values["threads"];
-  Index const width = Options::number(size, 'x'), height = Options::number(size, '\0');
-  Index const threads = Options::number(count, '\0');
-  if (width < 1 || height < 1) return fail("--size=" + options.values["size"] + ": expected one like 256x256");
+  auto const size = cli::parse_size(options.values["size"]);
+  Index const threads = Options::number(options.values["threads"]);
+  if (!size) return fail("--size=" + options.values["size"] + ": expected one like 256x256");
   if (threads < 1 || threads > 1024) return fail("--threads=" + options.values["threads"] + ": expected 1 to 1024");
   auto const& algorithm = options.values["algorithm"];
   if (algorithm != "auto" && algorithm != "direct")
@@ -237,10 +223,10 @@ int main(int argc, char** argv) {
 
   Session session(*std::move(model), **kernels, threads);
   if (algorithm == "direct") session.context.algorithm = mirnet::Algorithm::direct;
-  auto rehearsal = cli::rehearse(session.model, session.context, height, width);
+  auto rehearsal = cli::rehearse(session.model, session.context, size->height, size->width);
   if (!rehearsal) return fail(rehearsal.error().message());
   session.rehearsal = *std::move(rehearsal);
-  mirnet::Shape const shape{height, width, session.model.config().channels};
+  mirnet::Shape const shape{size->height, size->width, session.model.config().channels};
   auto memory = mirnet::Memory::allocate(session.rehearsal.plan.bytes);
   auto input = mirnet::Tensor<float>::create(shape), output = mirnet::Tensor<float>::create(shape);
   if (!memory || !input || !output) return fail("there is no memory for a picture of that size");
@@ -267,9 +253,5 @@ int main(int argc, char** argv) {
   }
   benchmark::RegisterBenchmark("hook/off", [](benchmark::State& state) { run_hook(state, false); });
   benchmark::RegisterBenchmark("hook/on", [](benchmark::State& state) { run_hook(state, true); });
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return bench::run_chosen(argc, argv);
 }

@@ -7,6 +7,15 @@
 
 namespace bench {
 
+/// Runs what is registered and the arguments choose. The exit code.
+inline int run_chosen(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
+
 /// add(kernels) registers benchmarks, for each table of this machine's instruction sets, of float and of bfloat16; then
 /// those that the arguments choose run. The exit code.
 template <class Add>
@@ -16,11 +25,7 @@ int run_all(int argc, char** argv, Add&& add) {
     if (set.has_own_float_kernels()) add(*set.kernels());
     if (set.bfloat16_kernels != nullptr) add(*set.bfloat16_kernels());
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return run_chosen(argc, argv);
 }
 
 }  // namespace bench

@@ -14,8 +14,8 @@
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"
+#include "computing.hpp"
 #include "files.hpp"
-#include "instruction_sets.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
 #include "picture.hpp"
@@ -29,10 +29,11 @@ namespace {
 struct Options {
   FileOptions files;
   WeightsOptions weights;
-  std::optional<std::string> isa, reference, max_memory;
+  Computing computing;
+  std::optional<std::string> reference, max_memory;
   std::optional<double> min_psnr;
   mirnet::Index threads = 0;
-  std::string algorithm = "auto", precision = "fp32", tile = "auto", progress = "auto";
+  std::string tile = "auto", progress = "auto";
   mirnet::Index tile_side = 0;
   double memory_limit = 0;  ///< bytes; 0: none was named
   float strength = 1.0f, keep_grain = 0.0f;
@@ -144,7 +145,7 @@ class Session {
         model_(model),
         pool_(options.threads > 0 ? options.threads : usable_cores()),
         context_(*set.kernels_of<T>(), pool_) {
-    context_.algorithm = options.algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
+    context_.algorithm = options.computing.chosen_algorithm();
   }
 
   mirnet::Index threads() const { return pool_.workers(); }
@@ -184,10 +185,7 @@ class Session {
     double const budget = memory_budget(options_.memory_limit);
     double const encoding = 4.0 * static_cast<double>(image.bytes().size());
     auto const too_little = [&](double needed) {
-      return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s",
-                           static_cast<long long>(image.width()), static_cast<long long>(image.height()),
-                           bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),
-                           options_.memory_limit > 0 ? "are left of --max-memory" : "may be taken of what is free");
+      return too_little_memory({image.width(), image.height()}, needed, budget, options_.memory_limit);
     };
     if (encoding > budget) return too_little(encoding);
     constexpr double most = 4e18;  // what an Index holds
@@ -270,7 +268,8 @@ mirnet::Result<void> denoise_in(Options const& options, InstructionSet const& se
   auto const model = load_weights<T>(*file);
   if (!model) return model.error();
   Session<T> session(options, set, *model);
-  Settings const settings{set.name, options.precision, options.algorithm, options.weights.quality, session.threads()};
+  Settings const settings{set.name, options.computing.precision, options.computing.algorithm, options.weights.quality,
+                          session.threads()};
   bool const many = all.size() > 1;
   std::size_t restored = 0, skipped = 0, failed = 0;
   for (auto const& work : all) {
@@ -303,16 +302,12 @@ mirnet::Result<void> denoise_in(Options const& options, InstructionSet const& se
 mirnet::Result<void> denoise(Options& options) {
   auto const settled = settle(options);
   if (!settled) return settled;
-  auto const set = choose_instruction_set(options.isa);
+  auto const set = choose_instruction_set(options.computing);
   if (!set) return set.error();
-  if (options.precision == "bf16" && (*set)->bfloat16_kernels == nullptr) {
-    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--precision bf16: there are no such kernels for %s",
-                         (*set)->name);
-  }
   auto const work = list_work(options.files);
   if (!work) return work.error();
-  return options.precision == "bf16" ? denoise_in<mirnet::bfloat16>(options, **set, *work)
-                                     : denoise_in<float>(options, **set, *work);
+  return options.computing.in_bfloat16() ? denoise_in<mirnet::bfloat16>(options, **set, *work)
+                                         : denoise_in<float>(options, **set, *work);
 }
 
 }  // namespace
@@ -320,6 +315,7 @@ mirnet::Result<void> denoise(Options& options) {
 void add_denoise(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
   auto* const command = program.add_subcommand("denoise", "Remove the noise from photographs");
+  command->footer("Example: mirnet denoise noisy.png clean.png");
   command
       ->add_option(
           "FILES", options->files.files,
@@ -333,18 +329,7 @@ void add_denoise(CLI::App& program, Action& action) {
   file->type_name("FILE.mirw");
   add_quality(*command, *file, options->weights);
   add_threads(*command, options->threads);
-  command->add_option("--isa", options->isa, "Instruction set to use: " + instruction_set_names(false))
-      ->type_name("NAME");
-  command
-      ->add_option("--precision", options->precision,
-                   "What weights and intermediate results are stored as: bf16 takes half of the memory")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
-      ->type_name("NAME");
-  command
-      ->add_option("--algorithm", options->algorithm,
-                   "How to convolve: direct multiplies more than auto, and rounds a little less")
-      ->check(CLI::IsMember({"auto", "direct"}))
-      ->type_name("NAME");
+  add_computing(*command, options->computing);
   command->add_option("--reference", options->reference, "The same photograph without noise: print PSNR and SSIM")
       ->type_name("CLEAN");
   command

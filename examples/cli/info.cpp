@@ -1,5 +1,4 @@
 // mirnet info: what a weight file holds and what running it takes; the weights compiled into the program.
-#include <charconv>
 #include <cstdio>
 #include <memory>
 
@@ -7,31 +6,18 @@
 
 #include "commands.hpp"
 #include "instruction_sets.hpp"
+#include "size.hpp"
 #include "weights.hpp"
 
 namespace cli {
 namespace {
 
-struct Size {
-  mirnet::Index width = 1920;
-  mirnet::Index height = 1080;
-};
-
-/// "640x480".
-mirnet::Result<Size> parse_size(std::string const& size) {
-  Size parsed;
-  char const* const end = size.data() + size.size();
-  auto const width = std::from_chars(size.data(), end, parsed.width);
-  bool const cross = width.ec == std::errc{} && width.ptr != end && *width.ptr == 'x';
-  auto const height = std::from_chars(cross ? width.ptr + 1 : end, end, parsed.height);
-  if (height.ec == std::errc{} && height.ptr == end && parsed.width > 0 && parsed.height > 0) return parsed;
-  return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--size %s: expected a width and a height, as in 1920x1080",
-                       size.c_str());
-}
-
 mirnet::Result<void> info(WeightsOptions const& options, std::string const& size) {
   auto const parsed = parse_size(size);
-  if (!parsed) return parsed.error();
+  if (!parsed) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument,
+                         "--size %s: expected a width and a height, as in 1920x1080", size.c_str());
+  }
   auto const found = find_weights(options);
   if (!found) return found.error();
   auto const& path = *found;

@@ -93,13 +93,13 @@ int run(int argc, char** argv) {
   CLI::App program("Removes the noise from photographs with MIRNet, on the CPU.", "mirnet");
   program.set_version_flag("--version", version, "Print the version and the instruction set in use");
   program.require_subcommand(0, 1);
-  program.footer("Example: mirnet denoise noisy.png clean.png");
   cli::Action action;
   cli::add_denoise(program, action);
   cli::add_info(program, action);
   cli::add_compare(program, action);
   cli::add_bench(program, action);
   cli::add_profile(program, action);
+  program.footer("Example: mirnet denoise noisy.png clean.png");  // at last: commands would inherit it
 
   try {
     program.parse(argc, argv);

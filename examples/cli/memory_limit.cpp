@@ -1,5 +1,6 @@
 #include "memory_limit.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -39,6 +40,13 @@ double memory_budget(double limit) {
   if (limit > 0) return limit - used_memory().value_or(0);
   auto const available = available_memory();
   return available ? 0.75 * *available : std::numeric_limits<double>::infinity();
+}
+
+mirnet::Error too_little_memory(Size picture, double needed, double budget, double limit) {
+  return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s",
+                       static_cast<long long>(picture.width), static_cast<long long>(picture.height),
+                       bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),
+                       limit > 0 ? "are left of --max-memory" : "may be taken of what is free");
 }
 
 }  // namespace cli

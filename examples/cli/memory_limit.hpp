@@ -5,6 +5,8 @@
 
 #include <mirnet/base/result.hpp>
 
+#include "size.hpp"
+
 namespace cli {
 
 /// Bytes of "500M", "2G", "1.5GiB" or "800000k": units of 1024, of which a number alone has none. Errors:
@@ -17,5 +19,8 @@ std::string bytes_text(double bytes);
 /// What may be taken in addition to what the process holds now: up to `limit` for the whole process, or, without one
 /// (0), three quarters of what is free. Infinite where the system tells nothing.
 double memory_budget(double limit);
+
+/// The error where a picture needs more than the budget with this limit.
+mirnet::Error too_little_memory(Size picture, double needed, double budget, double limit);
 
 }  // namespace cli

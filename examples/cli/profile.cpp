@@ -3,7 +3,6 @@
 #include "profile.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -17,9 +16,9 @@
 #include <mirnet/tensor/tensor.hpp>
 
 #include "commands.hpp"
+#include "computing.hpp"
 #include "files.hpp"
 #include "fma_peak.hpp"
-#include "instruction_sets.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
 #include "picture.hpp"
@@ -38,9 +37,9 @@ using mirnet::Index;
 struct Options {
   std::string input = "256x256";
   WeightsOptions weights;
+  Computing computing;
   Index threads = 0;
-  std::optional<std::string> isa, output, baseline;
-  std::string precision = "fp32", algorithm = "auto";
+  std::optional<std::string> output, baseline;
   int repeat = 5, warmup = 1;
   std::string sort = "run", group = "layer", format = "table";
   bool overwrite = false;
@@ -51,31 +50,18 @@ struct Options {
   }
 };
 
-/// "640x480", if it is one: width and height from 1 on.
-std::optional<std::pair<Index, Index>> parse_size(std::string const& text) {
-  Index width = 0, height = 0;
-  char const* const end = text.data() + text.size();
-  auto const across = std::from_chars(text.data(), end, width);
-  if (across.ec != std::errc() || across.ptr == end || *across.ptr != 'x') return {};
-  auto const down = std::from_chars(across.ptr + 1, end, height);
-  if (down.ec != std::errc() || down.ptr != end || width < 1 || height < 1) return {};
-  return std::pair(width, height);
-}
-
 /// Errors: memory, where so much is not free.
 mirnet::Result<void> check_memory(mirnet::Shape shape, double needed) {
   double const budget = memory_budget(0);
   if (needed <= budget) return {};
-  return Error(ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s may be taken of what is free",
-               static_cast<long long>(shape.width), static_cast<long long>(shape.height), bytes_text(needed).c_str(),
-               bytes_text(std::max(budget, 0.0)).c_str());
+  return too_little_memory({shape.width, shape.height}, needed, budget, 0);
 }
 
 /// The picture of a file; of a size, one with noise in it. Errors: input, memory; model, where the network is not one
 /// for three channels.
 mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Index channels) {
   if (auto const size = parse_size(input)) {
-    mirnet::Shape const shape{size->second, size->first, channels};
+    mirnet::Shape const shape{size->height, size->width, channels};
     auto const bytes = mirnet::map_bytes<float>(shape);
     if (!bytes) return Error(ErrorCode::memory, "%s: no memory could hold so many pixels", input.c_str());
     auto const there = check_memory(shape, static_cast<double>(*bytes));
@@ -171,7 +157,7 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   auto const shape = input->view().shape();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
   mirnet::Context<T> context(*set.kernels_of<T>(), pool);
-  context.algorithm = options.algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
+  context.algorithm = options.computing.chosen_algorithm();
   auto const rehearsal = rehearse(*model, context, shape.height, shape.width);
   if (!rehearsal) return rehearsal.error();
   double const needed = static_cast<double>(rehearsal->plan.bytes);
@@ -188,8 +174,8 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
 #endif
   profile.flags = MIRNET_BUILD_FLAGS;
   profile.isa = set.name;
-  profile.precision = options.precision;
-  profile.algorithm = options.algorithm;
+  profile.precision = options.computing.precision;
+  profile.algorithm = options.computing.algorithm;
   profile.weights = *path ? **path : "built in";
   profile.threads = pool.workers();
   profile.width = shape.width;
@@ -261,13 +247,8 @@ mirnet::Result<void> run(Options const& options) {
     return Error(ErrorCode::invalid_argument, "--baseline prints a table of what has changed; found --format %s too",
                  options.format.c_str());
   }
-  auto const set = choose_instruction_set(options.isa);
+  auto const set = choose_instruction_set(options.computing);
   if (!set) return set.error();
-  bool const halves = options.precision == "bf16";
-  if (halves && (*set)->bfloat16_kernels == nullptr) {
-    return Error(ErrorCode::invalid_argument, "--precision bf16: the instruction set %s has no kernels for it",
-                 (*set)->name);
-  }
   // Whatever can go wrong with files comes before the long computation.
   if (options.output && *options.output != standard_stream) {
     auto const writable = check_writable(*options.output, options.overwrite, false);
@@ -279,7 +260,8 @@ mirnet::Result<void> run(Options const& options) {
     if (!read) return read.error();
     before = *std::move(read);
   }
-  auto const profile = halves ? measure<mirnet::bfloat16>(options, **set) : measure<float>(options, **set);
+  auto const profile =
+      options.computing.in_bfloat16() ? measure<mirnet::bfloat16>(options, **set) : measure<float>(options, **set);
   if (!profile) return profile.error();
   if (before) return write(options, profile_changes(*before, *profile, options.grouping()));
   if (options.format == "csv") return write(options, profile_csv(*profile, options.grouping(), options.sorting()));
@@ -302,15 +284,7 @@ void add_profile(CLI::App& program, Action& action) {
       command->add_option("--weights", options->weights.file, "A weight file (.mirw)")->type_name("FILE");
   add_quality(*command, *file, options->weights);
   add_threads(*command, options->threads);
-  command->add_option("--isa", options->isa, "Instruction set; without it, the fastest")->type_name("NAME");
-  command->add_option("--precision", options->precision, "fp32 or bf16, of weights and intermediate results")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
-      ->type_name("NAME")
-      ->capture_default_str();
-  command->add_option("--algorithm", options->algorithm, "auto or direct, without fast convolutions")
-      ->check(CLI::IsMember({"auto", "direct"}))
-      ->type_name("NAME")
-      ->capture_default_str();
+  add_computing(*command, options->computing);
   command->add_option("--repeat", options->repeat, "Runs that are measured, 1 to 1000")
       ->check(CLI::Range(1, 1000))
       ->type_name("N")

@@ -54,6 +54,8 @@ struct Profile {
   double bandwidth = 0, bandwidth_bytes = 0;  ///< GB/s, over a working set of so many bytes; 0: not measured
   double plan_bytes = 0, model_bytes = 0;
   double hooks = 0, hook_nanoseconds = 0;  ///< pairs of calls in a run, and what one takes
+  /// What profiling itself takes of a run; the threads share it.
+  double profiling_ms() const { return 1e-6 * hooks * hook_nanoseconds / static_cast<double>(threads); }
 
   std::vector<ProfileRow> layers;  ///< in the order of the run
   Samples total;

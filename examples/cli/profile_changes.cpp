@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <map>
 
@@ -35,13 +34,11 @@ std::string described(json const& file) {
 }
 
 std::string line(Change const& change) {
-  char figures[160];
   bool const both = !std::isnan(change.before) && !std::isnan(change.after);
-  std::snprintf(figures, sizeof figures, "%10s  %10s  %+10.3f  %8s  %8s  ", text(change.before, 3).c_str(),
-                text(change.after, 3).c_str(), change.difference(),
-                both && change.before > 0 ? text(100 * change.difference() / change.before, 1).c_str() : "-",
-                text(change.noise, 3).c_str());
-  return figures + one_line(change.name) + "\n";
+  std::string const percent = both && change.before > 0 ? text(100 * change.difference() / change.before, 1) : "-";
+  return format("%10s  %10s  %+10.3f  %8s  %8s  ", text(change.before, 3).c_str(), text(change.after, 3).c_str(),
+                change.difference(), percent.c_str(), text(change.noise, 3).c_str()) +
+         one_line(change.name) + "\n";
 }
 
 }  // namespace
@@ -106,20 +103,19 @@ std::string profile_changes(Baseline const& before, Profile const& after, Groupi
   });
 
   std::string text = "before  " + one_line(before.description) + "\n";
-  char counts[200];
-  std::snprintf(counts, sizeof counts, "now     %s, %s, %lld threads, %lld x %lld, %s, peak %.6g GFLOP/s, %.6g GB/s",
-                after.isa.c_str(), after.precision.c_str(), static_cast<long long>(after.threads),
-                static_cast<long long>(after.width), static_cast<long long>(after.height), after.processor.c_str(),
-                after.peak_gflops, after.bandwidth);
-  text += one_line(counts) + "\n\n before ms      now ms  difference         %     noise  name\n";
+  text += one_line(format("now     %s, %s, %lld threads, %lld x %lld, %s, peak %.6g GFLOP/s, %.6g GB/s",
+                          after.isa.c_str(), after.precision.c_str(), static_cast<long long>(after.threads),
+                          static_cast<long long>(after.width), static_cast<long long>(after.height),
+                          after.processor.c_str(), after.peak_gflops, after.bandwidth)) +
+          "\n\n before ms      now ms  difference         %     noise  name\n";
   for (auto const& change : changes) text += line(change);
   text += line(
       {"total", before.total.median(), after.total.median(), std::hypot(before.total.noise(), after.total.noise())});
-  std::snprintf(counts, sizeof counts,
-                "\nMedians of %zu and %zu runs. Noise is the standard error of a difference; %zu rows differ by less\n"
-                "than three times that, or not at all, and are left out.\n",
-                before.total.ms.size(), after.total.ms.size(), same);
-  return text + counts;
+  return text +
+         format(
+             "\nMedians of %zu and %zu runs. Noise is the standard error of a difference; %zu rows differ by less\n"
+             "than three times that, or not at all, and are left out.\n",
+             before.total.ms.size(), after.total.ms.size(), same);
 }
 
 }  // namespace cli

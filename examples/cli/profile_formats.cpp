@@ -229,7 +229,6 @@ Json rows_json(Profile const& profile, Grouping grouping, Sorting sorting) {
 
 Json profile_object(Profile const& profile, Sorting sorting) {
   auto const& config = profile.config;
-  double const total = profile.total.median();
   return {{"profile", 1},
           {"mirnet", MIRNET_VERSION},
           {"machine",
@@ -261,8 +260,7 @@ Json profile_object(Profile const& profile, Sorting sorting) {
           {"overhead",
            {{"hooks", number(profile.hooks)},
             {"nanoseconds_a_hook", number(profile.hook_nanoseconds)},
-            {"percent", number(100e-6 * profile.hooks * profile.hook_nanoseconds / total /
-                               static_cast<double>(profile.threads))}}},
+            {"percent", number(100 * profile.profiling_ms() / profile.total.median())}}},
           {"total", samples_json(profile.total)},
           {"unattributed", samples_json(profile.unattributed)},
           {"thread_wait", samples_json(profile.wait)},
@@ -314,10 +312,9 @@ std::string profile_table(Profile const& profile, Grouping grouping, Sorting sor
   text += time_text(profile, "unattributed", profile.unattributed, "");
   text += time_text(profile, "total", profile.total, "");
   text += time_text(profile, "thread wait", profile.wait, "; of a thread in the mean, a part of the rows above");
-  double const hooks_ms = profile.hooks * profile.hook_nanoseconds * 1e-6 / static_cast<double>(profile.threads);
-  text +=
-      format("%-14s %10.3f ms  %6.2f %%  %.0f pairs of hooks a run of %.1f ns each, shared by the threads\n",
-             "profiling", hooks_ms, 100 * hooks_ms / profile.total.median(), profile.hooks, profile.hook_nanoseconds);
+  text += format("%-14s %10.3f ms  %6.2f %%  %.0f pairs of hooks a run of %.1f ns each, shared by the threads\n",
+                 "profiling", profile.profiling_ms(), 100 * profile.profiling_ms() / profile.total.median(),
+                 profile.hooks, profile.hook_nanoseconds);
   return text;
 }
 
