@@ -38,7 +38,7 @@ void every_set(Body&& body) {
 #if defined(MIRNET_HAS_EMULATED)
   // What AVX512_BF16 makes of them.
   INFO("emulated");
-  body(reference_kernels<float>(), *mirnet_bfloat16_kernels_emulated());
+  body(test::plain_kernels<float>(), *mirnet_bfloat16_kernels_emulated());
   ++sets;
 #endif
   CHECK(sets > 0);

@@ -20,8 +20,8 @@ TEST_CASE("a table has the name it is asked for by, and what the machine lacks i
     }
   }
   CHECK(!cli::choose_kernels("mmx").ok());
-  CHECK(std::string(mirnet::reference_kernels<float>().isa) == "scalar");
-  CHECK(std::string(mirnet::eigen_kernels<float>().isa) == "eigen");
+  CHECK(std::string(test::plain_kernels<float>().isa) == "scalar");
+  CHECK(std::string(test::eigen_kernels<float>().isa) == "eigen");
 }
 
 TEST_CASE("without a name it is the first that the machine has") {

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <mirnet/io/model_file.hpp>
-#include <mirnet/kernels/eigen.hpp>
 #include <mirnet/model/model.hpp>
 
 #include "support/kernel_tables.hpp"
@@ -111,7 +110,7 @@ TEST_CASE("networks of double agree with PyTorch in float64") {
     auto const model = mirnet::load_model<double>(weights(name).c_str()).value();
     auto const image = test::read_npy<double>(golden(name) + "/input.npy");
     auto const expected = test::read_npy<double, double>(golden(name) + "/output_f64.npy");
-    for (auto const* table : {&mirnet::eigen_kernels<double>(), &mirnet::reference_kernels<double>()}) {
+    for (auto const* table : {&test::eigen_kernels<double>(), &test::plain_kernels<double>()}) {
       CAPTURE(table->isa);
       mirnet::Context<double> context(*table);
       auto const output = run<double>(model, context, image.view());

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include <mirnet/kernels/eigen.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
@@ -111,7 +110,7 @@ TEST_CASE("float agrees with double for every size") {
     for (auto const& shape : sizes) {
       if (test::sanitized && shape.height > 40) continue;
       auto const image = make_image<double>(shape);
-      Context<double> exact(mirnet::eigen_kernels<double>());
+      Context<double> exact(test::eigen_kernels<double>());
       auto const expected = run<double>(oracle, exact, image.view());
       double const residual = test::largest_difference(expected.view(), image.view());
       largest_residual = std::max(largest_residual, residual);
@@ -139,7 +138,7 @@ TEST_CASE("hyper-parameters at the ends of their ranges") {
     auto const oracle = make_model<double>(config);
     Shape const shape{11, 10, config.channels};
     auto const image = make_image<double>(shape);
-    Context<double> exact(mirnet::reference_kernels<double>());
+    Context<double> exact(test::plain_kernels<double>());
     auto const expected = run<double>(oracle, exact, image.view());
     double const residual = test::largest_difference(expected.view(), image.view());
     for (auto const* kernels : test::kernel_tables()) {
@@ -339,7 +338,7 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
   mirnet::ThreadPool pool(2);
   Context<float> threaded(*context.kernels, pool);
   CHECK(code(model.run(threaded, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
-  Context<float> plain(mirnet::reference_kernels<float>());
+  Context<float> plain(test::plain_kernels<float>());
   CHECK(code(model.run(plain, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
   Context<float> direct(*context.kernels);
   direct.algorithm = mirnet::Algorithm::direct;

@@ -12,7 +12,6 @@
 #include <thread>
 #include <vector>
 
-#include <mirnet/kernels/reference.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
@@ -240,7 +239,7 @@ TEST_CASE("a trace changes no bit") {
 }
 
 TEST_CASE("scopes join to names") {
-  Context<float> context(reference_kernels<float>());
+  Context<float> context(test::plain_kernels<float>());
   auto const outer = context.at("body", 3);
   auto const inner = outer.at("down", 64, 4);
   CHECK(context.scope->name().view() == "body.3.down.64_4");

@@ -1,5 +1,5 @@
 // The kernel tables that tests go through: every instruction set that is built in and that the machine has, the plain
-// kernels, and Eigen's.
+// kernels, and Eigen's. The last two are compiled in kernel_tables.cpp alone.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -7,26 +7,20 @@
 #include <string>
 #include <vector>
 
-#include <mirnet/kernels/eigen.hpp>
-#include <mirnet/kernels/reference.hpp>
+#include <mirnet/kernels/table.hpp>
 
 #include "instruction_sets.hpp"
 
 namespace test {
 
+/// mirnet::reference_kernels and mirnet::eigen_kernels, of float and double.
+template <class T>
+mirnet::KernelTable<T> const& plain_kernels() noexcept;
+template <class T>
+mirnet::KernelTable<T> const& eigen_kernels() noexcept;
+
 /// Those of float, the fastest first.
-inline std::vector<mirnet::KernelTable<float> const*> const& kernel_tables() {
-  static auto const tables = [] {
-    std::vector<mirnet::KernelTable<float> const*> list;
-    for (auto const& set : cli::instruction_sets()) {
-      if (set.available && set.has_own_float_kernels()) list.push_back(set.kernels());
-    }
-    list.push_back(&mirnet::reference_kernels<float>());
-    list.push_back(&mirnet::eigen_kernels<float>());
-    return list;
-  }();
-  return tables;
-}
+std::vector<mirnet::KernelTable<float> const*> const& kernel_tables();
 
 /// body(table) for each of them and for those of double; what fails in it says whose kernels they were.
 template <class Body>
@@ -36,8 +30,8 @@ void every_table(Body&& body) {
     body(kernels);
   };
   for (auto const* kernels : kernel_tables()) one("float", *kernels);
-  one("double", mirnet::reference_kernels<double>());
-  one("double", mirnet::eigen_kernels<double>());
+  one("double", plain_kernels<double>());
+  one("double", eigen_kernels<double>());
 }
 
 }  // namespace test

@@ -357,7 +357,7 @@ TEST_CASE("rolling rows keep what is asked for, in the memory of the capacity") 
     Index const capacity = std::min(row.capacity, row.map.height);
     for (int repeat = 0; repeat < 10; ++repeat) {
       Random const steps(random.bits());
-      run<float>(reference_kernels<float>(), {}, [&](Context<float>& context) {
+      run<float>(test::plain_kernels<float>(), {}, [&](Context<float>& context) {
         Random step = steps;  // the same in the rehearsal
         RollingRows<float> rolling(context, row.map, row.capacity);
         auto const value = [](Index y, Index x, Index c) { return static_cast<float>((y * 10 + x) * 100 + c); };
@@ -460,7 +460,7 @@ TEST_CASE("the average of what a convolution writes is gathered while it does, b
 }
 
 TEST_CASE("sums of channels: lines of several calls, over all of their pixels") {
-  run<float>(reference_kernels<float>(), {}, [](Context<float>& context) {
+  run<float>(test::plain_kernels<float>(), {}, [](Context<float>& context) {
     ChannelSums<float> sums(context, 2);
     CHECK(sums.pitch() == 16);
     Buffer<float> lines(3 * sums.pitch());
