@@ -6,18 +6,22 @@
 # build/asan.
 #
 #   --quick   the release only
-#   --long    also what takes minutes: 37 megapixels within 1500 MB
+#   --long    also what takes minutes: 37 megapixels within 1500 MB, and the library's tests built from the single
+#             header in build/single-header
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-quick=no
+quick=no long=no
 for option in "$@"; do
   case $option in
     --quick) quick=yes ;;
-    --long) export MIRNET_LONG_TESTS=1 ;;
+    --long)
+      long=yes
+      export MIRNET_LONG_TESTS=1
+      ;;
     -h | --help)
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' tests/run.sh
       exit 0
@@ -43,3 +47,4 @@ check() {
 
 check release
 [ $quick = yes ] || check asan --label-regex 'cpp|cli|sources'
+[ $long = no ] || check single-header --label-regex 'cpp|sources'
