@@ -8,7 +8,7 @@ test_apart.py --cxx CXX --nm NM --single-header FILE --script single_header.py [
 The parts, made of apart/part.cpp and the core in one file:
   a   as it is, for plain x86-64
   b   another version, for AVX2
-  c   the version of a in a namespace of its own, for AVX2
+  c   the version of a in a namespace of its own, for AVX2; in a translation unit that includes a's header, too
 """
 import argparse
 import array
@@ -112,7 +112,7 @@ class Apart(unittest.TestCase):
         cls.parts = {part.name: part for part in (
             Part("a", "mirnet", []),
             Part("b", "mirnet", ["-mavx2", "-mfma"]),
-            Part("c", "acme::mirnet", ["-mavx2", "-mfma"]))}
+            Part("c", "acme::mirnet", ["-mavx2", "-mfma", f'-DPART_ALSO="{options.work / "a.hpp"}"']))}
         for part in cls.parts.values():
             part.make_header()
             for level in options.levels:

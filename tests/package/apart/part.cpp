@@ -1,7 +1,11 @@
 // A library of somebody's that carries its own copy of mirnet. The macros say which:
 //   PART_HEADER, PART_NAMESPACE, PART_VERSION   the copy
 //   PART_RUN                                    the function that the library exports
+//   PART_ALSO                                   if defined, a copy that is included and not used
 #include PART_HEADER
+#ifdef PART_ALSO
+#include PART_ALSO
+#endif
 
 #include "part.hpp"
 

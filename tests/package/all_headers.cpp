@@ -1,0 +1,53 @@
+// All headers in one translation unit (all_headers.inc includes each, twice over), with their templates instantiated so
+// that the warnings see the bodies. With MIRNET_TEST_MACROS, in an application whose own macros are called min and max,
+// as those of <windows.h> are.
+#if defined(MIRNET_TEST_MACROS)
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <concepts>
+#include <condition_variable>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <Eigen/Core>
+#define min(a, b) ((a) < (b) ? (a) : (b))
+#define max(a, b) ((a) > (b) ? (a) : (b))
+#endif
+
+#include "all_headers.inc"
+
+template class mirnet::Model<float>;
+template class mirnet::Model<mirnet::bfloat16>;
+template class mirnet::Model<double>;
+template class mirnet::Tensor<float>;
+
+// Of each table, what it points to.
+void const* all_headers_tables[] = {
+    &mirnet::native_kernels<float>(),
+#if !MIRNET_NO_SIMD
+    &mirnet::native_kernels<mirnet::bfloat16>(),
+#endif
+    &mirnet::reference_kernels<float>(),
+    &mirnet::eigen_kernels<double>(),
+};
+
+#if defined(MIRNET_TEST_MACROS) && !(defined(min) && defined(max))
+#error "an application's macros are still its own after the headers"
+#endif
