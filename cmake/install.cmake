@@ -16,6 +16,16 @@ install(FILES
   cmake/FindStbHeaders.cmake
   DESTINATION ${config_dir})
 
+# For projects without CMake; the prefix is found from the file, so that the folder can be moved.
+set(pkgconfig_dir ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+cmake_path(ABSOLUTE_PATH pkgconfig_dir BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE absolute_pkgconfig_dir)
+file(RELATIVE_PATH mirnet_prefix_from_pc ${absolute_pkgconfig_dir} ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" mirnet_prefix_from_pc ${mirnet_prefix_from_pc})
+set(mirnet_pc_includedir "\${prefix}")
+cmake_path(APPEND mirnet_pc_includedir ${CMAKE_INSTALL_INCLUDEDIR})  # which may be absolute
+configure_file(cmake/mirnet.pc.in mirnet.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir})
+
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 # For the program's --quality high, where it is among the sources.
 install(FILES weights/denoise-large.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)

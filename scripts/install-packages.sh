@@ -50,6 +50,7 @@ need nlohmann-json3-dev nlohmann/json.hpp
 if [ "$purpose" != build ]; then
   need doctest-dev doctest/doctest.h
   need libeigen3-dev eigen3/Eigen/Core
+  need pkgconf pkg-config
   need python3 python3
 fi
 if [ "$purpose" = bench ] || [ "$purpose" = peers ]; then
