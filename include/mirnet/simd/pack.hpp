@@ -8,16 +8,12 @@
 #include <mirnet/base/half.hpp>
 #include <mirnet/config.hpp>
 
-#if !__has_include(<xsimd/xsimd.hpp>)
-#error "mirnet needs the headers of xsimd, 8.1 or newer (Debian: libxsimd-dev); with MIRNET_NO_SIMD=1 it does without"
-#endif
-
 // Unlike this library, xsimd does not stand an application's macros of these names (<windows.h> has them).
 #pragma push_macro("min")
 #pragma push_macro("max")
 #undef min
 #undef max
-#include <xsimd/xsimd.hpp>
+#include <xsimd/xsimd.hpp>  // not found? Debian: libxsimd-dev; or set MIRNET_NO_SIMD=1 for plain kernels without it
 #pragma pop_macro("max")
 #pragma pop_macro("min")
 #if XSIMD_VERSION_MAJOR * 100 + XSIMD_VERSION_MINOR < 801
