@@ -1,6 +1,6 @@
 # The core in one file (scripts/single_header.py): the target mirnet_single_header makes
-# single_include/mirnet/mirnet.hpp in the build folder. With MIRNET_SINGLE_HEADER everything here is built from that file:
-# mirnet_include_dir becomes a folder in which all headers of the core lead to it.
+# single_include/mirnet/mirnet.hpp in the build folder. With MIRNET_SINGLE_HEADER everything here is built from such a
+# file: mirnet_include_dir becomes a folder in which all headers of the core lead to it.
 if(MIRNET_SINGLE_HEADER)
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 else()
