@@ -18,6 +18,7 @@ ROOT = "mirnet/mirnet.hpp"
 
 DIRECTIVE = re.compile(r"\s*#\s*(\w+)")
 INCLUDE = re.compile(r"\s*#\s*include\s*<([^>]+)>")
+HARMLESS = ("include", "if", "ifdef", "ifndef", "elif", "else", "endif")
 
 
 class Refusal(Exception):
@@ -35,7 +36,7 @@ class Header:
         self.name = name
         self.lines = []  # (line, directive or None, included name or None)
         depth = 0
-        code = None  # the first line that is neither comment nor include
+        code = None  # the first line that what is included later could depend on
         for line in text.splitlines():
             directive = DIRECTIVE.match(line)
             include = INCLUDE.match(line)
@@ -47,7 +48,7 @@ class Header:
                 raise Refusal(f"{name}: its own headers come first, before: {code}")
             self.lines.append((line, directive and directive[1], include and include[1]))
             depth += nesting(directive and directive[1])
-            if not include and not line.lstrip().startswith("//") and line.strip():
+            if line.strip() and not line.lstrip().startswith("//") and not (directive and directive[1] in HARMLESS):
                 code = code or line
 
     def includes(self):

@@ -76,13 +76,14 @@ class SingleHeader(unittest.TestCase):
         text = self.text("--include-dir", self.headers(
             mirnet="#include <mirnet/base/a.hpp>\n#if X\n#include <mirnet/base/b.hpp>\n#else\n#include <cmath>\n"
                    "#include <mirnet/base/c.hpp>\n#endif\nint end;\n",
-            base_a="#include <vector>\nint a;\n",
+            base_a="#if Z\n#include <new>\n#endif\n#include <vector>\n#include <mirnet/base/e.hpp>\nint a;\n",
             base_b="#include <mirnet/base/d.hpp>\n#include <vector>\n#include <tuple>\nint b;\n",
             base_c="#include <mirnet/base/a.hpp>\nint c;\n",
-            base_d="int d;\n"))
+            base_d="int d;\n",
+            base_e="int e;\n"))
         code = [line for line in text.splitlines() if line and not line.startswith("//")]
         self.assertEqual(code[code.index("#endif") + 1:], [
-            "#include <vector>", "int a;",
+            "#include <vector>", "int e;", "#if Z", "#include <new>", "#endif", "int a;",
             "#if X",
             "#define MIRNET_INCLUDES_BASE_D", "int d;",
             "#define MIRNET_INCLUDES_BASE_B", "#include <tuple>", "int b;",
