@@ -23,6 +23,12 @@ file(RELATIVE_PATH mirnet_prefix_from_pc ${absolute_pkgconfig_dir} ${CMAKE_INSTA
 string(REGEX REPLACE "/$" "" mirnet_prefix_from_pc ${mirnet_prefix_from_pc})
 set(mirnet_pc_includedir "\${prefix}")
 cmake_path(APPEND mirnet_pc_includedir ${CMAKE_INSTALL_INCLUDEDIR})  # which may be absolute
+set(mirnet_pc_requires "xsimd >= 8.1")
+set(mirnet_pc_flags)
+if(NOT TARGET XsimdHeaders::XsimdHeaders)
+  set(mirnet_pc_requires)
+  set(mirnet_pc_flags " -DMIRNET_NO_SIMD=1")
+endif()
 configure_file(cmake/mirnet.pc.in mirnet.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir})
 

@@ -9,7 +9,6 @@ examples). Copies of different namespaces can meet anywhere: in one translation 
 different instruction sets.
 """
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
@@ -231,9 +230,7 @@ def include_folder(amalgamation, folder):
 def write(path, text):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + f".{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise Refusal(f"{path}: cannot be written: {error.strerror}") from None
 

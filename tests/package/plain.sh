@@ -28,7 +28,7 @@ compile() {
   folder=$1
   shift
   case $xsimd in
-    /usr/include) ;;  # already where the compiler looks; naming it would reorder the system's headers
+    "" | /usr/include) ;;  # already where the compiler looks; naming it would reorder the system's headers
     *) set -- -isystem "$xsimd" "$@" ;;
   esac
   run "$cxx" -std=c++20 -Wall -Wextra -Werror -ffp-contract=off -I "$folder" "$@"
