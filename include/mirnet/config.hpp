@@ -67,7 +67,12 @@
 #define MIRNET_ISA_NAME MIRNET_STRINGIFY(MIRNET_ISA)
 
 #if defined(__GNUC__) || defined(__clang__)
+#if defined(__MINGW32__) && !defined(__clang__)
+// Its `printf` is that of Windows' old C library, which C++ programs do not get.
+#define MIRNET_PRINTF(format_index, first_argument) __attribute__((format(gnu_printf, format_index, first_argument)))
+#else
 #define MIRNET_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
+#endif
 #define MIRNET_ALWAYS_INLINE inline __attribute__((always_inline))
 #define MIRNET_INLINE_LAMBDA __attribute__((always_inline))
 #else

@@ -1,27 +1,22 @@
 // What the program makes of a machine: cores, quotas and memory from files like those of Linux.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "machine.hpp"
 #include "memory_limit.hpp"
+#include "support/folder.hpp"
 
 namespace fs = std::filesystem;
 
 namespace {
 
-/// A folder with files in it, removed with them.
+/// A folder with files in it.
 class Tree {
  public:
-  Tree() {
-    std::string name = (fs::temp_directory_path() / "mirnet-machine-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    system.root = name;
-  }
-  ~Tree() { fs::remove_all(system.root); }
+  Tree() { system.root = folder_.path; }
 
   void file(std::string const& path, std::string const& content) const {
     fs::create_directories((system.root / path).parent_path());
@@ -34,6 +29,9 @@ class Tree {
   }
 
   cli::SystemFiles system;
+
+ private:
+  test::Folder folder_;
 };
 
 }  // namespace

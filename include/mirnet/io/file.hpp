@@ -1,9 +1,5 @@
-// Whole files on POSIX systems: read one, or write one so that it is either all there or not there at all.
+// Whole files: read one, or write one so that it is either all there or not there at all.
 #pragma once
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -14,6 +10,7 @@
 #include <utility>
 
 #include <mirnet/io/bytes.hpp>
+#include <mirnet/io/system_file.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -28,18 +25,11 @@ class Descriptor {
 
   int get() const noexcept { return fd_; }
   bool open() const noexcept { return fd_ >= 0; }
-  bool close() noexcept { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
+  bool close() noexcept { return fd_ < 0 || system::close(std::exchange(fd_, -1)); }
 
  private:
   int fd_;
 };
-
-inline char const* kind_of_file(mode_t mode) noexcept {
-  if (S_ISDIR(mode)) return "a folder";
-  if (S_ISFIFO(mode)) return "a pipe";
-  if (S_ISSOCK(mode)) return "a socket";
-  return "a device";
-}
 
 /// Calls step(done) until it has dealt with `size` bytes; false where it fails or nothing more comes, which leaves
 /// errno at 0.
@@ -47,7 +37,7 @@ template <class Step>
 bool transfer(std::size_t size, Step step) noexcept {
   for (std::size_t done = 0; done < size;) {
     errno = 0;
-    ssize_t const count = step(done);
+    Index const count = step(done);
     if (count > 0) {
       done += static_cast<std::size_t>(count);
     } else if (errno != EINTR) {
@@ -64,14 +54,13 @@ class InputFile {
  public:
   /// Errors: `code`, where the file is missing, may not be read or is a folder, a pipe or a device.
   static Result<InputFile> open(char const* path, ErrorCode code) noexcept {
-    // Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
-    detail::Descriptor descriptor(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    struct stat status {};
-    if (!descriptor.open() || ::fstat(descriptor.get(), &status) != 0) {
+    detail::Descriptor descriptor(detail::system::open_to_read(path));
+    detail::system::Status status{};
+    if (!descriptor.open() || !detail::system::status_of(descriptor.get(), status)) {
       return Error(code, "%s: cannot be opened: %s", path, std::strerror(errno));
     }
-    if (!S_ISREG(status.st_mode)) {
-      return Error(code, "%s: is %s; expected a regular file", path, detail::kind_of_file(status.st_mode));
+    if (!detail::system::is_regular(status)) {
+      return Error(code, "%s: is %s; expected a regular file", path, detail::system::kind_of(status));
     }
     return InputFile(std::move(descriptor), static_cast<std::uint64_t>(status.st_size));
   }
@@ -83,7 +72,7 @@ class InputFile {
   bool read(std::uint64_t offset, std::span<std::byte> to) const noexcept {
     if (offset > size_ || to.size() > size_ - offset) return false;
     return detail::transfer(to.size(), [&](std::size_t done) {
-      return ::pread(descriptor_.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+      return detail::system::read_at(descriptor_.get(), to.data() + done, to.size() - done, offset + done);
     });
   }
 
@@ -122,10 +111,11 @@ class TemporaryFile {
   static Result<TemporaryFile> create(char const* target) {
     static std::atomic<unsigned> counter{0};
     std::string path(target);
-    auto const stem = path.substr(0, path.rfind('/') + 1) + ".mirnet-" + std::to_string(::getpid()) + "-";
+    auto const folder = path.substr(0, path.find_last_of(system::separators) + 1);
+    auto const stem = folder + ".mirnet-" + std::to_string(system::process_number()) + "-";
     do {
       path = stem + std::to_string(counter++) + ".tmp";
-      Descriptor descriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      Descriptor descriptor(system::create(path.c_str()));
       if (descriptor.open()) return TemporaryFile(std::move(descriptor), std::move(path));
     } while (errno == EEXIST);
     return cannot_write(target, "nothing can be created in its folder");
@@ -134,41 +124,29 @@ class TemporaryFile {
   TemporaryFile(TemporaryFile&& other) noexcept
       : descriptor_(std::move(other.descriptor_)), path_(std::exchange(other.path_, {})) {}
   ~TemporaryFile() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+    if (path_.empty()) return;
+    descriptor_.close();  // Windows keeps a file that is open
+    system::remove(path_.c_str());
   }
 
   /// Writes everything and waits until the disk has it.
   bool write(std::span<std::byte const> bytes) noexcept {
     bool const all = transfer(bytes.size(), [&](std::size_t done) {
-      return ::write(descriptor_.get(), bytes.data() + done, bytes.size() - done);
+      return system::write(descriptor_.get(), bytes.data() + done, bytes.size() - done);
     });
-    return all && ::fsync(descriptor_.get()) == 0 && descriptor_.close();
+    return all && system::flush(descriptor_.get()) && descriptor_.close();
   }
 
   /// Gives the file the target's name. Without `overwrite` a target that exists, or appears meanwhile, stays.
   bool publish(char const* target, bool overwrite) noexcept {
-    if (overwrite) return rename_to(target);
-    if (::link(path_.c_str(), target) == 0) return true;
-    if (errno == EEXIST) return false;
-    // A file system without hard links: claim the name with an empty file of ours, then replace that.
-    Descriptor const claim(::open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!claim.open()) return false;
-    if (rename_to(target)) return true;
-    auto const reason = errno;
-    ::unlink(target);
-    errno = reason;
-    return false;
+    if (!(overwrite ? system::rename : system::rename_to_new)(path_.c_str(), target)) return false;
+    path_.clear();
+    return true;
   }
 
  private:
   TemporaryFile(Descriptor descriptor, std::string path) noexcept
       : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
-
-  bool rename_to(char const* target) noexcept {
-    if (::rename(path_.c_str(), target) != 0) return false;
-    path_.clear();
-    return true;
-  }
 
   Descriptor descriptor_;
   std::string path_;
@@ -176,10 +154,10 @@ class TemporaryFile {
 
 /// Whether what has the path's name now, if anything, may be replaced.
 inline Result<void> check_target(char const* path, bool overwrite) noexcept {
-  struct stat status {};
-  if (::stat(path, &status) == 0) {
-    if (!S_ISREG(status.st_mode)) {
-      return Error(ErrorCode::output, "%s: is %s; expected a regular file or none", path, kind_of_file(status.st_mode));
+  system::Status status{};
+  if (system::status_of(path, status)) {
+    if (!system::is_regular(status)) {
+      return Error(ErrorCode::output, "%s: is %s; expected a regular file or none", path, system::kind_of(status));
     }
     if (!overwrite) return Error(ErrorCode::output, "%s: exists already, and overwrite is not set", path);
   }

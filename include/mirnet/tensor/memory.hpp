@@ -6,6 +6,9 @@
 #include <cstdlib>
 #include <memory>
 #include <span>
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
 
 #include <mirnet/base/result.hpp>
 #include <mirnet/tensor/shape.hpp>
@@ -23,8 +26,7 @@ class Memory {
     Memory memory;
     if (rounded) {
       memory.size_ = static_cast<std::size_t>(round_up(bytes, alignment_bytes));
-      memory.bytes_.reset(static_cast<std::byte*>(
-          std::aligned_alloc(static_cast<std::size_t>(alignment_bytes), memory.size_ ? memory.size_ : 64)));
+      memory.bytes_.reset(static_cast<std::byte*>(take(memory.size_ ? memory.size_ : 64)));
     }
     if (!memory.bytes_)
       return Error(ErrorCode::memory, "%lld bytes of memory are not to be had", static_cast<long long>(bytes));
@@ -34,8 +36,17 @@ class Memory {
   std::span<std::byte> bytes() const noexcept { return {bytes_.get(), bytes_ ? size_ : 0}; }
 
  private:
+  static constexpr auto alignment = static_cast<std::size_t>(alignment_bytes);
+#if defined(_WIN32)  // whose C library has no aligned_alloc
+  static void* take(std::size_t size) noexcept { return ::_aligned_malloc(size, alignment); }
+  static void give_back(void* p) noexcept { ::_aligned_free(p); }
+#else
+  static void* take(std::size_t size) noexcept { return std::aligned_alloc(alignment, size); }
+  static void give_back(void* p) noexcept { std::free(p); }
+#endif
+
   struct Free {
-    void operator()(std::byte* p) const noexcept { std::free(p); }
+    void operator()(std::byte* p) const noexcept { give_back(p); }
   };
   std::unique_ptr<std::byte[], Free> bytes_;
   std::size_t size_ = 0;
