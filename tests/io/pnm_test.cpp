@@ -1,6 +1,7 @@
 // PGM, PPM and PFM from and to memory.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <string>
 
 #include <mirnet/io/pnm.hpp>
@@ -77,6 +78,20 @@ TEST_CASE("samples are scaled from the maximum that the header says") {
   CHECK(ten_bits.samples<std::uint16_t>()[1] == 32800);  // 512 * 65535 / 1023 is 32799.53
 }
 
+TEST_CASE("every sample of the largest maximum that is scaled is the nearest") {
+  std::string file = "P5 65535 1 65534 ";
+  for (unsigned sample = 0; sample < 65535; ++sample) {
+    file += {static_cast<char>(sample >> 8), static_cast<char>(sample & 255)};
+  }
+  auto const image = decode(file).value();
+  int wrong = 0;
+  for (std::size_t sample = 0; sample < 65535; ++sample) {
+    double const exact = static_cast<double>(sample) * 65535.0 / 65534.0;
+    wrong += !(std::abs(image.samples<std::uint16_t>()[sample] - exact) <= 0.5);
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("headers with comments and any white space, plain text samples") {
   auto const image = decode("P2\n# a comment\r\n 2\t2 # another\n255\n0 1\n# within\n2 255").value();
   CHECK(image.width() == 2);
@@ -113,6 +128,8 @@ TEST_CASE("a refusal says what was found") {
   CHECK(refusal("P6 100000 100000 255 ") ==
         "test: the PNM header says 100000 x 100000 pixels, and the limit is 500000000 pixels in all");
   CHECK(refusal("P6 99999999999999999999 1 255 ").find("1000000000 x 1 pixels") != std::string::npos);
+  // One more than 32 bits hold.
+  CHECK(refusal("P6 4294967297 1 255 abc").find("1000000000 x 1 pixels") != std::string::npos);
   CHECK(refusal("P5 3 3 255 123456789", {.max_pixels = 8}).find("the limit is 8 pixels") != std::string::npos);
   CHECK(refusal("P5 1 1 0 a") == "test: the PNM header says a maximum of 0; expected 1 to 65535");
   CHECK(refusal("P5 1 1 65536 ab") == "test: the PNM header says a maximum of 65536; expected 1 to 65535");

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include <mirnet/io/quality.hpp>
 
@@ -53,6 +54,15 @@ TEST_CASE("there is no SSIM where the window does not fit") {
   CHECK(std::isnan(ssim(draw(10, 40, 3), draw(10, 40, 3)).value()));
   CHECK(std::isnan(ssim(draw(40, 10, 3), draw(40, 10, 3)).value()));
   CHECK(ssim(draw(11, 11, 3), draw(11, 11, 3)).value() == 1.0);
+}
+
+TEST_CASE("where an Index cannot count the rows that SSIM needs, that is an error") {
+  constexpr Index width = std::numeric_limits<Index>::max() / (detail::SsimChannel::doubles_a_column * 8) + 1;
+  if constexpr (sizeof(Index) == 4) {  // no machine has the image that this takes with 64 bits
+    auto const wide = Image::create(width, ssim_window, 1, SampleType::u8).value();
+    REQUIRE(!ssim(wide, wide).ok());
+    CHECK(ssim(wide, wide).error().code() == ErrorCode::memory);
+  }
 }
 
 TEST_CASE("images of different size or channels cannot be compared") {

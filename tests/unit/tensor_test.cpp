@@ -57,9 +57,12 @@ TEST_CASE("bytes of a map, or nothing where they cannot be counted") {
 }
 
 TEST_CASE("memory that the machine does not have is an error") {
-  Shape const shape{Index{1} << (sizeof(Index) * 4 - 4), Index{1} << (sizeof(Index) * 4 - 4), 1};
-  REQUIRE(map_bytes<float>(shape));
-  CHECK(Tensor<float>::create(shape).error().code() == ErrorCode::memory);
+  if constexpr (sizeof(Index) > 4) {  // with 32 bits, whatever can be counted may be there
+    constexpr Index side = Index{1} << (sizeof(Index) * 4 - 4);
+    Shape const shape{side, side, 1};
+    REQUIRE(map_bytes<float>(shape));
+    CHECK(Tensor<float>::create(shape).error().code() == ErrorCode::memory);
+  }
   CHECK(Memory::allocate(largest).error().code() == ErrorCode::memory);
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -34,7 +35,9 @@ class ByteBuffer {
   /// Adds bytes at the end, in constant time on average. Errors: memory.
   Result<void> append(std::span<std::byte const> more) noexcept {
     if (more.size() > memory_.bytes().size() - size_) {
-      auto const room = (std::max)(size_ + more.size(), 2 * size_);
+      constexpr auto most = static_cast<std::size_t>((std::numeric_limits<Index>::max)());
+      if (more.size() > most - size_) return Error(ErrorCode::memory, "more bytes than this machine can address");
+      auto const room = (std::max)(size_ + more.size(), (std::min)(2 * size_, most));
       auto grown = Memory::allocate(static_cast<Index>(room));
       if (!grown) return grown.error();
       if (size_ != 0) std::memcpy(grown->bytes().data(), memory_.bytes().data(), size_);

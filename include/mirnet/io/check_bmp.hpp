@@ -24,9 +24,8 @@ inline Result<ImageInfo> check_bmp(std::span<std::byte const> file, char const* 
   auto const width = static_cast<std::int32_t>(load_little<std::uint32_t>(file.data() + 18));
   auto const height =
       static_cast<std::int32_t>(load_little<std::uint32_t>(file.data() + 22));  // negative: top to bottom
-  ImageInfo const info{width, height < 0 ? -(std::max)(height, -(std::numeric_limits<std::int32_t>::max)()) : height};
-  auto const size = detail::check_size(name, "BMP", info.width, info.height, options);
-  if (!size) return size.error();
+  auto const info = detail::check_size(name, "BMP", width, height < 0 ? -std::int64_t{height} : height, options);
+  if (!info) return info;
 
   auto const bits = detail::little_at<std::uint16_t>(file, 28);
   auto const compression = detail::little_at<std::uint32_t>(file, 30);
@@ -39,12 +38,12 @@ inline Result<ImageInfo> check_bmp(std::span<std::byte const> file, char const* 
                  name, static_cast<long long>(bits), static_cast<long long>(compression));
   }
   auto const header_end = 14 + header + (masks && header == 40 ? 12 : 0);
-  if (pixels_at < header_end || pixels_at > static_cast<Index>(file.size())) {
+  if (pixels_at < header_end || pixels_at > static_cast<std::int64_t>(file.size())) {
     return Error(ErrorCode::input, "%s: damaged BMP file, its pixels start at byte %lld of %zu", name,
                  static_cast<long long>(pixels_at), file.size());
   }
-  auto const row_bits = static_cast<std::uint64_t>(info.width) * static_cast<std::uint64_t>(bits);
-  auto const raster = (row_bits + 31) / 32 * 4 * static_cast<std::uint64_t>(info.height);
+  auto const row_bits = static_cast<std::uint64_t>(info->width) * static_cast<std::uint64_t>(bits);
+  auto const raster = (row_bits + 31) / 32 * 4 * static_cast<std::uint64_t>(info->height);
   if (raster > file.size() - static_cast<std::size_t>(pixels_at)) {
     return detail::truncated(name, "BMP", file, "the end of its pixels");
   }

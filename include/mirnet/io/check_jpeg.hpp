@@ -93,11 +93,13 @@ class JpegCheck {
       return Error(ErrorCode::input, "%s: a JPEG with %zu components; expected 1 or 3", name_, count);
     }
     if (data.size() != 6 + 3 * count) return damage("its frame header has the wrong length");
-    info_ = {big_at<std::uint16_t>(data, 3), big_at<std::uint16_t>(data, 1)};
+    auto const size =
+        check_size(name_, "JPEG", big_at<std::uint16_t>(data, 3), big_at<std::uint16_t>(data, 1), options_);
+    if (!size) return size.error();
+    info_ = *size;
     count_ = count;
     progressive_ = marker == 0xC2;
-    auto const size = check_size(name_, "JPEG", info_.width, info_.height, options_);
-    return size ? read_components(data.subspan(6)) : size;
+    return read_components(data.subspan(6));
   }
 
   Result<void> read_components(Bytes data) noexcept {

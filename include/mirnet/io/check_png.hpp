@@ -49,9 +49,11 @@ inline Result<ImageInfo> check_png(std::span<std::byte const> file, char const* 
       if (!detail::starts_with(checked, "IHDR") || length != 13) {
         return detail::damaged(name, "PNG", "it does not start with an IHDR chunk of 13 bytes");
       }
-      info = {detail::big_at<std::uint32_t>(data, 0), detail::big_at<std::uint32_t>(data, 4), data[8] == std::byte{16}};
-      auto const size = detail::check_size(name, "PNG", info.width, info.height, options);
-      if (!size) return size.error();
+      auto const size = detail::check_size(name, "PNG", detail::big_at<std::uint32_t>(data, 0),
+                                           detail::big_at<std::uint32_t>(data, 4), options);
+      if (!size) return size;
+      info = *size;
+      info.sixteen_bits = data[8] == std::byte{16};
     }
     at += frame + length;
     if (detail::starts_with(checked, "IEND")) return info;

@@ -16,11 +16,11 @@ struct TgaHeader {
       : id_length(std::to_integer<int>(file[0])),
         kind(std::to_integer<int>(file[2]) & 7),
         run_lengths((file[2] & std::byte{8}) != std::byte{0}),
-        map_start(little_at<std::uint16_t>(file, 3)),
-        map_length(little_at<std::uint16_t>(file, 5)),
+        map_start(load_little<std::uint16_t>(file.data() + 3)),
+        map_length(load_little<std::uint16_t>(file.data() + 5)),
         map_bits(std::to_integer<int>(file[7])),
-        width(little_at<std::uint16_t>(file, 12)),
-        height(little_at<std::uint16_t>(file, 14)),
+        width(load_little<std::uint16_t>(file.data() + 12)),
+        height(load_little<std::uint16_t>(file.data() + 14)),
         bits(std::to_integer<int>(file[16])),
         descriptor(std::to_integer<int>(file[17])) {}
 

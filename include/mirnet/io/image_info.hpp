@@ -34,14 +34,14 @@ inline bool starts_with(Bytes file, std::string_view start) noexcept {
   return file.size() >= start.size() && std::memcmp(file.data(), start.data(), start.size()) == 0;
 }
 
-/// The unsigned number of type T at an offset that is inside the file.
+/// The unsigned number of type T at an offset that is inside the file. An Index may be too small for one of 32 bits.
 template <class T>
-Index little_at(Bytes file, std::size_t offset) noexcept {
-  return static_cast<Index>(load_little<T>(file.data() + offset));
+std::int64_t little_at(Bytes file, std::size_t offset) noexcept {
+  return static_cast<std::int64_t>(load_little<T>(file.data() + offset));
 }
 template <class T>
-Index big_at(Bytes file, std::size_t offset) noexcept {
-  return static_cast<Index>(load_big<T>(file.data() + offset));
+std::int64_t big_at(Bytes file, std::size_t offset) noexcept {
+  return static_cast<std::int64_t>(load_big<T>(file.data() + offset));
 }
 
 /// The header or a length says more than the file has.
@@ -54,21 +54,20 @@ inline Error damaged(char const* name, char const* format, char const* what) noe
   return Error(ErrorCode::input, "%s: damaged %s file, %s", name, format, what);
 }
 
-/// Whether an image of the size that a header declares may be decoded. Errors: input.
-inline Result<void> check_size(char const* name, char const* format, Index width, Index height,
-                               ReadOptions const& options) noexcept {
+/// The size that a header declares, numbers of 32 bits, if such an image may be decoded. Errors: input.
+inline Result<ImageInfo> check_size(char const* name, char const* format, std::int64_t width, std::int64_t height,
+                                    ReadOptions const& options) noexcept {
   auto const w = static_cast<long long>(width);
   auto const h = static_cast<long long>(height);
   if (width < 1 || height < 1) {
     return Error(ErrorCode::input, "%s: the %s header says %lld x %lld pixels, and both sides must be 1 or more", name,
                  format, w, h);
   }
-  auto const pixels = checked_product(width, height);
-  if (!pixels || *pixels > options.max_pixels) {
+  if (width > options.max_pixels / height) {
     return Error(ErrorCode::input, "%s: the %s header says %lld x %lld pixels, and the limit is %lld pixels in all",
                  name, format, w, h, static_cast<long long>(options.max_pixels));
   }
-  return {};
+  return ImageInfo{static_cast<Index>(width), static_cast<Index>(height)};
 }
 
 }  // namespace detail

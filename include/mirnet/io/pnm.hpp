@@ -9,6 +9,7 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -45,15 +46,15 @@ class NetpbmReader {
 
   /// The next word as a number from 0 to a billion, which stands for everything above it; -1 if it is no number.
   Index number() noexcept {
-    constexpr Index ceiling = 1'000'000'000;
+    constexpr std::int64_t ceiling = 1'000'000'000;
     auto const digits = word(true);
     if (digits.empty()) return -1;
-    Index value = 0;
+    std::int64_t value = 0;
     for (char const digit : digits) {
       if (digit < '0' || digit > '9') return -1;
       if (value < ceiling) value = value * 10 + (digit - '0');
     }
-    return (std::min)(value, ceiling);
+    return static_cast<Index>((std::min)(value, ceiling));
   }
 
   /// Passes over the single white space that ends a header; false if there is none.
@@ -84,7 +85,7 @@ inline Result<void> check_length(char const* name, std::size_t found, Index expe
 /// One sample of a raster in which the largest is `maximum`, on the scale of T.
 template <class T>
 constexpr T rescale(Index sample, Index maximum) noexcept {
-  constexpr auto top = static_cast<Index>(white<T>);
+  constexpr auto top = static_cast<std::int64_t>(white<T>);
   return static_cast<T>(maximum == top ? sample : (sample * top + maximum / 2) / maximum);
 }
 

@@ -65,7 +65,7 @@ inline std::array<double, ssim_window> gaussian_window() noexcept {
 class SsimChannel {
  public:
   static constexpr Index quantities = 5;
-  static constexpr Index doubles(Index width) noexcept { return (quantities * ssim_window + 2) * width; }
+  static constexpr Index doubles_a_column = quantities * ssim_window + 2;
 
   SsimChannel(Image const& a, Image const& b, Index channel, double* memory) noexcept
       : a_(a),
@@ -159,7 +159,10 @@ inline Result<double> ssim(Image const& a, Image const& b) noexcept {
   auto const comparable = detail::check_comparable(a, b);
   if (!comparable) return comparable.error();
   if (a.width() < ssim_window || a.height() < ssim_window) return std::numeric_limits<double>::quiet_NaN();
-  auto const memory = Memory::allocate(detail::SsimChannel::doubles(a.width()) * static_cast<Index>(sizeof(double)));
+  constexpr Index column = detail::SsimChannel::doubles_a_column * static_cast<Index>(sizeof(double));
+  auto const bytes = checked_product(a.width(), column);
+  if (!bytes) return Error(ErrorCode::memory, "an image as wide as this needs more memory than can be addressed");
+  auto const memory = Memory::allocate(*bytes);
   if (!memory) return memory.error();
   double sum = 0.0;
   for (Index channel = 0; channel < a.channels(); ++channel) {

@@ -50,9 +50,10 @@ inline void soften(Image const& image, Index first_row, Strength strength, View<
   });
 }
 
-/// Rows of an image that tiles add up to: three floats a pixel.
-constexpr Index tile_rows_bytes(Index rows, Index width) noexcept {
-  return rows * width * 3 * static_cast<Index>(sizeof(float));
+/// Bytes of rows of an image that tiles add up to, three floats a pixel; nothing where an Index cannot hold them.
+constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width) noexcept {
+  auto const pixels = checked_product(rows, width);
+  return pixels ? checked_product(*pixels, 3 * static_cast<Index>(sizeof(float))) : std::nullopt;
 }
 inline View<float> tile_rows(float* memory, Index rows, Index width) noexcept { return {memory, {rows, width, 3}, 3}; }
 
@@ -67,11 +68,15 @@ Result<Tiling> plan_tiling(Model<T> const& model, Context<T> const& context, Ima
   auto const plan = model.plan(context, y.length(), x.length());
   if (!plan) return plan.error();
   Tiling tiling{x, y, *plan};
-  // The plan has proved that many more maps of this size can be counted; rows and result are smaller than the image's
-  // own samples times a few, which are there.
-  tiling.bytes =
-      plan->bytes + 2 * *map_bytes<float>({y.length(), x.length(), 3}) + static_cast<Index>(image.bytes().size());
-  if (tiling.tiles() > 1) tiling.bytes += tile_rows_bytes(y.length(), image.width());
+  // Input and output of a tile, the rows that tiles share, and the result.
+  auto const map = map_bytes<float>({y.length(), x.length(), 3});
+  auto const rows = tiling.tiles() > 1 ? tile_rows_bytes(y.length(), image.width()) : 0;
+  std::optional<Index> bytes = plan->bytes;
+  for (auto const more : {map, map, rows, std::optional(static_cast<Index>(image.bytes().size()))}) {
+    bytes = bytes && more ? checked_sum(*bytes, *more) : std::nullopt;
+  }
+  if (!bytes) return Error(ErrorCode::memory, "the image and its tiles need more memory than can be addressed");
+  tiling.bytes = *bytes;
   return tiling;
 }
 
@@ -165,7 +170,9 @@ Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& con
   }
 
   // Rows that are not settled yet, `settled` the first of them.
-  auto const rows_memory = Memory::allocate(detail::tile_rows_bytes(shape.height, image.width()));
+  auto const rows_bytes = detail::tile_rows_bytes(shape.height, image.width());
+  if (!rows_bytes) return Error(ErrorCode::memory, "the rows of a tile need more memory than can be addressed");
+  auto const rows_memory = Memory::allocate(*rows_bytes);
   if (!rows_memory) return rows_memory.error();
   auto* const rows = reinterpret_cast<float*>(rows_memory->bytes().data());
   std::memset(rows, 0, rows_memory->bytes().size());

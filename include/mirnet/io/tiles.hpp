@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 
 #include <mirnet/base/integer.hpp>
 
@@ -36,7 +37,9 @@ class TileAxis {
   constexpr Index size() const noexcept { return size_; }
   constexpr Index count() const noexcept { return count_; }
   constexpr Index length() const noexcept { return length_; }
-  constexpr Index first(Index tile) const noexcept { return count_ == 1 ? 0 : tile * (size_ - length_) / (count_ - 1); }
+  constexpr Index first(Index tile) const noexcept {
+    return count_ == 1 ? 0 : static_cast<Index>(std::int64_t{tile} * (size_ - length_) / (count_ - 1));
+  }
   /// The first pixel that a tile and its successors have no part in, or that the tile leaves to its successor.
   constexpr Index settled(Index tile) const noexcept {
     return tile + 1 == count_ ? size_ : first(tile + 1) + tile_margin;

@@ -99,8 +99,9 @@ class Model {
       return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
                    static_cast<long long>(width), static_cast<long long>(height));
     }
-    // The rehearsal adds up maps; with room for more of them than it ever holds, its sums cannot wrap.
-    constexpr Index more_maps_than_live = 256;
+    // The rehearsal adds up maps; with room for more of them than it ever holds, its sums cannot wrap. It holds six at
+    // most: where an Index has 32 bits, room for much more would refuse images that there is memory for.
+    constexpr Index more_maps_than_live = sizeof(Index) > 4 ? 256 : 16;
     Index const longest = (std::numeric_limits<Index>::max)() - config_.pad_multiple();
     auto const map =
         height > longest || width > longest ? std::nullopt : map_bytes<T>(padded(height, width, config_.features));

@@ -98,7 +98,7 @@ class WeightFile {
     Crc32c crc;
     for (std::uint64_t first = 0; first < elements; first += most) {
       auto const count = static_cast<std::size_t>((std::min)(most, elements - first));
-      std::span<std::byte> const piece(bytes, count * size);
+      std::span<std::byte> const piece(bytes, count * static_cast<std::size_t>(size));
       if (!source_->read(tensor.offset + first * size, piece)) return unreadable();
       crc.add(piece);
       widen(tensor.type, piece, values);
@@ -349,7 +349,7 @@ class WeightFile {
 
   template <class T>
   static void widen(StorageType type, std::span<std::byte const> bytes, T* values) noexcept {
-    std::size_t const size = element_size(type);
+    auto const size = static_cast<std::size_t>(element_size(type));
     for (std::size_t at = 0; at < bytes.size(); at += size) {
       float const value = type == StorageType::f32
                               ? std::bit_cast<float>(detail::little_endian<std::uint32_t>(bytes, at))
