@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Converts a MIRNet checkpoint to a .mirw weight file, or checks one. README.md beside this file specifies the format.
 
-Reads PyTorch checkpoints (zip archives and the stream that PyTorch wrote before 1.6) and safetensors files, with
-nothing but the standard library. A checkpoint is untrusted input: its pickle is interpreted here by a machine that
+Reads PyTorch checkpoints (zip archives and the stream that PyTorch wrote before 1.6), safetensors files and weight
+files, with nothing but the standard library. A checkpoint is untrusted input: its pickle is interpreted here by a machine that
 knows plain data and three inert names, so nothing in the file can import or call anything.
 """
 import argparse
@@ -679,7 +679,7 @@ def finite_values(name, tensor):
 
 
 def read_model(data):
-    """Returns the hyper-parameters and {name: float32 bytes} for the names of schema(hyper)."""
+    """Returns the hyper-parameters and {name: float32 bytes} for the names of schema(hyper), of a checkpoint."""
     tensors = {name: tensor for name, tensor in read_checkpoint(data).items()
                if name.rpartition(".")[2] not in ("filt", "num_batches_tracked")}  # buffers that are no parameters
     hyper = infer_hyper(tensors)
@@ -695,7 +695,8 @@ def read_model(data):
 # The weight file.
 
 MAGIC = b"\x89MIRW\r\n\x1a"
-VERSION = (0, 1)
+VERSIONS = ((0, 1), (0, 2))  # as the two layouts below: a file has the oldest version that knows what is in it
+LAYOUTS = ("checkpoint", "packed")  # their places are the values of the flag
 ENDIAN_TAG = 0x01020304
 ALIGNMENT = 64
 NO_SCALE = 0xFFFFFFFF
@@ -762,7 +763,69 @@ def align(size):
     return -size % ALIGNMENT + size
 
 
-def describe(hyper, task, dtypes, crcs, meta):
+# Packed weights are arranged as matrix products read them: lines of 64 bytes with one weight of as many output channels
+# each. What of a convolution's weights belongs to one product is a list of taps, which are (row, column) of the kernel.
+
+def products(name, shape):
+    """The products that a tensor's layer consists of, as lists of taps; none where it is stored as it is."""
+    if len(shape) == 1 or name.endswith("SA.spatial.conv.weight"):
+        return []
+    if re.search(r"\.(last_up|up)\..*\.top\.2\.weight$", name):  # transposed: even and odd rows, columns
+        return [list(itertools.product(rows, columns)) for rows in ((1,), (2, 0)) for columns in ((1,), (2, 0))]
+    return [list(itertools.product(range(shape[2]), range(shape[3])))]
+
+
+def is_transposed(name, shape):
+    return len(products(name, shape)) > 1
+
+
+def runs(name, shape, line):
+    """Yields (place in the packed tensor, place in the checkpoint's, step there, count) for each line that is used.
+
+    Places and steps count values; a line is `line` values, and what is not used is zero.
+    """
+    _, _, height, width = shape
+    first, second = height * width * shape[1], height * width
+    if is_transposed(name, shape):
+        (inputs, outputs), (input_step, output_step) = shape[:2], (first, second)
+    else:
+        (outputs, inputs), (output_step, input_step) = shape[:2], (first, second)
+    place = 0
+    for taps in products(name, shape):
+        for channel in range(0, outputs, line):
+            for (y, x), i in itertools.product(taps, range(inputs)):
+                source = channel * output_step + i * input_step + y * width + x
+                yield place, source, output_step, min(line, outputs - channel)
+                place += line
+
+
+def stored_count(name, shape, dtype, layout):
+    """The values that a file has of a tensor."""
+    if layout == "checkpoint" or not products(name, shape):
+        return math.prod(shape)
+    line = ALIGNMENT // ITEM_SIZE[dtype]
+    outputs = shape[1] if is_transposed(name, shape) else shape[0]
+    return -(-outputs // line) * line * (math.prod(shape) // outputs)
+
+
+def arranged(raw, name, shape, dtype, back=False):
+    """The bytes of a tensor, packed, or of a packed one as a checkpoint has them."""
+    if not products(name, shape):
+        return raw
+    size = ITEM_SIZE[dtype]
+    code = {2: "H", 4: "I"}[size]
+    count = math.prod(shape) if back else stored_count(name, shape, dtype, "packed")
+    source, target = memoryview(raw).cast("B").cast(code), memoryview(bytearray(count * size)).cast(code)
+    for place, at, step, used in runs(name, shape, ALIGNMENT // size):
+        line, values = slice(place, place + used), slice(at, at + (used - 1) * step + 1, step)
+        if back:
+            target[values] = source[line]
+        else:
+            target[line] = source[values]
+    return target.tobytes()
+
+
+def describe(hyper, task, dtypes, crcs, meta, layout):
     """The header, table and strings of a file: all but the data is determined by these."""
     tensors = schema(hyper)
     strings = "".join(name for name, _ in tensors).encode()
@@ -770,13 +833,14 @@ def describe(hyper, task, dtypes, crcs, meta):
     data_off = position = align(strings_off + len(strings))
     entries, name_off = [], 0
     for (name, shape), dtype, crc in zip(tensors, dtypes, crcs):
-        size = math.prod(shape) * ITEM_SIZE[DTYPES[dtype]]
+        size = stored_count(name, shape, DTYPES[dtype], layout) * ITEM_SIZE[DTYPES[dtype]]
         entries.append(Entry(name_off, len(name), dtype, len(shape), *shape, *(1,) * (4 - len(shape)),
                              position, size, NO_SCALE, crc))
         name_off += len(name)
         position = align(position + size)
     header = Header(
-        MAGIC, *VERSION, ENDIAN_TAG, position + len(meta), HEADER.size, 0, 0, MIRNET_V1, task,
+        MAGIC, *VERSIONS[LAYOUTS.index(layout)], ENDIAN_TAG, position + len(meta), HEADER.size,
+        LAYOUTS.index(layout), 0, MIRNET_V1, task,
         hyper.channels, hyper.channels, hyper.features, hyper.groups, hyper.blocks, hyper.streams, hyper.columns,
         REDUCTION, 2, 1, 0, 1, 1 << (hyper.streams - 1), 0, crc32c(meta), len(tensors), ALIGNMENT,
         HEADER.size, strings_off, data_off, position - data_off, position, len(meta), len(strings))
@@ -785,17 +849,18 @@ def describe(hyper, task, dtypes, crcs, meta):
     return header._replace(header_crc=crc32c(packed[:32] + packed[36:] + table)), entries, table
 
 
-def encode(hyper, task, values, dtype, meta):
+def encode(hyper, task, values, dtype, meta, layout):
     """Returns the bytes of a weight file."""
     dtypes, payloads = [], []
     for name, shape in schema(hyper):
         stored = "f32" if len(shape) == 1 else dtype  # the slopes: a few bytes, and every pixel's value depends on them
         try:
-            payloads.append(narrow(values[name], stored))
+            payload = narrow(values[name], stored)
         except OverflowError:
             raise BadModel(f"{name} has a value too large for {stored}; try --dtype f32") from None
+        payloads.append(arranged(payload, name, shape, stored) if layout == "packed" else payload)
         dtypes.append(DTYPES.index(stored))
-    header, entries, table = describe(hyper, task, dtypes, map(crc32c, payloads), meta)
+    header, entries, table = describe(hyper, task, dtypes, map(crc32c, payloads), meta, layout)
     file = bytearray(header.file_size)
     parts = [(0, HEADER.pack(*header)), (header.table_off, table), (header.meta_off, meta)]
     for offset, part in itertools.chain(parts, ((e.data_off, p) for e, p in zip(entries, payloads))):
@@ -825,9 +890,12 @@ def decode(data):
     header = Header(*HEADER.unpack_from(data))
     if header.endian_tag != ENDIAN_TAG:
         raise BadModel("the bytes of its numbers are in the wrong order")
-    if (header.version_major, header.version_minor) != VERSION:
+    if (header.version_major, header.version_minor) not in VERSIONS:
         raise BadModel(f"format version {header.version_major}.{header.version_minor}, this program reads "
-                       f"{VERSION[0]}.{VERSION[1]}: convert the checkpoint again")
+                       f"{' and '.join('.'.join(map(str, version)) for version in VERSIONS)}: convert the checkpoint "
+                       "again")
+    if header.flags >= len(LAYOUTS):
+        raise BadModel(f"flags is {header.flags}, expected less than {len(LAYOUTS)}")
     if header.file_size != len(data):
         raise BadModel(f"file_size is {header.file_size}, but the file has {len(data)} bytes")
     if header.arch != MIRNET_V1:
@@ -848,7 +916,7 @@ def decode(data):
             raise BadModel(f"{name}: dtype is {entry.dtype}, expected less than {len(DTYPES)}")
     meta = data[header.meta_off:]
     expected, expected_entries, table = describe(hyper, header.task, [e.dtype for e in entries],
-                                                 [e.crc for e in entries], meta)
+                                                 [e.crc for e in entries], meta, LAYOUTS[header.flags])
     for (name, _), found, wanted in zip(tensors, entries, expected_entries):
         check_fields(name + ": ", found, wanted)
     check_fields("", header._replace(header_crc=expected.header_crc), expected)
@@ -862,7 +930,7 @@ def decode(data):
 
 def check_data(data, header, tensors, entries):
     position = header.strings_off + header.strings_size
-    for (name, _), entry in zip(tensors, entries):
+    for (name, shape), entry in zip(tensors, entries):
         if any(data[position:entry.data_off]):
             raise BadModel(f"a padding byte before {name} is not zero")
         position = entry.data_off + entry.data_len
@@ -871,6 +939,10 @@ def check_data(data, header, tensors, entries):
             raise BadModel(f"{name}: wrong checksum")
         if not all_finite(widen(payload, DTYPES[entry.dtype])):
             raise BadModel(f"{name} has a value that is NaN or infinite")
+        if header.flags:
+            dtype = DTYPES[entry.dtype]
+            if arranged(arranged(payload, name, shape, dtype, back=True), name, shape, dtype) != payload:
+                raise BadModel(f"{name} has a weight of a channel that does not exist")
     if any(data[position:header.meta_off]):
         raise BadModel("a padding byte behind the last tensor is not zero")
 
@@ -922,8 +994,21 @@ def write_file(path, data):
         raise Failure(BAD_OUTPUT, f"cannot be written: {error.strerror}") from None
 
 
-def metadata(path, digest, extra):
-    """The lines about the source, then those of --meta. Control characters in a file's name become '?'."""
+def values_of(data, model):
+    """What read_model returns, of a weight file that has been decoded."""
+    values = {}
+    for name, shape, entry in model.tensors:
+        dtype = DTYPES[entry.dtype]
+        raw = data[entry.data_off:entry.data_off + entry.data_len]
+        values[name] = widen(arranged(raw, name, shape, dtype, back=True) if model.header.flags else raw, dtype)
+    return model.hyper, values
+
+
+def metadata(path, digest, extra, before):
+    """The lines about the source, then those of --meta, then the others that the source had.
+
+    Control characters in a file's name become '?'.
+    """
     name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
     lines = {"source": re.sub(r"[\x00-\x1f\x7f]", "?", name), "source_sha256": digest}
     for pair in extra:
@@ -933,6 +1018,9 @@ def metadata(path, digest, extra):
         if key in lines:
             raise Failure(USAGE, f"--meta {key} is given twice, or set by this program")
         lines[key] = value
+    for line in filter(None, before.decode("utf-8", "replace").split("\n")):
+        key, _, value = line.partition("=")
+        lines.setdefault(key, value)
     return "".join(f"{key}={value}\n" for key, value in lines.items()).encode()
 
 
@@ -944,16 +1032,19 @@ def print_summary(model):
     print(f"parameters  {count} in {len(model.tensors)} tensors")
 
 
-def convert(source, target, dtype, task, extra):
+def convert(source, target, dtype, layout, task, extra):
     with about(source):
         data = read_file(source)
         if os.path.exists(target) and os.path.samefile(source, target):
             raise Failure(USAGE, "the output would overwrite it")
     digest = hashlib.sha256(data).hexdigest()
-    meta = metadata(source, digest, extra)
     with about(source):
-        hyper, values = read_model(data)
-        file = encode(hyper, TASKS.index(task), values, dtype, meta)
+        given = decode(data) if data[:8] == MAGIC else None
+        hyper, values = read_model(data) if given is None else values_of(data, given)
+    task = TASKS.index(task) if task is not None else given.header.task if given is not None else 0
+    meta = metadata(source, digest, extra, b"" if given is None else given.meta)
+    with about(source):
+        file = encode(hyper, task, values, dtype, meta, layout)
     with about(target):
         model = decode(file)
         write_file(target, file)
@@ -979,20 +1070,27 @@ def inspect(path):
 
 def main():
     parser = argparse.ArgumentParser(description="Converts a MIRNet checkpoint to a .mirw weight file.")
-    parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file")
+    parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file; or a .mirw file")
     parser.add_argument("output", nargs="?", help="the .mirw file to write")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="how to store the weights (default: f32)")
-    parser.add_argument("--task", choices=TASKS, default=TASKS[0], help="what the network was trained for")
+    parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0],
+                        help="how to arrange them: as the checkpoint does (default), or packed, as programs need them "
+                             "that use the file where it lies in memory")
+    parser.add_argument("--task", choices=TASKS, help="what the network was trained for (default: what a .mirw file "
+                                                      f"says, else {TASKS[0]})")
     parser.add_argument("--meta", action="append", default=[], metavar="KEY=VALUE", help="a line of metadata")
     parser.add_argument("--inspect", action="store_true", help="check the .mirw file INPUT and print what it holds")
     options = parser.parse_args()
     if options.inspect == (options.output is not None):
         parser.error("give an input and an output, or --inspect and a .mirw file")
+    if options.layout == "packed" and options.dtype == "f16":
+        parser.error("--layout packed is for programs that use the weights in place, which no kernel does with f16: "
+                     "take --dtype f32 or bf16")
     try:
         if options.inspect:
             inspect(options.input)
         else:
-            convert(options.input, options.output, options.dtype, options.task, options.meta)
+            convert(options.input, options.output, options.dtype, options.layout, options.task, options.meta)
         sys.stdout.flush()
         return 0
     except BrokenPipeError:  # `--inspect | head`; nothing is left to print, not even at exit

@@ -73,21 +73,49 @@ HEADER_FIELDS = {  # name: (offset, size)
     "scale": (62, 2), "pad_multiple": (64, 2), "reserved": (66, 2), "meta_crc": (68, 4), "tensor_count": (72, 4),
     "alignment": (76, 4), "table_off": (80, 8), "strings_off": (88, 8), "data_off": (96, 8), "data_size": (104, 8),
     "meta_off": (112, 8), "meta_size": (120, 4), "strings_size": (124, 4)}
-CONSTANTS = {"version_major": 0, "version_minor": 1, "endian": 0x01020304, "header_size": 128, "flags": 0, "arch": 1,
-             "reduction": 8, "factor_num": 2, "factor_den": 1, "bias": 0, "scale": 1, "reserved": 0, "alignment": 64,
-             "table_off": 128}
+CONSTANTS = {"version_major": 0, "endian": 0x01020304, "header_size": 128, "arch": 1, "reduction": 8, "factor_num": 2,
+             "factor_den": 1, "bias": 0, "scale": 1, "reserved": 0, "alignment": 64, "table_off": 128}
 
 
 def number_at(data, offset, size):
     return int.from_bytes(data[offset:offset + size], "little")
 
 
+def unpacked(name, shape, payload, size):
+    """The values of a packed tensor where a checkpoint has them; all others must be zero."""
+    line, (a, b, height, width) = 64 // size, shape
+    transposed = re.search(r"\.(last_up|up)\.\d.*top\.2\.weight", name)
+    inputs, outputs = (a, b) if transposed else (b, a)
+    phases = [[(y, x) for y in range(height) for x in range(width)]]
+    if transposed:  # even rows see the kernel's middle row, odd rows its last and its first; columns likewise
+        phases = [[(1, 1)], [(1, 2), (1, 0)], [(2, 1), (0, 1)], [(2, 2), (2, 0), (0, 2), (0, 0)]]
+    values, at = {}, 0
+    for taps in phases:
+        for group in range(-(-outputs // line)):
+            for y, x in taps:
+                for i in range(inputs):
+                    for o in range(group * line, (group + 1) * line):
+                        value = payload[at * size:(at + 1) * size]
+                        at += 1
+                        if o < outputs:
+                            first, second = (i, o) if transposed else (o, i)
+                            values[((first * b + second) * height + y) * width + x] = value
+                        else:
+                            assert not any(value), name
+    assert at * size == len(payload) and len(values) == math.prod(shape), name
+    return b"".join(values[i] for i in range(len(values)))
+
+
 def read_mirw(data):
-    """Returns (header, {name: (dtype, shape, bytes)}, metadata); AssertionError where the format is violated."""
+    """Returns (header, {name: (dtype, shape, bytes)}, metadata); AssertionError where the format is violated.
+
+    The bytes are those of the checkpoint's arrangement, whichever the file has.
+    """
     assert data[:8] == bytes.fromhex("894d4952570d0a1a")
     header = {name: number_at(data, *place) for name, place in HEADER_FIELDS.items()}
     for name, value in CONSTANTS.items():
         assert header[name] == value, (name, header[name])
+    assert (header["version_minor"], header["flags"]) in ((1, 0), (2, 1))
     strings_off, meta_off = header["strings_off"], header["meta_off"]
     strings_end = strings_off + header["strings_size"]
     assert header["file_size"] == len(data) == meta_off + header["meta_size"]
@@ -107,9 +135,13 @@ def read_mirw(data):
         assert name_off == name_position and re.fullmatch(r"[A-Za-z0-9._]{1,120}", name) and name not in tensors
         assert dims[rank:] == (1,) * (4 - rank) and scale == 0xFFFFFFFF and not any(data[at + 48:at + 64])
         assert offset == -(-position // 64) * 64 and not any(data[position:offset])
-        assert size == math.prod(dims) * (4, 2, 2)[dtype]
+        item = (4, 2, 2)[dtype]
         payload = data[offset:offset + size]
         assert crc == crc32c(payload), name
+        if header["flags"] and rank > 1 and "SA.spatial.conv" not in name:
+            assert size % 64 == 0
+            payload = unpacked(name, dims[:rank], payload, item)
+        assert len(payload) == math.prod(dims) * item
         tensors[name] = (("f32", "f16", "bf16")[dtype], dims[:rank], payload)
         name_position += name_len
         position = offset + size
@@ -404,6 +436,17 @@ class Golden(Case):
                         else:
                             values = struct.unpack(f"<{math.prod(shape)}f", exact[key][2])
                             self.assertEqual((stored, raw), (dtype, b"".join(map(one, values))), key)
+
+    def test_packed(self):
+        for name in CASES:
+            data = (GOLDEN / name / "model.pth").read_bytes()
+            for dtype in ("f32", "bf16"):
+                with self.subTest(name, dtype=dtype):
+                    plain, packed = (self.convert(data, "--dtype", dtype, "--layout", layout)
+                                     for layout in ("checkpoint", "packed"))
+                    self.assertEqual((plain[0]["version_minor"], plain[0]["flags"]), (1, 0))
+                    self.assertEqual((packed[0]["version_minor"], packed[0]["flags"]), (2, 1))
+                    self.assertEqual(packed[1:], plain[1:])
 
     def test_version_2_is_named(self):
         self.refuse((GOLDEN / "v2_w16" / "model.pth").read_bytes(), "MIRNet-v2, which is not supported yet")
@@ -903,6 +946,7 @@ class Output(Case):
         self.source.write_bytes(small_zip())
         both = (self.source, self.target)
         for arguments in ((), (self.source,), (*both, "--dtype", "i8"), (*both, "x"), (*both, "--inspect"),
+                          (*both, "--layout", "x"), (*both, "--dtype", "f16", "--layout", "packed"),
                           (*both, "--meta", "novalue"), (*both, "--meta", "a=b\nc"), (*both, "--meta", "=x"),
                           (*both, "--meta", "A=x"), (*both, "--meta", "source=x"), (*both, "--task", "dance"),
                           (*both, "--meta", "a=1", "--meta", "a=2"), (self.source, self.source)):
@@ -1043,7 +1087,10 @@ class Inspect(Case):
         self.assertEqual(self.inspect(self.patched(52, "H", 4))[0], 0)
         self.assert_refused(self.patched(52, "H", 5), "columns is 5")
         self.assert_refused(self.patched(38, "H", 2), "task is 2")
-        self.assert_refused(self.patched(10, "H", 2), "format version 0.2")
+        self.assert_refused(self.patched(10, "H", 2), "version_minor is 2, expected 1")
+        self.assert_refused(self.patched(28, "I", 1), "data_len is 432, expected 1728")
+        self.assert_refused(self.patched(28, "I", 2), "flags is 2, expected less than 2")
+        self.assert_refused(self.patched(10, "H", 3), "format version 0.3")
         self.assert_refused(self.patched(36, "H", 2), "arch is 2")
         self.assert_refused(self.patched(44, "H", 7), "features is 7")
 
@@ -1065,6 +1112,64 @@ class Inspect(Case):
         struct.pack_into("<e", data, at, math.nan)
         self.data = bytes(data)
         self.assert_refused(self.patched(128 + 64 + 44, "I", crc32c(data[at:at + size])), "NaN or infinite")
+
+    def test_packed(self):
+        self.convert(small_zip(), "--layout", "packed")
+        self.data = self.target.read_bytes()
+        self.assertEqual(self.inspect(self.data)[0], 0)
+        data_off = number_at(self.data, 96, 8)
+        for at in [*range(data_off), *range(data_off, len(self.data), 97)]:
+            broken = bytearray(self.data)
+            broken[at] ^= 1 << at % 8
+            with self.subTest(at):
+                self.assert_refused(bytes(broken))
+        # conv_in has 8 output channels in lines of 16: the ninth weight of a line is of none.
+        at, size = number_at(self.data, 128 + 24, 8), number_at(self.data, 128 + 32, 8)
+        self.assertEqual(size, 4 * 16 * 27)
+        data = bytearray(self.data)
+        struct.pack_into("<f", data, at + 4 * 8, 1.0)
+        self.data = bytes(data)
+        self.assert_refused(self.patched(128 + 44, "I", crc32c(data[at:at + size])), "does not exist")
+
+
+class FromWeightFile(Case):
+    """Weight files are converted as checkpoints are."""
+
+    def setUp(self):
+        super().setUp()
+        self.source = self.folder / "small.mirw"
+
+    def convert_small(self, *options):
+        checkpoint = self.folder / "small.pth"
+        checkpoint.write_bytes(small_zip())
+        self.assertEqual(run(checkpoint, self.source, *options)[0], 0)
+        checkpoint.unlink()
+        return self.source.read_bytes()
+
+    def test_every_layout_and_dtype(self):
+        plain = self.convert_small()
+        for dtype, layout in (("f32", "checkpoint"), ("f16", "checkpoint"), ("f32", "packed"), ("bf16", "packed")):
+            for back in ("f32", "bf16"):
+                with self.subTest(dtype=dtype, layout=layout, back=back):
+                    data = self.convert_small("--dtype", dtype, "--layout", layout)
+                    header, tensors, _ = self.convert(data, "--dtype", back)  # every value fits every dtype
+                    self.assertEqual(header["flags"], 0)
+                    self.assert_small(tensors, back)
+        self.assertEqual(self.convert(plain)[1], read_mirw(plain)[1])
+
+    def test_what_it_says_is_kept(self):
+        data = self.convert_small("--task", "denoise", "--meta", "licence=CC0-1.0", "--meta", "note=a")
+        header, _, meta = self.convert(data, "--layout", "packed", "--meta", "note=b")
+        self.assertEqual(header["task"], 1)
+        self.assertEqual(meta, {"source": "small.mirw", "source_sha256": hashlib.sha256(data).hexdigest(),
+                                "note": "b", "licence": "CC0-1.0"})
+        self.assertEqual(self.convert(data, "--task", "unspecified")[0]["task"], 0)
+
+    def test_damage(self):
+        data = self.convert_small()
+        for broken in (data[:-1], data[:200], data[:8], data[:1000] + b"!" + data[1001:]):
+            with self.subTest(len(broken)):
+                self.refuse(broken, "")
 
 
 if __name__ == "__main__":
