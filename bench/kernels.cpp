@@ -282,7 +282,7 @@ class Benchmarks {
       add_in_place("prelu", same, [](Context<T>& context, View<T> map) {
         mirnet::PRelu<T> layer;
         T const slope[] = {static_cast<T>(0.25f)};
-        layer.pack(0, slope);
+        layer.pack(nullptr, 0, slope);
         layer.forward(context, map);
       });
       add_in_place("sigmoid", same, mirnet::sigmoid<T>);

@@ -60,7 +60,7 @@ struct Filling {
     float const scale = 1.0f / std::sqrt(static_cast<float>(shape.elements() / shape.dim[0]));
     std::vector<T> values(static_cast<std::size_t>(shape.elements()));
     for (T& value : values) value = static_cast<T>(rounded(random.uniform(-2.0f * scale, 2.0f * scale)));
-    layer.pack(0, values);
+    layer.pack(memory.back().data(), 0, values);
   }
 };
 
@@ -70,7 +70,7 @@ std::vector<float> run(KernelTable<T> const& kernels, Algorithm algorithm, Block
   Filling<T> filling;
   PRelu<T> prelu;
   T const slope[] = {static_cast<T>(0.25f)};
-  prelu.pack(0, slope);
+  prelu.pack(nullptr, 0, slope);
   auto input = Tensor<T>::create(in).value(), output = Tensor<T>::create(out).value();
   Random random(3);
   for (Index pixel = 0; pixel < in.pixels(); ++pixel) {

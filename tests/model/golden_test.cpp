@@ -42,7 +42,9 @@ struct Recorded {
   std::vector<float> values;
 
   mirnet::ParameterShape shape() const { return of; }
-  void pack(Index, std::span<float const> piece) { values.insert(values.end(), piece.begin(), piece.end()); }
+  Index packed_elements(Index) const { return of.elements(); }
+  Index packed_from(Index, Index at) const { return at; }
+  void pack(float*, Index, std::span<float const> piece) { values.insert(values.end(), piece.begin(), piece.end()); }
 };
 
 /// The tensors of a weight file by their layers' names.
@@ -53,7 +55,7 @@ std::map<std::string, Recorded> read_tensors(std::string const& path, mirnet::Co
   std::map<std::string, Recorded> tensors;
   mirnet::Network<float>::schema(config, [&](auto& layer, Name const& name) {
     Recorded& tensor = tensors[name.c_str()] = {layer.shape(), {}};
-    file.read_tensor<float>(tensor, name).value();
+    file.read_tensor<float>(tensor, nullptr, name).value();
   });
   return tensors;
 }
@@ -78,7 +80,7 @@ class Weights {
     REQUIRE(tensor->second.of == layer.shape());
     memory_.push_back(std::vector<float>(static_cast<std::size_t>(layer.packed_elements())));
     layer.bind(memory_.back().data());
-    layer.pack(0, tensor->second.values);
+    layer.pack(memory_.back().data(), 0, tensor->second.values);
   }
 
  private:
@@ -126,7 +128,7 @@ TEST_CASE("every block agrees with PyTorch on every instruction set") {
     auto const tensors = read_tensors(weights(name), config);
     auto const paths = block_paths(name);
     mirnet::PRelu<float> prelu;
-    prelu.pack(0, tensors.at("body.0.body.0.blocks.0.0.body.1").values);
+    prelu.pack(nullptr, 0, tensors.at("body.0.body.0.blocks.0.0.body.1").values);
 
     // Runs forward(context, inputs, output) with weights filled by layers(visitor, path), and compares.
     auto const compare = [&](std::string const& kind, auto&& layers, auto&& forward) {

@@ -44,19 +44,65 @@ inline void repair_checksum(Bytes& file) {
   put(file, 32, crc.value());
 }
 
-/// A file of f32 weights drawn as PyTorch's kaiming_uniform_(a=1.5) draws them, slopes from [0.05, 0.4]: the residual
-/// of such a network is of the order of its input.
-inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1) {
+/// How the weights of a file are stored; slopes are f32 as they are.
+enum class Storage { f32, f32_packed, bf16, bf16_packed };
+
+/// The packed arrangement of a convolution's weights, (out, in, height, width), in groups of `line` output channels.
+inline std::vector<float> packed(std::vector<float> const& plain, std::size_t const (&dim)[4], std::size_t line) {
+  auto const [out, in, height, width] = dim;
+  std::vector<float> result;
+  for (std::size_t group = 0; group < out; group += line) {
+    for (std::size_t tap = 0; tap < height * width; ++tap) {
+      for (std::size_t i = 0; i < in; ++i) {
+        for (std::size_t o = group; o < group + line; ++o) {
+          result.push_back(o < out ? plain[(o * in + i) * height * width + tap] : 0.0f);
+        }
+      }
+    }
+  }
+  return result;
+}
+
+/// That of a transposed convolution's, (in, out, 3, 3): four convolutions, each of some of the kernel's rows and
+/// columns.
+inline std::vector<float> packed_phases(std::vector<float> const& plain, std::size_t in, std::size_t out,
+                                        std::size_t line) {
+  std::vector<std::size_t> const taps[] = {{1}, {2, 0}};
+  std::vector<float> result;
+  for (auto const& rows : taps) {
+    for (auto const& columns : taps) {
+      std::vector<float> phase;
+      for (std::size_t o = 0; o < out; ++o) {
+        for (std::size_t i = 0; i < in; ++i) {
+          for (auto const y : rows) {
+            for (auto const x : columns) phase.push_back(plain[((i * out + o) * 3 + y) * 3 + x]);
+          }
+        }
+      }
+      auto const part = packed(phase, {out, in, rows.size(), columns.size()}, line);
+      result.insert(result.end(), part.begin(), part.end());
+    }
+  }
+  return result;
+}
+
+/// A file of weights drawn as PyTorch's kaiming_uniform_(a=1.5) draws them, slopes from [0.05, 0.4]: the residual of
+/// such a network is of the order of its input.
+inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1, Storage storage = Storage::f32) {
   struct Entry {
     std::string name;
     mirnet::ParameterShape shape;
+    bool transposed;
   };
   std::vector<Entry> entries;
   std::string names;
-  mirnet::Network<float>::schema(config, [&](auto& layer, mirnet::Name const& name) {
-    entries.push_back({std::string(name.view()) + ".weight", layer.shape()});
+  mirnet::Network<float>::schema(config, [&]<class Layer>(Layer& layer, mirnet::Name const& name) {
+    entries.push_back(
+        {std::string(name.view()) + ".weight", layer.shape(), std::is_same_v<Layer, mirnet::ConvTranspose2d<float>>});
     names += entries.back().name;
   });
+  bool const is_packed = storage == Storage::f32_packed || storage == Storage::bf16_packed;
+  bool const is_narrow = storage == Storage::bf16 || storage == Storage::bf16_packed;
 
   auto const align = [](std::size_t n) { return (n + 63) / 64 * 64; };
   std::size_t const strings = 128 + 64 * entries.size();
@@ -67,18 +113,34 @@ inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1) {
   std::mt19937 random(seed);
   std::uint32_t name_offset = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    auto const& [name, shape] = entries[i];
+    auto const& [name, shape, transposed] = entries[i];
     float const bound =
         shape.rank == 1 ? 0.0f
                         : std::sqrt(6.0f / (3.25f * static_cast<float>(shape.dim[1] * shape.dim[2] * shape.dim[3])));
     std::uniform_real_distribution<float> weight(shape.rank == 1 ? 0.05f : -bound, shape.rank == 1 ? 0.4f : bound);
-    std::size_t const offset = file.size(), size = 4 * static_cast<std::size_t>(shape.elements());
+    std::vector<float> values(static_cast<std::size_t>(shape.elements()));
+    for (float& value : values) value = weight(random);
+    bool const narrow = is_narrow && shape.rank == 4;
+    std::size_t const offset = file.size(), element = narrow ? 2 : 4, line = 64 / element;
+    std::size_t dim[4];
+    for (std::size_t d = 0; d < 4; ++d) dim[d] = static_cast<std::size_t>(shape.dim[d]);
+    if (is_packed && shape.rank == 4 && !name.ends_with("SA.spatial.conv.weight")) {
+      values = transposed ? packed_phases(values, dim[0], dim[1], line) : packed(values, dim, line);
+    }
+    std::size_t const size = element * values.size();
     file.resize(offset + align(size));
-    for (std::size_t at = 0; at < size; at += 4) put(file, offset + at, std::bit_cast<std::uint32_t>(weight(random)));
+    for (std::size_t at = 0; at < values.size(); ++at) {
+      if (narrow) {
+        put(file, offset + 2 * at, mirnet::to_bfloat16(values[at]));
+      } else {
+        put(file, offset + 4 * at, std::bit_cast<std::uint32_t>(values[at]));
+      }
+    }
 
     std::size_t const entry = 128 + 64 * i;
     put(file, entry, name_offset);
     put(file, entry + 4, static_cast<std::uint16_t>(name.size()));
+    put(file, entry + 6, static_cast<std::uint8_t>(narrow ? 2 : 0));
     put(file, entry + 7, static_cast<std::uint8_t>(shape.rank));
     for (std::size_t d = 0; d < 4; ++d) put(file, entry + 8 + 4 * d, static_cast<std::uint32_t>(shape.dim[d]));
     put(file, entry + 24, std::uint64_t{offset});
@@ -90,10 +152,11 @@ inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1) {
 
   unsigned char const magic[] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
   std::memcpy(file.data(), magic, sizeof magic);
-  put(file, 10, std::uint16_t{1});
+  put(file, 10, static_cast<std::uint16_t>(is_packed ? 2 : 1));
   put(file, 12, std::uint32_t{0x01020304});
   put(file, 16, std::uint64_t{file.size()});
   put(file, 24, std::uint32_t{128});
+  put(file, 28, std::uint32_t{is_packed});
   auto const half = [&](std::size_t offset, mirnet::Index value) {
     put(file, offset, static_cast<std::uint16_t>(value));
   };

@@ -57,7 +57,7 @@ struct Parameters {
   Parameters(Layer& layer, Random& random) : plain(layer.shape().elements()), packed(layer.packed_elements()) {
     fill(plain.span(), random);
     layer.bind(packed.data());
-    layer.pack(0, plain.span());
+    layer.pack(packed.data(), 0, plain.span());
   }
 
   Buffer<T> plain, packed;
@@ -118,12 +118,19 @@ TEST_CASE("parameters arrive in any pieces") {
   auto const check = [&](auto layer) {
     Parameters<float> const whole(layer, random);
     std::vector<float> packed(static_cast<std::size_t>(layer.packed_elements()));
-    layer.bind(packed.data());
     in_ranges(whole.plain.size(), 50, &random, [&](Index first, Index last) {
-      layer.pack(first, std::span(whole.plain.data() + first, static_cast<std::size_t>(last - first)));
+      layer.pack(packed.data(), first, std::span(whole.plain.data() + first, static_cast<std::size_t>(last - first)));
     });
-    layer.pack(whole.plain.size(), {});
+    layer.pack(packed.data(), whole.plain.size(), {});
     CHECK(std::equal(packed.begin(), packed.end(), whole.packed.begin(), whole.packed.end()));
+    // Back again: every element of the arrangement is one of the checkpoint's, and each of those is there once.
+    std::vector<Index> found(static_cast<std::size_t>(whole.plain.size()));
+    for (Index at = 0; at < layer.packed_elements(); ++at) {
+      Index const from = layer.packed_from(mirnet::channel_group<float>, at);
+      CHECK(packed[static_cast<std::size_t>(at)] == (from == mirnet::no_element ? 0.0f : whole.plain[from]));
+      if (from != mirnet::no_element) ++found[static_cast<std::size_t>(from)];
+    }
+    CHECK(std::all_of(found.begin(), found.end(), [](Index times) { return times == 1; }));
   };
   check(Conv2d<float>(5, 18, 3));
   check(Conv2d<float>(8, 8, 1));
@@ -569,8 +576,8 @@ TEST_CASE("activations go over the whole map") {
     CHECK(activation.packed_elements() == 0);
     CHECK(activation.slope() == 1);
     T const slope = T(0.25);
-    activation.pack(0, {&slope, 1});
-    activation.pack(1, {});
+    activation.pack(nullptr, 0, {&slope, 1});
+    activation.pack(nullptr, 1, {});
     CHECK(activation.slope() == slope);
 
     auto activated = Tensor<T>::create(input.shape()).value(), gate = Tensor<T>::create(input.shape()).value();

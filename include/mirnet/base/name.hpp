@@ -52,4 +52,16 @@ class Name {
   char text_[capacity + 1] = {};
 };
 
+/// A Name where nobody asks for it: what is put together of it is nothing.
+struct Unnamed {
+  template <class Part>
+  friend constexpr Unnamed operator+(Unnamed, Part const&) noexcept {
+    return {};
+  }
+  template <class Part>
+  friend constexpr Unnamed operator/(Unnamed, Part const&) noexcept {
+    return {};
+  }
+};
+
 }  // namespace mirnet::inline MIRNET_ABI

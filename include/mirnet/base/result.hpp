@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdarg>
-#include <cstdio>
 #include <utility>
 #include <variant>
 
@@ -28,13 +27,14 @@ enum class ErrorCode {
   cancelled = 130,       ///< stopped by the user: what shells say of a program ended by Ctrl-C
 };
 
-/// A code and a sentence without a full stop; sentences of more than 511 bytes are cut.
+/// A code and a sentence without a full stop; sentences of more than 511 bytes are cut. An expression that has to be
+/// constant and comes to an error does not compile; compilers show the sentence.
 class Error {
  public:
   MIRNET_PRINTF(3, 4) Error(ErrorCode code, char const* format, ...) noexcept : code_(code) {
     std::va_list arguments;
     va_start(arguments, format);
-    std::vsnprintf(message_, sizeof message_, format, arguments);
+    MIRNET_VSNPRINTF(message_, sizeof message_, format, arguments);
     va_end(arguments);
   }
 
@@ -42,6 +42,10 @@ class Error {
   char const* message() const noexcept { return message_; }
 
  private:
+  template <class>
+  friend class Result;
+  constexpr Error() noexcept {}  // never called: makes a Result possible in constant expressions
+
   ErrorCode code_;
   char message_[512];
 };
@@ -62,39 +66,39 @@ namespace detail {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) noexcept : state_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error const& error) noexcept : state_(std::in_place_index<1>, error) {}
+  constexpr Result(T value) noexcept : state_(std::in_place_index<0>, std::move(value)) {}
+  constexpr Result(Error const& error) noexcept : state_(std::in_place_index<1>, error) {}
 
-  bool ok() const noexcept { return state_.index() == 0; }
-  explicit operator bool() const noexcept { return ok(); }
+  constexpr bool ok() const noexcept { return state_.index() == 0; }
+  explicit constexpr operator bool() const noexcept { return ok(); }
 
   /// The value, which must be there.
-  T& operator*() & noexcept { return *checked(); }
-  T const& operator*() const& noexcept { return *const_cast<Result*>(this)->checked(); }
-  T&& operator*() && noexcept { return std::move(*checked()); }
-  T* operator->() noexcept { return checked(); }
-  T const* operator->() const noexcept { return const_cast<Result*>(this)->checked(); }
+  constexpr T& operator*() & noexcept { return *checked(); }
+  constexpr T const& operator*() const& noexcept { return *const_cast<Result*>(this)->checked(); }
+  constexpr T&& operator*() && noexcept { return std::move(*checked()); }
+  constexpr T* operator->() noexcept { return checked(); }
+  constexpr T const* operator->() const noexcept { return const_cast<Result*>(this)->checked(); }
 
   /// The error, which must be there.
-  Error const& error() const noexcept {
+  constexpr Error const& error() const noexcept {
     MIRNET_ASSERT(!ok());
-    return *std::get_if<1>(&state_);
+    return std::get<1>(state_);
   }
 
   /// The value; throws std::runtime_error with the sentence if there is none (MIRNET_FATAL without exceptions).
-  T& value() & {
+  constexpr T& value() & {
     if (!ok()) detail::no_value(error());
     return **this;
   }
-  T value() && {
+  constexpr T value() && {
     if (!ok()) detail::no_value(error());
     return std::move(**this);
   }
 
  private:
-  T* checked() noexcept {
+  constexpr T* checked() noexcept {
     MIRNET_ASSERT(ok());
-    return std::get_if<0>(&state_);
+    return &std::get<0>(state_);  // GCC 12 has no constant std::get_if of a temporary
   }
 
   std::variant<T, Error> state_;
@@ -104,14 +108,14 @@ class [[nodiscard]] Result {
 template <>
 class [[nodiscard]] Result<void> {
  public:
-  Result() noexcept = default;
-  Result(Error const& error) noexcept : state_(std::in_place_index<1>, error) {}
+  constexpr Result() noexcept = default;
+  constexpr Result(Error const& error) noexcept : state_(std::in_place_index<1>, error) {}
 
-  bool ok() const noexcept { return state_.index() == 0; }
-  explicit operator bool() const noexcept { return ok(); }
-  Error const& error() const noexcept {
+  constexpr bool ok() const noexcept { return state_.index() == 0; }
+  explicit constexpr operator bool() const noexcept { return ok(); }
+  constexpr Error const& error() const noexcept {
     MIRNET_ASSERT(!ok());
-    return *std::get_if<1>(&state_);
+    return std::get<1>(state_);
   }
   void value() const {
     if (!ok()) detail::no_value(error());

@@ -15,18 +15,18 @@ class ChannelAttention {
   static constexpr Index reduction = 8;
 
   ChannelAttention() = default;
-  explicit ChannelAttention(Index channels) noexcept
+  explicit constexpr ChannelAttention(Index channels) noexcept
       : squeeze_(channels, channels / reduction, 1), excite_(channels / reduction, channels, 1) {}
 
   /// visit(layer, name) for each layer with parameters, in the order of the checkpoint.
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name) {
     visit(squeeze_, name / "conv_du.0");
     visit(excite_, name / "conv_du.2");
   }
 
   /// From the sums of r; `gate` is 1 x 1 x channels.
-  void gate(Context<T>& context, ChannelSums<T> const& r, View<T> gate) const noexcept {
+  constexpr void gate(Context<T>& context, ChannelSums<T> const& r, View<T> gate) const noexcept {
     ArenaMap<T> const mean(context.arena, gate.shape());
     global_average<T>(context.at("avg_pool"), r, mean);
     ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(mean.shape()));

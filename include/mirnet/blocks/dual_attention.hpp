@@ -11,12 +11,12 @@ template <class T>
 class DualAttention {
  public:
   DualAttention() = default;
-  explicit DualAttention(Index channels) noexcept
+  explicit constexpr DualAttention(Index channels) noexcept
       : conv_0_(channels, channels, 3), conv_2_(channels, channels, 3), channel_(channels), merge_(channels) {}
 
   /// `prelu` is the network's shared activation in the unit that names it, else null.
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name, PRelu<T>* prelu) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name, PRelu<T>* prelu) {
     visit(conv_0_, name / "body.0");
     if (prelu != nullptr) visit(*prelu, name / "body.1");
     visit(conv_2_, name / "body.2");
@@ -26,7 +26,7 @@ class DualAttention {
   }
 
   /// The output may be the input.
-  void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> const r(context.arena, x.shape());
     typename SpatialAttention<T>::Planes const planes(context, x.shape());
     ChannelSums<T> sums(context, x.channels());
@@ -40,8 +40,8 @@ class DualAttention {
 
  private:
   /// r with what the attentions want to know of it. The map between the convolutions exists in bands only.
-  void convolve(Context<T>& context, View<T const> x, View<T> r, PRelu<T> const& prelu,
-                typename SpatialAttention<T>::Planes const& planes, ChannelSums<T>& sums) const noexcept {
+  constexpr void convolve(Context<T>& context, View<T const> x, View<T> r, PRelu<T> const& prelu,
+                          typename SpatialAttention<T>::Planes const& planes, ChannelSums<T>& sums) const noexcept {
     Index const height = x.height(), band = rows_a_band(x.width());
     typename Conv2d<T>::Rows const conv_0(conv_0_, context.at("body.0"), x.shape());
     typename Conv2d<T>::Rows const conv_2(conv_2_, context.at("body.2"), x.shape());

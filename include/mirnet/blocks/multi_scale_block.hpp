@@ -21,7 +21,7 @@ class MultiScaleBlock {
   static constexpr Index most_streams = SelectiveKernelFusion<T>::most_streams;
 
   MultiScaleBlock() = default;
-  MultiScaleBlock(Index features, Index streams, Index columns) noexcept
+  constexpr MultiScaleBlock(Index features, Index streams, Index columns) noexcept
       : features_(features), streams_(streams), columns_(columns), conv_out_(features, features, 3) {
     for (Index s = 0; s < streams; ++s) {
       units_[s] = DualAttention<T>(channels(s));
@@ -32,8 +32,8 @@ class MultiScaleBlock {
     }
   }
 
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name, PRelu<T>* prelu) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name, PRelu<T>* prelu) {
     for (Index s = 0; s < streams_; ++s) units_[s].layers(visit, name / "blocks" / s / 0, s == 0 ? prelu : nullptr);
     for (Index s = 1; s < streams_; ++s) last_up_[s - 1].layers(visit, name / "last_up" / s);
     for (Index s = 0; s < streams_; ++s) {
@@ -49,13 +49,13 @@ class MultiScaleBlock {
   }
 
   /// The output may be the input.
-  void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> x, View<T> output, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> const fused = fused_streams(context, x, prelu);
     conv_out_.forward(context.at("conv_out"), fused, output, {.residual = x});
   }
 
   /// The same into a new map, which is taken when little else is held.
-  ArenaMap<T> forward(Context<T>& context, View<T const> x, PRelu<T> const& prelu) const noexcept {
+  constexpr ArenaMap<T> forward(Context<T>& context, View<T const> x, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> const fused = fused_streams(context, x, prelu);
     ArenaMap<T> output(context.arena, x.shape());
     conv_out_.forward(context.at("conv_out"), fused, output, {.residual = x});
@@ -64,7 +64,7 @@ class MultiScaleBlock {
 
  private:
   /// All streams at full resolution, behind the columns.
-  ArenaMap<T> fused_streams(Context<T>& context, View<T const> x, PRelu<T> const& prelu) const noexcept {
+  constexpr ArenaMap<T> fused_streams(Context<T>& context, View<T const> x, PRelu<T> const& prelu) const noexcept {
     ArenaMap<T> stream[most_streams];
     for (Index s = 0; s < streams_; ++s) {
       stream[s] = ArenaMap<T>(context.arena, stream_shape(x.shape(), s));
@@ -101,18 +101,19 @@ class MultiScaleBlock {
     });
   }
 
-  Index channels(Index stream) const noexcept { return features_ << stream; }
+  constexpr Index channels(Index stream) const noexcept { return features_ << stream; }
 
-  static Shape stream_shape(Shape shape, Index stream) noexcept {
+  static constexpr Shape stream_shape(Shape shape, Index stream) noexcept {
     return {shape.height >> stream, shape.width >> stream, shape.channels << stream};
   }
 
   /// "down.64_4": from the stream of 64 channels to a quarter of its resolution.
-  Name resizing_name(Name const& group, Index stream, Index steps) const noexcept {
+  template <class Path>
+  constexpr Path resizing_name(Path const& group, Index stream, Index steps) const noexcept {
     return group / channels(stream) + "_" + (Index{1} << steps);
   }
 
-  void resize(Context<T>& context, View<T const> x, Index from, Index to, View<T> output) const noexcept {
+  constexpr void resize(Context<T>& context, View<T const> x, Index from, Index to, View<T> output) const noexcept {
     Index const steps = from < to ? to - from : from - to, factor = Index{1} << steps;
     if (from < to) {
       down_[from][steps - 1].forward(context.at("down", channels(from), factor), x, output);
@@ -123,8 +124,8 @@ class MultiScaleBlock {
 
   /// All streams fused at the resolution of `target`; bring(from, to) resizes one of the others to it.
   template <class Bring>
-  ArenaMap<T> fuse(Context<T>& context, ArenaMap<T> const (&stream)[most_streams], Index target,
-                   Bring&& bring) const noexcept {
+  constexpr ArenaMap<T> fuse(Context<T>& context, ArenaMap<T> const (&stream)[most_streams], Index target,
+                             Bring&& bring) const noexcept {
     Shape const shape = stream[target].shape();
     ArenaMap<T> resized[most_streams];
     View<T const> views[most_streams];
@@ -138,8 +139,9 @@ class MultiScaleBlock {
     }
     // The map that was resized first takes the result, as the streams themselves may still be needed: it has the lowest
     // place in memory, and those behind it leave one gap.
-    Index const first = target == streams_ - 1 ? streams_ - 2 : streams_ - 1;
-    ArenaMap<T> fused = streams_ == 1 ? ArenaMap<T>(context.arena, shape) : std::move(resized[first]);
+    Index const first = streams_ == 1 ? 0 : target == streams_ - 1 ? streams_ - 2 : streams_ - 1;
+    ArenaMap<T> fused = std::move(resized[first]);
+    if (streams_ == 1) fused = ArenaMap<T>(context.arena, shape);
     fusions_[target].forward(context.at("selective_kernel", target), {views, static_cast<std::size_t>(streams_)},
                              fused);
     return fused;

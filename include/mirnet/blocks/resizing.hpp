@@ -2,6 +2,8 @@
 // steps connects streams that are further apart.
 #pragma once
 
+#include <algorithm>
+
 #include <mirnet/base/name.hpp>
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/band.hpp>
@@ -15,16 +17,18 @@ template <class T>
 class Downsampling {
  public:
   Downsampling() = default;
-  explicit Downsampling(Index channels) noexcept
+  explicit constexpr Downsampling(Index channels) noexcept
       : top_0_(channels, channels, 1),
         top_2_(channels, channels, 3),
         top_5_(channels, 2 * channels, 1),
         bottom_1_(channels, 2 * channels, 1) {}
 
-  static Shape output_shape(Shape input) noexcept { return {input.height / 2, input.width / 2, 2 * input.channels}; }
+  static constexpr Shape output_shape(Shape input) noexcept {
+    return {input.height / 2, input.width / 2, 2 * input.channels};
+  }
 
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name) {
     visit(top_0_, name / "top.0");
     visit(top_1_, name / "top.1");
     visit(top_2_, name / "top.2");
@@ -33,7 +37,7 @@ class Downsampling {
     visit(bottom_1_, name / "bot.1");
   }
 
-  void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
     Index const height = x.height(), band = rows_a_band(x.width());
     typename Conv2d<T>::Rows const top_0(top_0_, context.at("top.0"), x.shape());
     typename Conv2d<T>::Rows const top_2(top_2_, context.at("top.2"), x.shape());
@@ -51,7 +55,7 @@ class Downsampling {
   }
 
  private:
-  Node projection_node(Context<T>& context, Shape input, Shape output) const noexcept {
+  constexpr Node projection_node(Context<T>& context, Shape input, Shape output) const noexcept {
     Node node = context.new_node("blurred 1x1", input, output);
     node.kernel = "blurred_projection";
     node.macs = static_cast<std::uint64_t>(output.pixels()) * static_cast<std::uint64_t>(macs_a_pixel(input, output));
@@ -60,11 +64,13 @@ class Downsampling {
     return node;
   }
 
-  static Index macs_a_pixel(Shape input, Shape output) noexcept { return 2 * input.channels * output.channels; }
+  static constexpr Index macs_a_pixel(Shape input, Shape output) noexcept {
+    return 2 * input.channels * output.channels;
+  }
 
   /// The last 1x1 convolutions of both branches, behind their blurs.
-  void project(Context<T>& context, Node& node, Band<T const> filtered, Band<T const> x,
-               Band<T> output) const noexcept {
+  constexpr void project(Context<T>& context, Node& node, Band<T const> filtered, Band<T const> x,
+                         Band<T> output) const noexcept {
     context.count(output.rows.pixels(), macs_a_pixel(x.rows.shape(), output.rows.shape()));
     auto const blur = [&](Band<T const> input) {
       return Resampling<T>{input.rows.data(), input.map_height, input.rows.width(), input.rows.pitch(),
@@ -93,16 +99,18 @@ template <class T>
 class Upsampling {
  public:
   Upsampling() = default;
-  explicit Upsampling(Index channels) noexcept
+  explicit constexpr Upsampling(Index channels) noexcept
       : top_0_(channels, channels, 1),
         top_4_(channels, channels / 2, 1),
         bottom_1_(channels, channels / 2, 1),
         top_2_(channels, channels) {}
 
-  static Shape output_shape(Shape input) noexcept { return {2 * input.height, 2 * input.width, input.channels / 2}; }
+  static constexpr Shape output_shape(Shape input) noexcept {
+    return {2 * input.height, 2 * input.width, input.channels / 2};
+  }
 
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name) {
     visit(top_0_, name / "top.0");
     visit(top_1_, name / "top.1");
     visit(top_2_, name / "top.2");
@@ -111,7 +119,7 @@ class Upsampling {
     visit(bottom_1_, name / "bot.1");
   }
 
-  void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
     Shape const small_shape{x.height(), x.width(), output.channels()};
     Shape const filtered_shape = top_2_.output_shape(x.shape());
     Index const height = x.height(), band = rows_a_band(output.width()) / 2;
@@ -155,20 +163,22 @@ class Resizing {
   static constexpr Index most_steps = 3;
 
   Resizing() = default;
-  Resizing(Index channels, Index steps) noexcept : count_(steps) {
+  /// At most most_steps.
+  constexpr Resizing(Index channels, Index steps) noexcept : count_((std::min)(steps, most_steps)) {
+    MIRNET_ASSERT(steps <= most_steps);
     Shape shape{4, 4, channels};
-    for (Index i = 0; i < steps; ++i) {
+    for (Index i = 0; i < count_; ++i) {
       steps_[i] = Step<T>(shape.channels);
       shape = Step<T>::output_shape(shape);
     }
   }
 
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name) {
     for (Index i = 0; i < count_; ++i) steps_[i].layers(visit, name / "body" / i);
   }
 
-  void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
     ArenaMap<T> between;
     for (Index i = 0; i + 1 < count_; ++i) {
       ArenaMap<T> next(context.arena, Step<T>::output_shape(x.shape()));

@@ -18,21 +18,21 @@ class SelectiveKernelFusion {
   static constexpr Index most_streams = WeightedSum<T>::most;
 
   SelectiveKernelFusion() = default;
-  SelectiveKernelFusion(Index channels, Index streams) noexcept : streams_(streams) {
+  constexpr SelectiveKernelFusion(Index channels, Index streams) noexcept : streams_(streams) {
     Index const squeezed = std::max<Index>(channels / 8, 4);
     squeeze_ = {channels, squeezed, 1};
     std::fill_n(select_, streams, Conv2d<T>(squeezed, channels, 1));
   }
 
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name) {
     visit(squeeze_, name / "conv_du.0");
     visit(prelu_, name / "conv_du.1");
     for (Index i = 0; i < streams_; ++i) visit(select_[i], name / "fcs" / i);
   }
 
   /// All maps have one shape; the output may be one of them.
-  void forward(Context<T>& context, std::span<View<T const> const> streams, View<T> output) const noexcept {
+  constexpr void forward(Context<T>& context, std::span<View<T const> const> streams, View<T> output) const noexcept {
     MIRNET_ASSERT(static_cast<Index>(streams.size()) == streams_);
     Shape const vector{1, 1, output.channels()};
     Index const pitch = output.pitch();
@@ -61,7 +61,7 @@ class SelectiveKernelFusion {
   }
 
  private:
-  void choose(Context<T>& context, T* logits, Shape vector) const noexcept {
+  constexpr void choose(Context<T>& context, T* logits, Shape vector) const noexcept {
     Node node = context.new_node("softmax", vector, vector);
     node.kernel = "softmax";
     node.bytes *= streams_;

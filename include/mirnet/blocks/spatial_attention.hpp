@@ -17,7 +17,7 @@ class SpatialAttention {
   /// The two planes of r, with the border of zeros that the kernel wants.
   class Planes {
    public:
-    Planes(Context<T>& context, Shape r) noexcept
+    constexpr Planes(Context<T>& context, Shape r) noexcept
         : shape_(r),
           pitch_(round_up(r.width + 2 * border, channel_group<T>) + channel_group<T>),
           plane_((r.height + 2 * border) * pitch_),
@@ -26,7 +26,7 @@ class SpatialAttention {
     }
 
     /// For the layer that writes r, from this row on.
-    Statistics<T> statistics(Index row) const noexcept {
+    constexpr Statistics<T> statistics(Index row) const noexcept {
       T* const first = advance(memory_.data(), (row + border) * pitch_ + border);
       return {.maximum = first, .mean = advance(first, plane_), .plane_pitch = pitch_, .channels = shape_.channels};
     }
@@ -40,13 +40,13 @@ class SpatialAttention {
 
   SpatialAttention() = default;
 
-  template <class Visitor>
-  void layers(Visitor&& visit, Name const& name) {
+  template <class Visitor, class Path>
+  constexpr void layers(Visitor&& visit, Path const& name) {
     visit(convolution_, name / "spatial.conv");
   }
 
   /// `gate` has r's number of pixels, row by row without padding.
-  void gate(Context<T>& context, Planes const& r, T* gate) const noexcept {
+  constexpr void gate(Context<T>& context, Planes const& r, T* gate) const noexcept {
     Index const weights = convolution_.shape().elements();
     context.count(r.shape_.pixels(), weights);
     auto const inside = context.at("spatial.conv");

@@ -22,7 +22,7 @@ inline constexpr Index block_pixels = 84;
 /// The part of a kernel's taps that is gathered and multiplied at a time. With about 288 of depth, 16 columns of
 /// weights and the rows of a tile fit the first-level cache together.
 template <class T>
-MIRNET_ALWAYS_INLINE Index taps_per_slice(Convolution<T> const& work) noexcept {
+MIRNET_ALWAYS_INLINE constexpr Index taps_per_slice(Convolution<T> const& work) noexcept {
   constexpr Index most_depth = 288;
   Index const taps = work.kernel_height * work.kernel_width;
   Index const slices = divide_up(taps, std::max<Index>(1, most_depth / work.channels));
@@ -33,7 +33,7 @@ MIRNET_ALWAYS_INLINE Index taps_per_slice(Convolution<T> const& work) noexcept {
 
 /// Every pixel's patch is the pixel itself.
 template <class T>
-MIRNET_ALWAYS_INLINE bool pointwise(Convolution<T> const& work) noexcept {
+MIRNET_ALWAYS_INLINE constexpr bool pointwise(Convolution<T> const& work) noexcept {
   return work.kernel_height == 1 && work.kernel_width == 1 && work.stride == 1 && work.pad_top == 0 &&
          work.pad_left == 0 && work.output_width == work.width && work.first_row + work.output_height <= work.height;
 }
@@ -52,27 +52,27 @@ MIRNET_ALWAYS_INLINE void output_offsets(Convolution<T> const& work, Index first
 template <class T>
 struct Direct {
   using Element = Operand<T>;
-  static Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
-  static Index depth(Convolution<T> const& work) noexcept {
+  static constexpr Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
+  static constexpr Index depth(Convolution<T> const& work) noexcept {
     return work.kernel_height * work.kernel_width * work.channels;
   }
   /// Pixels are multiplied where they lie.
-  static bool in_place(Convolution<T> const& work) noexcept {
+  static constexpr bool in_place(Convolution<T> const& work) noexcept {
     return std::is_same_v<T, OperandNumber<T>> && pointwise(work);
   }
-  static Index slices(Convolution<T> const& work) noexcept {
+  static constexpr Index slices(Convolution<T> const& work) noexcept {
     return divide_up(work.kernel_height * work.kernel_width, taps_per_slice(work));
   }
-  static bool suits(Convolution<T> const&) noexcept { return true; }
-  static Index weights_elements(Convolution<T> const& work) noexcept {
+  static constexpr bool suits(Convolution<T> const&) noexcept { return true; }
+  static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
     return weight_operands<T>(depth(work), columns(work));
   }
-  static Index patch_elements(Convolution<T> const& work) noexcept {
+  static constexpr Index patch_elements(Convolution<T> const& work) noexcept {
     if (in_place(work)) return 0;
     return block_pixels * operands<T>(taps_per_slice(work) * work.channels) + channel_group<float>;
   }
   /// The patches, and sums between slices: the output may hold the residual until the last.
-  static Index scratch_elements(Convolution<T> const& work) noexcept {
+  static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
     return patch_elements(work) + (slices(work) > 1 ? block_pixels * columns(work) : 0);
   }
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
@@ -81,7 +81,7 @@ struct Direct {
     weights_of(work.weights + column / wide * wide * depth(work) + column % wide, depth(work), narrow,
                prepared + column * operands<T>(depth(work)));
   }
-  static Index blocks(Convolution<T> const& work) noexcept {
+  static constexpr Index blocks(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height * work.output_width, block_pixels);
   }
 
@@ -161,7 +161,7 @@ using Methods = std::tuple<Direct<T>,                                           
 
 /// body(method) with an object of the type that has this number.
 template <class T, class Body>
-MIRNET_ALWAYS_INLINE auto with_method(int number, Body&& body) noexcept {
+MIRNET_ALWAYS_INLINE constexpr auto with_method(int number, Body&& body) noexcept {
   switch (number) {
     case 1: return body(std::tuple_element_t<1, Methods<T>>{});
     case 2: return body(std::tuple_element_t<2, Methods<T>>{});
@@ -172,7 +172,7 @@ MIRNET_ALWAYS_INLINE auto with_method(int number, Body&& body) noexcept {
 }
 
 template <class T>
-int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
+constexpr int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
   if (algorithm == Algorithm::direct) return 0;
   int chosen = 0;
   for (int method = 1; method < static_cast<int>(std::tuple_size_v<Methods<T>>); ++method) {
@@ -182,7 +182,7 @@ int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
 }
 
 template <class T>
-char const* method_name(int number, Convolution<T> const& work) noexcept {
+constexpr char const* method_name(int number, Convolution<T> const& work) noexcept {
   switch (number) {
     case 1: return "winograd F(4x4,3x3)";
     case 2: return "toom-cook F(1x4,1x2)";
@@ -197,7 +197,7 @@ inline float* floats(std::byte* memory) noexcept { return reinterpret_cast<float
 }  // namespace convolution_detail
 
 template <class T>
-ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm) noexcept {
+constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm) noexcept {
   using namespace convolution_detail;
   int const method = choose_method(work, algorithm);
   return with_method<T>(method, [&](auto kernel) {
@@ -219,7 +219,7 @@ void prepare_weights(Convolution<T> const& work, ConvolutionPlan const& plan, In
 }
 
 template <class T>
-Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept {
+constexpr Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept {
   return convolution_detail::with_method<T>(plan.method, [&](auto kernel) { return kernel.blocks(work); });
 }
 
@@ -233,7 +233,7 @@ void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::b
 }
 
 template <class T>
-Index gated_projection_scratch(GatedProjection<T> const& work) noexcept {
+constexpr Index gated_projection_scratch(GatedProjection<T> const& work) noexcept {
   Index const depth = 2 * work.channels;
   Index const patches = convolution_detail::block_pixels * operands<T>(depth) + channel_group<float>;
   return (patches + weight_operands<T>(depth, work.pitch)) * static_cast<Index>(sizeof(float));
@@ -275,7 +275,7 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, s
 }
 
 template <class T>
-Index blurred_projection_scratch(BlurredProjection<T> const& work) noexcept {
+constexpr Index blurred_projection_scratch(BlurredProjection<T> const& work) noexcept {
   Index const columns = work.output_groups * channel_group<T>;
   Index const elements = convolution_detail::block_pixels * (operands<T>(work.blur[0].pitch) + columns);
   return (elements + weight_operands<T>(work.channels, columns)) * static_cast<Index>(sizeof(float));

@@ -36,7 +36,7 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
 }
 
 template <class T>
-ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm) noexcept {
+constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm) noexcept {
   Index const patches = reference::block_pixels * work.kernel_height * work.kernel_width * work.channels;
   return {.scratch_bytes = (patches + channel_group<T>)*static_cast<Index>(sizeof(T)), .name = "im2col+eigen"};
 }
@@ -53,18 +53,20 @@ void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte c
   reference::gather_statistics(work, block, first, last);
 }
 
+template <class T>
+inline constexpr KernelTable<T> table = [] {
+  KernelTable<T> kernels = reference_kernels<T>();
+  kernels.isa = "eigen";
+  kernels.plan_convolution = plan_convolution<T>;
+  kernels.convolution = convolution<T>;
+  return kernels;
+}();
+
 }  // namespace eigen_detail
 
 template <class T>
-KernelTable<T> const& eigen_kernels() noexcept {
-  static KernelTable<T> const table = [] {
-    KernelTable<T> kernels = reference_kernels<T>();
-    kernels.isa = "eigen";
-    kernels.plan_convolution = eigen_detail::plan_convolution<T>;
-    kernels.convolution = eigen_detail::convolution<T>;
-    return kernels;
-  }();
-  return table;
+constexpr KernelTable<T> const& eigen_kernels() noexcept {
+  return eigen_detail::table<T>;
 }
 
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -14,36 +14,41 @@
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
+#if !MIRNET_NO_SIMD
+/// What native_kernels returns.
+template <class T>
+inline constexpr KernelTable<T> native_table{
+    .isa = MIRNET_ISA_NAME,
+    .plan_convolution = plan_convolution<T>,
+    .prepare_weights = prepare_weights<T>,
+    .convolution_blocks = convolution_blocks<T>,
+    .convolution = convolution<T>,
+    .block_pixels = convolution_detail::block_pixels,
+    .gated_projection_scratch = gated_projection_scratch<T>,
+    .gated_projection = gated_projection<T>,
+    .blurred_projection_scratch = blurred_projection_scratch<T>,
+    .blurred_projection = blurred_projection<T>,
+    .blur_pool = blur_pool<T>,
+    .bilinear_double = bilinear_double<T>,
+    .channel_sums = channel_sums<T>,
+    .channel_max_mean = channel_max_mean<T>,
+    .spatial_gate = spatial_gate<T>,
+    .prelu = prelu<T>,
+    .sigmoid = sigmoid<T>,
+    .softmax = softmax<T>,
+    .weighted_sum = weighted_sum<T>,
+};
+#endif
+
 /// The table that a program with fixed compiler flags gives its Context: T is float, or bfloat16 for maps and weights
 /// of half the size. A program that chooses at run time compiles a small file per instruction set that returns this.
 /// Without SIMD there are the plain kernels, of float only.
 template <class T = float>
-KernelTable<T> const& native_kernels() noexcept {
+constexpr KernelTable<T> const& native_kernels() noexcept {
 #if MIRNET_NO_SIMD
   return reference_kernels<T>();
 #else
-  static constexpr KernelTable<T> table{
-      .isa = MIRNET_ISA_NAME,
-      .plan_convolution = plan_convolution<T>,
-      .prepare_weights = prepare_weights<T>,
-      .convolution_blocks = convolution_blocks<T>,
-      .convolution = convolution<T>,
-      .block_pixels = convolution_detail::block_pixels,
-      .gated_projection_scratch = gated_projection_scratch<T>,
-      .gated_projection = gated_projection<T>,
-      .blurred_projection_scratch = blurred_projection_scratch<T>,
-      .blurred_projection = blurred_projection<T>,
-      .blur_pool = blur_pool<T>,
-      .bilinear_double = bilinear_double<T>,
-      .channel_sums = channel_sums<T>,
-      .channel_max_mean = channel_max_mean<T>,
-      .spatial_gate = spatial_gate<T>,
-      .prelu = prelu<T>,
-      .sigmoid = sigmoid<T>,
-      .softmax = softmax<T>,
-      .weighted_sum = weighted_sum<T>,
-  };
-  return table;
+  return native_table<T>;
 #endif
 }
 

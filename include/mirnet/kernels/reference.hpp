@@ -77,7 +77,7 @@ void gather_statistics(Convolution<T> const& work, Index block, Index first, Ind
 }
 
 template <class T>
-ConvolutionPlan plan_convolution(Convolution<T> const&, Algorithm) noexcept {
+constexpr ConvolutionPlan plan_convolution(Convolution<T> const&, Algorithm) noexcept {
   return {.name = "plain loops"};
 }
 
@@ -85,7 +85,7 @@ template <class T>
 void prepare_weights(Convolution<T> const&, ConvolutionPlan const&, Index, std::byte*) noexcept {}
 
 template <class T>
-Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const&) noexcept {
+constexpr Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const&) noexcept {
   return divide_up(work.output_height * work.output_width, block_pixels);
 }
 
@@ -239,33 +239,40 @@ void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixe
   }
 }
 
+template <class Work>
+constexpr Index no_scratch(Work const&) noexcept {
+  return 0;
+}
+
+template <class T>
+inline constexpr KernelTable<T> table{
+    .isa = "scalar",
+    .plan_convolution = plan_convolution<T>,
+    .prepare_weights = prepare_weights<T>,
+    .convolution_blocks = convolution_blocks<T>,
+    .convolution = convolution<T>,
+    .block_pixels = block_pixels,
+    .gated_projection_scratch = no_scratch<GatedProjection<T>>,
+    .gated_projection = gated_projection<T>,
+    .blurred_projection_scratch = no_scratch<BlurredProjection<T>>,
+    .blurred_projection = blurred_projection<T>,
+    .blur_pool = blur_pool<T>,
+    .bilinear_double = bilinear_double<T>,
+    .channel_sums = channel_sums<T>,
+    .channel_max_mean = channel_max_mean<T>,
+    .spatial_gate = spatial_gate<T>,
+    .prelu = prelu<T>,
+    .sigmoid = sigmoid<T>,
+    .softmax = softmax<T>,
+    .weighted_sum = weighted_sum<T>,
+};
+
 }  // namespace reference
 
 /// The plain kernels.
 template <class T>
-KernelTable<T> const& reference_kernels() noexcept {
-  static constexpr KernelTable<T> table{
-      .isa = "scalar",
-      .plan_convolution = reference::plan_convolution<T>,
-      .prepare_weights = reference::prepare_weights<T>,
-      .convolution_blocks = reference::convolution_blocks<T>,
-      .convolution = reference::convolution<T>,
-      .block_pixels = reference::block_pixels,
-      .gated_projection_scratch = [](GatedProjection<T> const&) noexcept { return Index{0}; },
-      .gated_projection = reference::gated_projection<T>,
-      .blurred_projection_scratch = [](BlurredProjection<T> const&) noexcept { return Index{0}; },
-      .blurred_projection = reference::blurred_projection<T>,
-      .blur_pool = reference::blur_pool<T>,
-      .bilinear_double = reference::bilinear_double<T>,
-      .channel_sums = reference::channel_sums<T>,
-      .channel_max_mean = reference::channel_max_mean<T>,
-      .spatial_gate = reference::spatial_gate<T>,
-      .prelu = reference::prelu<T>,
-      .sigmoid = reference::sigmoid<T>,
-      .softmax = reference::softmax<T>,
-      .weighted_sum = reference::weighted_sum<T>,
-  };
-  return table;
+constexpr KernelTable<T> const& reference_kernels() noexcept {
+  return reference::table<T>;
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -33,14 +33,16 @@ struct Tiles {
   // Matrices lie a line further apart than they are long: with a distance of a multiple of 4 KiB, one tile's elements
   // of all of them would compete for the same few lines of the first-level cache.
   static constexpr Index line = alignment_bytes / static_cast<Index>(sizeof(float));
-  static Index input_pitch(Index channels) noexcept { return round_up(operands<T>(channels), line); }
-  static Index input_step(Index channels, Index tiles) noexcept { return tiles * input_pitch(channels) + line; }
-  static Index output_step(Index tiles) noexcept { return tiles * most_columns + line; }
+  static constexpr Index input_pitch(Index channels) noexcept { return round_up(operands<T>(channels), line); }
+  static constexpr Index input_step(Index channels, Index tiles) noexcept {
+    return tiles * input_pitch(channels) + line;
+  }
+  static constexpr Index output_step(Index tiles) noexcept { return tiles * most_columns + line; }
   /// Of a tile's pixels where they are gathered: numbers of T, which take the memory of as many floats at most.
-  static Index patch_pitch(Index channels) noexcept { return round_up(channels, channel_group<T>); }
+  static constexpr Index patch_pitch(Index channels) noexcept { return round_up(channels, channel_group<T>); }
 
   /// Tiles of a block at most: a multiple of every tile height of the GEMM, and few, as many workers share a band.
-  static Index most_tiles(Index channels) noexcept {
+  static constexpr Index most_tiles(Index channels) noexcept {
     // With many channels the weights come from far away: more tiles a block, fewer readings.
     if (channels >= 256) return 48;
     constexpr Index bytes = 160 * 1024;
@@ -50,7 +52,7 @@ struct Tiles {
 
   /// Whether this computes a convolution, and faster than the definition: with fewer tiles, transforming the weights
   /// costs more than it saves; with fewer channels, transforming the tiles.
-  static bool suits(Convolution<T> const& work) noexcept {
+  static constexpr bool suits(Convolution<T> const& work) noexcept {
     constexpr Index fewest_tiles = 16, fewest_channels = 8;
     return work.kernel_height == AxisY::taps && work.kernel_width == AxisX::taps && work.stride == 1 &&
            work.channels >= fewest_channels &&
@@ -59,12 +61,14 @@ struct Tiles {
 
   // --- Weights: `points` matrices, each packed as a 1x1 kernel's ---------------------------------------------------
 
-  static Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
+  static constexpr Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
 
-  static Index matrix_elements(Convolution<T> const& work) noexcept {
+  static constexpr Index matrix_elements(Convolution<T> const& work) noexcept {
     return operands<T>(work.channels) * columns(work);
   }
-  static Index weights_elements(Convolution<T> const& work) noexcept { return points * matrix_elements(work); }
+  static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
+    return points * matrix_elements(work);
+  }
 
   /// The weights of one group of 16 output channels.
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
@@ -96,17 +100,21 @@ struct Tiles {
 
   // --- Tiles ------------------------------------------------------------------------------------------------------
 
-  static Index tiles_x(Convolution<T> const& work) noexcept { return divide_up(work.output_width, AxisX::outputs); }
-  static Index tile_count(Convolution<T> const& work) noexcept {
+  static constexpr Index tiles_x(Convolution<T> const& work) noexcept {
+    return divide_up(work.output_width, AxisX::outputs);
+  }
+  static constexpr Index tile_count(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height, AxisY::outputs) * tiles_x(work);
   }
   /// Where there are few blocks, they are as equal as can be, and four or a multiple: two or four workers end together.
-  static Index tiles_a_block(Convolution<T> const& work) noexcept {
+  static constexpr Index tiles_a_block(Convolution<T> const& work) noexcept {
     Index const tiles = tile_count(work), most = most_tiles(work.channels), count = divide_up(tiles, most);
     return count > 1 && count < 16 ? divide_up(tiles, round_up(count, 4)) : most;
   }
-  static Index blocks(Convolution<T> const& work) noexcept { return divide_up(tile_count(work), tiles_a_block(work)); }
-  static Index scratch_elements(Convolution<T> const& work) noexcept {
+  static constexpr Index blocks(Convolution<T> const& work) noexcept {
+    return divide_up(tile_count(work), tiles_a_block(work));
+  }
+  static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
     Index const tiles = most_tiles(work.channels);
     return points * (input_step(work.channels, tiles) + output_step(tiles) + patch_pitch(work.channels));
   }

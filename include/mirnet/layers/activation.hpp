@@ -12,17 +12,18 @@ namespace mirnet::inline MIRNET_ABI {
 template <class T>
 class PRelu {
  public:
-  ParameterShape shape() const noexcept { return {}; }
-  Index packed_elements() const noexcept { return 0; }
-  void bind(T*) noexcept {}
-  void pack(Index, std::span<T const> values) noexcept {
+  constexpr ParameterShape shape() const noexcept { return {}; }
+  constexpr Index packed_elements(Index = 0) const noexcept { return 0; }
+  constexpr Index packed_from(Index, Index) const noexcept { return no_element; }
+  void bind(T const*) noexcept {}
+  void pack(T*, Index, std::span<T const> values) noexcept {
     if (!values.empty()) slope_ = values[0];
   }
 
-  T slope() const noexcept { return slope_; }
+  constexpr T slope() const noexcept { return slope_; }
 
   /// In place.
-  void forward(Context<T>& context, View<T> x) const noexcept {
+  constexpr void forward(Context<T>& context, View<T> x) const noexcept {
     Node node = context.new_node("prelu", x.shape(), x.shape());
     node.kernel = "prelu";
     Piece const piece(context, node);
@@ -37,7 +38,7 @@ class PRelu {
 
 /// 1 / (1 + exp(-x)) in place, over the padding too.
 template <class T>
-void sigmoid(Context<T>& context, View<T> x) noexcept {
+constexpr void sigmoid(Context<T>& context, View<T> x) noexcept {
   Node node = context.new_node("sigmoid", x.shape(), x.shape());
   node.kernel = "sigmoid";
   Piece const piece(context, node);

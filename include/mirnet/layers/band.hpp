@@ -17,20 +17,20 @@ struct Band {
   Index first_row = 0;
   Index map_height = 0;
 
-  Band(View<T> band, Index first, Index height) noexcept : rows(band), first_row(first), map_height(height) {}
-  Band(View<T> whole) noexcept : Band(whole, 0, whole.height()) {}
+  constexpr Band(View<T> band, Index first, Index height) noexcept : rows(band), first_row(first), map_height(height) {}
+  constexpr Band(View<T> whole) noexcept : Band(whole, 0, whole.height()) {}
   /// All of a map of which only the shape is known.
-  explicit Band(Shape map) noexcept : Band(View<T>(nullptr, map)) {}
+  explicit constexpr Band(Shape map) noexcept : Band(View<T>(nullptr, map)) {}
   template <class U>
-    requires std::is_same_v<U const, T> Band(Band<U> const& other)
-  noexcept : Band(other.rows, other.first_row, other.map_height) {}
+    requires std::is_same_v<U const, T>
+  constexpr Band(Band<U> const& other) noexcept : Band(other.rows, other.first_row, other.map_height) {}
 
-  Shape map_shape() const noexcept { return {map_height, rows.width(), rows.channels()}; }
+  constexpr Shape map_shape() const noexcept { return {map_height, rows.width(), rows.channels()}; }
 };
 
 /// Rows [first, first + count) of a map that is there.
 template <class T>
-Band<T> rows_of(View<T> map, Index first, Index count) noexcept {
+constexpr Band<T> rows_of(View<T> map, Index first, Index count) noexcept {
   return {View<T>(advance(map.data(), first * map.width() * map.pitch()), {count, map.width(), map.channels()},
                   map.pitch()),
           first, map.height()};
@@ -49,11 +49,11 @@ template <class T>
 class RollingRows {
  public:
   /// Memory for at most `capacity` rows of a map of this shape at a time.
-  RollingRows(Context<T>& context, Shape map, Index capacity) noexcept
+  constexpr RollingRows(Context<T>& context, Shape map, Index capacity) noexcept
       : map_(map), rows_(context.arena, {(std::min)(capacity, map.height), map.width, map.channels}) {}
 
   /// Forgets the rows before `keep` and makes room for those up to `end`: the caller writes what is returned.
-  Band<T> append(Context<T> const& context, Index keep, Index end) noexcept {
+  constexpr Band<T> append(Context<T> const& context, Index keep, Index end) noexcept {
     Index const row = map_.width * rows_.view().pitch(), kept = end_ - keep;
     MIRNET_ASSERT(keep >= first_ && keep <= end_ && end >= end_ && end <= map_.height &&
                   end - keep <= rows_.shape().height);
@@ -67,7 +67,7 @@ class RollingRows {
   }
 
   /// Those that are there.
-  Band<T const> rows() const noexcept {
+  constexpr Band<T const> rows() const noexcept {
     return {View<T const>(rows_.view().data(), {end_ - first_, map_.width, map_.channels}), first_, map_.height};
   }
 

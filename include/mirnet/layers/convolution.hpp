@@ -1,6 +1,8 @@
 // Convolution layers: packed weights and the call of the kernel. None has a bias, as none in MIRNet has.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <span>
 
 #include <mirnet/layers/band.hpp>
@@ -22,12 +24,19 @@ struct Epilogue {
 
 namespace detail {
 
+/// A number of channels, or of a kernel's size, in little memory.
+template <class Small>
+constexpr Small small(Index value) noexcept {
+  MIRNET_ASSERT(value >= 0 && value <= (std::numeric_limits<Small>::max)());
+  return static_cast<Small>(value);
+}
+
 /// A convolution with its weights and scratch memory as the kernels want them, for any rows of one map. `whole`
 /// describes all of it and the weights; the preparation is a piece of the node's work.
 template <class T>
 class PreparedConvolution {
  public:
-  PreparedConvolution(Context<T>& context, Node& node, Convolution<T> const& whole) noexcept
+  constexpr PreparedConvolution(Context<T>& context, Node& node, Convolution<T> const& whole) noexcept
       : plan_(context.kernels->plan_convolution(whole, context.algorithm)),
         weights_(context.arena, plan_.weights_bytes),
         scratch_(context.scratch(plan_.scratch_bytes)) {
@@ -39,7 +48,7 @@ class PreparedConvolution {
     });
   }
 
-  Index blocks(Context<T> const& context, Convolution<T> const& part) const noexcept {
+  constexpr Index blocks(Context<T> const& context, Convolution<T> const& part) const noexcept {
     return context.kernels->convolution_blocks(part, plan_);
   }
   void block(Context<T> const& context, Convolution<T> const& part, Index index, Index worker) const noexcept {
@@ -47,7 +56,7 @@ class PreparedConvolution {
   }
 
   /// All rows of `part`, which are in so many blocks, shared out among the workers.
-  void operator()(Context<T> const& context, Convolution<T> const& part, Index blocks) const noexcept {
+  constexpr void operator()(Context<T> const& context, Convolution<T> const& part, Index blocks) const noexcept {
     context.each_range(blocks, 1, [&](Index index, Index, Index worker) { block(context, part, index, worker); });
   }
 
@@ -58,8 +67,8 @@ class PreparedConvolution {
 
 /// What the layers' convolutions have in common: stride 1, no padding, all of the output.
 template <class T>
-Convolution<T> convolution_of(Band<T const> input, Band<T> output, T const* weights, Index kernel_height,
-                              Index kernel_width) noexcept {
+constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T const* weights, Index kernel_height,
+                                        Index kernel_width) noexcept {
   Index const pitch = output.rows.pitch();
   return {.input = input.rows.data(),
           .height = input.map_height,
@@ -84,38 +93,50 @@ Convolution<T> convolution_of(Band<T const> input, Band<T> output, T const* weig
 
 }  // namespace detail
 
-/// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels, kernel, kernel), zero padding.
+/// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels, kernel, kernel), zero padding. At most
+/// 65535 channels, and 255 for the others.
 template <class T>
 class Conv2d {
  public:
   Conv2d() = default;
 
   /// Without `padding`, odd kernels keep the size.
-  Conv2d(Index in_channels, Index out_channels, Index kernel, Index stride, Index padding) noexcept
-      : in_(in_channels), out_(out_channels), kernel_(kernel), stride_(stride), padding_(padding) {}
-  Conv2d(Index in_channels, Index out_channels, Index kernel) noexcept
+  constexpr Conv2d(Index in_channels, Index out_channels, Index kernel, Index stride, Index padding) noexcept
+      : in_(detail::small<std::uint16_t>(in_channels)),
+        out_(detail::small<std::uint16_t>(out_channels)),
+        kernel_(detail::small<std::uint8_t>(kernel)),
+        stride_(detail::small<std::uint8_t>(stride)),
+        padding_(detail::small<std::uint8_t>(padding)) {}
+  constexpr Conv2d(Index in_channels, Index out_channels, Index kernel) noexcept
       : Conv2d(in_channels, out_channels, kernel, 1, kernel / 2) {}
 
-  ParameterShape shape() const noexcept { return {4, {out_, in_, kernel_, kernel_}}; }
-  Index packed_elements() const noexcept { return depth() * pixel_pitch<T>(out_); }
-  void bind(T* memory) noexcept { weights_ = memory; }
-  void pack(Index first, std::span<T const> values) noexcept {
+  constexpr ParameterShape shape() const noexcept { return {4, {out(), in(), kernel(), kernel()}}; }
+  constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
+    return depth() * round_up(out(), group);
+  }
+  constexpr Index packed_from(Index group, Index at) const noexcept {
+    auto const [o, k] = packed_place(group, depth(), at);
+    return o < out() ? (o * in() + k % in()) * kernel() * kernel() + k / in() : no_element;
+  }
+  void bind(T const* packed) noexcept { weights_ = packed; }
+  void pack(T* packed, Index first, std::span<T const> values) const noexcept {
     each_element(shape(), first, values, [&](T value, Index o, Index i, Index y, Index x) {
-      weights_[packed_position<T>(depth(), o, (y * kernel_ + x) * in_ + i)] = value;
+      packed[packed_position<T>(depth(), o, (y * kernel() + x) * in() + i)] = value;
     });
   }
 
   /// The weights as kernels read them.
-  T const* packed() const noexcept { return weights_; }
+  constexpr T const* packed() const noexcept { return weights_; }
 
-  Shape output_shape(Shape input) const noexcept {
-    auto const size = [&](Index n) { return (n + 2 * padding_ - kernel_) / stride_ + 1; };
-    return {size(input.height), size(input.width), out_};
+  constexpr Shape output_shape(Shape input) const noexcept {
+    auto const size = [&](Index n) { return (n + 2 * padding() - kernel()) / stride() + 1; };
+    return {size(input.height), size(input.width), out()};
   }
 
   /// `output` has output_shape(input.shape()) and does not overlap the input, unless the kernel is 1x1. The residual
   /// has the output's shape; it may be the output itself.
-  void forward(Context<T>& context, View<T const> input, View<T> output, Epilogue<T> epilogue = {}) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
+                         Epilogue<T> epilogue = {}) const noexcept {
     MIRNET_ASSERT(output.shape() == output_shape(input.shape()));
     Rows(*this, context, input.shape()).forward(context, input, output, epilogue);
   }
@@ -125,15 +146,16 @@ class Conv2d {
    public:
     /// For an input map of this shape. Its arithmetic counts as `times` as much: where the network as it is written
     /// has this layer on that many more pixels.
-    Rows(Conv2d const& layer, Context<T>& context, Shape input, Index times = 1) noexcept
+    constexpr Rows(Conv2d const& layer, Context<T>& context, Shape input, Index times = 1) noexcept
         : layer_(layer),
-          macs_a_pixel_(times * layer.depth() * layer.out_),
+          macs_a_pixel_(times * layer.depth() * layer.out()),
           node_(layer.node(context, input, macs_a_pixel_)),
           prepared_(context, node_, layer.work(Band<T const>(input), Band<T>(layer.output_shape(input)))) {}
 
     /// `input` has the rows that the output's rows are computed from. No two calls may be for the same rows.
-    void forward(Context<T>& context, Band<T const> input, Band<T> output, Epilogue<T> epilogue = {}) const noexcept {
-      MIRNET_ASSERT(input.rows.channels() == layer_.in_ && output.rows.channels() == layer_.out_);
+    constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output,
+                           Epilogue<T> epilogue = {}) const noexcept {
+      MIRNET_ASSERT(input.rows.channels() == layer_.in() && output.rows.channels() == layer_.out());
       context.count(output.rows.pixels(), macs_a_pixel_);
       Node node = node_;
       node.activation = epilogue.slope != T(1);
@@ -164,25 +186,32 @@ class Conv2d {
   };
 
  private:
-  Index depth() const noexcept { return kernel_ * kernel_ * in_; }
+  constexpr Index in() const noexcept { return in_; }
+  constexpr Index out() const noexcept { return out_; }
+  constexpr Index kernel() const noexcept { return kernel_; }
+  constexpr Index stride() const noexcept { return stride_; }
+  constexpr Index padding() const noexcept { return padding_; }
+  constexpr Index depth() const noexcept { return kernel() * kernel() * in(); }
 
-  Node node(Context<T>& context, Shape input, Index macs_a_pixel) const noexcept {
-    char const* const operation = kernel_ == 1 ? "conv 1x1" : kernel_ == 3 ? "conv 3x3" : "conv";
+  constexpr Node node(Context<T>& context, Shape input, Index macs_a_pixel) const noexcept {
+    char const* const operation = kernel() == 1 ? "conv 1x1" : kernel() == 3 ? "conv 3x3" : "conv";
     Node node = context.new_node(operation, input, output_shape(input));
     node.macs = static_cast<std::uint64_t>(node.output.pixels()) * static_cast<std::uint64_t>(macs_a_pixel);
     node.bytes += packed_elements() * static_cast<Index>(sizeof(T));
     return node;
   }
 
-  Convolution<T> work(Band<T const> input, Band<T> output) const noexcept {
-    Convolution<T> work = detail::convolution_of<T>(input, output, weights_, kernel_, kernel_);
-    work.stride = stride_;
-    work.pad_top = work.pad_left = padding_;
+  constexpr Convolution<T> work(Band<T const> input, Band<T> output) const noexcept {
+    Convolution<T> work = detail::convolution_of<T>(input, output, weights_, kernel(), kernel());
+    work.stride = stride();
+    work.pad_top = work.pad_left = padding();
     return work;
   }
 
-  T* weights_ = nullptr;
-  Index in_ = 0, out_ = 0, kernel_ = 1, stride_ = 1, padding_ = 0;
+  T const* weights_ = nullptr;
+  // A network has hundreds of these.
+  std::uint16_t in_ = 0, out_ = 0;
+  std::uint8_t kernel_ = 1, stride_ = 1, padding_ = 0;
 };
 
 /// torch.nn.ConvTranspose2d(kernel 3, stride 2, padding 1, output_padding 1): weights (in_channels, out_channels, 3,
@@ -196,22 +225,35 @@ template <class T>
 class ConvTranspose2d {
  public:
   ConvTranspose2d() = default;
-  ConvTranspose2d(Index in_channels, Index out_channels) noexcept : in_(in_channels), out_(out_channels) {}
+  constexpr ConvTranspose2d(Index in_channels, Index out_channels) noexcept
+      : in_(detail::small<std::uint16_t>(in_channels)), out_(detail::small<std::uint16_t>(out_channels)) {}
 
-  ParameterShape shape() const noexcept { return {4, {in_, out_, 3, 3}}; }
-  Index packed_elements() const noexcept { return 9 * in_ * pixel_pitch<T>(out_); }
-  void bind(T* memory) noexcept { weights_ = memory; }
-  void pack(Index first, std::span<T const> values) noexcept {
+  constexpr ParameterShape shape() const noexcept { return {4, {in(), out(), 3, 3}}; }
+  constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
+    return 9 * in() * round_up(out(), group);
+  }
+  constexpr Index packed_from(Index group, Index at) const noexcept {
+    int phase = 3;
+    while (at < phase_start(phase / 2, phase % 2, group)) --phase;
+    Index const odd_y = phase / 2, odd_x = phase % 2;
+    auto const [o, k] = packed_place(group, phase_depth(odd_y, odd_x), at - phase_start(odd_y, odd_x, group));
+    if (o >= out()) return no_element;
+    Index const tap = k / in(), i = k % in(), down = tap / (1 + odd_x), across = tap % (1 + odd_x);
+    Index const ky = odd_y ? 2 - 2 * down : 1, kx = odd_x ? 2 - 2 * across : 1;  // as in pack
+    return ((i * out() + o) * 3 + ky) * 3 + kx;
+  }
+  void bind(T const* packed) noexcept { weights_ = packed; }
+  void pack(T* packed, Index first, std::span<T const> values) const noexcept {
     each_element(shape(), first, values, [&](T value, Index i, Index o, Index ky, Index kx) {
       // Kernel row 1 belongs to the even rows, 2 and 0 are the first and second tap of the odd ones.
       Index const odd_y = ky != 1, odd_x = kx != 1, tap = (ky == 0) * (1 + odd_x) + (kx == 0);
-      weights_[phase_start(odd_y, odd_x) + packed_position<T>(phase_depth(odd_y, odd_x), o, tap * in_ + i)] = value;
+      packed[phase_start(odd_y, odd_x) + packed_position<T>(phase_depth(odd_y, odd_x), o, tap * in() + i)] = value;
     });
   }
 
-  Shape output_shape(Shape input) const noexcept { return {2 * input.height, 2 * input.width, out_}; }
+  constexpr Shape output_shape(Shape input) const noexcept { return {2 * input.height, 2 * input.width, out()}; }
 
-  void forward(Context<T>& context, View<T const> input, View<T> output, T slope = T(1)) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> input, View<T> output, T slope = T(1)) const noexcept {
     MIRNET_ASSERT(output.shape() == output_shape(input.shape()));
     Rows(*this, context, input.shape()).forward(context, input, output, slope);
   }
@@ -220,7 +262,7 @@ class ConvTranspose2d {
   class Rows {
    public:
     /// For an input map of this shape.
-    Rows(ConvTranspose2d const& layer, Context<T>& context, Shape input) noexcept
+    constexpr Rows(ConvTranspose2d const& layer, Context<T>& context, Shape input) noexcept
         : layer_(layer),
           node_(layer.node(context, input)),
           phases_{prepared(context, input, 0), prepared(context, input, 1), prepared(context, input, 2),
@@ -228,9 +270,9 @@ class ConvTranspose2d {
 
     /// The output's first row and height are even; `input` has the rows that it is computed from: those of half the
     /// output's numbers and, where the map has it, the next.
-    void forward(Context<T>& context, Band<T const> input, Band<T> output, T slope = T(1)) const noexcept {
-      MIRNET_ASSERT(input.rows.channels() == layer_.in_ && output.rows.channels() == layer_.out_);
-      context.count(output.rows.pixels() / 4, 9 * layer_.in_ * layer_.out_);
+    constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output, T slope = T(1)) const noexcept {
+      MIRNET_ASSERT(input.rows.channels() == layer_.in() && output.rows.channels() == layer_.out());
+      context.count(output.rows.pixels() / 4, 9 * layer_.in() * layer_.out());
       Node node = node_;
       node.activation = slope != T(1);
       Convolution<T> parts[4];
@@ -249,7 +291,7 @@ class ConvTranspose2d {
     }
 
    private:
-    detail::PreparedConvolution<T> prepared(Context<T>& context, Shape input, int phase) noexcept {
+    constexpr detail::PreparedConvolution<T> prepared(Context<T>& context, Shape input, int phase) noexcept {
       return {context, node_, layer_.work(Band<T const>(input), Band<T>(layer_.output_shape(input)), phase)};
     }
 
@@ -259,23 +301,26 @@ class ConvTranspose2d {
   };
 
  private:
-  Node node(Context<T>& context, Shape input) const noexcept {
+  constexpr Index in() const noexcept { return in_; }
+  constexpr Index out() const noexcept { return out_; }
+
+  constexpr Node node(Context<T>& context, Shape input) const noexcept {
     Node node = context.new_node("transposed 3x3", input, output_shape(input));
-    node.macs = static_cast<std::uint64_t>(input.pixels()) * static_cast<std::uint64_t>(9 * in_ * out_);
+    node.macs = static_cast<std::uint64_t>(input.pixels()) * static_cast<std::uint64_t>(9 * in() * out());
     node.bytes += packed_elements() * static_cast<Index>(sizeof(T));
     return node;
   }
 
-  Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in_; }
+  constexpr Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in(); }
 
   /// The phases' weights follow each other: 1, 2, 2 and 4 taps.
-  Index phase_start(Index odd_y, Index odd_x) const noexcept {
+  constexpr Index phase_start(Index odd_y, Index odd_x, Index group = channel_group<T>) const noexcept {
     Index const taps_before = odd_y * 3 + odd_x * (1 + odd_y);
-    return taps_before * in_ * pixel_pitch<T>(out_);
+    return taps_before * in() * round_up(out(), group);
   }
 
   /// Phase 2*odd_y + odd_x.
-  Convolution<T> work(Band<T const> input, Band<T> output, int phase) const noexcept {
+  constexpr Convolution<T> work(Band<T const> input, Band<T> output, int phase) const noexcept {
     Index const odd_y = phase / 2, odd_x = phase % 2;
     Convolution<T> work =
         detail::convolution_of<T>(input, output, advance(weights_, phase_start(odd_y, odd_x)), 1 + odd_y, 1 + odd_x);
@@ -289,8 +334,8 @@ class ConvTranspose2d {
     return work;
   }
 
-  T* weights_ = nullptr;
-  Index in_ = 0, out_ = 0;
+  T const* weights_ = nullptr;
+  std::uint16_t in_ = 0, out_ = 0;
 };
 
 /// The 1x1 convolution behind a dual attention unit, over [pixel_gate * r ; channel_gate * r]: weights
@@ -299,16 +344,19 @@ template <class T>
 class GatedConv1x1 {
  public:
   GatedConv1x1() = default;
-  explicit GatedConv1x1(Index channels) noexcept : conv_(2 * channels, channels, 1), channels_(channels) {}
+  explicit constexpr GatedConv1x1(Index channels) noexcept : conv_(2 * channels, channels, 1), channels_(channels) {}
 
-  ParameterShape shape() const noexcept { return conv_.shape(); }
-  Index packed_elements() const noexcept { return conv_.packed_elements(); }
-  void bind(T* memory) noexcept { conv_.bind(memory); }
-  void pack(Index first, std::span<T const> values) noexcept { conv_.pack(first, values); }
+  constexpr ParameterShape shape() const noexcept { return conv_.shape(); }
+  constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
+    return conv_.packed_elements(group);
+  }
+  constexpr Index packed_from(Index group, Index at) const noexcept { return conv_.packed_from(group, at); }
+  void bind(T const* packed) noexcept { conv_.bind(packed); }
+  void pack(T* packed, Index first, std::span<T const> values) const noexcept { conv_.pack(packed, first, values); }
 
   /// pixel_gate has r.pixels() elements, channel_gate is 1 x 1 x channels. The output may be the residual, not r.
-  void forward(Context<T>& context, View<T const> r, T const* pixel_gate, View<T const> channel_gate, View<T> output,
-               View<T const> residual) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> r, T const* pixel_gate, View<T const> channel_gate,
+                         View<T> output, View<T const> residual) const noexcept {
     MIRNET_ASSERT(r.channels() == channels_ && output.shape() == r.shape() && residual.shape() == r.shape());
     context.count(r.pixels(), 2 * channels_ * channels_);
     GatedProjection<T> const work{.input = r.data(),

@@ -1,9 +1,14 @@
 // What every layer with parameters offers to those who list, place and fill them:
 //
-//   ParameterShape shape() const              as the checkpoint stores it
-//   Index packed_elements() const             memory for the kernels' arrangement of it, zeroed by the caller
-//   void bind(T* memory)                      where that is
-//   void pack(Index first, span<T const> v)   v[i] is element first + i of the checkpoint's arrangement
+//   ParameterShape shape() const                        as the checkpoint stores it
+//   Index packed_elements(Index group) const            of its arrangement for kernels, in lines of `group` channels
+//   Index packed_from(Index group, Index at) const      which of the checkpoint's elements is at `at` in that
+//                                                       arrangement, or no_element: a zero
+//   void bind(T const* packed)                          where that is, for the kernels of T
+//   void pack(T* packed, Index first, span<T const> v)  puts v there, of which v[i] is element first + i of the
+//                                                       checkpoint's arrangement; the caller has zeroed the memory
+//
+// A slope lives in its layer and not in packed memory.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +26,18 @@ struct ParameterShape {
   constexpr Index elements() const noexcept { return dim[0] * dim[1] * dim[2] * dim[3]; }
   friend constexpr bool operator==(ParameterShape const&, ParameterShape const&) = default;
 };
+
+/// Said of padding, which kernels read as zeros.
+inline constexpr Index no_element = -1;
+
+/// The inverse of packed_position, for lines of `group` channels: output channel and patch element of the weight at a
+/// place in the packed weights of a product of `depth`. The channel may be one of padding.
+struct PackedPlace {
+  Index output, element;
+};
+constexpr PackedPlace packed_place(Index group, Index depth, Index at) noexcept {
+  return {at / (group * depth) * group + at % group, at / group % depth};
+}
 
 /// body(value, a, b, y, x) for the elements of a rank-4 parameter from `first` on.
 template <class T, class Body>
@@ -45,20 +62,21 @@ template <class T>
 class PlainParameter {
  public:
   PlainParameter() = default;
-  explicit PlainParameter(ParameterShape shape) noexcept : shape_(shape) {}
+  explicit constexpr PlainParameter(ParameterShape shape) noexcept : shape_(shape) {}
 
-  ParameterShape shape() const noexcept { return shape_; }
-  Index packed_elements() const noexcept { return shape_.elements(); }
-  void bind(T* memory) noexcept { values_ = memory; }
-  void pack(Index first, std::span<T const> values) noexcept {
-    std::copy(values.begin(), values.end(), values_ + first);
+  constexpr ParameterShape shape() const noexcept { return shape_; }
+  constexpr Index packed_elements(Index = 0) const noexcept { return shape_.elements(); }
+  constexpr Index packed_from(Index, Index at) const noexcept { return at; }
+  void bind(T const* packed) noexcept { values_ = packed; }
+  void pack(T* packed, Index first, std::span<T const> values) const noexcept {
+    std::copy(values.begin(), values.end(), packed + first);
   }
 
-  T const* data() const noexcept { return values_; }
+  constexpr T const* data() const noexcept { return values_; }
 
  private:
   ParameterShape shape_{};
-  T* values_ = nullptr;
+  T const* values_ = nullptr;
 };
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -15,15 +15,15 @@ namespace mirnet::inline MIRNET_ABI {
 template <class T>
 class ChannelSums {
  public:
-  ChannelSums(Context<T>& context, Index channels) noexcept
+  constexpr ChannelSums(Context<T>& context, Index channels) noexcept
       : pitch_(pixel_pitch<T>(channels)), totals_(context.arena, pitch_) {
     context.once([&] { std::fill_n(totals_.data(), pitch_, 0.0); });
   }
 
-  Index pitch() const noexcept { return pitch_; }
+  constexpr Index pitch() const noexcept { return pitch_; }
 
   /// Adds the lines that the kernels have filled for so many pixels.
-  void add(Context<T> const& context, Accumulator<T> const* lines, Index count, Index pixels) noexcept {
+  constexpr void add(Context<T> const& context, Accumulator<T> const* lines, Index count, Index pixels) noexcept {
     pixels_ += pixels;
     context.once([&] {
       for (Index i = 0; i < count; ++i) {
@@ -42,7 +42,7 @@ class ChannelSums {
 namespace detail {
 
 template <class T>
-void write_means(Context<T> const& context, ChannelSums<T> const& sums, View<T> output) noexcept {
+constexpr void write_means(Context<T> const& context, ChannelSums<T> const& sums, View<T> output) noexcept {
   context.once([&] {
     for (Index c = 0; c < output.pitch(); ++c) output.data()[c] = static_cast<T>(sums.mean(c));
   });
@@ -52,7 +52,7 @@ void write_means(Context<T> const& context, ChannelSums<T> const& sums, View<T> 
 
 /// The mean over all pixels of a map whose sums are there: `output` is 1x1.
 template <class T>
-void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> output) noexcept {
+constexpr void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> output) noexcept {
   Node node = context.new_node("mean", output.shape(), output.shape());
   node.kernel = "sums of the layer before";
   Piece const piece(context, node);
@@ -61,7 +61,7 @@ void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> out
 
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
 template <class T>
-void global_average(Context<T>& context, std::span<View<T const> const> maps, View<T> output) noexcept {
+constexpr void global_average(Context<T>& context, std::span<View<T const> const> maps, View<T> output) noexcept {
   constexpr Index pixels_a_line = 256;
   Index const pixels = maps[0].pixels(), pitch = maps[0].pitch(), lines = divide_up(pixels, pixels_a_line);
   ChannelSums<T> sums(context, maps[0].channels());

@@ -10,7 +10,7 @@ namespace mirnet::inline MIRNET_ABI {
 /// Anti-aliased downsampling by two (Zhang, ICML 2019): [1 2 1] x [1 2 1] / 16, borders reflected without the edge.
 /// The input's height and width are even.
 template <class T>
-void blur_pool(Context<T>& context, View<T const> input, View<T> output) noexcept {
+constexpr void blur_pool(Context<T>& context, View<T const> input, View<T> output) noexcept {
   MIRNET_ASSERT(input.height() == 2 * output.height() && input.width() == 2 * output.width());
   Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
   Node node = context.new_node("blur-pool", input.shape(), output.shape());
@@ -22,7 +22,7 @@ void blur_pool(Context<T>& context, View<T const> input, View<T> output) noexcep
 
 /// What bilinear_double_rows is told as, for an input map of this shape.
 template <class T>
-Node bilinear_double_node(Context<T>& context, Shape input) noexcept {
+constexpr Node bilinear_double_node(Context<T>& context, Shape input) noexcept {
   Node node = context.new_node("bilinear x2", input, {2 * input.height, 2 * input.width, input.channels});
   node.kernel = "bilinear_double";
   return node;
@@ -30,7 +30,7 @@ Node bilinear_double_node(Context<T>& context, Shape input) noexcept {
 
 /// Some rows of what bilinear_double makes of a map; `input` has the rows that they are computed from.
 template <class T>
-void bilinear_double_rows(Context<T>& context, Node& node, Band<T const> input, Band<T> output) noexcept {
+constexpr void bilinear_double_rows(Context<T>& context, Node& node, Band<T const> input, Band<T> output) noexcept {
   MIRNET_ASSERT(output.map_height == 2 * input.map_height && output.rows.width() == 2 * input.rows.width());
   Resampling<T> const work{input.rows.data(),  input.map_height, input.rows.width(), input.rows.pitch(),
                            output.rows.data(), input.first_row,  output.first_row};
@@ -41,7 +41,7 @@ void bilinear_double_rows(Context<T>& context, Node& node, Band<T const> input, 
 
 /// torch.nn.Upsample(scale_factor=2, mode='bilinear', align_corners=False).
 template <class T>
-void bilinear_double(Context<T>& context, View<T const> input, View<T> output) noexcept {
+constexpr void bilinear_double(Context<T>& context, View<T const> input, View<T> output) noexcept {
   Node node = bilinear_double_node(context, input.shape());
   bilinear_double_rows<T>(context, node, input, output);
 }

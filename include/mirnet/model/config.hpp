@@ -22,7 +22,7 @@ struct Config {
 };
 
 /// Errors: model, naming the first hyper-parameter out of its range.
-inline Result<void> check(Config const& config) noexcept {
+constexpr Result<void> check(Config const& config) noexcept {
   struct Range {
     char const* name;
     Index value, least, most;

@@ -27,6 +27,13 @@ struct Plan {
   Algorithm algorithm = Algorithm::automatic;
 };
 
+/// What a network takes for images of one size, exactly: multiples of 64 bytes, each at a multiple of 64.
+struct BytesNeeded {
+  Index model = 0;           ///< of Model::load: the network's structure and its weights
+  Index model_in_place = 0;  ///< of Model::load_in_place: the structure alone
+  Index run = 0;             ///< of Model::run: the plan's bytes
+};
+
 /// MIRNet with weights; move-only. Const while it runs: threads share one model, each with a context of its own.
 /// With T = bfloat16, weights and feature maps take half of the memory; images, sums and products stay float.
 template <class T>
@@ -36,18 +43,38 @@ class Model {
 
   /// Bytes that a model of this configuration takes, whoever provides them. Errors: model, for a hyper-parameter out of
   /// range; memory, for a size that an Index cannot hold.
-  static Result<Index> bytes_needed(Config const& config) noexcept {
+  static constexpr Result<Index> bytes_needed(Config const& config) noexcept {
     if (auto const checked = check(config); !checked) return checked.error();
     std::optional<Index> bytes = Network<T>::structure_bytes(config);
-    Network<T>::schema(config, [&](auto& layer, Name const&) {
+    auto const add = [&](auto& layer, Unnamed) {
       if (auto const packed = checked_product(packed_size(layer), sizeof(T)); bytes && packed) {
         bytes = checked_sum(*bytes, *packed);
       } else {
         bytes.reset();
       }
-    });
+    };
+    Network<T>::schema(config, add, Unnamed());
     if (!bytes) return Error(ErrorCode::memory, "the weights need more memory than this machine can address");
     return *bytes;
+  }
+
+  /// All that a model of this configuration takes for images of this size, without a model: for these kernels, number
+  /// of workers and algorithm, `run` is what plan() says. A constant expression where the kernels are (native_kernels),
+  /// so that the memory can be an array. Errors: as bytes_needed(config) and plan().
+  static constexpr Result<BytesNeeded> bytes_needed(Config const& config, Index height, Index width,
+                                                    KernelTable<T> const& kernels, Index workers = 1,
+                                                    Algorithm algorithm = Algorithm::automatic) noexcept {
+    auto const model = bytes_needed(config);
+    if (!model) return model.error();
+    if (auto const checked = check_size(config, height, width); !checked) return checked.error();
+    BytesNeeded bytes{.model = *model, .model_in_place = Network<T>::structure_bytes(config)};
+    Context<T> rehearsal(kernels, {.workers = workers});
+    rehearsal.algorithm = algorithm;
+    Network<T>::with_outline(config, [&](Network<T> const& outline) {
+      rehearse(outline, config, rehearsal, height, width);
+      bytes.run = rehearsal.arena.peak();
+    });
+    return bytes;
   }
 
   /// Reads a weight file into memory of its own. Errors: model; memory.
@@ -62,28 +89,17 @@ class Model {
   /// Reads a weight file into the caller's memory, which starts at a multiple of 64, has at least bytes_needed(config)
   /// bytes and outlives the model. Empty: the model takes its own.
   static Result<Model> load(ByteSource& source, std::span<std::byte> memory) noexcept {
-    auto file = WeightFile::open(source);
-    if (!file) return file.error();
-    Config const config = file->config();
-    if (auto const checked = file->check_tensors([&](auto&& visit) { Network<T>::schema(config, visit); }); !checked) {
-      return checked.error();
-    }
-    auto const bytes = bytes_needed(config);
-    if (!bytes) return bytes.error();
+    return build<false>(source, {}, memory);
+  }
 
-    Model model;
-    model.config_ = config;
-    model.bytes_ = *bytes;
-    if (memory.empty()) {
-      auto own = Memory::allocate(*bytes);
-      if (!own) return own.error();
-      model.own_ = *std::move(own);
-      memory = model.own_.bytes();
-    }
-    if (auto const checked = check_memory(memory, *bytes); !checked) return checked.error();
-    model.network_ = Network<T>(config, memory.data());
-    if (auto const read = model.read_weights(*file, memory); !read) return read.error();
-    return model;
+  /// A model that uses the weights where they lie: `file` is a packed weight file of T's own storage type
+  /// (weights/README.md) that starts at a multiple of 64. It and the memory, of which no more than
+  /// BytesNeeded::model_in_place is needed, outlive the model; empty: the model takes its own. Errors: as load; model,
+  /// where the file cannot be used in place, with what has to be different.
+  static Result<Model> load_in_place(std::span<std::byte const> file, std::span<std::byte> memory = {}) noexcept
+      requires(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>) {
+    MemorySource source(file);
+    return build<true>(source, file, memory);
   }
 
   Config const& config() const noexcept { return config_; }
@@ -95,25 +111,11 @@ class Model {
   /// trace the nodes. Errors:
   /// invalid_argument, for a size below 1; memory, for one that no memory can hold.
   Result<Plan> plan(Context<T> const& context, Index height, Index width) const noexcept {
-    if (height < 1 || width < 1) {
-      return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
-                   static_cast<long long>(width), static_cast<long long>(height));
-    }
-    // The rehearsal adds up maps; with room for more of them than it ever holds, its sums cannot wrap. It holds six at
-    // most: where an Index has 32 bits, room for much more would refuse images that there is memory for.
-    constexpr Index more_maps_than_live = sizeof(Index) > 4 ? 256 : 16;
-    Index const longest = (std::numeric_limits<Index>::max)() - config_.pad_multiple();
-    auto const map =
-        height > longest || width > longest ? std::nullopt : map_bytes<T>(padded(height, width, config_.features));
-    if (!map || !checked_product(*map, more_maps_than_live)) {
-      return Error(ErrorCode::memory, "an image of %lldx%lld pixels is larger than any memory",
-                   static_cast<long long>(width), static_cast<long long>(height));
-    }
+    if (auto const checked = check_size(config_, height, width); !checked) return checked.error();
     Context<T> rehearsal(*context.kernels, context.parallel);
     rehearsal.algorithm = context.algorithm;
     rehearsal.trace = context.trace;
-    Shape const shape{height, width, config_.channels};
-    forward(rehearsal, View<Pixel const>(nullptr, shape), View<Pixel>(nullptr, shape));
+    rehearse(network_, config_, rehearsal, height, width);
     return Plan{.height = height,
                 .width = width,
                 .bytes = rehearsal.arena.peak(),
@@ -153,15 +155,52 @@ class Model {
     }
     if (auto const checked = check_memory(memory, plan.bytes); !checked) return checked;
     context.arena = Arena(memory);
-    forward(context, image, output);
+    forward(network_, config_, context, image, output);
     context.arena = {};
     if (context.stopped()) return Error(ErrorCode::cancelled, "stopped before the image was done");
     return {};
   }
 
  private:
+  /// `file` holds the bytes of the source if the weights are used in place.
+  template <bool in_place>
+  static Result<Model> build(ByteSource& source, std::span<std::byte const> file,
+                             std::span<std::byte> memory) noexcept {
+    auto weights = WeightFile::open(source);
+    if (!weights) return weights.error();
+    Model model;
+    model.config_ = weights->config();
+    if (auto const checked = weights->check_tensors([&](auto&& visit) { Network<T>::schema(model.config_, visit); });
+        !checked) {
+      return checked.error();
+    }
+    if constexpr (in_place) {
+      if (auto const checked = weights->template check_in_place<T>(file); !checked) return checked.error();
+    }
+    auto const bytes =
+        in_place ? Result<Index>(Network<T>::structure_bytes(model.config_)) : bytes_needed(model.config_);
+    if (!bytes) return bytes.error();
+    model.bytes_ = *bytes;
+    if (memory.empty()) {
+      auto own = Memory::allocate(*bytes);
+      if (!own) return own.error();
+      model.own_ = *std::move(own);
+      memory = model.own_.bytes();
+    }
+    if (auto const checked = check_memory(memory, *bytes); !checked) return checked.error();
+    model.network_ = Network<T>(model.config_, memory.data());
+    Result<void> filled;
+    if constexpr (in_place) {
+      filled = model.place_weights(*weights, file);
+    } else {
+      filled = model.read_weights(*weights, memory);
+    }
+    if (!filled) return filled.error();
+    return model;
+  }
+
   template <class Layer>
-  static Index packed_size(Layer const& layer) noexcept {
+  static constexpr Index packed_size(Layer const& layer) noexcept {
     return round_up(layer.packed_elements(), channel_group<T>);
   }
 
@@ -184,42 +223,84 @@ class Model {
     std::memset(memory.data() + structure, 0, static_cast<std::size_t>(bytes_ - structure));
     T* next = reinterpret_cast<T*>(memory.data() + structure);
     Result<void> result;
-    network_.layers(config_, [&](auto& layer, Name const& name) {
+    network_.layers(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
       layer.bind(next);
-      next += packed_size(layer);
       parameters_ += layer.shape().elements();
-      if (result) result = file.template read_tensor<T>(layer, name);
+      if (result) result = file.read_tensor(layer, next, name);
+      next += packed_size(layer);
     });
     return result;
   }
 
-  Shape padded(Index height, Index width, Index channels) const noexcept {
-    return {round_up(height, config_.pad_multiple()), round_up(width, config_.pad_multiple()), channels};
+  /// Points the network at the weights in a file, all but the slopes.
+  Result<void> place_weights(WeightFile& weights, std::span<std::byte const> file) noexcept {
+    Result<void> result;
+    network_.layers(config_, [&]<class Layer>(Layer& layer, Name const& name) MIRNET_NOINLINE {
+      parameters_ += layer.shape().elements();
+      if (!result) return;
+      if constexpr (std::is_same_v<Layer, PRelu<T>>) {
+        result = weights.read_tensor(layer, static_cast<T*>(nullptr), name);
+      } else {
+        result = weights.template place_tensor<T>(layer, file, name);
+      }
+    });
+    return result;
+  }
+
+  static constexpr Shape padded(Config const& config, Index height, Index width, Index channels) noexcept {
+    return {round_up(height, config.pad_multiple()), round_up(width, config.pad_multiple()), channels};
+  }
+
+  /// Whether the bytes of a run can be counted.
+  static constexpr Result<void> check_size(Config const& config, Index height, Index width) noexcept {
+    if (height < 1 || width < 1) {
+      return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
+                   static_cast<long long>(width), static_cast<long long>(height));
+    }
+    // The rehearsal adds up maps; with room for more of them than it ever holds, its sums cannot wrap. It holds six at
+    // most: where an Index has 32 bits, room for much more would refuse images that there is memory for.
+    constexpr Index more_maps_than_live = sizeof(Index) > 4 ? 256 : 16;
+    Index const longest = (std::numeric_limits<Index>::max)() - config.pad_multiple();
+    auto const map = height > longest || width > longest ? std::nullopt
+                                                         : map_bytes<T>(padded(config, height, width, config.features));
+    if (!map || !checked_product(*map, more_maps_than_live)) {
+      return Error(ErrorCode::memory, "an image of %lldx%lld pixels is larger than any memory",
+                   static_cast<long long>(width), static_cast<long long>(height));
+    }
+    return {};
+  }
+
+  /// forward() with a context that only measures, for an image that has no memory.
+  static constexpr void rehearse(Network<T> const& network, Config const& config, Context<T>& context, Index height,
+                                 Index width) noexcept {
+    Shape const shape{height, width, config.channels};
+    forward(network, config, context, View<Pixel const>(nullptr, shape), View<Pixel>(nullptr, shape));
   }
 
   /// Pads, runs the network, crops; a run and its rehearsal alike.
-  void forward(Context<T>& context, View<Pixel const> image, View<Pixel> output) const noexcept {
-    Shape const size = padded(image.height(), image.width(), image.channels());
+  static constexpr void forward(Network<T> const& network, Config const& config, Context<T>& context,
+                                View<Pixel const> image, View<Pixel> output) noexcept {
+    Shape const size = padded(config, image.height(), image.width(), image.channels());
     context.nodes = 0;
     if constexpr (std::is_same_v<T, Pixel>) {
-      if (size == image.shape()) return network_.forward(context, image, output);
+      if (size == image.shape()) return network.forward(context, image, output);
     }
     ArenaMap<T> const larger(context.arena, size);
     copy(context.at("pad"), image.shape(), size, [&] { fit(image, larger.view()); });
     ArenaMap<T> const restored(context.arena, size);
     if constexpr (std::is_same_v<T, Pixel>) {
-      network_.forward(context, larger, restored);
+      network.forward(context, larger, restored);
       copy(context.at("crop"), size, image.shape(), [&] { fit(View<T const>(restored), output); });
     } else {
       // The image itself has more bits than T: what the network says of it is added here.
-      network_.forward(context, larger, restored, false);
+      network.forward(context, larger, restored, false);
       copy(context.at("crop"), size, image.shape(), [&] { add(image, View<T const>(restored), output); });
     }
   }
 
   /// body(), a node of its own.
   template <class Body>
-  static void copy(Context<T>& context, Shape input, Shape output, Body&& body) noexcept {
+  static constexpr void copy(Context<T>& context, Shape input, Shape output, Body&& body) noexcept {
     Node node = context.new_node("copy", input, output);
     node.kernel = "copy";
     Piece const piece(context, node);

@@ -1,6 +1,7 @@
 // MIRNet itself: the layers and how an image passes through them, without weights of its own.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <span>
@@ -46,29 +47,35 @@ class Network {
   /// authors' checkpoints. This order is the weight file's.
   template <class Visitor>
   void layers(Config const& config, Visitor&& visit) {
-    visit_layers(
-        config, visit, *this,
-        [&](Index group) -> Conv2d<T>& { return groups_[static_cast<std::size_t>(group)].conv(); },
-        [&](Index group, Index block) -> Block& {
-          return groups_[static_cast<std::size_t>(group)].blocks()[static_cast<std::size_t>(block)];
-        });
+    visit_layers(config, visit, Name());
   }
 
   /// The same visit for a network that is not built: every block is the same object, and nothing is allocated.
-  template <class Visitor>
-  static void schema(Config const& config, Visitor&& visit) {
-    Network ends;
-    ends.conv_in_ = {config.channels, config.features, 3};
-    ends.conv_out_ = {config.features, config.channels, 3};
-    Conv2d<T> conv(config.features, config.features, 3);
+  template <class Visitor, class Path = Name>
+  static constexpr void schema(Config const& config, Visitor&& visit, Path const& root = {}) {
+    with_outline(config, [&](Network& outline) { outline.visit_layers(config, visit, root); });
+  }
+
+  /// body(network) with a network of one group that has no weights and takes no memory but the stack's. Where blocks
+  /// and groups are alike, one stands for the others: a rehearsal needs as many bytes as the whole network's, though
+  /// less arithmetic.
+  template <class Body>
+  static constexpr MIRNET_NOINLINE void with_outline(Config const& config, Body&& body) {
+    // The first block of a group makes a map, those behind it work in place. They are large: whoever calls this is to
+    // have them on the stack no longer than it runs.
     Block block(config.features, config.streams, config.columns);
-    visit_layers(
-        config, visit, ends, [&](Index) -> Conv2d<T>& { return conv; }, [&](Index, Index) -> Block& { return block; });
+    Group group(config.features, {&block, 1}, std::min<Index>(config.blocks, 2));
+    Network outline;
+    outline.conv_in_ = {config.channels, config.features, 3};
+    outline.conv_out_ = {config.features, config.channels, 3};
+    outline.groups_ = {&group, 1};
+    body(outline);
   }
 
   /// The output is the restored image or, without the image's own part of it, the residual. It does not overlap the
   /// input. Height and width are multiples of Config::pad_multiple.
-  void forward(Context<T>& context, View<T const> image, View<T> output, bool add_image = true) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> image, View<T> output,
+                         bool add_image = true) const noexcept {
     ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
     conv_in_.forward(context.at("conv_in"), image, features);
     for (std::size_t i = 0; i < groups_.size(); ++i) {
@@ -78,18 +85,18 @@ class Network {
   }
 
  private:
-  template <class Visitor, class ConvOf, class BlockOf>
-  static void visit_layers(Config const& config, Visitor& visit, Network& ends, ConvOf conv_of, BlockOf block_of) {
-    visit(ends.conv_in_, Name("conv_in"));
-    for (Index group = 0; group < config.groups; ++group) {
-      Name const body = Name("body") / group / "body";
-      for (Index block = 0; block < config.blocks; ++block) {
-        bool const first = group == 0 && block == 0;
-        block_of(group, block).layers(visit, body / block, first ? &ends.attention_prelu_ : nullptr);
+  template <class Visitor, class Path>
+  constexpr void visit_layers(Config const& config, Visitor& visit, Path const& root) {
+    visit(conv_in_, root / "conv_in");
+    for (Index g = 0; g < config.groups; ++g) {
+      Group& group = groups_[(std::min)(static_cast<std::size_t>(g), groups_.size() - 1)];
+      Path const body = root / "body" / g / "body";
+      for (Index b = 0; b < config.blocks; ++b) {
+        group.block(b).layers(visit, body / b, g == 0 && b == 0 ? &attention_prelu_ : nullptr);
       }
-      visit(conv_of(group), body / config.blocks);
+      visit(group.conv(), body / config.blocks);
     }
-    visit(ends.conv_out_, Name("conv_out"));
+    visit(conv_out_, root / "conv_out");
   }
 
   Conv2d<T> conv_in_, conv_out_;

@@ -1,6 +1,6 @@
 // Reading a weight file (weights/README.md specifies it). A file is compared with what its hyper-parameters ask for,
 // field by field and tensor by tensor, before any memory is taken for it; its data is then streamed, so that a file
-// and its packed copy are never in memory together.
+// and its packed copy are never in memory together, or, where it is packed already, used where it lies.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include <mirnet/base/crc32c.hpp>
 #include <mirnet/base/half.hpp>
@@ -23,11 +24,17 @@ namespace mirnet::inline MIRNET_ABI {
 /// How a tensor's elements are stored.
 enum class StorageType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2 };
 
+/// As weights/convert.py calls it.
+constexpr char const* name_of(StorageType type) noexcept {
+  return type == StorageType::f32 ? "f32" : type == StorageType::f16 ? "f16" : "bf16";
+}
+
 namespace detail {
 
 inline constexpr std::uint64_t weight_header_size = 128, weight_entry_size = 64, weight_alignment = 64;
 inline constexpr unsigned char weight_magic[8] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
-inline constexpr unsigned weight_major = 0, weight_minor = 1;
+inline constexpr unsigned weight_major = 0, weight_minor = 2;
+inline constexpr std::uint32_t weights_are_packed = 1;  // a flag, since 0.2
 
 /// An unsigned little-endian number at an offset of some bytes.
 template <class Unsigned>
@@ -67,9 +74,9 @@ class WeightFile {
   Result<void> check_tensors(Schema&& schema) noexcept {
     Result<void> result;
     std::uint32_t count = 0;
-    schema([&](auto& layer, Name const& name) {
+    schema([&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
       if (result && count < tensor_count_) {
-        if (auto const tensor = next_tensor(layer.shape(), name); !tensor) result = tensor.error();
+        if (auto const tensor = next_tensor(layer, name); !tensor) result = tensor.error();
       }
       ++count;
     });
@@ -83,15 +90,15 @@ class WeightFile {
     return {};
   }
 
-  /// Reads the tensors in order, one call each: layer.pack(first, values) gets them piece by piece. The tensors have
-  /// been checked.
+  /// Reads the tensors in order, one call each: layer.pack(packed, first, values) gets them piece by piece. The tensors
+  /// have been checked.
   template <class T, class Layer>
-  Result<void> read_tensor(Layer& layer, Name const& name) noexcept {
-    auto const found = next_tensor(layer.shape(), name);
+  Result<void> read_tensor(Layer& layer, T* packed, Name const& name) noexcept {
+    auto const found = next_tensor(layer, name);
     if (!found) return found.error();
     Tensor const tensor = *found;
 
-    constexpr std::uint64_t most = 1024;  // elements a piece
+    constexpr std::uint64_t most = 256;  // elements a piece, which lies on the stack
     std::byte bytes[most * sizeof(float)];
     T values[most];
     std::uint64_t const size = element_size(tensor.type), elements = tensor.size / size;
@@ -102,11 +109,71 @@ class WeightFile {
       if (!source_->read(tensor.offset + first * size, piece)) return unreadable();
       crc.add(piece);
       widen(tensor.type, piece, values);
-      layer.pack(static_cast<Index>(first), std::span<T const>(values, count));
+      if (!is_packed(layer)) {
+        layer.pack(packed, static_cast<Index>(first), std::span<T const>(values, count));
+        continue;
+      }
+      auto const element = static_cast<std::size_t>(size);
+      for (std::size_t i = 0; i < count; ++i) {
+        Index const from = layer.packed_from(channels_a_line(tensor.type), static_cast<Index>(first + i));
+        if (from != no_element) {
+          layer.pack(packed, from, std::span<T const>(values + i, 1));
+        } else if (!all_zero(piece.subspan(i * element, element))) {
+          return padding_is_not_zero(name);
+        }
+      }
     }
-    if (crc.value() != tensor.crc)
-      return Error(ErrorCode::model, "the data of %s does not match its checksum", name.c_str());
+    if (crc.value() != tensor.crc) return wrong_checksum(name);
     return check_zeros(tensor.offset + tensor.size, data_end_);
+  }
+
+  /// Whether the tensors of this file, which lies in memory, can be used there by kernels of T, float or bfloat16.
+  /// Errors: model, with what has to be different.
+  template <class T>
+  Result<void> check_in_place(std::span<std::byte const> file) const noexcept {
+    if (std::endian::native != std::endian::little) {
+      return Error(ErrorCode::model, "weights are stored with the lowest byte first, and can only be copied here");
+    }
+    if (auto const past = reinterpret_cast<std::uintptr_t>(file.data()) % detail::weight_alignment; past != 0) {
+      return Error(ErrorCode::model,
+                   "the file lies %u bytes behind a multiple of 64; to be used in place it starts at one (alignas, "
+                   ".balign)",
+                   static_cast<unsigned>(past));
+    }
+    if (!packed_) {
+      return Error(ErrorCode::model,
+                   "the weights are arranged as in the checkpoint; to be used in place they are packed: convert the "
+                   "file with weights/convert.py --dtype %s --layout packed",
+                   name_of(storage_of<T>()));
+    }
+    return {};
+  }
+
+  /// As read_tensor for all but slopes, with the weights left where they are in `file`, which check_in_place has found
+  /// usable.
+  template <class T, class Layer>
+  Result<void> place_tensor(Layer& layer, std::span<std::byte const> file, Name const& name) noexcept {
+    auto const found = next_tensor(layer, name);
+    if (!found) return found.error();
+    if (found->type != storage_of<T>()) {
+      return Error(ErrorCode::model,
+                   "%s is stored as %s; to be used in place it is %s: convert the file with weights/convert.py --dtype "
+                   "%s --layout packed",
+                   name.c_str(), name_of(found->type), name_of(storage_of<T>()), name_of(storage_of<T>()));
+    }
+    auto const bytes = file.subspan(static_cast<std::size_t>(found->offset), static_cast<std::size_t>(found->size));
+    Crc32c crc;
+    crc.add(bytes);
+    if (crc.value() != found->crc) return wrong_checksum(name);
+    Index const elements = layer.packed_elements(channel_group<T>);
+    for (Index at = 0; at < elements && elements != layer.shape().elements(); ++at) {
+      if (layer.packed_from(channel_group<T>, at) == no_element &&
+          !all_zero(bytes.subspan(static_cast<std::size_t>(at) * sizeof(T), sizeof(T)))) {
+        return padding_is_not_zero(name);
+      }
+    }
+    layer.bind(reinterpret_cast<T const*>(bytes.data()));
+    return check_zeros(found->offset + found->size, data_end_);
   }
 
  private:
@@ -118,6 +185,12 @@ class WeightFile {
 
   explicit WeightFile(ByteSource& source) noexcept : source_(&source) {}
 
+  static Error wrong_checksum(Name const& name) noexcept {
+    return Error(ErrorCode::model, "the data of %s does not match its checksum", name.c_str());
+  }
+  static Error padding_is_not_zero(Name const& name) noexcept {
+    return Error(ErrorCode::model, "the weights of %s for channels that do not exist are not zero", name.c_str());
+  }
   static Error unreadable() noexcept { return Error(ErrorCode::model, "the file cannot be read to its end"); }
 
   template <class Unsigned>
@@ -159,9 +232,12 @@ class WeightFile {
     if (auto const stated = header<std::uint32_t>(24); stated != weight_header_size) {
       return wrong_field("the header's size", stated, weight_header_size);
     }
-    if (auto const flags = header<std::uint32_t>(28); (flags & 0xFFFF) != 0) {
-      return Error(ErrorCode::model, "the flags are 0x%08x, and this program knows none of them", flags);
+    std::uint32_t const flags = header<std::uint32_t>(28), known = minor < 2 ? 0 : weights_are_packed;
+    if ((flags & 0xFFFF & ~known) != 0) {
+      return Error(ErrorCode::model, "the flags are 0x%08lx, of which version %u.%u has 0x%04lx",
+                   static_cast<unsigned long>(flags), major, minor, static_cast<unsigned long>(known));
     }
+    packed_ = (flags & weights_are_packed) != 0;
     tensor_count_ = header<std::uint32_t>(72);
     strings_offset_ = header<std::uint64_t>(88);
     data_offset_ = header<std::uint64_t>(96);
@@ -270,11 +346,20 @@ class WeightFile {
   }
 
   /// The next entry of the table, which has one right value in every field but the type and the checksum.
-  Result<Tensor> next_tensor(ParameterShape const& shape, Name const& layer) noexcept {
+  template <class Layer>
+  Result<Tensor> next_tensor(Layer const& layer, Name const& name) noexcept {
+    ParameterShape const shape = layer.shape();
+    if (!is_packed(layer)) return next_entry(shape, name / "weight", shape.elements(), shape.elements());
+    return next_entry(shape, name / "weight", layer.packed_elements(channels_a_line(StorageType::f32)),
+                      layer.packed_elements(channels_a_line(StorageType::f16)));
+  }
+
+  /// The file has so many elements of it, depending on its type.
+  Result<Tensor> next_entry(ParameterShape const& shape, Name const& name, Index of_32_bits,
+                            Index of_16_bits) noexcept {
     using namespace detail;
     std::byte entry[weight_entry_size];
     if (!source_->read(weight_header_size + weight_entry_size * next_, entry)) return unreadable();
-    Name const name = layer / "weight";
     if (!next_name_is(entry, name.view())) {
       return Error(ErrorCode::model, "tensor %llu is not %s, as these hyper-parameters ask for",
                    static_cast<unsigned long long>(next_), name.c_str());
@@ -298,7 +383,8 @@ class WeightFile {
         {"the third dimension", little_endian<std::uint32_t>(entry, 16), static_cast<std::uint64_t>(shape.dim[2])},
         {"the fourth dimension", little_endian<std::uint32_t>(entry, 20), static_cast<std::uint64_t>(shape.dim[3])},
         {"the offset", tensor.offset, data_end_},
-        {"the size", tensor.size, static_cast<std::uint64_t>(shape.elements()) * element_size(tensor.type)},
+        {"the size", tensor.size,
+         static_cast<std::uint64_t>(tensor.type == StorageType::f32 ? 4 * of_32_bits : 2 * of_16_bits)},
         {"the scale index", little_endian<std::uint32_t>(entry, 40), 0xFFFFFFFF},
         {"the first reserved field", little_endian<std::uint64_t>(entry, 48), 0},
         {"the second reserved field", little_endian<std::uint64_t>(entry, 56), 0}};
@@ -335,10 +421,30 @@ class WeightFile {
     std::byte bytes[detail::weight_alignment];
     std::span<std::byte> const padding(bytes, static_cast<std::size_t>(last - first));
     if (!source_->read(first, padding)) return unreadable();
-    if (std::any_of(padding.begin(), padding.end(), [](std::byte b) { return b != std::byte{0}; })) {
+    if (!all_zero(padding)) {
       return Error(ErrorCode::model, "the padding before byte %llu is not zero", static_cast<unsigned long long>(last));
     }
     return {};
+  }
+
+  static bool all_zero(std::span<std::byte const> bytes) noexcept {
+    return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+  }
+
+  /// Slopes are stored as they are.
+  template <class Layer>
+  bool is_packed(Layer const& layer) const noexcept {
+    return packed_ && layer.shape().rank > 1;
+  }
+
+  template <class T>
+  static constexpr StorageType storage_of() noexcept {
+    return std::is_same_v<T, bfloat16> ? StorageType::bf16 : StorageType::f32;
+  }
+
+  /// In the packed arrangement: those of 64 bytes.
+  static constexpr Index channels_a_line(StorageType type) noexcept {
+    return alignment_bytes / static_cast<Index>(element_size(type));
   }
 
   static constexpr std::uint64_t align(std::uint64_t offset) noexcept {
@@ -362,6 +468,7 @@ class WeightFile {
   ByteSource* source_;
   std::byte header_[detail::weight_header_size] = {};
   Config config_;
+  bool packed_ = false;
   std::uint32_t tensor_count_ = 0;
   std::uint64_t strings_offset_ = 0, strings_size_ = 0, data_offset_ = 0, data_size_ = 0;
   // How far the table has been read: entries, bytes of names, end of the data.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include <mirnet/kernels/table.hpp>
@@ -27,7 +28,7 @@ class ScopedContext;
 /// their arithmetic, but call no kernel: that is how a plan is made.
 template <class T>
 struct Context {
-  explicit Context(KernelTable<T> const& table, ParallelFor threads = {}) noexcept
+  explicit constexpr Context(KernelTable<T> const& table, ParallelFor threads = {}) noexcept
       : kernels(&table), parallel(threads) {}
 
   KernelTable<T> const* kernels;
@@ -45,11 +46,11 @@ struct Context {
   Node const* node = nullptr;    ///< what is being computed; null without a trace
   Index nodes = 0;               ///< that the run has had so far
 
-  bool stopped() const noexcept { return stop != nullptr && stop->load(std::memory_order_relaxed); }
+  constexpr bool stopped() const noexcept { return stop != nullptr && stop->load(std::memory_order_relaxed); }
 
   /// body(first, last, worker) for ranges of at most `most` that make up [0, total).
   template <class Body>
-  void each_range(Index total, Index most, Body&& body) const noexcept {
+  constexpr void each_range(Index total, Index most, Body&& body) const noexcept {
     if (arena.measuring() || stopped()) return;
     parallel(divide_up(total, most), [&](Index item, Index worker) {
       if (stopped()) return;
@@ -60,26 +61,26 @@ struct Context {
 
   /// body() once, in the calling thread.
   template <class Body>
-  void once(Body&& body) const noexcept {
+  constexpr void once(Body&& body) const noexcept {
     if (!arena.measuring() && !stopped()) told(0, body);
   }
 
   /// `bytes` of scratch memory for each worker; worker w's start at data() + w*bytes.
-  ArenaBlock<std::byte> scratch(Index bytes) noexcept { return {arena, bytes * parallel.workers}; }
+  constexpr ArenaBlock<std::byte> scratch(Index bytes) noexcept { return {arena, bytes * parallel.workers}; }
 
-  void count(Index pixels, Index macs_a_pixel) noexcept {
+  constexpr void count(Index pixels, Index macs_a_pixel) noexcept {
     macs += static_cast<std::uint64_t>(pixels) * static_cast<std::uint64_t>(macs_a_pixel);
     if (progress.call != nullptr) progress.call(progress.self, macs);
   }
 
   /// This context, inside of what has that name: context.at("blocks", 2) for an expression or a block. Nothing is
   /// copied but pointers.
-  ScopedContext<T> at(char const* text, Index number = Scope::none, Index second = Scope::none) noexcept {
+  constexpr ScopedContext<T> at(char const* text, Index number = Scope::none, Index second = Scope::none) noexcept {
     return {*this, text, number, second};
   }
 
   /// The next node of the run, which is where the network is.
-  Node new_node(char const* operation, Shape input, Shape output) noexcept {
+  constexpr Node new_node(char const* operation, Shape input, Shape output) noexcept {
     Node made;
     if (scope != nullptr) made.scope = *scope;
     made.operation = operation;
@@ -91,7 +92,7 @@ struct Context {
   }
 
   /// Of a whole map, its channels padded.
-  static Index bytes_of(Shape map) noexcept {
+  static constexpr Index bytes_of(Shape map) noexcept {
     return map.pixels() * pixel_pitch<T>(map.channels) * static_cast<Index>(sizeof(T));
   }
 
@@ -111,16 +112,17 @@ struct Context {
 template <class T>
 class ScopedContext {
  public:
-  ScopedContext(Context<T>& context, char const* text, Index number, Index second) noexcept
+  constexpr ScopedContext(Context<T>& context, char const* text, Index number, Index second) noexcept
       : context_(context), scope_{context.scope, text, number, second} {
-    context.scope = &scope_;
+    // At compile time nobody asks for names, and GCC 12 cannot follow the address of an object that is returned.
+    if (!std::is_constant_evaluated()) context.scope = &scope_;
   }
   ScopedContext(ScopedContext const&) = delete;
   ScopedContext& operator=(ScopedContext const&) = delete;
-  ~ScopedContext() { context_.scope = scope_.outer; }
+  constexpr ~ScopedContext() { context_.scope = scope_.outer; }
 
-  operator Context<T>&() const noexcept { return context_; }
-  ScopedContext at(char const* text, Index number = Scope::none, Index second = Scope::none) const noexcept {
+  constexpr operator Context<T>&() const noexcept { return context_; }
+  constexpr ScopedContext at(char const* text, Index number = Scope::none, Index second = Scope::none) const noexcept {
     return context_.at(text, number, second);
   }
 
@@ -133,7 +135,7 @@ class ScopedContext {
 template <class T>
 class Piece {
  public:
-  Piece(Context<T>& context, Node& node) noexcept : context_(context) {
+  constexpr Piece(Context<T>& context, Node& node) noexcept : context_(context) {
     if (context.trace.begin == nullptr) [[likely]]
       return;
     MIRNET_ASSERT(context.node == nullptr);
@@ -143,7 +145,7 @@ class Piece {
   }
   Piece(Piece const&) = delete;
   Piece& operator=(Piece const&) = delete;
-  ~Piece() {
+  constexpr ~Piece() {
     Node const* const node = std::exchange(context_.node, nullptr);
     if (node != nullptr) [[unlikely]]
       context_.trace.end(context_.trace.self, *node, Trace::whole);

@@ -27,18 +27,18 @@ class Arena {
     MIRNET_ASSERT(reinterpret_cast<std::uintptr_t>(base_) % alignment_bytes == 0);
   }
 
-  bool measuring() const noexcept { return base_ == nullptr; }
-  Index peak() const noexcept { return peak_; }
-  Index live_blocks() const noexcept { return count_; }
+  constexpr bool measuring() const noexcept { return base_ == nullptr; }
+  constexpr Index peak() const noexcept { return peak_; }
+  constexpr Index live_blocks() const noexcept { return count_; }
   /// Of the blocks that are taken now.
-  Index live_bytes() const noexcept {
+  constexpr Index live_bytes() const noexcept {
     Index bytes = 0;
     for (Index i = 0; i < count_; ++i) bytes += blocks_[i].size;
     return bytes;
   }
 
   /// The offset of a free range of `bytes`. Asserts that there is one: a plan has proved it beforehand.
-  Index take(Index bytes) noexcept {
+  constexpr Index take(Index bytes) noexcept {
     MIRNET_ASSERT(count_ < capacity && bytes >= 0 && bytes <= (std::numeric_limits<Index>::max)() - alignment_bytes);
     // Nothing is empty, so that offsets identify blocks.
     Index const size = round_up(std::max<Index>(bytes, 1), alignment_bytes);
@@ -55,7 +55,7 @@ class Arena {
     return place;
   }
 
-  void give_back(Index offset) noexcept {
+  constexpr void give_back(Index offset) noexcept {
     Block* const block = find(offset);
     std::move(block + 1, blocks_ + count_, block);
     --count_;
@@ -63,7 +63,7 @@ class Arena {
 
   /// Moves a block and what it holds to the lowest place where it fits, and returns that: what is held for long is not
   /// to leave gaps that are too small for others.
-  Index settle(Index offset) noexcept {
+  constexpr Index settle(Index offset) noexcept {
     Index const size = find(offset)->size;
     give_back(offset);
     Index const place = take(size);  // at the latest where it was
@@ -72,7 +72,7 @@ class Arena {
   }
 
   /// Where an offset lies; null while measuring.
-  std::byte* at(Index offset) const noexcept { return measuring() ? nullptr : base_ + offset; }
+  constexpr std::byte* at(Index offset) const noexcept { return measuring() ? nullptr : base_ + offset; }
 
  private:
   struct Block {
@@ -80,7 +80,7 @@ class Arena {
   };
   static constexpr Index capacity = 64;  // four streams in four columns, with every transient, need about half
 
-  Block* find(Index offset) noexcept {
+  constexpr Block* find(Index offset) noexcept {
     Block* const end = blocks_ + count_;
     Block* const block = std::find_if(blocks_, end, [&](Block const& b) { return b.offset == offset; });
     MIRNET_ASSERT(block != end);
@@ -99,28 +99,31 @@ template <class T>
 class ArenaBlock {
  public:
   ArenaBlock() = default;
-  ArenaBlock(Arena& arena, Index elements) noexcept
+  constexpr ArenaBlock(Arena& arena, Index elements) noexcept
       : arena_(&arena), offset_(arena.take(elements * static_cast<Index>(sizeof(T)))) {}
-  ArenaBlock(ArenaBlock&& other) noexcept : arena_(std::exchange(other.arena_, nullptr)), offset_(other.offset_) {}
-  ArenaBlock& operator=(ArenaBlock&& other) noexcept {
+  constexpr ArenaBlock(ArenaBlock&& other) noexcept
+      : arena_(std::exchange(other.arena_, nullptr)), offset_(other.offset_) {}
+  constexpr ArenaBlock& operator=(ArenaBlock&& other) noexcept {
     release();
     arena_ = std::exchange(other.arena_, nullptr);
     offset_ = other.offset_;
     return *this;
   }
-  ~ArenaBlock() { release(); }
+  constexpr ~ArenaBlock() { release(); }
 
-  void release() noexcept {
+  constexpr void release() noexcept {
     if (arena_ != nullptr) std::exchange(arena_, nullptr)->give_back(offset_);
   }
 
   /// Arena::settle; pointers into the block end to be valid.
-  void settle() noexcept {
+  constexpr void settle() noexcept {
     if (arena_ != nullptr) offset_ = arena_->settle(offset_);
   }
 
   /// Null while the arena only measures.
-  T* data() const noexcept { return arena_ == nullptr ? nullptr : reinterpret_cast<T*>(arena_->at(offset_)); }
+  constexpr T* data() const noexcept {
+    return arena_ == nullptr || arena_->measuring() ? nullptr : reinterpret_cast<T*>(arena_->at(offset_));
+  }
 
  private:
   Arena* arena_ = nullptr;
@@ -132,15 +135,15 @@ template <class T>
 class ArenaMap {
  public:
   ArenaMap() = default;
-  ArenaMap(Arena& arena, Shape shape) noexcept
+  constexpr ArenaMap(Arena& arena, Shape shape) noexcept
       : block_(arena, shape.pixels() * pixel_pitch<T>(shape.channels)), shape_(shape) {}
 
-  View<T> view() const noexcept { return {block_.data(), shape_}; }
-  operator View<T>() const noexcept { return view(); }
-  operator View<T const>() const noexcept { return view(); }
-  Shape shape() const noexcept { return shape_; }
-  void release() noexcept { block_.release(); }
-  void settle() noexcept { block_.settle(); }
+  constexpr View<T> view() const noexcept { return {block_.data(), shape_}; }
+  constexpr operator View<T>() const noexcept { return view(); }
+  constexpr operator View<T const>() const noexcept { return view(); }
+  constexpr Shape shape() const noexcept { return shape_; }
+  constexpr void release() noexcept { block_.release(); }
+  constexpr void settle() noexcept { block_.settle(); }
 
  private:
   ArenaBlock<T> block_;

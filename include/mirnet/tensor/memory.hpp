@@ -41,7 +41,8 @@ class Memory {
   static void* take(std::size_t size) noexcept { return ::_aligned_malloc(size, alignment); }
   static void give_back(void* p) noexcept { ::_aligned_free(p); }
 #else
-  static void* take(std::size_t size) noexcept { return std::aligned_alloc(alignment, size); }
+  // Not std::aligned_alloc, which GCC's library for bare metal lacks.
+  static void* take(std::size_t size) noexcept { return ::aligned_alloc(alignment, size); }
   static void give_back(void* p) noexcept { std::free(p); }
 #endif
 

@@ -1,0 +1,223 @@
+// Packed weight files: used where they lie they give the bits that copies give, and what cannot be used there is
+// refused with a sentence that says what has to be different.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include <mirnet/model/model.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "support/kernel_tables.hpp"
+#include "support/random.hpp"
+#include "support/weight_writer.hpp"
+
+namespace {
+
+using mirnet::Config;
+using mirnet::Context;
+using mirnet::Index;
+using mirnet::Memory;
+using mirnet::Model;
+using mirnet::Shape;
+using mirnet::Tensor;
+using mirnet::View;
+using test::Bytes;
+using test::put;
+using test::Storage;
+
+Config const tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
+
+/// A file at a multiple of 64, as an array in a program is, and `shift` bytes behind it.
+class Placed {
+ public:
+  explicit Placed(Bytes const& file, std::size_t shift = 0)
+      : memory_(Memory::allocate(static_cast<Index>(file.size() + shift)).value()), size_(file.size()), shift_(shift) {
+    std::copy(file.begin(), file.end(), memory_.bytes().begin() + static_cast<std::ptrdiff_t>(shift));
+  }
+  std::span<std::byte const> bytes() const { return memory_.bytes().subspan(shift_, size_); }
+
+ private:
+  Memory memory_;
+  std::size_t size_, shift_;
+};
+
+template <class T>
+Tensor<float> run(Model<T> const& model, mirnet::KernelTable<T> const& kernels) {
+  Shape const shape{10, 13, model.config().channels};
+  auto image = Tensor<float>::create(shape).value(), output = Tensor<float>::create(shape).value();
+  test::Random random(11);
+  test::fill(image.view(), random, 0.0f, 1.0f);
+  Context<T> context(kernels);
+  auto const plan = model.plan(context, shape.height, shape.width).value();
+  auto const memory = Memory::allocate(plan.bytes).value();
+  model.run(context, plan, memory.bytes(), std::as_const(image).view(), output.view()).value();
+  return output;
+}
+
+bool same_bits(Tensor<float> const& a, Tensor<float> const& b) {
+  auto const pixels = a.view().pixels() * a.view().pitch();
+  return std::memcmp(a.view().data(), b.view().data(), static_cast<std::size_t>(pixels) * sizeof(float)) == 0;
+}
+
+// Files have the lowest byte first.
+constexpr bool can_be_in_place = std::endian::native == std::endian::little;
+
+/// The sentence with which a file is refused in place, though it can be copied.
+template <class T = float>
+std::string refusal(Placed const& file) {
+  CHECK(Model<T>::load(file.bytes()).ok());
+  auto const model = Model<T>::load_in_place(file.bytes());
+  REQUIRE(!model.ok());
+  CHECK(model.error().code() == mirnet::ErrorCode::model);
+  return model.error().message();
+}
+
+bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
+
+/// Each way to have the weights, with each of T's tables.
+template <class T, class EachTable>
+void compare(Config const& config, Storage plain, Storage packed, EachTable&& each_table) {
+  Bytes const plain_file = test::make_weight_file(config, 1, plain);
+  Placed const packed_file(test::make_weight_file(config, 1, packed));
+  if (!can_be_in_place) {
+    CHECK(contains(refusal<T>(packed_file), "can only be copied here"));
+    return;
+  }
+  auto const needed = mirnet::Network<T>::structure_bytes(config);
+  auto const memory = Memory::allocate(needed).value();
+  auto const copied = Model<T>::load(plain_file).value();
+  auto const copied_from_packed = Model<T>::load(packed_file.bytes()).value();
+  auto const in_place = Model<T>::load_in_place(packed_file.bytes(), memory.bytes()).value();
+  auto const in_own_memory = Model<T>::load_in_place(packed_file.bytes()).value();
+  CHECK(in_place.bytes() == needed);
+  CHECK(in_place.bytes() < copied.bytes());
+  CHECK(copied_from_packed.bytes() == copied.bytes());
+  CHECK(in_place.parameters() == copied.parameters());
+  CHECK(in_place.config() == config);
+  each_table([&](mirnet::KernelTable<T> const& kernels) {
+    INFO(std::string(kernels.isa) << ", features " << config.features << ", streams " << config.streams);
+    auto const expected = run(copied, kernels);
+    CHECK(same_bits(run(in_place, kernels), expected));
+    CHECK(same_bits(run(in_own_memory, kernels), expected));
+    CHECK(same_bits(run(copied_from_packed, kernels), expected));
+  });
+  auto const refused = Model<T>::load_in_place(packed_file.bytes(), memory.bytes().first(memory.bytes().size() - 64));
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().code() == mirnet::ErrorCode::memory);
+}
+
+/// Refused by both ways to load it; the sentence of the second.
+std::string refused_twice(Bytes const& file) {
+  Placed const placed(file);
+  CHECK_FALSE(Model<float>::load(placed.bytes()).ok());
+  auto const model = Model<float>::load_in_place(placed.bytes());
+  CHECK_FALSE(model.ok());
+  return model.ok() ? "" : model.error().message();
+}
+
+std::uint64_t number_at(Bytes const& file, std::size_t offset) {
+  std::uint64_t number = 0;
+  std::memcpy(&number, file.data() + offset, 8);
+  return number;
+}
+
+}  // namespace
+
+TEST_CASE("weights in place give the same bits as copies, on every instruction set") {
+  Config const configs[] = {tiny,
+                            {.features = 16, .groups = 1, .blocks = 2},
+                            {.features = 40, .groups = 2, .blocks = 1, .streams = 3, .columns = 1, .channels = 1},
+                            {.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 2, .channels = 2}};
+  for (auto const& config : configs) {
+    compare<float>(config, Storage::f32, Storage::f32_packed, [](auto&& body) {
+      for (auto const* kernels : test::kernel_tables()) body(*kernels);
+    });
+    compare<mirnet::bfloat16>(config, Storage::bf16, Storage::bf16_packed, [](auto&& body) {
+      for (auto const& set : cli::instruction_sets()) {
+        if (set.available && set.bfloat16_kernels != nullptr) body(*set.bfloat16_kernels());
+      }
+    });
+  }
+}
+
+TEST_CASE("packed files load into models of any type") {
+  for (auto const storage : {Storage::f32_packed, Storage::bf16_packed}) {
+    Bytes const packed = test::make_weight_file(tiny, 1, storage);
+    Bytes const plain = test::make_weight_file(tiny, 1, storage == Storage::f32_packed ? Storage::f32 : Storage::bf16);
+    auto const& kernels = *test::kernel_tables().front();
+    CHECK(same_bits(run(Model<float>::load(packed).value(), kernels), run(Model<float>::load(plain).value(), kernels)));
+    CHECK(Model<double>::load(packed).ok());
+    CHECK(Model<mirnet::bfloat16>::load(packed).ok());
+  }
+}
+
+TEST_CASE("what cannot be used in place is refused with what has to be different") {
+  if (!can_be_in_place) return;  // for another reason
+  Placed const plain(test::make_weight_file(tiny));
+  CHECK(contains(refusal(plain), "--dtype f32 --layout packed"));
+  CHECK(contains(refusal<mirnet::bfloat16>(plain), "--dtype bf16 --layout packed"));
+  Placed const packed(test::make_weight_file(tiny, 1, Storage::f32_packed));
+  CHECK(contains(refusal<mirnet::bfloat16>(packed), "conv_in is stored as f32; to be used in place it is bf16"));
+  Placed const narrow(test::make_weight_file(tiny, 1, Storage::bf16_packed));
+  CHECK(contains(refusal(narrow), "conv_in is stored as bf16; to be used in place it is f32"));
+  Placed const shifted(test::make_weight_file(tiny, 1, Storage::f32_packed), 4);
+  CHECK(contains(refusal(shifted), "lies 4 bytes behind a multiple of 64"));
+  CHECK_FALSE(Model<float>::load_in_place({}).ok());
+}
+
+TEST_CASE("every prefix and every altered byte of a packed file is refused") {
+  Bytes const good = test::make_weight_file(tiny, 1, Storage::f32_packed);
+  REQUIRE(Model<float>::load_in_place(Placed(good).bytes()).ok() == can_be_in_place);
+  auto const data = static_cast<std::size_t>(number_at(good, 96));
+  for (std::size_t size = 0; size < good.size(); size += size < data ? 13 : 1021) {
+    CAPTURE(size);
+    CHECK_FALSE(Model<float>::load_in_place(Placed(good).bytes().first(size)).ok());
+  }
+  Placed placed(good);
+  for (std::size_t at = 0; at < good.size(); at += at < data ? 1 : 611) {
+    CAPTURE(at);
+    auto& byte = const_cast<std::byte&>(placed.bytes()[at]);
+    byte ^= std::byte{0x10};
+    CHECK_FALSE(Model<float>::load_in_place(placed.bytes()).ok());
+    CHECK_FALSE(Model<float>::load(placed.bytes()).ok());
+    byte ^= std::byte{0x10};
+  }
+}
+
+TEST_CASE("a wrong field of a packed file is named, even where the checksum was made to fit") {
+  Bytes const good = test::make_weight_file(tiny, 1, Storage::f32_packed);
+  auto const altered = [&](auto&& alter) {
+    Bytes file = good;
+    alter(file);
+    test::repair_checksum(file);
+    return refused_twice(file);
+  };
+  CHECK(contains(altered([](Bytes& f) { put(f, 10, std::uint16_t{1}); }), "the flags are 0x00000001"));
+  CHECK(contains(altered([](Bytes& f) { put(f, 10, std::uint16_t{3}); }), "a newer program"));
+  CHECK(contains(altered([](Bytes& f) { put(f, 28, std::uint32_t{3}); }), "the flags are 0x00000003"));
+  CHECK(contains(altered([](Bytes& f) { put(f, 28, std::uint32_t{0}); }), "the size of conv_in.weight is"));
+  // Lines of 8 channels are as long in either type: 16 of 4 bytes, 32 of 2.
+  CHECK(contains(altered([](Bytes& f) { put(f, 128 + 6, std::uint8_t{2}); }),
+                 can_be_in_place ? "conv_in is stored as bf16" : "copied here"));
+  CHECK(contains(altered([](Bytes& f) { put(f, 128 + 32, std::uint64_t{1} << 40); }), "the size of conv_in.weight is"));
+  CHECK(contains(altered([](Bytes& f) { put(f, 128 + 44, std::uint32_t{0}); }),
+                 can_be_in_place ? "does not match its checksum" : "copied here"));
+  // A weight of the ninth output channel, of eight, and the same for the bits of -0.
+  for (std::uint32_t const bits : {0x3F800000u, 0x80000000u}) {
+    CHECK(contains(altered([&](Bytes& f) {
+                     auto const data = static_cast<std::size_t>(number_at(f, 128 + 24));
+                     auto const size = static_cast<std::size_t>(number_at(f, 128 + 32));
+                     put(f, data + 4 * 8, bits);
+                     put(f, 128 + 44, test::crc32c(std::span(f).subspan(data, size)));
+                   }),
+                   can_be_in_place ? "for channels that do not exist are not zero" : "copied here"));
+  }
+  // Bits that a reader may ignore.
+  Bytes file = good;
+  put(file, 28, std::uint32_t{0x80000001});
+  test::repair_checksum(file);
+  CHECK(Model<float>::load(file).ok());
+  CHECK(Model<float>::load_in_place(Placed(file).bytes()).ok() == can_be_in_place);
+}

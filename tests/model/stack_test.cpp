@@ -1,0 +1,125 @@
+// How deep the stack gets, which firmware has to know: on a stack of its own that was painted before, for loading,
+// planning and running, and for a file that is refused.
+#include <doctest/doctest.h>
+
+// As it is released; and on big-endian machines weights can only be copied.
+#if defined(__linux__) && defined(__OPTIMIZE__) && defined(NDEBUG) && !defined(MIRNET_SANITIZED) && \
+    __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+#include <ucontext.h>
+
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <mirnet/model/model.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "support/kernel_tables.hpp"
+#include "support/weight_writer.hpp"
+
+namespace {
+
+using mirnet::Algorithm;
+using mirnet::Config;
+using mirnet::Context;
+using mirnet::Index;
+using mirnet::Memory;
+using mirnet::Model;
+using mirnet::Shape;
+using mirnet::Tensor;
+using mirnet::View;
+
+constexpr std::size_t most = 32 * 1024;
+
+/// Bytes of the stack that body() uses.
+std::size_t stack_used(std::function<void()> const& body) {
+  constexpr std::size_t size = 512 * 1024;
+  constexpr auto paint = std::byte{0xA5};
+  static std::function<void()> const* what = nullptr;
+  what = &body;
+  std::vector<std::byte> stack(size, paint);
+  ucontext_t before, inside;
+  getcontext(&inside);
+  inside.uc_stack.ss_sp = stack.data();
+  inside.uc_stack.ss_size = size;
+  inside.uc_link = &before;
+  makecontext(
+      &inside, [] { (*what)(); }, 0);
+  swapcontext(&before, &inside);
+  auto const unused = std::find_if(stack.begin(), stack.end(), [](std::byte b) { return b != paint; });
+  REQUIRE(unused != stack.begin());
+  return static_cast<std::size_t>(stack.end() - unused);
+}
+
+template <class T>
+void measure(Config const& config, mirnet::KernelTable<T> const& kernels, Shape shape, std::size_t& deepest) {
+  auto const packed = std::is_same_v<T, float> ? test::Storage::f32_packed : test::Storage::bf16_packed;
+  auto const file = test::make_weight_file(config, 1, packed);
+  auto const placed = Memory::allocate(static_cast<Index>(file.size())).value();
+  std::copy(file.begin(), file.end(), placed.bytes().begin());
+  auto const image = Tensor<float>::create(shape).value();
+  auto output = Tensor<float>::create(shape).value();
+  auto const memory = Memory::allocate(Model<T>::bytes_needed(config).value()).value();
+  auto const needed = Model<T>::bytes_needed(config, shape.height, shape.width, kernels).value().run;
+  auto const direct =
+      Model<T>::bytes_needed(config, shape.height, shape.width, kernels, 1, Algorithm::direct).value().run;
+  auto const working = Memory::allocate(std::max(needed, direct)).value();
+  auto const check = [&](char const* what, std::function<void()> const& body) {
+    std::size_t const used = stack_used(body);
+    INFO(std::string(kernels.isa) << ", features " << config.features << ", " << std::string(what) << ": " << used);
+    CHECK(used <= most);
+    deepest = std::max(deepest, used);
+  };
+
+  check("copied", [&] {
+    mirnet::MemorySource source(file);
+    CHECK(Model<T>::load(source, memory.bytes()).ok());
+  });
+  check("in place", [&] { CHECK(Model<T>::load_in_place(placed.bytes(), memory.bytes()).ok()); });
+  check("refused", [&] {
+    auto const size = placed.bytes().size();
+    CHECK_FALSE(Model<T>::load_in_place(placed.bytes().first(size - 1), memory.bytes()).ok());
+    auto& last = placed.bytes()[size - 1];
+    last ^= std::byte{1};
+    CHECK_FALSE(Model<T>::load_in_place(placed.bytes(), memory.bytes()).ok());
+    last ^= std::byte{1};
+  });
+  check("sizes",
+        [&] { CHECK(Model<T>::bytes_needed(config, shape.height, shape.width, kernels).value().run == needed); });
+  auto const model = Model<T>::load_in_place(placed.bytes(), memory.bytes()).value();
+  for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+    check(algorithm == Algorithm::direct ? "direct" : "automatic", [&] {
+      Context<T> context(kernels);
+      context.algorithm = algorithm;
+      auto const plan = model.plan(context, shape.height, shape.width);
+      CHECK(model.run(context, *plan, working.bytes(), image.view(), output.view()).ok());
+    });
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the stack is at most 32 KB deep") {
+  // The published network's kinds of blocks, and the one that ships: how many there are of them changes no depth.
+  Config const configs[] = {{.features = 64, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
+                            {.features = 16, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
+                            {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4}};
+  std::size_t deepest = 0;
+  for (auto const& config : configs) {
+    for (auto const* kernels : test::kernel_tables()) {
+      std::string const isa = kernels->isa;
+      if (isa == "eigen") continue;  // for oracles
+      // Fast convolutions in all streams; the plain kernels have none and are slow.
+      measure<float>(config, *kernels, isa == "scalar" ? Shape{9, 10, 3} : Shape{65, 70, 3}, deepest);
+    }
+    for (auto const& set : cli::instruction_sets()) {
+      if (!set.available || set.bfloat16_kernels == nullptr) continue;
+      measure<mirnet::bfloat16>(config, *set.bfloat16_kernels(), {65, 70, 3}, deepest);
+    }
+  }
+  MESSAGE("the deepest stack: " << deepest << " bytes");
+}
+
+#endif
