@@ -108,8 +108,7 @@ class Model {
   Index parameters() const noexcept { return parameters_; }
 
   /// Rehearses a run with this context's kernels and number of workers for an image of any size from 1x1, and tells its
-  /// trace the nodes. Errors:
-  /// invalid_argument, for a size below 1; memory, for one that no memory can hold.
+  /// trace the nodes. Errors: invalid_argument, for a size below 1; memory, for one that no memory can hold.
   Result<Plan> plan(Context<T> const& context, Index height, Index width) const noexcept {
     if (auto const checked = check_size(config_, height, width); !checked) return checked.error();
     Context<T> rehearsal(*context.kernels, context.parallel);
