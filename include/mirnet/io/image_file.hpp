@@ -149,7 +149,8 @@ inline Result<void> check_encodable(Image const& image, OutputFormat format, cha
   }
   // stb_image_write counts in int; this many bytes, rows padded, also leave its PNG compressor room to grow in.
   constexpr std::uint64_t most_bytes = 1'400'000'000;
-  auto const row = static_cast<std::uint64_t>(image.width()) * std::max<std::uint64_t>(image.channels(), 3) + 3;
+  auto const samples = static_cast<std::uint64_t>(std::max<Index>(image.channels(), 3));
+  auto const row = static_cast<std::uint64_t>(image.width()) * samples + 3;
   if (stored_type(format, image.type()) == SampleType::u8 &&
       row * static_cast<std::uint64_t>(image.height()) > most_bytes) {
     return Error(ErrorCode::output, "%s: %lld x %lld pixels are too many for this format; write a 16-bit PPM or a PFM",
