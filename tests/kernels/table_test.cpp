@@ -24,6 +24,20 @@ TEST_CASE("a table has the name it is asked for by, and what the machine lacks i
   CHECK(std::string(test::eigen_kernels<float>().isa) == "eigen");
 }
 
+TEST_CASE("the smallest set is that of the processor that the tests are compiled for") {
+#if defined(__x86_64__) || defined(__i386__)
+  std::string const expected = "sse2";
+#elif defined(__ARM_NEON)
+  std::string const expected = "neon";
+#else
+  std::string const expected = "scalar";
+#endif
+  auto const& last = cli::instruction_sets().back();
+  CHECK(last.available);
+  CHECK(last.name == expected);
+  CHECK(last.kernels()->isa == expected);
+}
+
 TEST_CASE("without a name it is the first that the machine has") {
   for (auto const& set : cli::instruction_sets()) {
     if (!set.available) continue;

@@ -1,5 +1,7 @@
 #include "kernel_tables.hpp"
 
+#include <string_view>
+
 #include <mirnet/kernels/eigen.hpp>
 #include <mirnet/kernels/reference.hpp>
 
@@ -28,7 +30,8 @@ std::vector<mirnet::KernelTable<float> const*> const& kernel_tables() {
     for (auto const& set : cli::instruction_sets()) {
       if (set.available && set.has_own_float_kernels()) list.push_back(set.kernels());
     }
-    list.push_back(&plain_kernels<float>());
+    // Where there is no SIMD, the plain kernels are those that are built in.
+    if (list.empty() || std::string_view(list.back()->isa) != "scalar") list.push_back(&plain_kernels<float>());
     list.push_back(&eigen_kernels<float>());
     return list;
   }();

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <mirnet/kernels/table.hpp>
@@ -21,6 +22,16 @@ mirnet::KernelTable<T> const& eigen_kernels() noexcept;
 
 /// Those of float, the fastest first.
 std::vector<mirnet::KernelTable<float> const*> const& kernel_tables();
+
+/// Whether these kernels take numbers below the normal ones for zero, as NEON does on 32-bit ARM.
+template <class T>
+bool flushes_denormals([[maybe_unused]] mirnet::KernelTable<T> const& kernels) {
+#if defined(__arm__)
+  return std::string_view(kernels.isa) == "neon";
+#else
+  return false;
+#endif
+}
 
 /// body(table) for each of them and for those of double; what fails in it says whose kernels they were.
 template <class Body>

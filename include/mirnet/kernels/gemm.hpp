@@ -47,12 +47,23 @@ namespace gemm_detail {
 inline constexpr Index group = channel_group<float>;
 
 // A tile of C lives in registers: rows x vectors accumulators, and of a column of A and a row of B the shorter one
-// whole and one register of the other. Of 32 registers of 16 floats: 12*2 + 2 + 1; of 32 of 4: 6*4 + 4 + 1; of 16:
-// 3*4 + 3 + 1. For each 12 accumulators, 3x4 loads seven registers and 6x2 eight; and it goes through A half as often.
+// whole and one register of the other.
+//
+//   32 registers of 16 (AVX-512)  12*2 + 2 + 1
+//   16 registers                  3*4 + 3 + 1. For each 12 accumulators, 3x4 loads seven registers and 6x2 eight, and
+//                                 3x4 goes through A half as often. (For 32-bit ARM, GCC 12 has one accumulator in
+//                                 memory and touches it every fourth column of A.)
+//   32 registers of 4 (AArch64)   4*4 + 4 + 1, and some to load early: the instruction multiplies by a lane, so four
+//                                 columns of A are one load a row. Of 6x4, GCC 12 keeps some in memory.
+//   8 registers (32-bit x86)      1*4 + 1 + 1. SSE overwrites a factor with the product: 2x2 takes 16 instructions for
+//                                 four products, 1x4 takes 14. (One is in memory, as on 32-bit ARM.)
+//
 // Instructions count even where the multipliers are what limits: a core may be shared with another thread.
 // A group of columns that fills half a tile has tiles of half the width.
-#if defined(__aarch64__)
-inline constexpr int tile_rows = 6, tile_vectors = 4, narrow_tile_rows = 6;
+#if defined(__i386__) || defined(_M_IX86)
+inline constexpr int tile_rows = 1, tile_vectors = 4, narrow_tile_rows = 2;
+#elif defined(__aarch64__)
+inline constexpr int tile_rows = 4, tile_vectors = 4, narrow_tile_rows = 4;
 #elif defined(__AVX512BW__)
 inline constexpr int tile_rows = 12, tile_vectors = 2, narrow_tile_rows = 12;
 #else
@@ -108,12 +119,28 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
       }
     }
   };
+  auto const multiply_four = [&]() MIRNET_INLINE_LAMBDA {
+    if constexpr (has_lane_products && std::is_same_v<Element, float>) {
+      Pack values[Rows];
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) values[r] = load(a[r]);
+      auto const one_of_four = [&]<int k>(std::integral_constant<int, k>) MIRNET_INLINE_LAMBDA {
+        MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+          Pack const one = weight(k, v);
+          MIRNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma_lane<k>(one, values[r], sum[r][v]);
+        }
+      };
+      one_of_four(std::integral_constant<int, 0>{}), one_of_four(std::integral_constant<int, 1>{});
+      one_of_four(std::integral_constant<int, 2>{}), one_of_four(std::integral_constant<int, 3>{});
+    } else {
+      multiply(0), multiply(1), multiply(2), multiply(3);
+    }
+  };
   auto const step = [&](Index count) MIRNET_INLINE_LAMBDA {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) a[r] += count;
     MIRNET_UNROLL for (int g = 0; g < groups; ++g) b[g] += count * group;
   };
   Index k = 0;
-  for (; k + 4 <= work.depth; k += 4, step(4)) multiply(0), multiply(1), multiply(2), multiply(3);
+  for (; k + 4 <= work.depth; k += 4, step(4)) multiply_four();
   for (; k < work.depth; ++k, step(1)) multiply(0);
 
   if (!work.finish) {

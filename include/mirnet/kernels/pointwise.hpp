@@ -29,7 +29,8 @@ void softmax(T* x, Index vectors, Index count, Index step) noexcept {
     Pack largest = load(x + i), sum = broadcast(0.0f);
     for (Index v = 1; v < vectors; ++v) largest = larger(load(x + v * step + i), largest);
     for (Index v = 0; v < vectors; ++v) sum = sum + simd::exp(load(x + v * step + i) - largest);
-    for (Index v = 0; v < vectors; ++v) store(x + v * step + i, simd::exp(load(x + v * step + i) - largest) / sum);
+    for (Index v = 0; v < vectors; ++v)
+      store(x + v * step + i, divide(simd::exp(load(x + v * step + i) - largest), sum));
   }
 }
 

@@ -32,7 +32,7 @@ using Architecture = xsimd::sse2;
 #elif defined(__aarch64__)
 using Architecture = xsimd::neon64;
 #else
-using Architecture = xsimd::neon;
+using Architecture = xsimd::neon;  // 32-bit ARM, whose NEON takes numbers below the normal ones for zero
 #endif
 
 using Pack = xsimd::batch<float, Architecture>;
@@ -43,7 +43,6 @@ MIRNET_ALWAYS_INLINE void store(float* p, Pack v) noexcept { v.store_unaligned(p
 
 // Of bfloat16: the upper halves of floats. xsimd has no such conversion, and what compilers make of a loop goes through
 // memory. Rounded is as in to_bfloat16.
-#if defined(__SSE2__) || defined(__AVX2__)
 MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
 #if defined(__AVX512BW__)
   __m256i const halves = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(p));
@@ -51,9 +50,11 @@ MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
 #elif defined(__AVX2__) && defined(__FMA__)
   __m128i const halves = _mm_loadu_si128(reinterpret_cast<__m128i const*>(p));
   return Pack(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16)));
-#else
+#elif defined(__SSE2__)
   __m128i const halves = _mm_loadl_epi64(reinterpret_cast<__m128i const*>(p));
   return Pack(_mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), halves)));
+#else
+  return Pack(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(&p->bits), 16)));
 #endif
 }
 
@@ -77,7 +78,7 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   __m256i const halves = _mm256_srai_epi32(rounded, 16);
   __m256i const packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(halves, halves), 0x08);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
-#else
+#elif defined(__SSE2__)
   __m128 const x = v;
   __m128i const bits = _mm_castps_si128(x), nan = _mm_castps_si128(_mm_cmpunord_ps(x, x));
   __m128i const odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
@@ -85,20 +86,16 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   __m128i const quiet = _mm_or_si128(bits, _mm_set1_epi32(0x00400000));
   __m128i const halves = _mm_srai_epi32(_mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded)), 16);
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(halves, halves));
-#endif
-}
 #else
-MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
-  alignas(64) float wide[lanes];
-  for (std::ptrdiff_t i = 0; i < lanes; ++i) wide[i] = p[i];
-  return Pack::load_aligned(wide);
-}
-MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
-  alignas(64) float wide[lanes];
-  v.store_aligned(wide);
-  for (std::ptrdiff_t i = 0; i < lanes; ++i) p[i] = bfloat16(wide[i]);
-}
+  float32x4_t const x = v;
+  uint32x4_t const bits = vreinterpretq_u32_f32(x);
+  uint32x4_t const nan = vcgtq_u32(vandq_u32(bits, vdupq_n_u32(0x7FFFFFFF)), vdupq_n_u32(0x7F800000));
+  uint32x4_t const odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+  uint32x4_t const rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7FFF)));
+  uint32x4_t const quiet = vorrq_u32(bits, vdupq_n_u32(0x00400000));
+  vst1_u16(&p->bits, vshrn_n_u32(vbslq_u32(nan, quiet, rounded), 16));
 #endif
+}
 
 // The line of memory that holds an address, which may be any: soon to be read, soon to be written, or to be read later
 // (into the second-level cache).
@@ -124,18 +121,56 @@ MIRNET_ALWAYS_INLINE Pack fma(Pack x, Pack y, Pack z) noexcept {
 #endif
 }
 
+#if defined(__aarch64__)
+/// a + x*y[lane], rounded once. The processor takes a lane of a register as a factor: of a matrix's row, four elements
+/// are one load and not four.
+inline constexpr bool has_lane_products = true;
+
+template <int lane>
+MIRNET_ALWAYS_INLINE Pack fma_lane(Pack x, Pack y, Pack a) noexcept {
+  return Pack(vfmaq_laneq_f32(a, x, y, lane));
+}
+#else
+inline constexpr bool has_lane_products = false;
+
+template <int lane>
+Pack fma_lane(Pack x, Pack y, Pack a) noexcept = delete;
+#endif
+
+/// x / y, rounded once. xsimd's quotient on ARM is an estimate that two Newton steps improve, on AArch64 too, which has
+/// the instruction; 32-bit NEON has none, and one is divided after the other.
+MIRNET_ALWAYS_INLINE Pack divide(Pack x, Pack y) noexcept {
+#if defined(__ARM_NEON)
+  return Pack(static_cast<float32x4_t>(x) / static_cast<float32x4_t>(y));
+#else
+  return x / y;
+#endif
+}
+
+/// a where x > y, else b.
+MIRNET_ALWAYS_INLINE Pack where_greater(Pack x, Pack y, Pack a, Pack b) noexcept {
+#if defined(__arm__) && defined(__GNUC__)
+  // As NEON takes small numbers for zero, GCC makes comparisons one by one of the intrinsic.
+  uint32x4_t greater;
+  __asm__("vcgt.f32 %q0, %q1, %q2"
+          : "=w"(greater)
+          : "w"(static_cast<float32x4_t>(x)), "w"(static_cast<float32x4_t>(y)));
+  return Pack(vbslq_f32(greater, a, b));
+#else
+  return xsimd::select(x > y, a, b);
+#endif
+}
+
 /// Where x > y, else: a NaN in x gives y. Releases of xsimd differ in what max does with a NaN.
-MIRNET_ALWAYS_INLINE Pack larger(Pack x, Pack y) noexcept { return xsimd::select(x > y, x, y); }
+MIRNET_ALWAYS_INLINE Pack larger(Pack x, Pack y) noexcept { return where_greater(x, y, x, y); }
 
 /// x where it is positive, else x*slope.
-MIRNET_ALWAYS_INLINE Pack prelu(Pack x, Pack slope) noexcept {
-  return xsimd::select(x > broadcast(0.0f), x, x * slope);
-}
+MIRNET_ALWAYS_INLINE Pack prelu(Pack x, Pack slope) noexcept { return where_greater(x, broadcast(0.0f), x, x * slope); }
 
 /// 1 / (1 + exp(-x)), within 2.5 units in the last place.
 MIRNET_ALWAYS_INLINE Pack sigmoid(Pack x) noexcept {
   Pack const one = broadcast(1.0f);
-  return one / (one + xsimd::exp(-x));
+  return divide(one, one + xsimd::exp(-x));
 }
 
 MIRNET_ALWAYS_INLINE Pack exp(Pack x) noexcept { return xsimd::exp(x); }
