@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <new>
 #include <string>
 #include <vector>
@@ -14,7 +15,7 @@
 
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
-#include "support/sanitized.hpp"
+#include "support/slow.hpp"
 #include "support/weight_writer.hpp"
 
 // Every way to the heap is counted. The sanitizers bring their own malloc; there, operator new is left to count.
@@ -103,12 +104,13 @@ TEST_CASE("float agrees with double for every size") {
   Config const configs[] = {small,
                             {.features = 24, .groups = 1, .blocks = 2, .streams = 2, .columns = 3},
                             {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1}};
+  test::Cases cases(4);
   for (auto const& config : configs) {
     auto const model = make_model<float>(config);
     auto const oracle = make_model<double>(config);
     double largest_residual = 0.0;
     for (auto const& shape : sizes) {
-      if (test::sanitized && shape.height > 40) continue;
+      if (cases.next_is_left_out() || (test::slow && shape.height > 40)) continue;
       auto const image = make_image<double>(shape);
       Context<double> exact(test::eigen_kernels<double>());
       auto const expected = run<double>(oracle, exact, image.view());
@@ -183,11 +185,13 @@ TEST_CASE("the image is continued by reflection, and by its edge where it is too
 
 TEST_CASE("results are the same bits for any number of threads, and on every run") {
   auto const model = make_model<float>(small);
-  auto const image = make_image<float>(test::sanitized ? Shape{21, 30, 3} : Shape{53, 70, 3});
+  auto const image = make_image<float>(test::slow ? Shape{21, 30, 3} : Shape{53, 70, 3});
+  test::Cases cases(3);
   for (auto const* kernels : test::kernel_tables()) {
     Context<float> serial(*kernels);
     auto const expected = run<float>(model, serial, image.view());
     for (Index const threads : {1, 2, 3, 7}) {
+      if (cases.next_is_left_out()) continue;
       mirnet::ThreadPool pool(threads);
       Context<float> context(*kernels, pool);
       for (int repeat = 0; repeat < 3; ++repeat) {
@@ -310,6 +314,35 @@ TEST_CASE("arithmetic and parameters of the published network") {
   network.forward(context, View<float const>(nullptr, shape), View<float>(nullptr, shape));
   CHECK(static_cast<double>(context.macs) / static_cast<double>(shape.pixels()) ==
         doctest::Approx(7.32e6).epsilon(0.001));
+}
+
+TEST_CASE("a run holds no more maps than plans leave room for, whatever the network") {
+  for (Index streams = 1; streams <= 4; ++streams) {
+    for (Index columns = 1; columns <= 4; ++columns) {
+      Config const config{.features = 16, .groups = 2, .blocks = 1, .streams = streams, .columns = columns};
+      auto const model = make_model<float>(config);
+      for (auto const* kernels : test::kernel_tables()) {
+        INFO(kernels->isa << ", streams " << streams << ", columns " << columns);
+        Context<float> context(*kernels);
+        Shape const shape{1024, 1024, config.features};
+        CHECK(model.plan(context, shape.height, shape.width).value().bytes <= 6 * *mirnet::map_bytes<float>(shape));
+      }
+    }
+  }
+}
+
+TEST_CASE("the largest size that can be planned is planned right, and a larger one refused") {
+  if (sizeof(Index) > 4) return;  // where an Index has 64 bits, the rehearsal of the largest would take days
+  auto const model = make_model<float>(small);
+  Context<float> context(fastest());
+  Index const pixel = *mirnet::map_bytes<float>({1, 1, small.features});
+  Index const rows = std::numeric_limits<Index>::max() / 16 / pixel / 4096;
+  auto const largest = model.plan(context, rows / 4 * 4, 4096);
+  REQUIRE(largest.ok());
+  CHECK(largest->bytes > rows / 4 * 4 * 4096 * pixel);
+  auto const larger = model.plan(context, (rows / 4 + 1) * 4, 4096);
+  REQUIRE(!larger.ok());
+  CHECK(larger.error().code() == mirnet::ErrorCode::memory);
 }
 
 TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") {

@@ -9,6 +9,7 @@
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/model/model.hpp>
 
+#include "support/folder.hpp"
 #include "support/weight_writer.hpp"
 
 namespace {
@@ -57,8 +58,8 @@ TEST_CASE("a good file loads from memory, at any address, from disk and into the
   std::copy(file.begin(), file.end(), shifted.begin() + 1);
   CHECK(Model<float>::load(std::span(shifted).subspan(1)).ok());
 
-  auto const path =
-      (std::filesystem::temp_directory_path() / ("mirnet-weights-" + std::to_string(::getpid()))).string();
+  test::Folder const folder;
+  auto const path = folder / "weights";
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<char const*>(file.data()), static_cast<std::streamsize>(file.size()));
   CHECK(mirnet::load_model<float>(path.c_str()).ok());
@@ -101,8 +102,7 @@ TEST_CASE("a file that shrinks while it is read is refused") {
 
 TEST_CASE("every altered byte of header, table, names and padding is refused") {
   Bytes const good = test::make_weight_file(tiny);
-  std::uint64_t data = 0;
-  std::memcpy(&data, good.data() + 96, 8);
+  auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(good, 96));
   for (std::size_t at = 0; at < data; ++at) {
     for (unsigned const flip : {0x01u, 0x80u}) {
       CAPTURE(at);
@@ -115,8 +115,7 @@ TEST_CASE("every altered byte of header, table, names and padding is refused") {
 
 TEST_CASE("every altered byte of the data is refused") {
   Bytes const good = test::make_weight_file(tiny);
-  std::uint64_t data = 0;
-  std::memcpy(&data, good.data() + 96, 8);
+  auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(good, 96));
   for (std::size_t at = data; at < good.size(); at += 611) {
     CAPTURE(at);
     Bytes file = good;
@@ -189,9 +188,7 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
   for (auto const& mistake : mistakes) {
     Bytes file = good;
     mistake.make(file);
-    std::uint32_t count = 0;
-    std::memcpy(&count, file.data() + 72, 4);
-    if (count < 1000) test::repair_checksum(file);
+    if (test::get<std::uint32_t>(file, 72) < 1000) test::repair_checksum(file);
     std::string const sentence = refusal(file);
     CHECK_MESSAGE(contains(sentence, mistake.field), mistake.field << " is not in: " << sentence);
   }

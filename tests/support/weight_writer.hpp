@@ -27,6 +27,15 @@ void put(Bytes& bytes, std::size_t offset, Unsigned value) {
   }
 }
 
+template <class Unsigned>
+Unsigned get(Bytes const& bytes, std::size_t offset) {
+  Unsigned value = 0;
+  for (std::size_t i = sizeof(Unsigned); i-- > 0;) {
+    value = static_cast<Unsigned>(value << 8 | std::to_integer<Unsigned>(bytes[offset + i]));
+  }
+  return value;
+}
+
 inline std::uint32_t crc32c(std::span<std::byte const> bytes) {
   mirnet::Crc32c crc;
   crc.add(bytes);
@@ -35,9 +44,7 @@ inline std::uint32_t crc32c(std::span<std::byte const> bytes) {
 
 /// Writes the checksum of header, table and names that belongs to them as they are now.
 inline void repair_checksum(Bytes& file) {
-  std::uint32_t count = 0, strings = 0;
-  std::memcpy(&count, file.data() + 72, 4);
-  std::memcpy(&strings, file.data() + 124, 4);
+  auto const count = get<std::uint32_t>(file, 72), strings = get<std::uint32_t>(file, 124);
   mirnet::Crc32c crc;
   crc.add(std::span(file).first(32));
   crc.add(std::span(file).subspan(36, 92 + std::size_t{64} * count + strings));
