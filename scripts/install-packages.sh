@@ -1,23 +1,32 @@
 #!/usr/bin/env bash
 # scripts/install-packages.sh build|test|train|bench|peers
+# scripts/install-packages.sh cross TARGET...
 #
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
 # and for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one of these
-# compares it with as well (peers). Asks for nothing, and does nothing where nothing is missing. On a system without
-# apt-get it names what is missing and leaves the rest to you.
+# compares it with as well (peers); or for building the library's tests for other machines and running them here
+# (cross): aarch64, armhf, i686, s390x, mingw. Asks for nothing, and does nothing where nothing is missing. On a system
+# without apt-get it names what is missing and leaves the rest to you.
 set -euo pipefail
 
+usage="usage: $0 build|test|train|bench|peers, or $0 cross TARGET..."
 case "${1:-}" in
   build | test | train | bench | peers) purpose=$1 ;;
+  cross) purpose=$1 ;;
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
   *)
-    echo "usage: $0 build|test|train|bench|peers" >&2
+    echo "$usage" >&2
     exit 2
     ;;
 esac
+shift
+if [ $purpose != cross ] && [ $# -gt 0 ] || [ $purpose = cross ] && [ $# -eq 0 ]; then
+  echo "$usage" >&2
+  exit 2
+fi
 
 missing=()
 
@@ -43,16 +52,31 @@ need cmake cmake
 need ninja-build ninja
 need libxsimd-dev xsimd/xsimd.hpp
 need libstb-dev stb/stb_image.h
-need libcli11-dev CLI/CLI.hpp
-need libjpeg-dev jpeglib.h
-need libpng-dev png.h
-need nlohmann-json3-dev nlohmann/json.hpp
+if [ "$purpose" != cross ]; then
+  need libcli11-dev CLI/CLI.hpp
+  need libjpeg-dev jpeglib.h
+  need libpng-dev png.h
+  need nlohmann-json3-dev nlohmann/json.hpp
+fi
 if [ "$purpose" != build ]; then
   need doctest-dev doctest/doctest.h
   need libeigen3-dev eigen3/Eigen/Core
   need pkgconf pkg-config
   need python3 python3
 fi
+for target in "$@"; do
+  case $target in
+    aarch64) need g++-aarch64-linux-gnu aarch64-linux-gnu-g++ && need qemu-user qemu-aarch64 ;;
+    armhf) need g++-arm-linux-gnueabihf arm-linux-gnueabihf-g++ && need qemu-user qemu-arm ;;
+    i686) need g++-i686-linux-gnu i686-linux-gnu-g++ && need qemu-user qemu-i386 ;;
+    s390x) need g++-s390x-linux-gnu s390x-linux-gnu-g++ && need qemu-user qemu-s390x ;;
+    mingw) need g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix ;;
+    *)
+      echo "$0: no target is called $target; expected aarch64, armhf, i686, s390x or mingw" >&2
+      exit 2
+      ;;
+  esac
+done
 if [ "$purpose" = bench ] || [ "$purpose" = peers ]; then
   need libbenchmark-dev benchmark/benchmark.h
 fi

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # tests/run.sh [--quick] [--long]
+# tests/run.sh --cross [TARGET...]
 #
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
@@ -8,13 +9,26 @@
 #   --quick   the release only
 #   --long    also what takes minutes: 37 megapixels within 1500 MB, and the library's tests built from the single
 #             header in build/single-header
+#   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
+#             i686, s390x and mingw. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of their cases. What
+#             there is nothing to run with (mingw) is compiled and linked.
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-quick=no long=no
+# What --cross does with each preset: build, or check as well.
+cross_table='
+  aarch64  check
+  armhf    check
+  i686     check
+  s390x    check
+  mingw    build
+'
+
+quick=no long=no cross=no
+targets=()
 for option in "$@"; do
   case $option in
     --quick) quick=yes ;;
@@ -22,29 +36,46 @@ for option in "$@"; do
       long=yes
       export MIRNET_LONG_TESTS=1
       ;;
+    --cross) cross=yes ;;
     -h | --help)
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' tests/run.sh
       exit 0
       ;;
     *)
-      echo "tests/run.sh: unknown option $option; see --help" >&2
-      exit 2
+      if [ $cross = no ] || ! grep -qE "^ *$option " <<<"$cross_table"; then
+        echo "tests/run.sh: unknown option $option; see --help" >&2
+        exit 2
+      fi
+      targets+=("$option")
       ;;
   esac
 done
 
-scripts/install-packages.sh test
-
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 export CTEST_PARALLEL_LEVEL=$CMAKE_BUILD_PARALLEL_LEVEL
 
-# check PRESET [ctest options]
-check() {
+# build PRESET
+build() {
   cmake --preset "$1"
   cmake --build --preset "$1"
+}
+
+# check PRESET [ctest options]
+check() {
+  build "$1"
   ctest --preset "$@"
 }
 
+if [ $cross = yes ]; then
+  [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(awk 'NF { print $1 }' <<<"$cross_table")
+  scripts/install-packages.sh cross "${targets[@]}"
+  for target in "${targets[@]}"; do
+    "$(awk -v target="$target" '$1 == target { print $2 }' <<<"$cross_table")" "$target"
+  done
+  exit
+fi
+
+scripts/install-packages.sh test
 check release
 [ $quick = yes ] || check asan --label-regex 'cpp|cli|sources'
 [ $long = no ] || check single-header --label-regex 'cpp|sources'

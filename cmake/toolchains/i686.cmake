@@ -1,0 +1,10 @@
+# 32-bit x86 with SSE2. Its programs run here without an emulator where the kernel lets them; they bring the loader.
+set(triplet i686-linux-gnu)
+set(CMAKE_SYSTEM_PROCESSOR i686)
+set(CMAKE_CXX_FLAGS_INIT "-msse2 -mfpmath=sse -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64")
+set(emulator /usr/${triplet}/lib/ld-linux.so.2 --library-path /usr/${triplet}/lib)
+execute_process(COMMAND ${emulator} --version RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+if(NOT result EQUAL 0)
+  set(emulator qemu-i386 -L /usr/${triplet})
+endif()
+include(${CMAKE_CURRENT_LIST_DIR}/linux.cmake)
