@@ -51,12 +51,12 @@ inline constexpr Index group = channel_group<float>;
 //
 //   32 registers of 16 (AVX-512)  12*2 + 2 + 1
 //   16 registers                  3*4 + 3 + 1. For each 12 accumulators, 3x4 loads seven registers and 6x2 eight, and
-//                                 3x4 goes through A half as often. (For 32-bit ARM, GCC 12 has one accumulator in
-//                                 memory and touches it every fourth column of A.)
+//                                 3x4 goes through A half as often.
 //   32 registers of 4 (AArch64)   4*4 + 4 + 1, and some to load early: the instruction multiplies by a lane, so four
 //                                 columns of A are one load a row. Of 6x4, GCC 12 keeps some in memory.
 //   8 registers (32-bit x86)      1*4 + 1 + 1. SSE overwrites a factor with the product: 2x2 takes 16 instructions for
-//                                 four products, 1x4 takes 14. (One is in memory, as on 32-bit ARM.)
+//                                 four products, 1x4 takes 14. (GCC 12 has one accumulator in memory and touches it
+//                                 every fourth column of A.)
 //
 // Instructions count even where the multipliers are what limits: a core may be shared with another thread.
 // A group of columns that fills half a tile has tiles of half the width.
@@ -68,6 +68,13 @@ inline constexpr int tile_rows = 4, tile_vectors = 4, narrow_tile_rows = 4;
 inline constexpr int tile_rows = 12, tile_vectors = 2, narrow_tile_rows = 12;
 #else
 inline constexpr int tile_rows = 3, tile_vectors = 4, narrow_tile_rows = 6;
+#endif
+
+// Of 32-bit ARM's 16 registers, GCC 12 keeps three accumulators in memory where it may load several columns of A early.
+#if defined(__arm__)
+inline constexpr bool four_at_a_time = false;
+#else
+inline constexpr bool four_at_a_time = true;
 #endif
 
 // Loops over these constants must unroll completely, or the accumulators would live in memory.
@@ -105,7 +112,7 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   auto const multiply = [&](Index k) MIRNET_INLINE_LAMBDA {
     if constexpr (Rows < Vectors) {
       decltype(broadcast(Element())) values[Rows];
-      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) values[r] = broadcast(a[r][k]);
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) values[r] = broadcast_from(a[r] + k);
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
         auto const one = weight(k, v);
         MIRNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(values[r], one, sum[r][v]);
@@ -114,7 +121,7 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
       decltype(weight(0, 0)) weights[Vectors];
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) weights[v] = weight(k, v);
       MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-        auto const one = broadcast(a[r][k]);
+        auto const one = broadcast_from(a[r] + k);
         MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = fma(one, weights[v], sum[r][v]);
       }
     }
@@ -140,7 +147,9 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
     MIRNET_UNROLL for (int g = 0; g < groups; ++g) b[g] += count * group;
   };
   Index k = 0;
-  for (; k + 4 <= work.depth; k += 4, step(4)) multiply_four();
+  if constexpr (four_at_a_time) {
+    for (; k + 4 <= work.depth; k += 4, step(4)) multiply_four();
+  }
   for (; k < work.depth; ++k, step(1)) multiply(0);
 
   if (!work.finish) {

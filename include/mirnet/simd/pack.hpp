@@ -111,6 +111,15 @@ MIRNET_ALWAYS_INLINE void prefetch_far(void const*) noexcept {}
 
 MIRNET_ALWAYS_INLINE Pack broadcast(float v) noexcept { return Pack(v); }
 
+/// The number at p in all lanes.
+MIRNET_ALWAYS_INLINE Pack broadcast_from(float const* p) noexcept {
+#if defined(__arm__)
+  return Pack(vld1q_dup_f32(p));  // of a value, GCC makes a detour through a register for integers
+#else
+  return broadcast(*p);
+#endif
+}
+
 /// x*y + z, rounded once where the machine can. xsimd before 11.0 leaves the AVX-512 form to the compiler's
 /// contraction, which this library turns off.
 MIRNET_ALWAYS_INLINE Pack fma(Pack x, Pack y, Pack z) noexcept {

@@ -57,6 +57,7 @@ MIRNET_ALWAYS_INLINE Pack fma(Pairs const& x, Pairs const& y, Pack z) noexcept {
 MIRNET_ALWAYS_INLINE void store_operands(bfloat16* p, Pack v) noexcept { store(p, v); }
 #endif
 
+MIRNET_ALWAYS_INLINE Pairs broadcast_from(Pair const* p) noexcept { return broadcast(*p); }
 MIRNET_ALWAYS_INLINE void store_operands(float* p, Pack v) noexcept { store(p, v); }
 
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd
