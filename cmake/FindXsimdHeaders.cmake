@@ -20,7 +20,7 @@ endif()
 find_package_handle_standard_args(XsimdHeaders
   REQUIRED_VARS XSIMD_INCLUDE_DIR
   VERSION_VAR XsimdHeaders_VERSION
-  REASON_FAILURE_MESSAGE "mirnet needs the headers of xsimd (Debian and Ubuntu: libxsimd-dev). If they are installed elsewhere, set XSIMD_INCLUDE_DIR to the folder that holds xsimd/xsimd.hpp")
+  REASON_FAILURE_MESSAGE "mirnet needs the headers of xsimd (Debian and Ubuntu: libxsimd-dev). If they are installed elsewhere, set XSIMD_INCLUDE_DIR to the folder that holds xsimd/xsimd.hpp. With MIRNET_SIMD=OFF it is not needed, and everything takes many times as long.")
 
 if(XsimdHeaders_FOUND AND NOT TARGET XsimdHeaders::XsimdHeaders)
   add_library(XsimdHeaders::XsimdHeaders INTERFACE IMPORTED)

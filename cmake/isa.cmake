@@ -79,7 +79,7 @@ function(mirnet_add_isa_object isa)
 endfunction()
 
 function(mirnet_add_isa_kernels target)
-  if(MIRNET_TARGET_IS_X86)
+  if(MIRNET_TARGET_IS_X86 AND MIRNET_SIMD)
     foreach(isa IN LISTS ARGN)
       if(MIRNET_LEFT_OUT AND isa MATCHES "${MIRNET_LEFT_OUT}")
         continue()
