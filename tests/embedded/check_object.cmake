@@ -1,0 +1,30 @@
+# cmake -D NM=nm -D OBJDUMP=objdump -D OBJECT=everything.o -P check_object.cmake
+#
+# Fails if an object has variables, or needs threads, exceptions, run-time types, guards of static objects or new.
+cmake_policy(VERSION 3.22)
+
+execute_process(COMMAND ${OBJDUMP} -h ${OBJECT} OUTPUT_VARIABLE sections COMMAND_ERROR_IS_FATAL ANY)
+if(NOT sections MATCHES " \\.text")
+  message(FATAL_ERROR "no code is found in ${OBJECT}:\n${sections}")
+endif()
+string(REGEX MATCHALL " \\.(data|bss|tdata|tbss)[^ ]* +[0-9a-f]+" found "${sections}")
+foreach(section IN LISTS found)
+  if(NOT section MATCHES " 0+$" AND NOT section MATCHES "\\.data\\.rel\\.ro")
+    message(SEND_ERROR "the object has variables: section${section}")
+  endif()
+endforeach()
+
+execute_process(COMMAND ${NM} --demangle --undefined-only ${OBJECT} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${symbols}")
+set(found FALSE)
+foreach(line IN LISTS lines)
+  if(line MATCHES "pthread|__cxa_|typeinfo|operator (new|delete)|std::(thread|mutex|cout|cerr|ios)|__tls")
+    message(SEND_ERROR "the object needs ${line}")
+  endif()
+  if(line MATCHES " memmove$")
+    set(found TRUE)
+  endif()
+endforeach()
+if(NOT found)
+  message(FATAL_ERROR "the object does not even need memmove: what was looked at?\n${symbols}")
+endif()
