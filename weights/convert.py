@@ -2,8 +2,8 @@
 """Converts a MIRNet checkpoint to a .mirw weight file, or checks one. README.md beside this file specifies the format.
 
 Reads PyTorch checkpoints (zip archives and the stream that PyTorch wrote before 1.6), safetensors files and weight
-files, with nothing but the standard library. A checkpoint is untrusted input: its pickle is interpreted here by a machine that
-knows plain data and three inert names, so nothing in the file can import or call anything.
+files, with nothing but the standard library. A checkpoint is untrusted input: its pickle is interpreted here by a
+machine that knows plain data and three inert names, so nothing in the file can import or call anything.
 """
 import argparse
 import contextlib

@@ -26,7 +26,7 @@ namespace detail {
 
 /// A number of channels, or of a kernel's size, in little memory.
 template <class Small>
-constexpr Small small(Index value) noexcept {
+constexpr Small narrowed(Index value) noexcept {
   MIRNET_ASSERT(value >= 0 && value <= (std::numeric_limits<Small>::max)());
   return static_cast<Small>(value);
 }
@@ -102,11 +102,11 @@ class Conv2d {
 
   /// Without `padding`, odd kernels keep the size.
   constexpr Conv2d(Index in_channels, Index out_channels, Index kernel, Index stride, Index padding) noexcept
-      : in_(detail::small<std::uint16_t>(in_channels)),
-        out_(detail::small<std::uint16_t>(out_channels)),
-        kernel_(detail::small<std::uint8_t>(kernel)),
-        stride_(detail::small<std::uint8_t>(stride)),
-        padding_(detail::small<std::uint8_t>(padding)) {}
+      : in_(detail::narrowed<std::uint16_t>(in_channels)),
+        out_(detail::narrowed<std::uint16_t>(out_channels)),
+        kernel_(detail::narrowed<std::uint8_t>(kernel)),
+        stride_(detail::narrowed<std::uint8_t>(stride)),
+        padding_(detail::narrowed<std::uint8_t>(padding)) {}
   constexpr Conv2d(Index in_channels, Index out_channels, Index kernel) noexcept
       : Conv2d(in_channels, out_channels, kernel, 1, kernel / 2) {}
 
@@ -226,7 +226,7 @@ class ConvTranspose2d {
  public:
   ConvTranspose2d() = default;
   constexpr ConvTranspose2d(Index in_channels, Index out_channels) noexcept
-      : in_(detail::small<std::uint16_t>(in_channels)), out_(detail::small<std::uint16_t>(out_channels)) {}
+      : in_(detail::narrowed<std::uint16_t>(in_channels)), out_(detail::narrowed<std::uint16_t>(out_channels)) {}
 
   constexpr ParameterShape shape() const noexcept { return {4, {in(), out(), 3, 3}}; }
   constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
