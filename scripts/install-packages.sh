@@ -5,7 +5,7 @@
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
 # and for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one of these
 # compares it with as well (peers); or for building the library's tests for other machines and running them here
-# (cross): aarch64, armhf, i686, s390x, mingw. Asks for nothing, and does nothing where nothing is missing. On a system
+# (cross): aarch64, armhf, i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing. On a system
 # without apt-get it names what is missing and leaves the rest to you.
 set -euo pipefail
 
@@ -71,8 +71,14 @@ for target in "$@"; do
     i686) need g++-i686-linux-gnu i686-linux-gnu-g++ && need qemu-user qemu-i386 ;;
     s390x) need g++-s390x-linux-gnu s390x-linux-gnu-g++ && need qemu-user qemu-s390x ;;
     mingw) need g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix ;;
+    bare-metal)
+      need gcc-arm-none-eabi arm-none-eabi-g++
+      need libnewlib-arm-none-eabi ../lib/arm-none-eabi/lib/rdimon.specs
+      need libstdc++-arm-none-eabi-newlib ../lib/arm-none-eabi/include/c++
+      need qemu-system-arm qemu-system-arm
+      ;;
     *)
-      echo "$0: no target is called $target; expected aarch64, armhf, i686, s390x or mingw" >&2
+      echo "$0: no target is called $target; expected aarch64, armhf, i686, s390x, mingw or bare-metal" >&2
       exit 2
       ;;
   esac

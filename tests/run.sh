@@ -10,8 +10,8 @@
 #   --long    also what takes minutes: 37 megapixels within 1500 MB, and the library's tests built from the single
 #             header in build/single-header
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
-#             i686, s390x and mingw. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of their cases. What
-#             there is nothing to run with (mingw) is compiled and linked.
+#             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of their
+#             cases. What there is nothing to run with (mingw) is compiled and linked.
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
@@ -20,11 +20,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # What --cross does with each preset: build, or check as well.
 cross_table='
-  aarch64  check
-  armhf    check
-  i686     check
-  s390x    check
-  mingw    build
+  aarch64    check
+  armhf      check
+  i686       check
+  s390x      check
+  mingw      build
+  bare-metal check
 '
 
 quick=no long=no cross=no
