@@ -15,6 +15,9 @@ if(NOT is_trial)
   foreach(library IN ITEMS xsimd doctest)
     file(CREATE_LINK /usr/include/${library} ${host}/include/${library} SYMBOLIC)
   endforeach()
-  file(COPY /usr/lib/cmake/doctest DESTINATION ${host}/lib/cmake)  # it tells its headers' place from its own
+  # doctest's own package names /usr/include.
+  file(COPY /usr/lib/cmake/doctest/doctestConfigVersion.cmake DESTINATION ${host}/lib/cmake/doctest)
+  file(CONFIGURE OUTPUT ${host}/lib/cmake/doctest/doctestConfig.cmake @ONLY CONTENT
+    "add_library(doctest::doctest INTERFACE IMPORTED)\ntarget_include_directories(doctest::doctest INTERFACE @host@/include)\n")
   list(PREPEND CMAKE_PREFIX_PATH ${host} /usr)
 endif()

@@ -88,7 +88,7 @@ struct Direct {
   static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     Index const first = index * block_pixels;
     Index const last = (std::min)(first + block_pixels, work.output_height * work.output_width);
-    Index offsets[block_pixels];
+    Index offsets[block_pixels] = {};  // with -O1, GCC does not see that those that are read have been written
     output_offsets(work, first, last, offsets);
     if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
     multiply(work, weights, first, last, offsets, scratch);
