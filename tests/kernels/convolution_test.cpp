@@ -435,7 +435,7 @@ TEST_CASE("convolution: shapes with fast algorithms, which the option turns off"
   constexpr Size kernels[] = {{3, 3}, {1, 2}, {2, 1}, {2, 2}};
   constexpr Size fast_sizes[] = {{16, 16}, {17, 19}, {5, 70}, {1, 300}, {300, 1}, {18, 30}, {39, 23}};
   Random random(4);
-  Cases cases(5);
+  Cases cases(7);
   for (Size const kernel : kernels) {
     for (Size const size : std::span(fast_sizes).first(test::slow ? 3 : std::size(fast_sizes))) {
       for (Residual const residual : residuals) {
@@ -473,7 +473,7 @@ TEST_CASE("convolution: sums of its channels, and the largest and mean value of 
   constexpr Size kernels[] = {{1, 1}, {3, 3}, {5, 5}, {1, 2}, {2, 1}, {2, 2}};
   constexpr Size statistic_sizes[] = {{1, 1}, {1, 84}, {1, 85}, {17, 19}, {5, 70}, {39, 23}};
   Random random(5);
-  Cases cases(5);
+  Cases cases(11);
   for (Size const kernel : kernels) {
     for (Size const size : std::span(statistic_sizes).first(test::slow ? 4 : std::size(statistic_sizes))) {
       for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {

@@ -24,6 +24,7 @@
 #include "support/kernel_tables.hpp"
 #include "support/random.hpp"
 #include "support/rows_copy.hpp"
+#include "support/slow.hpp"
 
 using namespace mirnet;
 using namespace test;
@@ -319,9 +320,11 @@ TEST_CASE("ConvTranspose2d in bands of rows gives the bits of the whole, from no
 
 TEST_CASE("the residual of a convolution may be its output, whatever the kernel") {
   Random random(9);
+  Cases cases(4);
   for (Index const kernel : {1, 3, 5}) {
     // Depths of one slice of patches and of several.
     for (Index const channels : {24, 100}) {
+      if (cases.next_is_left_out()) continue;
       auto const input = random_map<float>({17, 19, channels}, random);
       auto const residual = random_map<float>({17, 19, 20}, random);
       every_table([&]<class T>(KernelTable<T> const& kernels) {
