@@ -34,8 +34,9 @@ void compare(Config const& config, mirnet::KernelTable<T> const& kernels) {
   struct Size {
     Index height, width;
   };
-  for (auto const [height, width] : {Size{1, 1}, Size{4, 4}, Size{13, 70}, Size{64, 64}, Size{100, 37}, Size{33, 600},
-                                     Size{480, 640}, Size{9, 5000}}) {
+  for (auto const& size : {Size{1, 1}, Size{4, 4}, Size{13, 70}, Size{64, 64}, Size{100, 37}, Size{33, 600},
+                           Size{480, 640}, Size{9, 5000}}) {
+    Index const height = size.height, width = size.width;
     for (Index const workers : {1, 2, 7}) {
       for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
         INFO(std::string(kernels.isa) << ", " << width << "x" << height << ", " << workers << " workers, features "

@@ -11,7 +11,7 @@
 
 #include "support/kernel_tables.hpp"
 #include "support/random.hpp"
-#include "support/sanitized.hpp"
+#include "support/slow.hpp"
 #include "support/weight_writer.hpp"
 
 namespace {
@@ -132,7 +132,7 @@ TEST_CASE("weights in place give the same bits as copies, on every instruction s
                             {.features = 40, .groups = 2, .blocks = 1, .streams = 3, .columns = 1, .channels = 1},
                             {.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 2, .channels = 2}};
   for (auto const& config : configs) {
-    if (test::sanitized && config.features > 16) continue;
+    if (test::slow && config.features > 16) continue;
     compare<float>(config, Storage::f32, Storage::f32_packed, [](auto&& body) {
       for (auto const* kernels : test::kernel_tables()) body(*kernels);
     });

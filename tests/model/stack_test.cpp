@@ -17,6 +17,7 @@
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/kernel_tables.hpp"
+#include "support/slow.hpp"
 #include "support/weight_writer.hpp"
 
 namespace {
@@ -106,17 +107,18 @@ TEST_CASE("the stack is at most 32 KB deep") {
   Config const configs[] = {{.features = 64, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
                             {.features = 16, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
                             {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4}};
+  Shape const large{65, 70, 3};
   std::size_t deepest = 0;
   for (auto const& config : configs) {
     for (auto const* kernels : test::kernel_tables()) {
       std::string const isa = kernels->isa;
       if (isa == "eigen") continue;  // for oracles
-      // Fast convolutions in all streams; the plain kernels have none and are slow.
-      measure<float>(config, *kernels, isa == "scalar" ? Shape{9, 10, 3} : Shape{65, 70, 3}, deepest);
+      // Fast convolutions in all streams; the plain kernels have none.
+      measure<float>(config, *kernels, isa == "scalar" || test::slow ? Shape{9, 10, 3} : large, deepest);
     }
     for (auto const& set : cli::instruction_sets()) {
       if (!set.available || set.bfloat16_kernels == nullptr) continue;
-      measure<mirnet::bfloat16>(config, *set.bfloat16_kernels(), {65, 70, 3}, deepest);
+      measure<mirnet::bfloat16>(config, *set.bfloat16_kernels(), test::slow ? Shape{9, 10, 3} : large, deepest);
     }
   }
   MESSAGE("the deepest stack: " << deepest << " bytes");
