@@ -118,12 +118,6 @@ std::string refused_twice(Bytes const& file) {
   return model.ok() ? "" : model.error().message();
 }
 
-std::uint64_t number_at(Bytes const& file, std::size_t offset) {
-  std::uint64_t number = 0;
-  std::memcpy(&number, file.data() + offset, 8);
-  return number;
-}
-
 }  // namespace
 
 TEST_CASE("weights in place give the same bits as copies, on every instruction set") {
@@ -172,7 +166,7 @@ TEST_CASE("what cannot be used in place is refused with what has to be different
 TEST_CASE("every prefix and every altered byte of a packed file is refused") {
   Bytes const good = test::make_weight_file(tiny, 1, Storage::f32_packed);
   REQUIRE(Model<float>::load_in_place(Placed(good).bytes()).ok() == can_be_in_place);
-  auto const data = static_cast<std::size_t>(number_at(good, 96));
+  auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(good, 96));
   for (std::size_t size = 0; size < good.size(); size += size < data ? 13 : 1021) {
     CAPTURE(size);
     CHECK_FALSE(Model<float>::load_in_place(Placed(good).bytes().first(size)).ok());
@@ -209,8 +203,8 @@ TEST_CASE("a wrong field of a packed file is named, even where the checksum was 
   // A weight of the ninth output channel, of eight, and the same for the bits of -0.
   for (std::uint32_t const bits : {0x3F800000u, 0x80000000u}) {
     CHECK(contains(altered([&](Bytes& f) {
-                     auto const data = static_cast<std::size_t>(number_at(f, 128 + 24));
-                     auto const size = static_cast<std::size_t>(number_at(f, 128 + 32));
+                     auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(f, 128 + 24));
+                     auto const size = static_cast<std::size_t>(test::get<std::uint64_t>(f, 128 + 32));
                      put(f, data + 4 * 8, bits);
                      put(f, 128 + 44, test::crc32c(std::span(f).subspan(data, size)));
                    }),
