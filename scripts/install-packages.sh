@@ -5,8 +5,8 @@
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
 # and for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one of these
 # compares it with as well (peers); or for building the library's tests for other machines and running them here
-# (cross): aarch64, armhf, i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing. On a system
-# without apt-get it names what is missing and leaves the rest to you.
+# (cross): aarch64, armhf, i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing.
+# On a system without apt-get it names what is missing and leaves the rest to you.
 set -euo pipefail
 
 usage="usage: $0 build|test|train|bench|peers, or $0 cross TARGET..."
