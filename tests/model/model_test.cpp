@@ -374,8 +374,8 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
   mirnet::ThreadPool pool(2);
   Context<float> threaded(*context.kernels, pool);
   CHECK(code(model.run(threaded, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
-  Context<float> plain(test::plain_kernels<float>());
-  CHECK(code(model.run(plain, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
+  Context<float> eigen(test::eigen_kernels<float>());
+  CHECK(code(model.run(eigen, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);
   Context<float> direct(*context.kernels);
   direct.algorithm = mirnet::Algorithm::direct;
   auto const direct_plan = model.plan(direct, 8, 8).value();
