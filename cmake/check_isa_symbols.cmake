@@ -18,6 +18,9 @@ foreach(line IN LISTS lines)
     continue()  # the name of the file
   endif()
   set(symbol "${CMAKE_MATCH_1}")
+  if(symbol MATCHES "^__x86\\.get_pc_thunk\\.")
+    continue()  # two instructions of every 32-bit processor, which tell the program where it is
+  endif()
   if(symbol MATCHES "^mirnet_(bfloat16_)?kernels_${ISA}$")
     set(accessor TRUE)
   elseif(NOT symbol MATCHES "(^|[^A-Za-z0-9_])(${ISA}|mirnet_xsimd_${ISA})::")
