@@ -82,7 +82,7 @@ class [[nodiscard]] Result {
   /// The error, which must be there.
   constexpr Error const& error() const noexcept {
     MIRNET_ASSERT(!ok());
-    return std::get<1>(state_);
+    return *std::get_if<1>(&state_);
   }
 
   /// The value; throws std::runtime_error with the sentence if there is none (MIRNET_FATAL without exceptions).
@@ -98,7 +98,10 @@ class [[nodiscard]] Result {
  private:
   constexpr T* checked() noexcept {
     MIRNET_ASSERT(ok());
-    return &std::get<0>(state_);  // GCC 12 has no constant std::get_if of a temporary
+    // GCC 12 has no constant std::get_if of a temporary. Anywhere else std::get would bring an exception with it, and
+    // the standard library's question a function that is called where nothing is optimised.
+    if (__builtin_is_constant_evaluated()) return &std::get<0>(state_);
+    return std::get_if<0>(&state_);
   }
 
   std::variant<T, Error> state_;
@@ -115,7 +118,7 @@ class [[nodiscard]] Result<void> {
   explicit constexpr operator bool() const noexcept { return ok(); }
   constexpr Error const& error() const noexcept {
     MIRNET_ASSERT(!ok());
-    return std::get<1>(state_);
+    return *std::get_if<1>(&state_);
   }
   void value() const {
     if (!ok()) detail::no_value(error());
