@@ -7,6 +7,8 @@
 #include <string>
 #include <thread>
 
+#include <CLI/CLI.hpp>
+
 #include <mirnet/io/restore.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/version.hpp>

@@ -4,10 +4,12 @@
 #include <functional>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include <mirnet/base/result.hpp>
 #include <mirnet/io/image.hpp>
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace cli {
 

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <memory>
 
+#include <CLI/CLI.hpp>
+
 #include <mirnet/io/image_file.hpp>
 #include <mirnet/io/quality.hpp>
 

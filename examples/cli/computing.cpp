@@ -1,5 +1,7 @@
 #include "computing.hpp"
 
+#include <CLI/CLI.hpp>
+
 namespace cli {
 
 void add_computing(CLI::App& command, Computing& computing) {

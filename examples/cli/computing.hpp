@@ -4,9 +4,11 @@
 #include <optional>
 #include <string>
 
-#include <CLI/CLI.hpp>
-
 #include "instruction_sets.hpp"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace cli {
 

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include <mirnet/io/restore.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 

@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <memory>
 
+#include <CLI/CLI.hpp>
+
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include <mirnet/version.hpp>
 
 #include "commands.hpp"

@@ -11,6 +11,8 @@
 #include <optional>
 #include <thread>
 
+#include <CLI/CLI.hpp>
+
 #include <mirnet/io/file.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include <mirnet/io/model_file.hpp>
 
 namespace fs = std::filesystem;
