@@ -7,8 +7,8 @@
 # build/asan.
 #
 #   --quick   the release only
-#   --long    also what takes minutes: 37 megapixels within 1500 MB, and the library's tests built from the single
-#             header in build/single-header
+#   --long    also what takes minutes: 37 megapixels within 1500 MB, several copies of the library in a program that is
+#             not optimised, and the library's tests built from the single header in build/single-header
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
 #             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of their
 #             cases. What there is nothing to run with (mingw) is compiled and linked.

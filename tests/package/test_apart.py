@@ -26,10 +26,12 @@ HERE = pathlib.Path(__file__).resolve().parent / "apart"
 OTHER_VERSION = "0.999.7"
 
 # What two parts may both define, by mangled name. Optimised: what handles exceptions (GCC: a pointer to a function of
-# the run-time library; Clang: a function without arithmetic that ends the program). Not optimised: functions of the standard library and of xsimd, too, which are then not inlined. The linker
-# keeps one of each, perhaps that for AVX2: all the same on this machine, but not on a smaller one, so a program for
-# several instruction sets optimises (README, "Several copies in one program").
-SHARED = {"O0": re.compile(r"DW\.ref\.|__clang_call_terminate$|_ZN?[KRO]*(St|S[absiod]|9__gnu_cxx|5xsimd)|_Z(nw|nwa|dl|da)[A-Z]?"),
+# the run-time library; Clang: a function without arithmetic that ends the program). Not optimised: functions of the
+# standard library and of xsimd, too, which are then not inlined. The linker keeps one of each, perhaps that for AVX2:
+# all the same on this machine, but not on a smaller one, so a program for several instruction sets optimises (README,
+# "Several copies in one program").
+SHARED = {"O0": re.compile(r"DW\.ref\.|__clang_call_terminate$|_ZN?[KRO]*(St|S[absiod]|9__gnu_cxx|5xsimd)|"
+                           r"_Z(nw|nwa|dl|da)[A-Z]?"),
           "O2": re.compile(r"DW\.ref\.|__clang_call_terminate$")}
 
 
@@ -153,7 +155,8 @@ class Apart(unittest.TestCase):
             symbols = {name: defined_symbols(part.object(level)) for name, part in self.parts.items()}
             for one, other in ("ab", "ac", "bc"):
                 both = symbols[one].keys() & symbols[other].keys()
-                print(f"-{level}: {one} defines {len(symbols[one])} names, {other} {len(symbols[other])}; both {len(both)}")
+                print(f"-{level}: {one} defines {len(symbols[one])} names, {other} {len(symbols[other])}; "
+                      f"both {len(both)}")
                 with self.subTest(level=level, parts=one + other):
                     self.assertEqual([symbols[one][name] for name in both if not SHARED[level].match(name)], [])
                     self.assertIn(f"run_{one}", symbols[one])
@@ -188,6 +191,7 @@ if __name__ == "__main__":
     parser.add_argument("--golden", type=pathlib.Path, required=True)
     parser.add_argument("--weights", type=pathlib.Path, required=True)
     parser.add_argument("--work", type=lambda text: pathlib.Path(text).resolve(), required=True)
-    parser.add_argument("--levels", nargs="+", default=["O0", "O2"])
+    parser.add_argument("--levels", nargs="+", default=["O0", "O2"] if "MIRNET_LONG_TESTS" in os.environ else ["O2"],
+                        help="default: O2, and with MIRNET_LONG_TESTS O0, too")
     options, rest = parser.parse_known_args()
     unittest.main(argv=[sys.argv[0], *rest])
