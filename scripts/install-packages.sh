@@ -56,6 +56,7 @@ if [ "$purpose" != cross ]; then
   need libcli11-dev CLI/CLI.hpp
   need libjpeg-dev jpeglib.h
   need libpng-dev png.h
+  need libseccomp-dev seccomp.h
   need nlohmann-json3-dev nlohmann/json.hpp
 fi
 if [ "$purpose" != build ]; then

@@ -42,6 +42,12 @@ std::string one_line(std::string message);
 /// "mirnet: message", one line on the standard error.
 void print_error(std::string const& message);
 
+/// How pictures are read (picture.hpp).
+struct Reading;
+
+/// Adds --max-pixels and --no-sandbox.
+void add_reading(CLI::App& command, Reading& reading);
+
 /// Adds --threads. 0, where it is not given, stands for usable_cores().
 void add_threads(CLI::App& command, mirnet::Index& threads);
 

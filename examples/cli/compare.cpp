@@ -34,10 +34,10 @@ mirnet::Result<Likeness> compare_images(mirnet::Image const& a, std::string cons
   return Likeness{*psnr, *ssim, *difference};
 }
 
-static mirnet::Result<void> compare(std::string const& path_a, std::string const& path_b) {
-  auto const a = read_picture(path_a);
+static mirnet::Result<void> compare(std::string const& path_a, std::string const& path_b, Reading const& reading) {
+  auto const a = read_picture(path_a, reading);
   if (!a) return a.error();
-  auto const b = read_picture(path_b);
+  auto const b = read_picture(path_b, reading);
   if (!b) return b.error();
   auto const likeness = compare_images(a->image, path_a, b->image, path_b);
   if (!likeness) return likeness.error();
@@ -49,15 +49,17 @@ static mirnet::Result<void> compare(std::string const& path_a, std::string const
 }
 
 void add_compare(CLI::App& program, Action& action) {
-  struct Paths {
+  struct Options {
     std::string a, b;
+    Reading reading;
   };
-  auto const paths = std::make_shared<Paths>();
+  auto const options = std::make_shared<Options>();
   auto* const command =
       program.add_subcommand("compare", "Say how far two images are apart: PSNR, SSIM, largest difference");
-  command->add_option("A", paths->a, "An image")->required();
-  command->add_option("B", paths->b, "An image of the same size")->required();
-  command->callback([=, &action] { action = [=] { return compare(paths->a, paths->b); }; });
+  command->add_option("A", options->a, "An image")->required();
+  command->add_option("B", options->b, "An image of the same size")->required();
+  add_reading(*command, options->reading);
+  command->callback([=, &action] { action = [=] { return compare(options->a, options->b, options->reading); }; });
 }
 
 }  // namespace cli

@@ -30,6 +30,7 @@ namespace {
 
 struct Options {
   FileOptions files;
+  Reading reading;
   WeightsOptions weights;
   Computing computing;
   std::optional<std::string> reference, max_memory;
@@ -37,7 +38,6 @@ struct Options {
   mirnet::Index threads = 0;
   std::string tile = "auto", progress = "auto";
   mirnet::Index tile_side = 0;
-  double memory_limit = 0;  ///< bytes; 0: none was named
   float strength = 1.0f, keep_grain = 0.0f;
   PictureOptions stored;
   bool skip_existing = false, estimate = false, json = false, quiet = false;
@@ -68,7 +68,7 @@ mirnet::Result<void> settle(Options& options) {
   if (options.max_memory) {
     auto const limit = parse_bytes(*options.max_memory);
     if (!limit) return limit.error();
-    options.memory_limit = *limit;
+    options.reading.memory_limit = *limit;
   }
   if (options.tile != "auto" && options.tile != "off") {
     auto const side = parse_tile(options.tile);
@@ -87,7 +87,7 @@ struct Reference {
 };
 
 mirnet::Result<Reference> read_reference(Options const& options, std::string const& name, mirnet::Image const& input) {
-  auto picture = read_picture(*options.reference);
+  auto picture = read_picture(*options.reference, options.reading);
   if (!picture) return picture.error();
   auto const before = compare_images(input, name, picture->image, *options.reference);
   if (!before) return before.error();
@@ -105,7 +105,7 @@ struct Job {
 mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& report) {
   auto const named = output_format(work, options.files.format);
   if (!named) return named.error();
-  auto picture = read_picture(work.input);
+  auto picture = read_picture(work.input, options.reading);
   if (!picture) return picture.error();
   auto const format = named->value_or(picture->format);
   auto& input = picture->image;
@@ -184,10 +184,10 @@ class Session {
   /// end the program when it is used.
   mirnet::Result<mirnet::Tiling> plan(mirnet::Image const& image) const {
     // The compressed result lies beside the picture and the result when the network's memory is free again.
-    double const budget = memory_budget(options_.memory_limit);
+    double const budget = options_.reading.memory();
     double const encoding = 4.0 * static_cast<double>(image.bytes().size());
     auto const too_little = [&](double needed) {
-      return too_little_memory({image.width(), image.height()}, needed, budget, options_.memory_limit);
+      return too_little_memory({image.width(), image.height()}, needed, budget, options_.reading.memory_limit);
     };
     if (encoding > budget) return too_little(encoding);
     constexpr double most = 4e18;  // what an Index holds
@@ -330,6 +330,7 @@ void add_denoise(CLI::App& program, Action& action) {
       command->add_option("--weights", options->weights.file, "A weight file; without it, the weights of --quality");
   file->type_name("FILE.mirw");
   add_quality(*command, *file, options->weights);
+  add_reading(*command, options->reading);
   add_threads(*command, options->threads);
   add_computing(*command, options->computing);
   command->add_option("--reference", options->reference, "The same photograph without noise: print PSNR and SSIM")
@@ -393,7 +394,8 @@ void add_denoise(CLI::App& program, Action& action) {
   for (auto const& [group, names] : std::initializer_list<std::pair<char const*, std::vector<char const*>>>{
            {"Results", {"--quality", "--weights", "--strength", "--keep-grain", "--quality-jpeg", "--depth"}},
            {"Files",
-            {"--output-dir", "--suffix", "--format", "--recursive", "--skip-existing", "--overwrite", "--estimate"}},
+            {"--output-dir", "--suffix", "--format", "--recursive", "--skip-existing", "--overwrite", "--estimate",
+             "--max-pixels", "--no-sandbox"}},
            {"Comparing", {"--reference", "--min-psnr"}},
            {"Memory and speed", {"--max-memory", "--tile", "--threads", "--isa", "--precision", "--algorithm"}},
            {"Messages", {"--progress", "--json", "--quiet"}}}) {

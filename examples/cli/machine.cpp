@@ -147,6 +147,10 @@ std::optional<double> used_memory(SystemFiles const& system) {
   return kibibytes_in(system.root / "proc/self/status", "VmRSS");
 }
 
+std::optional<double> mapped_memory(SystemFiles const& system) {
+  return kibibytes_in(system.root / "proc/self/status", "VmSize");
+}
+
 double largest_cache(SystemFiles const& system) {
   double largest = 0;
   for (int index = 0; index < 8; ++index) {

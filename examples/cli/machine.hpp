@@ -30,6 +30,9 @@ std::optional<double> peak_memory(SystemFiles const& system = {});
 /// The memory that it holds now.
 std::optional<double> used_memory(SystemFiles const& system = {});
 
+/// The addresses that it has taken, in bytes, whether or not there is memory behind them.
+std::optional<double> mapped_memory(SystemFiles const& system = {});
+
 /// Bytes of the largest cache that processor 0 uses; 0 where the system does not tell.
 double largest_cache(SystemFiles const& system = {});
 

@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <new>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include <mirnet/version.hpp>
 
 #include "commands.hpp"
+#include "decoder.hpp"
 #include "instruction_sets.hpp"
 #include "progress.hpp"
 #include "suggestion.hpp"
@@ -46,6 +48,20 @@ void add_threads(CLI::App& command, mirnet::Index& threads) {
                   "Threads to use, 1 to 1024; without it, one for each core that this process may use")
       ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
       ->type_name("N");
+}
+
+void add_reading(CLI::App& command, Reading& reading) {
+  CLI::AsNumberWithUnit units(
+      std::map<std::string, mirnet::Index>{{"k", 1'000}, {"M", 1'000'000}, {"G", 1'000'000'000}});
+  CLI::Range countable(mirnet::Index{1}, mirnet::Index{1} << 40);
+  command
+      .add_option("--max-pixels", reading.max_pixels,
+                  "Refuse photographs of more pixels, as in 100M, before they are decoded; without it, 500M")
+      ->transform(units.description(""))
+      ->check(countable.description(""))
+      ->type_name("N");
+  command.add_flag("--no-sandbox", reading.no_sandbox,
+                   "Decode photographs in this process, not in one that may do nothing else");
 }
 
 }  // namespace cli
@@ -122,6 +138,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (cli::is_decoder(argc, argv)) return cli::run_decoder(argv);
   if (argc > 0) cli::program_name = argv[0];
   cli::end_on_interrupt();
   try {

@@ -6,27 +6,60 @@
 #include <filesystem>
 #include <system_error>
 
+#include <unistd.h>
+
+#include "decoder.hpp"
 #include "encode.hpp"
+#include "memory_limit.hpp"
 #include "progress.hpp"
 
 namespace cli {
 
+using mirnet::Index;
 using mirnet::OutputFormat;
 using mirnet::SampleType;
 
 namespace {
 
-mirnet::Result<mirnet::ByteBuffer> read_standard_input() {
+/// A plain PPM has six characters for the largest sample.
+constexpr Index most_bytes_a_pixel = 18;
+/// For what is in a file besides.
+constexpr Index most_bytes_beside = 1 << 26;
+/// A picture's format shows earlier than here.
+constexpr Index longest_start = 4096;
+
+/// Everything that an open file has, as long as that can be a picture: a device could go on for ever.
+mirnet::Result<mirnet::ByteBuffer> read_all(int file, char const* name, Index max_pixels) {
+  auto const most = max_pixels * most_bytes_a_pixel + most_bytes_beside;
+  auto const too_long = [&] {
+    return mirnet::Error(mirnet::ErrorCode::input, "%s: more than %lld bytes, which no picture of %lld pixels has",
+                         name, static_cast<long long>(most), static_cast<long long>(max_pixels));
+  };
   mirnet::ByteBuffer content;
-  std::vector<std::byte> piece(1 << 18);
-  for (std::size_t size; (size = std::fread(piece.data(), 1, piece.size(), stdin)) > 0;) {
-    auto const kept = content.append(std::span(piece).first(size));
+  // What this says of a file's length is for taking the memory at once; pipes and devices say nothing.
+  auto const begin = ::lseek(file, 0, SEEK_CUR), end = ::lseek(file, 0, SEEK_END);
+  if (begin >= 0 && end >= begin && ::lseek(file, begin, SEEK_SET) == begin) {
+    if (end - begin > most) return too_long();
+    auto const reserved = content.reserve(static_cast<Index>(end - begin));
+    if (!reserved) return reserved.error();
+  }
+  std::byte piece[1 << 16];
+  for (;;) {
+    auto const count = ::read(file, piece, sizeof piece);
+    if (count == 0) return content;
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      return mirnet::Error(mirnet::ErrorCode::input, "%s: cannot be read: %s", name, std::strerror(errno));
+    }
+    auto const kept = content.append(std::span(piece).first(static_cast<std::size_t>(count)));
     if (!kept) return kept.error();
+    auto const size = static_cast<Index>(content.bytes().size());
+    if (size > most) return too_long();
+    // More of what is no picture does not make it one.
+    bool const hopeless =
+        size >= longest_start && mirnet::image_format(content.bytes()) == mirnet::ImageFormat::unknown;
+    if (hopeless) return content;
   }
-  if (std::ferror(stdin) != 0) {
-    return mirnet::Error(mirnet::ErrorCode::input, "the standard input cannot be read: %s", std::strerror(errno));
-  }
-  return content;
 }
 
 /// The format in which a picture that was read from such a file is written.
@@ -42,19 +75,39 @@ OutputFormat own_format(std::span<std::byte const> file) {
 
 }  // namespace
 
-mirnet::Result<Picture> read_picture(std::string const& path) {
-  bool const piped = path == standard_stream;
-  auto const file = piped ? read_standard_input() : mirnet::read_file(path.c_str());
-  if (!file) return file.error();
-  auto image = mirnet::decode_image(file->bytes(), piped ? "the standard input" : path.c_str());
+double Reading::memory() const { return memory_budget(memory_limit); }
+
+mirnet::Result<Picture> decode_picture(int file, char const* name, Index max_pixels) {
+  auto const content = read_all(file, name, max_pixels);
+  if (!content) return content.error();
+  auto const bytes = content->bytes();
+  auto image = mirnet::decode_image(bytes, name, {.max_pixels = max_pixels});
   if (!image) return image.error();
-  Picture picture{*std::move(image), read_metadata(file->bytes()), own_format(file->bytes())};
+  Picture picture{*std::move(image), read_metadata(bytes), own_format(bytes)};
   if (picture.metadata.orientation != 1) {
     auto turned = upright(picture.image, picture.metadata.orientation);
     if (!turned) return turned.error();
     picture.image = *std::move(turned);
+    picture.metadata.orientation = 1;
   }
   return picture;
+}
+
+mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading) {
+  auto const decode = [&](int file, std::string const& name) {
+    return can_decode_apart && !reading.no_sandbox ? decode_apart(file, name, reading)
+                                                   : decode_picture(file, name.c_str(), reading.max_pixels);
+  };
+  if (path == standard_stream) {
+    mirnet::detail::system::Status status{};
+    if (mirnet::detail::system::status_of(STDIN_FILENO, status) && S_ISDIR(status.st_mode)) {
+      return mirnet::Error(mirnet::ErrorCode::input, "the standard input: is a folder; expected a picture");
+    }
+    return decode(STDIN_FILENO, "the standard input");
+  }
+  auto const file = mirnet::InputFile::open(path.c_str(), mirnet::ErrorCode::input);
+  if (!file) return file.error();
+  return decode(file->native_handle(), path);
 }
 
 mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side) {

@@ -17,8 +17,22 @@ struct Picture {
   mirnet::OutputFormat format = mirnet::OutputFormat::png;  ///< its own, or PNG where that is not written
 };
 
-/// From a file or the standard input. Errors: input, memory.
-mirnet::Result<Picture> read_picture(std::string const& path);
+/// How pictures are read.
+struct Reading {
+  mirnet::Index max_pixels = mirnet::ReadOptions().max_pixels;  ///< larger ones are refused before they are decoded
+  bool no_sandbox = false;  ///< decode in this process, where a mistake of the decoder is one of this program
+  double memory_limit = 0;  ///< bytes that the program may take; 0: none was named
+
+  /// Bytes that decoding may take.
+  double memory() const;
+};
+
+/// From a file or the standard input; decoded in a process of its own where the system has such (decoder.hpp). Errors:
+/// input, memory; internal, where that process cannot be started.
+mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading);
+
+/// The picture in all that can be read from an open file. `name` is for the sentences. Errors: input, memory.
+mirnet::Result<Picture> decode_picture(int file, char const* name, mirnet::Index max_pixels);
 
 /// A picture to measure time with; its samples are different enough that nothing is skipped. Errors: memory.
 mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side);

@@ -38,6 +38,7 @@ using mirnet::Index;
 
 struct Options {
   std::string input = "256x256";
+  Reading reading;
   WeightsOptions weights;
   Computing computing;
   Index threads = 0;
@@ -61,7 +62,7 @@ mirnet::Result<void> check_memory(mirnet::Shape shape, double needed) {
 
 /// The picture of a file; of a size, one with noise in it. Errors: input, memory; model, where the network is not one
 /// for three channels.
-mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Index channels) {
+mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Reading const& reading, Index channels) {
   if (auto const size = parse_size(input)) {
     mirnet::Shape const shape{size->height, size->width, channels};
     auto const bytes = mirnet::map_bytes<float>(shape);
@@ -80,7 +81,7 @@ mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Index
     }
     return map;
   }
-  auto const picture = read_picture(input);
+  auto const picture = read_picture(input, reading);
   if (!picture) return picture.error();
   if (channels != 3) {
     return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
@@ -154,7 +155,7 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   if (!path) return path.error();
   auto const model = load_weights<T>(*path);
   if (!model) return model.error();
-  auto const input = read_input(options.input, model->config().channels);
+  auto const input = read_input(options.input, options.reading, model->config().channels);
   if (!input) return input.error();
   auto const shape = input->view().shape();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
@@ -285,6 +286,7 @@ void add_profile(CLI::App& program, Action& action) {
   auto* const file =
       command->add_option("--weights", options->weights.file, "A weight file (.mirw)")->type_name("FILE");
   add_quality(*command, *file, options->weights);
+  add_reading(*command, options->reading);
   add_threads(*command, options->threads);
   add_computing(*command, options->computing);
   command->add_option("--repeat", options->repeat, "Runs that are measured, 1 to 1000")

@@ -642,6 +642,8 @@ class Inputs(ProgramTest):
         self.refuses("pipe", "pipe: is a pipe; expected a regular file")
         self.refuses("/dev/zero", "/dev/zero: is a device; expected a regular file")
         self.refuses("", "cannot be opened")
+        os.symlink("loop.png", self.path / "loop.png")
+        self.refuses("loop.png", "loop.png: cannot be opened")
         self.file("in.png", png(draw(8, 8, 3)))
         self.fails(INPUT, "denoise", "in.png", "o.png", "--reference", "none.png", says="none.png: cannot be opened")
 
@@ -688,6 +690,23 @@ class Inputs(ProgramTest):
                 with self.subTest(name, width=width, height=height):
                     self.refuses(self.file(name, content), "1 or more" if min(width, height) == 0 else "the limit is")
 
+    def test_most_pixels(self):
+        self.file("in.png", png(draw(20, 10, 3)))
+        limit = "in.png: the PNG header says 20 x 10 pixels, and the limit is 199 pixels in all"
+        for arguments in (("denoise", "in.png", "o.png"), ("compare", "in.png", "in.png"), ("profile", "in.png"),
+                          ("denoise", "in.png", "o.png", "--no-sandbox")):
+            self.fails(INPUT, *arguments, "--max-pixels", 199, says=limit)
+        self.succeeds("compare", "in.png", "in.png", "--max-pixels", "200")
+        self.succeeds("compare", "in.png", "in.png", "--max-pixels", "1k")
+        for number in ("0", "-1", "many", "1T", "9999999999G"):
+            self.fails(USAGE, "compare", "in.png", "in.png", "--max-pixels", number, says="--max-pixels")
+
+    def test_more_bytes_than_a_picture_has(self):
+        name = self.file("in.ppm", b"P6 20 10 255\n")
+        os.truncate(self.path / name, 70_000_000)
+        for sandbox in ((), ("--no-sandbox",)):
+            self.fails(INPUT, "denoise", name, "o.png", "--max-pixels", 200, *sandbox, says="in.ppm: more than 67112464 bytes")
+
     def test_more_memory_than_there_is(self):
         # 400 megapixels, which take up no room on the disk, need more than 200 GB as a whole.
         with open(self.path / self.file("huge.pgm", b"P5 20000 20000 255\n"), "r+b") as image:
@@ -704,6 +723,112 @@ class Inputs(ProgramTest):
         for other in (draw(12, 13, 3), draw(12, 12, 1), draw(12, 12, 4)):
             self.file("ref.png", png(other))
             self.fails(INPUT, "denoise", "in.png", "o.png", "--reference", "ref.png", says="cannot be compared")
+
+
+class Sandbox(ProgramTest):
+    """The process that decodes, looked at while it waits for the rest of a picture."""
+
+    def start(self, *options):
+        self.content = png(draw(40, 30, 3))
+        program = subprocess.Popen([self.program, "denoise", "-", "out.png", "--quiet", *options], cwd=self.path,
+                                   env=self.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        self.addCleanup(program.stdin.close)
+        self.addCleanup(program.stderr.close)
+        program.stdin.write(self.content[:100])
+        program.stdin.flush()
+        return program
+
+    def decoder_of(self, program):
+        """Its number, once it waits behind its filter."""
+        for _ in range(2000):
+            children = pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+            if children and self.about(children[0], "status")["Seccomp"] == "2":
+                return int(children[0])
+            time.sleep(0.01)
+        self.fail("there is no process that decodes")
+
+    def about(self, process, file):
+        lines = pathlib.Path(f"/proc/{process}/{file}").read_text().splitlines()
+        return dict(re.split(r":\s*|\s{2,}", line)[:2] for line in lines)
+
+    def ends(self, program, code, says=b""):
+        program.stdin.close()
+        error = program.stderr.read()
+        self.assertEqual(program.wait(60), code)
+        self.assertRegex(error, b"\\A(mirnet: [^\n]+\n)?\\Z")
+        self.assertIn(says, error)
+        self.assertEqual(os.listdir(self.path), ["out.png"] if code == 0 else [])
+
+    def test_what_is_left_to_it(self):
+        program = self.start()
+        decoder = self.decoder_of(program)
+        self.assertEqual(self.about(decoder, "status")["NoNewPrivs"], "1")
+        limits = self.about(decoder, "limits")
+        for limit in ("Max open files", "Max processes", "Max file size", "Max core file size"):
+            self.assertEqual(limits[limit], "0", limit)
+        if not SANITIZED:
+            self.assertLess(int(limits["Max address space"]), 1 << 42)
+        self.assertEqual(sorted(os.listdir(f"/proc/{decoder}/fd")), ["0", "1", "2"])
+        program.stdin.write(self.content[100:])
+        self.ends(program, 0)
+        self.assertFalse(os.path.exists(f"/proc/{decoder}"))
+
+    def test_it_dies(self):
+        for number, says in ((signal.SIGSEGV, b"the standard input: the decoder crashed on this file (signal 11"),
+                             (signal.SIGSYS, b"the file may be an attack"), (signal.SIGKILL, b"(signal 9")):
+            program = self.start()
+            os.kill(self.decoder_of(program), number)
+            self.ends(program, INPUT, says)
+
+    def test_it_does_not_outlive_the_program(self):
+        program = self.start()
+        decoder = self.decoder_of(program)
+        program.kill()
+        program.wait()
+        for _ in range(1000):
+            if not os.path.exists(f"/proc/{decoder}"):
+                return
+            time.sleep(0.01)
+        self.fail("it lives on")
+
+    def test_without_it(self):
+        program = self.start("--no-sandbox")
+        time.sleep(0.3)
+        self.assertEqual(pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text(), "")
+        program.stdin.write(self.content[100:])
+        self.ends(program, 0)
+        alone = (self.path / "out.png").read_bytes()
+        self.assertEqual(self.denoises("in.png", self.content), alone)
+
+    def test_the_memory_of_both(self):
+        with open(self.path / self.file("large.pgm", b"P5 20000 10000 255\n"), "r+b") as image:
+            image.truncate(200_000_019)
+        if not SANITIZED:  # which limits no memory
+            self.fails(MEMORY, "denoise", "large.pgm", "out.png", "--max-memory", "100M", says="memory are not to be had")
+
+    def test_a_file_that_shrinks(self):
+        name = self.file("large.ppm", b"P6 10000 10000 255\n")
+        for _ in range(20):
+            os.truncate(self.path / name, 300_000_019)
+            program = subprocess.Popen([self.program, "denoise", name, "out.png", "--quiet"], cwd=self.path,
+                                       env=self.environment, stderr=subprocess.PIPE)
+            with program.stderr:
+                decoder = self.decoder_of(program)
+                os.kill(decoder, signal.SIGSTOP)
+                position = int(self.about(decoder, "fdinfo/0")["pos"])
+                os.truncate(self.path / name, 1_000_000)
+                os.kill(decoder, signal.SIGCONT)
+                if position > 250_000_000:  # too late
+                    program.kill()
+                    program.wait()
+                    continue
+                error = program.stderr.read()
+            self.assertEqual(program.wait(60), INPUT)
+            self.assertIn(b"large.ppm: truncated", error)
+            return
+        self.skipTest("this machine reads too fast")
 
 
 class ManyFiles(ProgramTest):
@@ -801,6 +926,12 @@ class Pipes(ProgramTest):
             result = self.through(content, "-")
             self.assertEqual((result.returncode, result.stdout), (INPUT, b""))
             self.assertIn(b"the standard input", result.stderr)
+        for name, says in (("/dev/zero", b"not an image"), ("/", b"is a folder")):
+            descriptor = os.open(name, os.O_RDONLY)
+            result = subprocess.run([self.program, "denoise", "-"], stdin=descriptor, capture_output=True, timeout=60)
+            os.close(descriptor)
+            self.assertEqual((result.returncode, result.stdout), (INPUT, b""))
+            self.assertIn(says, result.stderr)
         self.assertEqual(self.through(b"", "-", "--output-dir", "o").returncode, USAGE)
 
     def test_a_full_disk(self):

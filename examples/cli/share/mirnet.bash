@@ -19,7 +19,7 @@ _mirnet() {
     --group) COMPREPLY=($(compgen -W 'layer op block' -- "$word")) && return ;;
     --output-dir) COMPREPLY=($(compgen -d -- "$word")) && return ;;
     --threads | --strength | --keep-grain | --quality-jpeg | --max-memory | --min-psnr | --suffix | --size | --repeat | \
-      --warmup) return ;;
+      --warmup | --max-pixels) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W 'denoise info compare bench profile --help --version' -- "$word"))
@@ -28,15 +28,16 @@ _mirnet() {
   case ${COMP_WORDS[1]} in
     denoise)
       options='--quality --weights --strength --keep-grain --quality-jpeg --depth --output-dir --suffix --format
-        --recursive --skip-existing --overwrite --estimate --reference --min-psnr --max-memory --tile --threads --isa
-        --precision --algorithm --progress --json --quiet --help'
+        --recursive --skip-existing --overwrite --estimate --max-pixels --no-sandbox --reference --min-psnr --max-memory
+        --tile --threads --isa --precision --algorithm --progress --json --quiet --help'
       ;;
     info) options='--quality --size --help' ;;
     bench) options='--threads --size --isa --help' ;;
     profile)
       options='--quality --weights --threads --isa --precision --algorithm --repeat --warmup --sort --group --format
-        --baseline --output --overwrite --help'
+        --baseline --output --overwrite --max-pixels --no-sandbox --help'
       ;;
+    compare) options='--max-pixels --no-sandbox --help' ;;
     *) options='--help' ;;
   esac
   case $word in

@@ -32,16 +32,23 @@ class ByteBuffer {
   std::span<std::byte> bytes() noexcept { return memory_.bytes().first(size_); }
   std::span<std::byte const> bytes() const noexcept { return memory_.bytes().first(size_); }
 
+  /// Takes room for as many bytes in all, which can then be added without moving those that are there. Errors: memory.
+  Result<void> reserve(Index room) noexcept {
+    if (static_cast<std::size_t>(room) <= memory_.bytes().size()) return {};
+    auto grown = Memory::allocate(room);
+    if (!grown) return grown.error();
+    if (size_ != 0) std::memcpy(grown->bytes().data(), memory_.bytes().data(), size_);
+    memory_ = *std::move(grown);
+    return {};
+  }
+
   /// Adds bytes at the end, in constant time on average. Errors: memory.
   Result<void> append(std::span<std::byte const> more) noexcept {
     if (more.size() > memory_.bytes().size() - size_) {
       constexpr auto most = static_cast<std::size_t>((std::numeric_limits<Index>::max)());
       if (more.size() > most - size_) return Error(ErrorCode::memory, "more bytes than this machine can address");
-      auto const room = (std::max)(size_ + more.size(), (std::min)(2 * size_, most));
-      auto grown = Memory::allocate(static_cast<Index>(room));
-      if (!grown) return grown.error();
-      if (size_ != 0) std::memcpy(grown->bytes().data(), memory_.bytes().data(), size_);
-      memory_ = *std::move(grown);
+      auto const reserved = reserve(static_cast<Index>((std::max)(size_ + more.size(), (std::min)(2 * size_, most))));
+      if (!reserved) return reserved;
     }
     if (!more.empty()) std::memcpy(memory_.bytes().data() + size_, more.data(), more.size());
     size_ += more.size();

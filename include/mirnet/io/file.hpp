@@ -65,6 +65,9 @@ class InputFile {
     return InputFile(std::move(descriptor), static_cast<std::uint64_t>(status.st_size));
   }
 
+  /// The system's number for it, which stays this object's.
+  int native_handle() const noexcept { return descriptor_.get(); }
+
   /// When it was opened.
   std::uint64_t size() const noexcept { return size_; }
 

@@ -1,0 +1,219 @@
+#include "decoder.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <new>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sandbox.hpp"
+
+namespace cli {
+namespace {
+
+using mirnet::Error;
+using mirnet::ErrorCode;
+using mirnet::Index;
+using mirnet::detail::Descriptor;
+using mirnet::detail::transfer;
+
+/// What comes through the pipe first. Both ends are the same program.
+struct Reply {
+  int code;  ///< 0, or an ErrorCode
+  char message[512];
+  Index width, height, channels;
+  mirnet::SampleType type;
+  mirnet::OutputFormat format;
+  std::uint64_t icc_bytes, exif_bytes;
+};
+static_assert(std::is_trivially_copyable_v<Reply>);
+
+/// No more metadata is taken; libpng has a limit of 8 megabytes, and a JPEG of 255 segments.
+constexpr std::uint64_t most_metadata = 1 << 26;
+
+constexpr std::string_view mark = "--decode-a-picture";
+
+// --- The process that decodes ---------------------------------------------------------------------------------------
+
+bool send(std::span<std::byte const> bytes) {
+  return transfer(bytes.size(),
+                  [&](std::size_t done) { return ::write(STDOUT_FILENO, bytes.data() + done, bytes.size() - done); });
+}
+
+Reply reply_with(Error const& error) {
+  Reply reply{};
+  reply.code = static_cast<int>(error.code());
+  static_cast<void>(std::string_view(error.message()).copy(reply.message, sizeof reply.message - 1));
+  return reply;
+}
+
+bool send(mirnet::Result<Picture> const& picture) {
+  if (!picture) {
+    auto const reply = reply_with(picture.error());
+    return send(std::as_bytes(std::span(&reply, 1)));
+  }
+  auto const& [image, metadata, format] = *picture;
+  Reply reply{};
+  reply.width = image.width();
+  reply.height = image.height();
+  reply.channels = image.channels();
+  reply.type = image.type();
+  reply.format = format;
+  reply.icc_bytes = metadata.icc.size();
+  reply.exif_bytes = metadata.exif.size();
+  return send(std::as_bytes(std::span(&reply, 1))) && send(image.bytes()) && send(metadata.icc) && send(metadata.exif);
+}
+
+/// A number of the arguments; 0 where it is none.
+template <class T>
+T number(char const* text) {
+  T value{};
+  std::from_chars(text, text + std::strlen(text), value);
+  return value;
+}
+
+// --- The program that asks ------------------------------------------------------------------------------------------
+
+/// A process that is gone, and waited for, when this is.
+class Child {
+ public:
+  explicit Child(pid_t number) : number_(number) {}
+  Child(Child const&) = delete;
+  Child& operator=(Child const&) = delete;
+  ~Child() {
+    if (number_ <= 0) return;
+    ::kill(number_, SIGKILL);
+    static_cast<void>(wait());
+  }
+
+  /// How it ended, as waitpid says it.
+  int wait() {
+    int status = 0;
+    while (::waitpid(number_, &status, 0) < 0 && errno == EINTR) continue;
+    number_ = 0;
+    return status;
+  }
+
+ private:
+  pid_t number_;
+};
+
+struct Pipe {
+  Descriptor reading, writing;
+};
+
+mirnet::Result<Pipe> open_pipe() {
+  int ends[2] = {};
+  if (::pipe(ends) != 0) {
+    return Error(ErrorCode::internal, "there is no pipe to be had for decoding: %s", std::strerror(errno));
+  }
+  for (int const end : ends) static_cast<void>(::fcntl(end, F_SETFD, FD_CLOEXEC));
+#if defined(F_SETPIPE_SZ)
+  static_cast<void>(::fcntl(ends[0], F_SETPIPE_SZ, 1 << 20));  // fewer turns; where it is too much, more
+#endif
+  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+/// Starts this program again, as what run_decoder is. `file` becomes its standard input, `output` its standard output.
+mirnet::Result<pid_t> start_decoder(int file, int output, std::string const& name, Reading const& reading) {
+  struct Actions {
+    Actions() { ::posix_spawn_file_actions_init(&actions); }
+    ~Actions() { ::posix_spawn_file_actions_destroy(&actions); }
+    posix_spawn_file_actions_t actions;
+  };
+  Actions actions;
+  int failed = ::posix_spawn_file_actions_adddup2(&actions.actions, file, STDIN_FILENO);
+  if (failed == 0) failed = ::posix_spawn_file_actions_adddup2(&actions.actions, output, STDOUT_FILENO);
+  std::string program = "mirnet", argument(mark), title = name, pixels = std::to_string(reading.max_pixels),
+              bytes = std::to_string(std::clamp(reading.memory(), 0.0, 1e18));
+  char* const arguments[] = {program.data(), argument.data(), title.data(), pixels.data(), bytes.data(), nullptr};
+  pid_t number = 0;
+  if (failed == 0) {
+    failed = ::posix_spawn(&number, "/proc/self/exe", &actions.actions, nullptr, arguments, environ);
+  }
+  if (failed == 0) return number;
+  return Error(ErrorCode::internal,
+               "%s: the process that decodes pictures cannot be started: %s; --no-sandbox does without one",
+               name.c_str(), std::strerror(failed));
+}
+
+/// Why there is no whole answer.
+Error ended_early(std::string const& name, int status) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+    return {ErrorCode::input,
+            "%s: the decoder was stopped when it began to do what no decoding takes; the file may be an attack",
+            name.c_str()};
+  }
+  if (WIFSIGNALED(status)) {
+    return {ErrorCode::input, "%s: the decoder crashed on this file (signal %d, %s)", name.c_str(), WTERMSIG(status),
+            ::strsignal(WTERMSIG(status))};
+  }
+  return {ErrorCode::input, "%s: the decoder ended without an answer (exit code %d)", name.c_str(),
+          WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+}
+
+bool is_possible(Reply const& reply, Reading const& reading) {
+  auto const code = static_cast<ErrorCode>(reply.code);
+  if (reply.code != 0) return code == ErrorCode::input || code == ErrorCode::memory;
+  return reply.width >= 1 && reply.height >= 1 && reply.width <= reading.max_pixels / reply.height &&
+         reply.channels >= 1 && reply.channels <= 4 && reply.type <= mirnet::SampleType::f32 &&
+         reply.format >= mirnet::OutputFormat::png && reply.format <= mirnet::OutputFormat::pfm &&
+         reply.icc_bytes <= most_metadata && reply.exif_bytes <= most_metadata;
+}
+
+}  // namespace
+
+mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading const& reading) {
+  auto pipe = open_pipe();
+  if (!pipe) return pipe.error();
+  auto const number_of_child = start_decoder(file, pipe->writing.get(), name, reading);
+  if (!number_of_child) return number_of_child.error();
+  Child child(*number_of_child);
+  pipe->writing.close();
+  auto const receive = [&](std::span<std::byte> to) {
+    return transfer(to.size(),
+                    [&](std::size_t done) { return ::read(pipe->reading.get(), to.data() + done, to.size() - done); });
+  };
+  Reply reply{};
+  if (!receive(std::as_writable_bytes(std::span(&reply, 1)))) return ended_early(name, child.wait());
+  reply.message[sizeof reply.message - 1] = '\0';
+  if (!is_possible(reply, reading)) {
+    return Error(ErrorCode::input, "%s: the decoder gave an answer that makes no sense; the file may be an attack",
+                 name.c_str());
+  }
+  if (reply.code != 0) return Error(static_cast<ErrorCode>(reply.code), "%s", reply.message);
+
+  auto image = mirnet::Image::create(reply.width, reply.height, reply.channels, reply.type);
+  if (!image) return image.error();
+  Metadata metadata{Bytes(reply.icc_bytes), Bytes(reply.exif_bytes)};
+  if (!receive(image->bytes()) || !receive(metadata.icc) || !receive(metadata.exif)) {
+    return ended_early(name, child.wait());
+  }
+  return Picture{*std::move(image), std::move(metadata), reply.format};
+}
+
+bool is_decoder(int argc, char** argv) { return argc == 5 && argv[1] == mark; }
+
+int run_decoder(char** argv) {
+  enter_sandbox(number<double>(argv[4]));
+  bool sent = false;
+  try {
+    sent = send(decode_picture(STDIN_FILENO, argv[2], number<Index>(argv[3])));
+  } catch (std::bad_alloc const&) {
+    sent = send(Error(ErrorCode::memory, "%s: no memory is left for decoding", argv[2]));
+  }
+  ::_exit(sent ? 0 : static_cast<int>(ErrorCode::internal));  // what runs at exit was never part of this
+}
+
+}  // namespace cli

@@ -1,0 +1,105 @@
+#include "sandbox.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+#include "machine.hpp"
+
+// Sanitizers reserve terabytes of addresses.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MIRNET_LIMITS_ADDRESSES 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define MIRNET_LIMITS_ADDRESSES 0
+#endif
+#endif
+#ifndef MIRNET_LIMITS_ADDRESSES
+#define MIRNET_LIMITS_ADDRESSES 1
+#endif
+
+namespace cli {
+namespace {
+
+/// A limit that cannot be raised again. One that is lower already stays.
+template <class Resource>
+void limit(Resource resource, double most) {
+  rlimit current{};
+  if (::getrlimit(resource, &current) != 0) return;
+  constexpr double countable = 9e18;
+  if (most < countable) current.rlim_max = std::min(current.rlim_max, static_cast<rlim_t>(most));
+  current.rlim_cur = std::min(current.rlim_cur, current.rlim_max);
+  static_cast<void>(::setrlimit(resource, &current));
+}
+
+void limit_resources(double bytes) {
+#if MIRNET_LIMITS_ADDRESSES
+  if (auto const mapped = mapped_memory()) limit(RLIMIT_AS, *mapped + std::max(bytes, 0.0));
+#else
+  static_cast<void>(bytes);
+#endif
+  for (auto const resource : {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CORE}) limit(resource, 0);
+}
+
+#if defined(__linux__)
+
+/// What the C++ library needs to compute, to take memory and to end, and no more. False where the kernel has no
+/// filters.
+bool filter_system_calls() {
+  std::unique_ptr<void, void (*)(scmp_filter_ctx)> const filter(::seccomp_init(SCMP_ACT_KILL_PROCESS),
+                                                                ::seccomp_release);
+  if (!filter) return false;
+  bool complete = true;
+  auto const allow = [&](int call, auto... conditions) {
+    complete =
+        complete && ::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, sizeof...(conditions), conditions...) == 0;
+  };
+  allow(SCMP_SYS(read), SCMP_A0(SCMP_CMP_EQ, STDIN_FILENO));
+  allow(SCMP_SYS(write), SCMP_A0(SCMP_CMP_EQ, STDOUT_FILENO));
+  allow(SCMP_SYS(write), SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO));
+  for (int const call : {SCMP_SYS(lseek), SCMP_SYS(_llseek)}) allow(call, SCMP_A0(SCMP_CMP_EQ, STDIN_FILENO));
+  // Memory, which is never to be executed.
+  for (int const call : {SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise)}) allow(call);
+  for (int const call : {SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(mprotect)}) {
+    allow(call, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+  }
+  for (int const call : {SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(futex), SCMP_SYS(clock_gettime),
+                         SCMP_SYS(getrandom), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn)}) {
+    allow(call);
+  }
+  // What abort() does, so that an assertion or a fortified function ends as one.
+  for (int const call : {SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(getpid), SCMP_SYS(gettid)}) {
+    allow(call);
+  }
+  allow(SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid())));
+  return complete && ::seccomp_load(filter.get()) == 0;
+}
+
+#endif
+
+}  // namespace
+
+void enter_sandbox(double bytes) {
+#if defined(__linux__)
+  static_cast<void>(::prctl(PR_SET_PDEATHSIG, SIGKILL));
+#if defined(SYS_close_range)
+  static_cast<void>(::syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0));
+#endif
+#endif
+  limit_resources(bytes);
+#if defined(__linux__)
+  static_cast<void>(filter_system_calls());
+#endif
+}
+
+}  // namespace cli
