@@ -12,8 +12,8 @@
 
 #include "pictures.hpp"
 #include "support/kernel_tables.hpp"
+#include "support/networks.hpp"
 #include "support/slow.hpp"
-#include "support/weight_writer.hpp"
 
 using namespace mirnet;
 using pictures::draw;
@@ -21,9 +21,7 @@ using pictures::equal;
 
 namespace {
 
-Model<float> small_model() {
-  return Model<float>::load(test::make_weight_file({.features = 8, .groups = 1, .blocks = 1})).value();
-}
+Model<float> small_model() { return test::make_model<float>({.features = 8, .groups = 1, .blocks = 1}); }
 
 /// Rectangle of an image of floats.
 Image crop(Image const& image, Index left, Index top, Index width, Index height) {

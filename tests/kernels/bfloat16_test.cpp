@@ -29,10 +29,9 @@ namespace {
 template <class Body>
 void every_set(Body&& body) {
   int sets = MIRNET_NO_SIMD;  // without SIMD there are no such kernels
-  for (auto const& set : cli::instruction_sets()) {
-    if (!set.available || set.bfloat16_kernels == nullptr) continue;
-    INFO(std::string(set.name));
-    body(*set.kernels(), *set.bfloat16_kernels());
+  for (auto const& set : bfloat16_tables()) {
+    INFO(std::string(set.halves->isa));
+    body(*set.floats, *set.halves);
     ++sets;
   }
 #if defined(MIRNET_HAS_EMULATED)

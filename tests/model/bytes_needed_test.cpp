@@ -7,7 +7,7 @@
 #include <mirnet/model/model.hpp>
 
 #include "support/kernel_tables.hpp"
-#include "support/weight_writer.hpp"
+#include "support/networks.hpp"
 
 namespace {
 
@@ -30,7 +30,7 @@ constexpr auto wide_needs = Model<float>::bytes_needed(wide, 37, 91, mirnet::ref
 
 template <class T>
 void compare(Config const& config, mirnet::KernelTable<T> const& kernels) {
-  auto const model = Model<T>::load(test::make_weight_file(config)).value();
+  auto const model = test::make_model<T>(config);
   struct Size {
     Index height, width;
   };
@@ -63,20 +63,16 @@ TEST_CASE("the bytes needed are those of the model and of the plan") {
                             {.features = 9, .groups = 1, .blocks = 2, .streams = 4, .columns = 4, .channels = 16}};
   for (auto const& config : configs) {
     for (auto const* kernels : test::kernel_tables()) compare<float>(config, *kernels);
-    for (auto const& set : cli::instruction_sets()) {
-      if (set.available && set.bfloat16_kernels != nullptr) {
-        compare<mirnet::bfloat16>(config, *set.bfloat16_kernels());
-      }
-    }
+    for (auto const& set : test::bfloat16_tables()) compare<mirnet::bfloat16>(config, *set.halves);
   }
 }
 
 TEST_CASE("what is known at compile time is what is known at run time") {
   auto const& kernels = mirnet::reference_kernels<float>();
-  auto const small_model = Model<float>::load(test::make_weight_file(small)).value();
+  auto const small_model = test::make_model<float>(small);
   CHECK(small_needs.model == small_model.bytes());
   CHECK(small_needs.run == small_model.plan(Context<float>(kernels), 64, 64).value().bytes);
-  auto const wide_model = Model<float>::load(test::make_weight_file(wide)).value();
+  auto const wide_model = test::make_model<float>(wide);
   CHECK(wide_needs.model == wide_model.bytes());
   CHECK(wide_needs.run == wide_model.plan(Context<float>(kernels, {.workers = 4}), 37, 91).value().bytes);
 }

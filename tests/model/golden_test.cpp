@@ -12,6 +12,7 @@
 
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
+#include "support/networks.hpp"
 #include "support/npy.hpp"
 
 namespace {
@@ -26,15 +27,6 @@ char const* const cases[] = {"v1_w16_blocks", "v1_w8_legacy", "v1_w24_two_stream
 
 std::string golden(std::string const& name) { return std::string(MIRNET_GOLDEN_DIR "/") + name; }
 std::string weights(std::string const& name) { return std::string(MIRNET_GOLDEN_WEIGHTS_DIR "/") + name + ".mirw"; }
-
-template <class T>
-Tensor<T> run(mirnet::Model<T> const& model, mirnet::Context<T>& context, View<T const> image) {
-  auto const plan = model.plan(context, image.height(), image.width()).value();
-  auto const memory = mirnet::Memory::allocate(plan.bytes).value();
-  auto output = Tensor<T>::create(image.shape()).value();
-  model.run(context, plan, memory.bytes(), image, output.view()).value();
-  return output;
-}
 
 /// A layer that only keeps its parameters, in the checkpoint's order.
 struct Recorded {
@@ -100,7 +92,7 @@ TEST_CASE("whole networks agree with PyTorch on every instruction set") {
     CHECK(residual >= 0.1);
     for (auto const* kernels : test::kernel_tables()) {
       mirnet::Context<float> context(*kernels);
-      auto const output = run<float>(model, context, image.view());
+      auto const output = test::run(model, context, image.view());
       CHECK(test::largest_difference(std::as_const(output).view(), expected.view()) <= 2e-5 * residual);
     }
   }
@@ -115,7 +107,7 @@ TEST_CASE("networks of double agree with PyTorch in float64") {
     for (auto const* table : {&test::eigen_kernels<double>(), &test::plain_kernels<double>()}) {
       CAPTURE(table->isa);
       mirnet::Context<double> context(*table);
-      auto const output = run<double>(model, context, image.view());
+      auto const output = test::run(model, context, image.view());
       CHECK(test::largest_difference(std::as_const(output).view(), expected.view()) <= 1e-11);
     }
   }

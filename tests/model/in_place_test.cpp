@@ -3,16 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <bit>
-#include <cstring>
 #include <string>
 
 #include <mirnet/model/model.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/kernel_tables.hpp"
-#include "support/random.hpp"
+#include "support/maps.hpp"
+#include "support/networks.hpp"
 #include "support/slow.hpp"
-#include "support/weight_writer.hpp"
 
 namespace {
 
@@ -21,9 +20,7 @@ using mirnet::Context;
 using mirnet::Index;
 using mirnet::Memory;
 using mirnet::Model;
-using mirnet::Shape;
 using mirnet::Tensor;
-using mirnet::View;
 using test::Bytes;
 using test::put;
 using test::Storage;
@@ -46,21 +43,12 @@ class Placed {
 
 template <class T>
 Tensor<float> run(Model<T> const& model, mirnet::KernelTable<T> const& kernels) {
-  Shape const shape{10, 13, model.config().channels};
-  auto image = Tensor<float>::create(shape).value(), output = Tensor<float>::create(shape).value();
-  test::Random random(11);
-  test::fill(image.view(), random, 0.0f, 1.0f);
+  auto const image = test::make_image<float>({10, 13, model.config().channels});
   Context<T> context(kernels);
-  auto const plan = model.plan(context, shape.height, shape.width).value();
-  auto const memory = Memory::allocate(plan.bytes).value();
-  model.run(context, plan, memory.bytes(), std::as_const(image).view(), output.view()).value();
-  return output;
+  return test::run(model, context, image.view());
 }
 
-bool same_bits(Tensor<float> const& a, Tensor<float> const& b) {
-  auto const pixels = a.view().pixels() * a.view().pitch();
-  return std::memcmp(a.view().data(), b.view().data(), static_cast<std::size_t>(pixels) * sizeof(float)) == 0;
-}
+bool same_bits(Tensor<float> const& a, Tensor<float> const& b) { return test::same_bits(a.view(), b.view()); }
 
 // Files have the lowest byte first.
 constexpr bool can_be_in_place = std::endian::native == std::endian::little;
@@ -131,9 +119,7 @@ TEST_CASE("weights in place give the same bits as copies, on every instruction s
       for (auto const* kernels : test::kernel_tables()) body(*kernels);
     });
     compare<mirnet::bfloat16>(config, Storage::bf16, Storage::bf16_packed, [](auto&& body) {
-      for (auto const& set : cli::instruction_sets()) {
-        if (set.available && set.bfloat16_kernels != nullptr) body(*set.bfloat16_kernels());
-      }
+      for (auto const& set : test::bfloat16_tables()) body(*set.halves);
     });
   }
 }

@@ -1,48 +1,21 @@
 // Plans and runs: any size, any number of threads, exact memory, no allocation.
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cmath>
-#include <cstdlib>
+#include <cstring>
 #include <limits>
-#include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <mirnet/model/model.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
+#include "support/allocations.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
+#include "support/networks.hpp"
 #include "support/slow.hpp"
-#include "support/weight_writer.hpp"
-
-// Every way to the heap is counted. The sanitizers bring their own malloc; there, operator new is left to count.
-static std::atomic<long> allocations{0};
-
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-
-void* malloc(std::size_t size) { return ++allocations, __libc_malloc(size); }
-void* calloc(std::size_t count, std::size_t size) { return ++allocations, __libc_calloc(count, size); }
-void* realloc(void* p, std::size_t size) { return ++allocations, __libc_realloc(p, size); }
-void* aligned_alloc(std::size_t alignment, std::size_t size) { return ++allocations, __libc_memalign(alignment, size); }
-}
-#else
-// Not inlined: GCC would take the free() of what came from new for a mistake.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* p = std::malloc(size)) return p;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-#endif
 
 namespace {
 
@@ -54,44 +27,10 @@ using mirnet::Model;
 using mirnet::Shape;
 using mirnet::Tensor;
 using mirnet::View;
-
-template <class T>
-Model<T> make_model(Config const& config) {
-  return Model<T>::load(test::make_weight_file(config)).value();
-}
-
-/// A picture with structure at every scale: waves and noise in [0, 1].
-template <class T>
-Tensor<T> make_image(Shape shape) {
-  auto image = Tensor<T>::create(shape).value();
-  std::mt19937 random(7);
-  for (Index y = 0; y < shape.height; ++y) {
-    for (Index x = 0; x < shape.width; ++x) {
-      for (Index c = 0; c < shape.channels; ++c) {
-        double const wave =
-            0.5 + 0.25 * std::sin(0.3 * static_cast<double>(x + c)) * std::cos(0.2 * static_cast<double>(y));
-        double const noise = static_cast<double>(random() >> 8) / (1 << 24) - 0.5;
-        image.view()(y, x, c) = static_cast<T>(static_cast<float>(wave + 0.25 * noise));
-      }
-    }
-  }
-  return image;
-}
-
-template <class T>
-Tensor<T> run(Model<T> const& model, Context<T>& context, View<T const> image) {
-  auto const plan = model.plan(context, image.height(), image.width()).value();
-  auto const memory = Memory::allocate(plan.bytes).value();
-  // What a run does not write must not matter: the contents of the memory are NaN to begin with.
-  std::memset(memory.bytes().data(), 0xFF, memory.bytes().size());
-  auto output = Tensor<T>::create(image.shape()).value();
-  model.run(context, plan, memory.bytes(), image, output.view()).value();
-  return output;
-}
-
-bool same_bits(View<float const> a, View<float const> b) {
-  return std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.pixels() * a.pitch()) * sizeof(float)) == 0;
-}
+using test::make_image;
+using test::make_model;
+using test::run;
+using test::same_bits;
 
 mirnet::KernelTable<float> const& fastest() { return *test::kernel_tables().front(); }
 
@@ -114,14 +53,14 @@ TEST_CASE("float agrees with double for every size") {
       if (cases.next_is_left_out() || (test::slow && shape.height > 40)) continue;
       auto const image = make_image<double>(shape);
       Context<double> exact(test::eigen_kernels<double>());
-      auto const expected = run<double>(oracle, exact, image.view());
+      auto const expected = run(oracle, exact, image.view());
       double const residual = test::largest_difference(expected.view(), image.view());
       largest_residual = std::max(largest_residual, residual);
       for (auto const* kernels : test::kernel_tables()) {
         INFO(kernels->isa << ", " << shape.width << "x" << shape.height << ", features " << config.features
                           << ", streams " << config.streams);
         Context<float> context(*kernels);
-        auto const output = run<float>(model, context, make_image<float>(shape).view());
+        auto const output = run(model, context, make_image<float>(shape).view());
         // A picture of a few pixels may hardly change: the bound is relative to 0.1 at least.
         CHECK(test::largest_difference(output.view(), expected.view()) <= 2e-5 * std::max(residual, 0.1));
       }
@@ -142,13 +81,13 @@ TEST_CASE("hyper-parameters at the ends of their ranges") {
     Shape const shape{11, 10, config.channels};
     auto const image = make_image<double>(shape);
     Context<double> exact(test::plain_kernels<double>());
-    auto const expected = run<double>(oracle, exact, image.view());
+    auto const expected = run(oracle, exact, image.view());
     double const residual = test::largest_difference(expected.view(), image.view());
     for (auto const* kernels : test::kernel_tables()) {
       INFO(kernels->isa << ", features " << config.features << ", streams " << config.streams << ", columns "
                         << config.columns << ", channels " << config.channels);
       Context<float> context(*kernels);
-      auto const output = run<float>(model, context, make_image<float>(shape).view());
+      auto const output = run(model, context, make_image<float>(shape).view());
       CHECK(test::largest_difference(output.view(), expected.view()) <= 2e-5 * std::max(residual, 0.1));
     }
   }
@@ -171,8 +110,8 @@ TEST_CASE("the image is continued by reflection, and by its edge where it is too
       }
     }
     Context<float> context(fastest());
-    auto const cropped = run<float>(model, context, image.view());
-    auto const whole = run<float>(model, context, std::as_const(padded).view());
+    auto const cropped = run(model, context, image.view());
+    auto const whole = run(model, context, std::as_const(padded).view());
     for (Index y = 0; y < shape.height; ++y) {
       for (Index x = 0; x < shape.width; ++x) {
         for (Index c = 0; c < 3; ++c) CHECK(cropped.view()(y, x, c) == whole.view()(y, x, c));
@@ -190,14 +129,14 @@ TEST_CASE("results are the same bits for any number of threads, and on every run
   test::Cases cases(3);
   for (auto const* kernels : test::kernel_tables()) {
     Context<float> serial(*kernels);
-    auto const expected = run<float>(model, serial, image.view());
+    auto const expected = run(model, serial, image.view());
     for (Index const threads : {1, 2, 3, 7}) {
       if (cases.next_is_left_out()) continue;
       mirnet::ThreadPool pool(threads);
       Context<float> context(*kernels, pool);
       for (int repeat = 0; repeat < 3; ++repeat) {
         INFO(kernels->isa << ", " << threads << " threads, run " << repeat);
-        auto const output = run<float>(model, context, image.view());
+        auto const output = run(model, context, image.view());
         CHECK(same_bits(output.view(), expected.view()));
       }
     }
@@ -211,8 +150,8 @@ TEST_CASE("the direct algorithm gives nearly what the automatic choice does, in 
     INFO(kernels->isa);
     Context<float> automatic(*kernels), direct(*kernels);
     direct.algorithm = mirnet::Algorithm::direct;
-    auto const fast = run<float>(model, automatic, image.view());
-    auto const exact = run<float>(model, direct, image.view());
+    auto const fast = run(model, automatic, image.view());
+    auto const exact = run(model, direct, image.view());
     double const residual = test::largest_difference(exact.view(), image.view());
     CHECK(residual >= 0.1);
     CHECK(test::largest_difference(fast.view(), exact.view()) <= 1e-4 * residual);
@@ -227,14 +166,14 @@ TEST_CASE("one model serves several threads, each with a context of its own") {
   auto const image = make_image<float>({20, 24, 3});
   auto const& kernels = fastest();
   Context<float> context(kernels);
-  auto const expected = run<float>(model, context, image.view());
+  auto const expected = run(model, context, image.view());
   std::vector<char> same(4);
   {
     std::vector<std::jthread> threads;
     for (auto& flag : same) {
       threads.emplace_back([&] {
         Context<float> own(kernels);
-        auto const output = run<float>(model, own, image.view());
+        auto const output = run(model, own, image.view());
         flag = same_bits(output.view(), expected.view());
       });
     }
@@ -261,9 +200,9 @@ TEST_CASE("a plan is exact, and a run stays inside of it and allocates nothing")
         std::memset(memory.bytes().data(), 0x5A, memory.bytes().size());
         auto const exact = memory.bytes().first(static_cast<std::size_t>(plan.bytes));
 
-        long const before = allocations;
+        long const before = test::allocations();
         auto const done = model.run(context, plan, exact, image.view(), output.view());
-        CHECK(allocations == before);
+        CHECK(test::allocations() == before);
         CHECK(done.ok());
 
         // A trace costs the library no memory either: names are put together on the stack.
@@ -278,9 +217,9 @@ TEST_CASE("a plan is exact, and a run stays inside of it and allocates nothing")
                            counted.names += !node.name().view().empty();
                          },
                          [](void*, mirnet::Node const&, Index) noexcept {}, &counts};
-        long const before_traced = allocations;
+        long const before_traced = test::allocations();
         CHECK(model.run(context, plan, exact, image.view(), output.view()).ok());
-        CHECK(allocations == before_traced);
+        CHECK(test::allocations() == before_traced);
         context.trace = {};
         CHECK(calls > 50);
         CHECK(names == calls);
@@ -297,10 +236,10 @@ TEST_CASE("a plan is exact, and a run stays inside of it and allocates nothing")
 }
 
 TEST_CASE("the counting allocator counts") {
-  long const before = allocations;
+  long const before = test::allocations();
   int* volatile number = new int;  // volatile: a compiler may leave out a pair of new and delete
   delete number;
-  CHECK(allocations > before);
+  CHECK(test::allocations() > before);
 }
 
 TEST_CASE("arithmetic and parameters of the published network") {

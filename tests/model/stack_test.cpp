@@ -116,9 +116,8 @@ TEST_CASE("the stack is at most 32 KB deep") {
       // Fast convolutions in all streams; the plain kernels have none.
       measure<float>(config, *kernels, isa == "scalar" || test::slow ? Shape{9, 10, 3} : large, deepest);
     }
-    for (auto const& set : cli::instruction_sets()) {
-      if (!set.available || set.bfloat16_kernels == nullptr) continue;
-      measure<mirnet::bfloat16>(config, *set.bfloat16_kernels(), test::slow ? Shape{9, 10, 3} : large, deepest);
+    for (auto const& set : test::bfloat16_tables()) {
+      measure<mirnet::bfloat16>(config, *set.halves, test::slow ? Shape{9, 10, 3} : large, deepest);
     }
   }
   MESSAGE("the deepest stack: " << deepest << " bytes");

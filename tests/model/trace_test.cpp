@@ -17,7 +17,7 @@
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/kernel_tables.hpp"
-#include "support/weight_writer.hpp"
+#include "support/networks.hpp"
 
 using namespace mirnet;
 
@@ -65,7 +65,7 @@ struct Recorder {
 
 struct Fixture {
   explicit Fixture(Config const& config, Shape image_shape)
-      : model(Model<float>::load(test::make_weight_file(config)).value()),
+      : model(test::make_model<float>(config)),
         input(Tensor<float>::create(image_shape).value()),
         output(Tensor<float>::create(image_shape).value()) {
     std::fill_n(input.view().data(), image_shape.pixels() * input.view().pitch(), 0.5f);

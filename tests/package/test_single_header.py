@@ -81,8 +81,7 @@ class SingleHeader(unittest.TestCase):
             base_c="#include <mirnet/base/a.hpp>\nint c;\n",
             base_d="int d;\n",
             base_e="int e;\n"))
-        code = [line for line in text.splitlines() if line and not line.startswith("//")]
-        self.assertEqual(code[code.index("#endif") + 1:], [
+        self.assertEqual(code_of(text), [
             "#include <vector>", "int e;", "#if Z", "#include <new>", "#endif", "int a;",
             "#if X",
             "#define MIRNET_INCLUDES_BASE_D", "int d;",
@@ -97,8 +96,7 @@ class SingleHeader(unittest.TestCase):
             base_b="#include <mirnet/base/c.hpp>\nint b;\n",
             base_c="int c;\n",
             base_z="#include <mirnet/base/c.hpp>\nint z;\n"))
-        code = [line for line in text.splitlines() if line and not line.startswith("//")]
-        self.assertEqual(code[code.index("#endif") + 1:], [
+        self.assertEqual(code_of(text), [
             "int c;", "#if X", "#define MIRNET_INCLUDES_BASE_B", "int b;", "#endif", "int a;", "int z;"])
 
     def test_refuses_what_one_file_cannot_express(self):
@@ -129,6 +127,12 @@ class SingleHeader(unittest.TestCase):
         self.assertEqual(out, "")
         self.assertIn(sentence, err)
         self.assertNotIn("Traceback", err)
+
+
+def code_of(text):
+    """Its lines behind what guards against a second copy, without comments."""
+    code = [line for line in text.splitlines() if line and not line.startswith("//")]
+    return code[code.index("#endif") + 1:]
 
 
 def version():

@@ -38,4 +38,15 @@ std::vector<mirnet::KernelTable<float> const*> const& kernel_tables() {
   return tables;
 }
 
+std::vector<Bfloat16Tables> const& bfloat16_tables() {
+  static auto const tables = [] {
+    std::vector<Bfloat16Tables> list;
+    for (auto const& set : cli::instruction_sets()) {
+      if (set.available && set.bfloat16_kernels != nullptr) list.push_back({set.kernels(), set.bfloat16_kernels()});
+    }
+    return list;
+  }();
+  return tables;
+}
+
 }  // namespace test

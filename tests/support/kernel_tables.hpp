@@ -23,6 +23,15 @@ mirnet::KernelTable<T> const& eigen_kernels() noexcept;
 /// Those of float, the fastest first.
 std::vector<mirnet::KernelTable<float> const*> const& kernel_tables();
 
+/// A set's kernels of bfloat16, with those of float.
+struct Bfloat16Tables {
+  mirnet::KernelTable<float> const* floats;
+  mirnet::KernelTable<mirnet::bfloat16> const* halves;
+};
+
+/// Those of the sets that are available and have them, the fastest first; none without SIMD.
+std::vector<Bfloat16Tables> const& bfloat16_tables();
+
 /// Whether these kernels take numbers below the normal ones for zero, as NEON does on 32-bit ARM.
 template <class T>
 bool flushes_denormals([[maybe_unused]] mirnet::KernelTable<T> const& kernels) {

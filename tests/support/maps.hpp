@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include <mirnet/tensor/view.hpp>
 
@@ -37,6 +38,13 @@ double largest_magnitude(mirnet::View<T const> a) {
     }
   }
   return largest;
+}
+
+/// Padding included; of maps of one shape.
+inline bool same_bits(mirnet::View<float const> a, mirnet::View<float const> b) {
+  REQUIRE(a.shape() == b.shape());
+  REQUIRE(a.pitch() == b.pitch());
+  return std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.pixels() * a.pitch()) * sizeof(float)) == 0;
 }
 
 }  // namespace test

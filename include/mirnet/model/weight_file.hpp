@@ -113,15 +113,11 @@ class WeightFile {
         layer.pack(packed, static_cast<Index>(first), std::span<T const>(values, count));
         continue;
       }
-      auto const element = static_cast<std::size_t>(size);
-      for (std::size_t i = 0; i < count; ++i) {
-        Index const from = layer.packed_from(channels_a_line(tensor.type), static_cast<Index>(first + i));
-        if (from != no_element) {
-          layer.pack(packed, from, std::span<T const>(values + i, 1));
-        } else if (!all_zero(piece.subspan(i * element, element))) {
-          return padding_is_not_zero(name);
-        }
-      }
+      auto const unpacked =
+          unpack(layer, tensor.type, static_cast<Index>(first), piece, name, [&](std::size_t i, Index from) {
+            layer.pack(packed, from, {values + i, 1});
+          });
+      if (!unpacked) return unpacked;
     }
     if (crc.value() != tensor.crc) return wrong_checksum(name);
     return check_zeros(tensor.offset + tensor.size, data_end_);
@@ -156,21 +152,20 @@ class WeightFile {
     auto const found = next_tensor(layer, name);
     if (!found) return found.error();
     if (found->type != storage_of<T>()) {
+      char const* const expected = name_of(storage_of<T>());
       return Error(ErrorCode::model,
                    "%s is stored as %s; to be used in place it is %s: convert the file with weights/convert.py --dtype "
                    "%s --layout packed",
-                   name.c_str(), name_of(found->type), name_of(storage_of<T>()), name_of(storage_of<T>()));
+                   name.c_str(), name_of(found->type), expected, expected);
     }
     auto const bytes = file.subspan(static_cast<std::size_t>(found->offset), static_cast<std::size_t>(found->size));
     Crc32c crc;
     crc.add(bytes);
     if (crc.value() != found->crc) return wrong_checksum(name);
-    Index const elements = layer.packed_elements(channel_group<T>);
-    for (Index at = 0; at < elements && elements != layer.shape().elements(); ++at) {
-      if (layer.packed_from(channel_group<T>, at) == no_element &&
-          !all_zero(bytes.subspan(static_cast<std::size_t>(at) * sizeof(T), sizeof(T)))) {
-        return padding_is_not_zero(name);
-      }
+    bool const has_padding = layer.packed_elements(channel_group<T>) != layer.shape().elements();
+    if (has_padding) {
+      auto const unpacked = unpack(layer, found->type, 0, bytes, name, [](std::size_t, Index) {});
+      if (!unpacked) return unpacked;
     }
     layer.bind(reinterpret_cast<T const*>(bytes.data()));
     return check_zeros(found->offset + found->size, data_end_);
@@ -187,9 +182,6 @@ class WeightFile {
 
   static Error wrong_checksum(Name const& name) noexcept {
     return Error(ErrorCode::model, "the data of %s does not match its checksum", name.c_str());
-  }
-  static Error padding_is_not_zero(Name const& name) noexcept {
-    return Error(ErrorCode::model, "the weights of %s for channels that do not exist are not zero", name.c_str());
   }
   static Error unreadable() noexcept { return Error(ErrorCode::model, "the file cannot be read to its end"); }
 
@@ -423,6 +415,23 @@ class WeightFile {
     if (!source_->read(first, padding)) return unreadable();
     if (!all_zero(padding)) {
       return Error(ErrorCode::model, "the padding before byte %llu is not zero", static_cast<unsigned long long>(last));
+    }
+    return {};
+  }
+
+  /// use(i, from) for the elements of a packed tensor's bytes that begin with its element `first`: the i-th of them is
+  /// the plain tensor's element `from`. Those for channels that do not exist are zero.
+  template <class Layer, class Use>
+  static Result<void> unpack(Layer const& layer, StorageType type, Index first, std::span<std::byte const> bytes,
+                             Name const& name, Use use) noexcept {
+    auto const size = static_cast<std::size_t>(element_size(type));
+    for (std::size_t i = 0; i < bytes.size() / size; ++i) {
+      Index const from = layer.packed_from(channels_a_line(type), first + static_cast<Index>(i));
+      if (from != no_element) {
+        use(i, from);
+      } else if (!all_zero(bytes.subspan(i * size, size))) {
+        return Error(ErrorCode::model, "the weights of %s for channels that do not exist are not zero", name.c_str());
+      }
     }
     return {};
   }

@@ -1,0 +1,55 @@
+// Networks with weights from a seed, pictures for them, and a run from nothing to the result.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <type_traits>
+
+#include <mirnet/model/model.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "weight_writer.hpp"
+
+namespace test {
+
+template <class T>
+mirnet::Model<T> make_model(mirnet::Config const& config) {
+  return mirnet::Model<T>::load(make_weight_file(config)).value();
+}
+
+/// A picture with structure at every scale: waves and noise in [0, 1].
+template <class T>
+mirnet::Tensor<T> make_image(mirnet::Shape shape) {
+  auto image = mirnet::Tensor<T>::create(shape).value();
+  std::mt19937 random(7);
+  for (mirnet::Index y = 0; y < shape.height; ++y) {
+    for (mirnet::Index x = 0; x < shape.width; ++x) {
+      for (mirnet::Index c = 0; c < shape.channels; ++c) {
+        double const wave =
+            0.5 + 0.25 * std::sin(0.3 * static_cast<double>(x + c)) * std::cos(0.2 * static_cast<double>(y));
+        double const noise = static_cast<double>(random() >> 8) / (1 << 24) - 0.5;
+        image.view()(y, x, c) = static_cast<T>(static_cast<float>(wave + 0.25 * noise));
+      }
+    }
+  }
+  return image;
+}
+
+/// What the model makes of an image, with the context's kernels and threads.
+template <class T>
+mirnet::Tensor<typename mirnet::Model<T>::Pixel> run(
+    mirnet::Model<T> const& model, mirnet::Context<T>& context,
+    std::type_identity_t<mirnet::View<typename mirnet::Model<T>::Pixel const>> image) {
+  auto const plan = model.plan(context, image.height(), image.width()).value();
+  auto const memory = mirnet::Memory::allocate(plan.bytes).value();
+  // What a run does not write must not matter: the contents of the memory are NaN to begin with.
+  std::memset(memory.bytes().data(), 0xFF, memory.bytes().size());
+  auto output = mirnet::Tensor<typename mirnet::Model<T>::Pixel>::create(image.shape()).value();
+  model.run(context, plan, memory.bytes(), image, output.view()).value();
+  return output;
+}
+
+}  // namespace test
