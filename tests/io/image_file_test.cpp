@@ -12,6 +12,7 @@
 #include <mirnet/io/image_file.hpp>
 
 #include "pictures.hpp"
+#include "support/failing_heap.hpp"
 #include "support/folder.hpp"
 
 using namespace mirnet;
@@ -395,3 +396,24 @@ TEST_CASE("only regular files are read and replaced") {
   CHECK(folder.files() == 1);
 }
 #endif
+
+TEST_CASE("no memory: files of every format are decoded and encoded") {
+  auto files = good_files();
+  // Large enough for the compressors' buffers to grow.
+  auto const image = draw(90, 70, 3, SampleType::u8, pictures::noisy_pattern);
+  auto const same_bytes = [](auto const& a, auto const& b) { return std::ranges::equal(a->bytes(), b->bytes()); };
+  for (auto const format :
+       {OutputFormat::png, OutputFormat::jpeg, OutputFormat::bmp, OutputFormat::ppm, OutputFormat::pfm}) {
+    files.push_back({"large", encoded(image, format)});
+    test::fail_each_request(
+        "format " + std::to_string(static_cast<int>(format)), [&] { return encode_image(image, format, "test"); },
+        same_bytes);
+  }
+  auto const deep = draw(9, 5, 3, SampleType::u16);
+  test::fail_each_request(
+      "16 bits to 8", [&] { return encode_image(deep, OutputFormat::png, "test"); }, same_bytes);
+  for (auto const& [name, file] : files) {
+    test::fail_each_request(
+        name, [&] { return decode(file); }, [](auto const& a, auto const& b) { return equal(*a, *b); });
+  }
+}

@@ -4,9 +4,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <span>
-#include <string>
+#include <string_view>
 #include <utility>
 
 #include <mirnet/io/bytes.hpp>
@@ -110,26 +111,29 @@ inline Error cannot_write(char const* target, char const* what) noexcept {
 /// A new file in the folder of another, under a name that nothing else has; removed unless it was published.
 class TemporaryFile {
  public:
-  /// Errors: output, where nothing can be created in that folder.
-  static Result<TemporaryFile> create(char const* target) {
+  /// Errors: output, where nothing can be created in that folder; memory.
+  static Result<TemporaryFile> create(char const* target) noexcept {
     static std::atomic<unsigned> counter{0};
-    std::string path(target);
-    auto const folder = path.substr(0, path.find_last_of(system::separators) + 1);
-    auto const stem = folder + ".mirnet-" + std::to_string(system::process_number()) + "-";
+    std::string_view const name(target);
+    auto const folder = name.substr(0, name.find_last_of(system::separators) + 1);
+    constexpr char longest[] = ".mirnet--2147483648-4294967295.tmp";
+    auto memory = Memory::allocate(static_cast<Index>(folder.size() + sizeof longest));
+    if (!memory) return memory.error();
+    auto* const path = reinterpret_cast<char*>(memory->bytes().data());
+    std::memcpy(path, folder.data(), folder.size());
     do {
-      path = stem + std::to_string(counter++) + ".tmp";
-      Descriptor descriptor(system::create(path.c_str()));
-      if (descriptor.open()) return TemporaryFile(std::move(descriptor), std::move(path));
+      std::snprintf(path + folder.size(), sizeof longest, ".mirnet-%d-%u.tmp", system::process_number(), counter++);
+      Descriptor descriptor(system::create(path));
+      if (descriptor.open()) return TemporaryFile(std::move(descriptor), *std::move(memory));
     } while (errno == EEXIST);
     return cannot_write(target, "nothing can be created in its folder");
   }
 
-  TemporaryFile(TemporaryFile&& other) noexcept
-      : descriptor_(std::move(other.descriptor_)), path_(std::exchange(other.path_, {})) {}
+  TemporaryFile(TemporaryFile&&) = default;
   ~TemporaryFile() {
-    if (path_.empty()) return;
+    if (path() == nullptr) return;
     descriptor_.close();  // Windows keeps a file that is open
-    system::remove(path_.c_str());
+    system::remove(path());
   }
 
   /// Writes everything and waits until the disk has it.
@@ -142,17 +146,19 @@ class TemporaryFile {
 
   /// Gives the file the target's name. Without `overwrite` a target that exists, or appears meanwhile, stays.
   bool publish(char const* target, bool overwrite) noexcept {
-    if (!(overwrite ? system::rename : system::rename_to_new)(path_.c_str(), target)) return false;
-    path_.clear();
+    if (!(overwrite ? system::rename : system::rename_to_new)(path(), target)) return false;
+    path_ = {};
     return true;
   }
 
  private:
-  TemporaryFile(Descriptor descriptor, std::string path) noexcept
+  TemporaryFile(Descriptor descriptor, Memory path) noexcept
       : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
 
+  char const* path() const noexcept { return reinterpret_cast<char const*>(path_.bytes().data()); }
+
   Descriptor descriptor_;
-  std::string path_;
+  Memory path_;  // holds text; none: there is no such file any more
 };
 
 /// Whether what has the path's name now, if anything, may be replaced.
@@ -169,8 +175,8 @@ inline Result<void> check_target(char const* path, bool overwrite) noexcept {
 
 }  // namespace detail
 
-/// Whether write_file would succeed as far as can be told before there is anything to write. Errors: output.
-inline Result<void> check_writable(char const* path, bool overwrite) {
+/// Whether write_file would succeed as far as can be told before there is anything to write. Errors: output, memory.
+inline Result<void> check_writable(char const* path, bool overwrite) noexcept {
   auto const target = detail::check_target(path, overwrite);
   if (!target) return target;
   auto const probe = detail::TemporaryFile::create(path);
@@ -179,8 +185,9 @@ inline Result<void> check_writable(char const* path, bool overwrite) {
 }
 
 /// Writes a whole file: to a temporary one in the same folder, which then takes the name, so that no reader ever sees
-/// a part of it and nothing is left behind where it fails. A symbolic link is replaced, not followed. Errors: output.
-inline Result<void> write_file(char const* path, std::span<std::byte const> bytes, bool overwrite) {
+/// a part of it and nothing is left behind where it fails. A symbolic link is replaced, not followed. Errors: output,
+/// memory.
+inline Result<void> write_file(char const* path, std::span<std::byte const> bytes, bool overwrite) noexcept {
   auto const target = detail::check_target(path, overwrite);
   if (!target) return target;
   auto file = detail::TemporaryFile::create(path);

@@ -48,9 +48,14 @@ inline Result<Image> decode_stb(Bytes file, char const* name, ImageInfo const& i
   struct Free {
     void operator()(void* p) const noexcept { stbi_image_free(p); }
   };
-  std::unique_ptr<void, Free> const samples(
-      info.sixteen_bits ? static_cast<void*>(stbi_load_16_from_memory(data, length, &width, &height, &channels, 0))
-                        : static_cast<void*>(stbi_load_from_memory(data, length, &width, &height, &channels, 0)));
+  StbMemory memory;
+  std::unique_ptr<void, Free> samples;
+  bool const enough = memory.enough_for([&] {
+    samples.reset(info.sixteen_bits
+                      ? static_cast<void*>(stbi_load_16_from_memory(data, length, &width, &height, &channels, 0))
+                      : static_cast<void*>(stbi_load_from_memory(data, length, &width, &height, &channels, 0)));
+  });
+  if (!enough) return Error(ErrorCode::memory, "%s: there is no memory to decode it", name);
   if (!samples) return Error(ErrorCode::input, "%s: damaged file: %s", name, stbi_failure_reason());
   if (width != info.width || height != info.height) {
     return Error(ErrorCode::input, "%s: damaged file, it holds %d x %d pixels and declares %lld x %lld", name, width,
@@ -184,12 +189,16 @@ inline Result<ByteBuffer> encode_stb(Image const& image, OutputFormat format, in
   auto const height = static_cast<int>(image.height());
   auto const channels = static_cast<int>(image.channels());
   void const* const samples = image.bytes().data();
-  bool const encoded =
-      (format == OutputFormat::png ? stbi_write_png_to_func(Sink::write, &sink, width, height, channels, samples, 0)
-       : format == OutputFormat::jpeg
-           ? stbi_write_jpg_to_func(Sink::write, &sink, width, height, channels, samples, jpeg_quality)
-           : stbi_write_bmp_to_func(Sink::write, &sink, width, height, channels, samples)) != 0;
-  if (!encoded) return Error(ErrorCode::memory, "no memory to compress %d x %d pixels", width, height);
+  int encoded = 0;
+  StbMemory memory;
+  bool const enough = memory.enough_for([&] {
+    encoded = format == OutputFormat::png
+                  ? stbi_write_png_to_func(Sink::write, &sink, width, height, channels, samples, 0)
+              : format == OutputFormat::jpeg
+                  ? stbi_write_jpg_to_func(Sink::write, &sink, width, height, channels, samples, jpeg_quality)
+                  : stbi_write_bmp_to_func(Sink::write, &sink, width, height, channels, samples);
+  });
+  if (!enough || encoded == 0) return Error(ErrorCode::memory, "no memory to compress %d x %d pixels", width, height);
   if (!sink.state) return sink.state.error();
   return std::move(sink.file);
 }
@@ -215,7 +224,7 @@ inline Result<ByteBuffer> encode_image(Image const& image, OutputFormat format, 
 }
 
 /// Writes an image to a file whose extension names the format. Errors: output, memory.
-inline Result<void> write_image(char const* path, Image const& image, WriteOptions const& options = {}) {
+inline Result<void> write_image(char const* path, Image const& image, WriteOptions const& options = {}) noexcept {
   auto const format = output_format(path);
   if (!format) return format.error();
   auto const file = encode_image(image, *format, path, options);

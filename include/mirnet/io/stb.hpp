@@ -3,6 +3,8 @@
 // these formats in it, and the library uses those.
 #pragma once
 
+#include <mirnet/io/stb_memory.hpp>
+
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-align"
@@ -33,6 +35,9 @@
 #define STBI_ONLY_BMP
 #define STBI_ONLY_TGA
 #define STBI_NO_STDIO
+#define STBI_MALLOC(size) ::mirnet::detail::StbMemory::take(size)
+#define STBI_REALLOC_SIZED(p, old_size, size) ::mirnet::detail::StbMemory::take_more(p, old_size, size)
+#define STBI_FREE(p) ::mirnet::detail::StbMemory::give_back(p)
 #if __has_include(<stb_image.h>)
 #include <stb_image.h>
 #else
@@ -40,12 +45,18 @@
 #endif
 #undef STB_IMAGE_IMPLEMENTATION
 #undef STB_IMAGE_STATIC
+#undef STBI_MALLOC
+#undef STBI_REALLOC_SIZED
+#undef STBI_FREE
 #endif
 
 #ifndef INCLUDE_STB_IMAGE_WRITE_H
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_WRITE_NO_STDIO
+#define STBIW_MALLOC(size) ::mirnet::detail::StbMemory::take(size)
+#define STBIW_REALLOC_SIZED(p, old_size, size) ::mirnet::detail::StbMemory::take_more(p, old_size, size)
+#define STBIW_FREE(p) ::mirnet::detail::StbMemory::give_back(p)
 #if __has_include(<stb_image_write.h>)
 #include <stb_image_write.h>
 #else
@@ -53,6 +64,9 @@
 #endif
 #undef STB_IMAGE_WRITE_IMPLEMENTATION
 #undef STB_IMAGE_WRITE_STATIC
+#undef STBIW_MALLOC
+#undef STBIW_REALLOC_SIZED
+#undef STBIW_FREE
 #endif
 
 #if defined(__GNUC__)

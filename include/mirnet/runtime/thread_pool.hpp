@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -19,10 +20,18 @@ namespace mirnet::inline MIRNET_ABI {
 /// second caller waits for the first.
 class ThreadPool {
  public:
-  /// 0: as many as the machine runs at once.
+  /// 0: as many as the machine runs at once. Where the system gives fewer, the pool has fewer: see workers().
   explicit ThreadPool(Index threads = 0) {
     if (threads <= 0) threads = static_cast<Index>((std::max)(1u, std::thread::hardware_concurrency()));
-    for (Index worker = 1; worker < threads; ++worker) threads_.emplace_back([this, worker] { serve(worker); });
+    threads_.reserve(static_cast<std::size_t>(threads - 1));
+#if MIRNET_EXCEPTIONS
+    try {
+#endif
+      for (Index worker = 1; worker < threads; ++worker) threads_.emplace_back([this, worker] { serve(worker); });
+#if MIRNET_EXCEPTIONS
+    } catch (...) {  // no more threads, or no memory for one: those that run must not be left alone
+    }
+#endif
   }
   ThreadPool(ThreadPool const&) = delete;
   ThreadPool& operator=(ThreadPool const&) = delete;

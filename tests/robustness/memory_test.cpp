@@ -1,0 +1,96 @@
+// The library where the heap has nothing left, or fails once: whatever it was doing, it says so, and goes on when there
+// is memory again. (Image files: tests/io/image_file_test.cpp.)
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include <mirnet/io/model_file.hpp>
+#include <mirnet/io/restore.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+
+#include "io/pictures.hpp"
+#include "support/allocations.hpp"
+#include "support/failing_heap.hpp"
+#include "support/folder.hpp"
+#include "support/kernel_tables.hpp"
+#include "support/maps.hpp"
+#include "support/networks.hpp"
+#include "support/slow.hpp"
+
+using namespace mirnet;
+using pictures::draw;
+using pictures::equal;
+
+namespace {
+
+constexpr Config tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
+
+auto const both_done = [](auto const&, auto const&) { return true; };
+auto const same_image = [](auto const& a, auto const& b) { return equal(*a, *b); };
+auto const same_bytes = [](auto const& a, auto const& b) { return std::ranges::equal(a->bytes(), b->bytes()); };
+
+/// By what they make of a picture.
+auto const same_model = [](auto const& a, auto const& b) {
+  auto const image = test::make_image<float>({4, 6, 3});
+  Context<float> context(*test::kernel_tables().front());
+  return test::same_bits(test::run(*a, context, image.view()).view(), test::run(*b, context, image.view()).view());
+};
+
+}  // namespace
+
+TEST_CASE("no memory: weights load, from memory and from a file") {
+  auto const file = test::make_weight_file(tiny);
+  test::fail_each_request(
+      "load", [&] { return Model<float>::load(file); }, same_model);
+  test::Folder const folder;
+  auto const path = folder / "weights.mirw";
+  REQUIRE(write_file(path.c_str(), file, false).ok());
+  test::fail_each_request(
+      "load_model", [&] { return load_model<float>(path.c_str()); }, same_model);
+}
+
+TEST_CASE("no memory: files are read and written") {
+  test::Folder const folder;
+  auto const path = folder / "a.bin", other = folder / "b.bin";
+  std::vector<std::byte> const content(5000, std::byte{7});
+  test::fail_each_request(
+      "write_file", [&] { return write_file(path.c_str(), content, true); }, both_done);
+  test::fail_each_request(
+      "read_file", [&] { return read_file(path.c_str()); }, same_bytes);
+  CHECK(std::ranges::equal(read_file(path.c_str()).value().bytes(), content));
+  test::fail_each_request(
+      "check_writable", [&] { return check_writable(other.c_str(), false); }, both_done);
+  CHECK(folder.files() == 1);  // and nothing for a moment
+}
+
+TEST_CASE("no memory: images are restored, whole and in tiles, with threads") {
+  auto const model = test::make_model<float>(tiny);
+  ThreadPool pool(2);
+  Context<float> context(*test::kernel_tables().front(), pool);
+  auto const image = draw(300, test::slow ? 8 : 20, 4);
+  for (Index const longest : {Index{300}, shortest_tile}) {
+    auto const tiling = plan_tiles(model, context, image, longest).value();
+    CHECK(tiling.tiles() == (longest == 300 ? 1 : 2));
+    test::fail_each_request(
+        "restore", [&] { return restore(model, image, context, tiling); }, same_image);
+  }
+  auto const small = draw(20, 10, 3, SampleType::f32);
+  test::fail_each_request(
+      "plan and restore", [&] { return restore(model, small, context); }, same_image);
+}
+
+TEST_CASE("no memory: planning and running take none") {
+  auto const model = test::make_model<float>(tiny);
+  auto const image = test::make_image<float>({9, 7, 3});
+  auto output = Tensor<float>::create(image.shape()).value();
+  Context<float> context(*test::kernel_tables().front());
+  auto const needed = model.plan(context, 9, 7).value();
+  auto const memory = Memory::allocate(needed.bytes).value();
+  test::FailingHeap heap(1, false);
+  auto const plan = model.plan(context, 9, 7);
+  bool const done = plan.ok() && model.run(context, *plan, memory.bytes(), image.view(), output.view()).ok();
+  heap.end();
+  CHECK(done);
+  CHECK_FALSE(heap.failed());
+}
