@@ -6,6 +6,8 @@
 #include <cstdlib>
 
 #include <jpeglib.h>
+
+#include <jerror.h>
 #include <png.h>
 
 namespace cli {
@@ -36,7 +38,14 @@ bool write_png(mirnet::Image const& image, Metadata const& metadata, Target& tar
     std::snprintf(static_cast<Target*>(png_get_error_ptr(png))->message, JMSG_LENGTH_MAX, "%s", message);
     png_longjmp(png, 1);
   };
-  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &target, fail, [](png_structp, png_const_charp) {});
+  auto const take = [](png_structp writer, png_alloc_size_t size) {
+    void* const memory = std::malloc(size);
+    if (memory == nullptr) static_cast<Target*>(png_get_mem_ptr(writer))->memory_is_left = false;
+    return memory;
+  };
+  png_structp png = png_create_write_struct_2(
+      PNG_LIBPNG_VER_STRING, &target, fail, [](png_structp, png_const_charp) {}, &target, take,
+      [](png_structp, png_voidp memory) { std::free(memory); });
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
   if (info == nullptr || setjmp(png_jmpbuf(png)) != 0) {
     png_destroy_write_struct(&png, &info);
@@ -78,7 +87,7 @@ bool write_png(mirnet::Image const& image, Metadata const& metadata, Target& tar
   }
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
-  return true;
+  return target.memory_is_left;  // libpng leaves metadata out where there is none
 }
 
 // --- JPEG -----------------------------------------------------------------------------------------------------------
@@ -111,21 +120,22 @@ struct JpegDestination {
 /// False where libjpeg fails; `target` says why.
 bool write_jpeg(mirnet::Image const& image, int quality, Metadata const& metadata, JpegDestination& destination,
                 Target& target) {
-  jpeg_compress_struct encoder;
+  jpeg_compress_struct encoder{};  // zeros: there may be no memory to make it
   JpegErrors errors;
   errors.target = &target;
   encoder.err = jpeg_std_error(&errors.manager);
   errors.manager.error_exit = [](j_common_ptr info) {
     auto& to = *reinterpret_cast<JpegErrors*>(info->err);
+    if (to.manager.msg_code == JERR_OUT_OF_MEMORY) to.target->memory_is_left = false;
     to.manager.format_message(info, to.target->message);
     std::longjmp(to.jump, 1);
   };
   errors.manager.output_message = [](j_common_ptr) {};
-  jpeg_create_compress(&encoder);
   if (setjmp(errors.jump) != 0) {
     jpeg_destroy_compress(&encoder);
     return false;
   }
+  jpeg_create_compress(&encoder);
   destination.target = &target;
   destination.manager.init_destination = [](j_compress_ptr info) { JpegDestination::of(info).begin(); };
   destination.manager.empty_output_buffer = [](j_compress_ptr info) -> boolean {

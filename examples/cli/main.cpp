@@ -2,14 +2,18 @@
 // 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 6 a figure that
 // is not reached, 7 some of several pictures, 8 an output, 130 stopped by the user.
 #include <algorithm>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <map>
 #include <new>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
@@ -135,16 +139,41 @@ int run(int argc, char** argv) {
   return finish();
 }
 
+constexpr char no_memory[] = "mirnet: no memory is left\n";
+
+/// Ends the program as main would where an exception cannot get there: it comes before main, or leaves a function that
+/// must not throw. Takes no memory; where there is none at all, exceptions cannot even be made.
+[[noreturn]] void end_uncaught() noexcept {
+  auto const say = [](std::string_view text) { static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size())); };
+  bool memory_is_left = true;
+  try {
+    if (auto const exception = std::current_exception()) std::rethrow_exception(exception);
+    void* const some = std::malloc(1024);
+    memory_is_left = some != nullptr;
+    std::free(some);
+  } catch (std::bad_alloc const&) {
+    memory_is_left = false;
+  } catch (...) {
+  }
+  say(memory_is_left ? "mirnet: ended by a defect of the program\n" : no_memory);
+  ::_exit(static_cast<int>(memory_is_left ? mirnet::ErrorCode::internal : mirnet::ErrorCode::memory));
+}
+
+// Before the objects of any file that are made before main.
+[[gnu::constructor(101)]] void prepare_for_the_worst() { std::set_terminate(end_uncaught); }
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (cli::is_decoder(argc, argv)) return cli::run_decoder(argv);
   if (argc > 0) cli::program_name = argv[0];
   cli::end_on_interrupt();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow further is an error, as a full disk is
   try {
     return run(argc, argv);
   } catch (std::bad_alloc const&) {
-    return fail(mirnet::ErrorCode::memory, "no memory is left");
+    std::fputs(no_memory, stderr);
+    return static_cast<int>(mirnet::ErrorCode::memory);
   } catch (std::exception const& error) {
     return fail(mirnet::ErrorCode::internal, error.what());
   }

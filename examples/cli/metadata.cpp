@@ -4,10 +4,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <string_view>
 
 #include <jpeglib.h>
+
+#include <jerror.h>
 #include <png.h>
 
 #include <mirnet/io/image_file.hpp>
@@ -79,53 +82,65 @@ struct JpegErrors {
   std::jmp_buf jump;
 };
 
-/// Reads the header's markers. False where libjpeg finds it damaged.
-bool read_jpeg_markers(View file, Bytes& icc, Bytes& exif) {
-  jpeg_decompress_struct decoder;
+/// What a library could read; of a damaged file, what comes before the damage.
+struct Found {
+  Bytes icc, exif;
+  bool memory_is_left = true;
+};
+
+/// Reads the header's markers.
+void read_jpeg_markers(View file, Found& found) {
+  jpeg_decompress_struct decoder{};  // zeros: there may be no memory to make it
   JpegErrors errors;
   decoder.err = jpeg_std_error(&errors.manager);
   errors.manager.error_exit = [](j_common_ptr info) {
     std::longjmp(reinterpret_cast<JpegErrors*>(info->err)->jump, 1);
   };
   errors.manager.output_message = [](j_common_ptr) {};
-  jpeg_create_decompress(&decoder);
   JOCTET* profile = nullptr;
   if (setjmp(errors.jump) != 0) {
+    found.memory_is_left = errors.manager.msg_code != JERR_OUT_OF_MEMORY;
     jpeg_destroy_decompress(&decoder);
-    return false;
+    return;
   }
+  jpeg_create_decompress(&decoder);
   jpeg_mem_src(&decoder, reinterpret_cast<unsigned char const*>(file.data()), static_cast<unsigned long>(file.size()));
   jpeg_save_markers(&decoder, JPEG_APP0 + 1, 0xFFFF);
   jpeg_save_markers(&decoder, JPEG_APP0 + 2, 0xFFFF);
   jpeg_read_header(&decoder, TRUE);
   unsigned profile_size = 0;
   if (jpeg_read_icc_profile(&decoder, &profile, &profile_size) != 0) {
-    icc = copied(profile, profile_size);
+    found.icc = copied(profile, profile_size);
     std::free(profile);
   }
   for (auto const* marker = decoder.marker_list; marker != nullptr; marker = marker->next) {
     bool const is_exif = marker->marker == JPEG_APP0 + 1 && marker->data_length > exif_mark.size() &&
                          std::memcmp(marker->data, exif_mark.data(), exif_mark.size()) == 0;
-    if (is_exif && exif.empty()) {
-      exif = copied(marker->data + exif_mark.size(), marker->data_length - exif_mark.size());
+    if (is_exif && found.exif.empty()) {
+      found.exif = copied(marker->data + exif_mark.size(), marker->data_length - exif_mark.size());
     }
   }
   jpeg_destroy_decompress(&decoder);
-  return true;
 }
 
 struct PngSource {
   View rest;
 };
 
-/// Reads the chunks before and after the pixels. False where libpng finds them damaged.
-bool read_png_chunks(View file, Bytes& icc, Bytes& exif) {
+/// Reads the chunks before and after the pixels.
+void read_png_chunks(View file, Found& found) {
   auto const quiet = [](png_structp, png_const_charp) {};
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, quiet);
+  auto const take = [](png_structp reader, png_alloc_size_t bytes) {
+    void* const memory = std::malloc(bytes);
+    if (memory == nullptr) static_cast<Found*>(png_get_mem_ptr(reader))->memory_is_left = false;
+    return memory;
+  };
+  png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, nullptr, nullptr, quiet, &found, take,
+                                             [](png_structp, png_voidp memory) { std::free(memory); });
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
   if (info == nullptr || setjmp(png_jmpbuf(png)) != 0) {
     png_destroy_read_struct(&png, &info, nullptr);
-    return false;
+    return;
   }
   PngSource source{file};
   png_set_read_fn(png, &source, [](png_structp reader, png_bytep to, std::size_t size) {
@@ -139,12 +154,11 @@ bool read_png_chunks(View file, Bytes& icc, Bytes& exif) {
   int compression = 0;
   png_bytep profile = nullptr;
   png_uint_32 size = 0;
-  if (png_get_iCCP(png, info, &name, &compression, &profile, &size) != 0) icc = copied(profile, size);
+  if (png_get_iCCP(png, info, &name, &compression, &profile, &size) != 0) found.icc = copied(profile, size);
 #ifdef PNG_eXIf_SUPPORTED
-  if (png_get_eXIf_1(png, info, &size, &profile) != 0) exif = copied(profile, size);
+  if (png_get_eXIf_1(png, info, &size, &profile) != 0) found.exif = copied(profile, size);
 #endif
   png_destroy_read_struct(&png, &info, nullptr);
-  return true;
 }
 
 }  // namespace
@@ -169,12 +183,15 @@ Bytes upright_exif(Bytes exif) {
 }
 
 Metadata read_metadata(View file) {
-  Metadata metadata;
+  Found found;
   auto const format = mirnet::image_format(file);
-  if (format == mirnet::ImageFormat::jpeg) read_jpeg_markers(file, metadata.icc, metadata.exif);
-  if (format == mirnet::ImageFormat::png) read_png_chunks(file, metadata.icc, metadata.exif);
-  metadata.orientation = exif_orientation(metadata.exif);
-  metadata.exif = upright_exif(std::move(metadata.exif));
+  if (format == mirnet::ImageFormat::jpeg) read_jpeg_markers(file, found);
+  if (format == mirnet::ImageFormat::png) read_png_chunks(file, found);
+  if (!found.memory_is_left) throw std::bad_alloc();  // nothing is left out for that
+  Metadata metadata;
+  metadata.orientation = exif_orientation(found.exif);
+  metadata.icc = std::move(found.icc);
+  metadata.exif = upright_exif(std::move(found.exif));
   return metadata;
 }
 

@@ -3,6 +3,7 @@ by byte, by other code than the program's.
 
 The program is the one that the environment variable MIRNET or the test's first argument names.
 """
+import hashlib
 import itertools
 import os
 import pathlib
@@ -152,6 +153,31 @@ def tga(picture, run_lengths=False):
         sample = bytes(pixel[2::-1] + pixel[3:])
         body += b"\x80" + sample if run_lengths else sample
     return header + body
+
+
+# Metadata.
+
+def exif(orientation, order="<", thumbnail=b""):
+    """A TIFF structure with a camera's name and an orientation, and a directory for a thumbnail."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    name = b"A camera\0"
+    directory = struct.pack(order + "HHHIIHHIHHI", 2, 0x010F, 2, len(name), 38, 0x0112, 3, 1, orientation, 0,
+                            38 + len(name) if thumbnail else 0)
+    return mark + struct.pack(order + "I", 8) + directory + name + thumbnail
+
+
+def with_png_chunks(data, *chunks):
+    """A PNG with more chunks behind its header."""
+    return data[:33] + b"".join(png_chunk(kind, body) for kind, body in chunks) + data[33:]
+
+
+def profile(size):
+    """A colour profile that libpng takes: the header of an RGB display, and one tag of data that do not compress."""
+    data = b"".join(hashlib.sha256(struct.pack(">I", i)).digest() for i in range((size - 144) // 32 + 1))[:size - 144]
+    return (struct.pack(">I4sI4s4s4s", size, b"test", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+            + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+            + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D) + bytes(48)
+            + struct.pack(">I4sII", 1, b"test", 144, size - 144) + data)
 
 
 # Weight files.

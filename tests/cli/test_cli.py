@@ -3,7 +3,6 @@
 import array
 import csv
 import fcntl
-import hashlib
 import itertools
 import json
 import os
@@ -22,8 +21,8 @@ import unittest
 import zlib
 
 from program import (CANCELLED, INPUT, MEMORY, MODEL, OUTPUT, PARTIAL, PROGRAM, ROOT, SANITIZED, UNMET, USAGE, WEIGHTS,
-                     Picture, ProgramTest, bmp, draw, pfm, png, png_chunk, png_chunks, pnm, read_bmp, read_pfm,
-                     read_png, read_pnm, tga, with_header_checksum)
+                     Picture, ProgramTest, bmp, draw, exif, pfm, png, png_chunk, png_chunks, pnm, profile, read_bmp,
+                     read_pfm, read_png, read_pnm, tga, with_header_checksum, with_png_chunks)
 
 
 class Formats(ProgramTest):
@@ -164,20 +163,6 @@ class Formats(ProgramTest):
                 self.assertEqual((result.width, result.height), (width, height))
 
 
-def exif(orientation, order="<", thumbnail=b""):
-    """A TIFF structure with a camera's name and an orientation, and a directory for a thumbnail."""
-    mark = b"II*\0" if order == "<" else b"MM\0*"
-    name = b"A camera\0"
-    directory = struct.pack(order + "HHHIIHHIHHI", 2, 0x010F, 2, len(name), 38, 0x0112, 3, 1, orientation, 0,
-                            38 + len(name) if thumbnail else 0)
-    return mark + struct.pack(order + "I", 8) + directory + name + thumbnail
-
-
-def with_png_chunks(data, *chunks):
-    """A PNG with more chunks behind its header."""
-    return data[:33] + b"".join(png_chunk(kind, body) for kind, body in chunks) + data[33:]
-
-
 def with_jpeg_segment(data, marker, body):
     return data[:2] + bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body + data[2:]
 
@@ -200,15 +185,6 @@ def turned(picture, orientation):
     for step in steps:
         rows = step(rows)
     return Picture(len(rows[0]), len(rows), picture.channels, itertools.chain.from_iterable(sum(rows, [])))
-
-
-def profile(size):
-    """A colour profile that libpng takes: the header of an RGB display, and one tag of data that do not compress."""
-    data = b"".join(hashlib.sha256(struct.pack(">I", i)).digest() for i in range((size - 144) // 32 + 1))[:size - 144]
-    return (struct.pack(">I4sI4s4s4s", size, b"test", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
-            + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
-            + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D) + bytes(48)
-            + struct.pack(">I4sII", 1, b"test", 144, size - 144) + data)
 
 
 PROFILE = profile(600)
