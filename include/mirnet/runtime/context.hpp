@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <mirnet/kernels/table.hpp>
+#include <mirnet/runtime/float_mode.hpp>
 #include <mirnet/runtime/parallel.hpp>
 #include <mirnet/runtime/trace.hpp>
 #include <mirnet/tensor/arena.hpp>
@@ -102,7 +103,10 @@ struct Context {
   void told(Index worker, Body&& body) const noexcept {
     if (node != nullptr) [[unlikely]]
       trace.begin(trace.self, *node, worker);
-    body();
+    {
+      FloatMode const mode;
+      body();
+    }
     if (node != nullptr) [[unlikely]]
       trace.end(trace.self, *node, worker);
   }
