@@ -8,7 +8,8 @@
 #
 #   --quick   the release only
 #   --long    also what takes minutes: 37 megapixels within 1500 MB, several copies of the library in a program that is
-#             not optimised, and the library's tests built from the single header in build/single-header
+#             not optimised, each request for memory of the program failing, ten thousand runs, the library's tests built
+#             from the single header in build/single-header, and those with threads with ThreadSanitizer in build/tsan
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
 #             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of their
 #             cases, and none of those of image files. What there is nothing to run with (mingw) is compiled and linked.
@@ -81,4 +82,7 @@ fi
 scripts/install-packages.sh test
 check release
 [ $quick = yes ] || check asan --label-regex 'cpp|cli|sources'
-[ $long = no ] || check single-header --label-regex 'cpp|sources'
+if [ $long = yes ]; then
+  check single-header --label-regex 'cpp|sources'
+  check tsan --tests-regex '^cpp\.(unit|model|io|robustness)$'
+fi

@@ -98,14 +98,14 @@ double seconds(Model<T> const& model, Context<T>& context, View<float const> ima
 
 TEST_CASE("NaN, infinity and the smallest and largest numbers in an image") {
   ThreadPool pool(2);
-  Shape const shape{19, 26, 3};
+  Shape const shape = test::slow ? Shape{9, 12, 3} : Shape{19, 26, 3};
   every_network(tiny, [&]<class T>(Model<T> const& model, KernelTable<T> const& kernels) {
     Context<T> context(kernels, pool);
     for (float const value : {no_number, -no_number, infinity, -infinity, denormal, -denormal, largest, -largest}) {
       CAPTURE(value);
       // Everywhere, and in one place.
       auto image = make_image<float>(shape);
-      image.view()(7, 11, 1) = value;
+      image.view()(7, 9, 1) = value;
       auto const one = run(model, context, image.view());
       CHECK(one.shape() == shape);
       auto const ordinary = make_image<float>(shape), product = scaled(make_image<float>(shape), value);
@@ -147,8 +147,9 @@ TEST_CASE("NaN, infinity and the smallest and largest numbers as weights") {
 #if (defined(__SSE__) || defined(__aarch64__) || defined(__ARM_FP)) && !MIRNET_KEEP_FLOAT_MODE
 
 TEST_CASE("a run has a floating-point mode of its own, in every thread, and leaves the caller's as it was") {
-  auto const image = scaled(make_image<float>({21, 30, 3}), 1e-37f);  // results below the normal numbers
-  every_network(small, [&]<class T>(Model<T> const& model, KernelTable<T> const& kernels) {
+  // Results below the normal numbers.
+  auto const image = scaled(make_image<float>(test::slow ? Shape{9, 12, 3} : Shape{21, 30, 3}), 1e-37f);
+  every_network(test::slow ? tiny : small, [&]<class T>(Model<T> const& model, KernelTable<T> const& kernels) {
     Context<T> alone(kernels);
     auto const expected = run(model, alone, image.view());
     ThreadPool pool(3);
@@ -213,9 +214,11 @@ TEST_CASE("the same bits for any number of threads, a hundred times") {
   });
 }
 
-TEST_CASE("instruction sets agree within 1e-5 of the largest residual, and bfloat16's within 2 percent") {
-  for (auto const& config : {small, tiny, Config{.features = 24, .groups = 2, .blocks = 2}}) {
-    auto const image = make_image<float>(test::slow ? Shape{16, 24, 3} : Shape{32, 40, 3});
+// Measured: 8e-7 and 0.7 percent.
+TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of bfloat16 with them within 2 percent") {
+  for (auto const& config : {tiny, small, Config{.features = 24, .groups = 2, .blocks = 2}}) {
+    if (test::slow && config.features > 8) continue;
+    auto const image = make_image<float>(test::slow ? Shape{10, 14, 3} : Shape{32, 40, 3});
     auto const floats = make_model<float>(config);
     std::vector<Tensor<float>> results;
     for (auto const* kernels : test::kernel_tables()) {
@@ -228,7 +231,7 @@ TEST_CASE("instruction sets agree within 1e-5 of the largest residual, and bfloa
     for (auto const& a : results) {
       for (auto const& b : results) worst = std::max(worst, test::largest_difference(a.view(), b.view()));
     }
-    MESSAGE("features " << config.features << ": float " << worst / residual << " of the residual");
+    INFO("features " << config.features);
     CHECK(worst <= 1e-5 * residual);
 
     auto const halves = make_model<bfloat16>(config);
@@ -238,7 +241,6 @@ TEST_CASE("instruction sets agree within 1e-5 of the largest residual, and bfloa
       auto const result = run(halves, context, image.view());
       worst_half = std::max(worst_half, test::largest_difference(result.view(), std::as_const(results[0]).view()));
     }
-    MESSAGE("features " << config.features << ": bfloat16 " << worst_half / residual << " of the residual");
     CHECK(worst_half <= 0.02 * residual);
   }
 }

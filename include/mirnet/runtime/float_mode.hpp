@@ -30,14 +30,17 @@ class FloatMode {
   }
   static void set(Register value) noexcept { __asm__ __volatile__("ldmxcsr %0" : : "m"(value) : "memory"); }
 #elif defined(__aarch64__) && defined(__GNUC__) && !MIRNET_KEEP_FLOAT_MODE
-  using Register = std::uint64_t;
+  using Register = std::uint64_t;  // mode and, in the upper half, flags
   static constexpr Register ours = Register{1} << 24;
   static Register get() noexcept {
-    Register value;
-    __asm__ __volatile__("mrs %0, fpcr" : "=r"(value) : : "memory");
-    return value;
+    Register mode, flags;
+    __asm__ __volatile__("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(mode), "=r"(flags) : : "memory");
+    return mode | flags << 32;
   }
-  static void set(Register value) noexcept { __asm__ __volatile__("msr fpcr, %0" : : "r"(value) : "memory"); }
+  static void set(Register value) noexcept {
+    Register const mode = value & 0xFFFFFFFF, flags = value >> 32;
+    __asm__ __volatile__("msr fpcr, %0\n\tmsr fpsr, %1" : : "r"(mode), "r"(flags) : "memory");
+  }
 #elif defined(__arm__) && defined(__ARM_FP) && defined(__GNUC__) && !MIRNET_KEEP_FLOAT_MODE
   using Register = std::uint32_t;
   static constexpr Register ours = Register{1} << 24;
