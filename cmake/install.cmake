@@ -35,7 +35,10 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir}
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 # For the program's --quality high, where it is among the sources.
 install(FILES weights/denoise-large.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE THIRD-PARTY-NOTICES DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# What the weights were trained on, and by whom that is.
+install(FILES weights/denoise.md weights/denoise-large.md weights/denoise-training-data.tsv
+  DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 if(TARGET mirnet_cli)
   install(TARGETS mirnet_cli)
   set(share ${CMAKE_CURRENT_SOURCE_DIR}/examples/cli/share)

@@ -22,6 +22,7 @@
 #include "commands.hpp"
 #include "decoder.hpp"
 #include "instruction_sets.hpp"
+#include "licences.hpp"
 #include "progress.hpp"
 #include "suggestion.hpp"
 #include "weights.hpp"
@@ -113,6 +114,7 @@ std::string did_you_mean(CLI::App const& program, int argc, char** argv) {
 
 int run(int argc, char** argv) {
   CLI::App program("Removes the noise from photographs with MIRNet, on the CPU.", "mirnet");
+  cli::add_licences(program, version);
   program.set_version_flag("--version", version, "Print the version and the instruction set in use");
   program.require_subcommand(0, 1);
   cli::Action action;

@@ -22,7 +22,7 @@ _mirnet() {
       --warmup | --max-pixels) return ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'denoise info compare bench profile --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'denoise info compare bench profile --help --version --licences --licenses' -- "$word"))
     return
   fi
   case ${COMP_WORDS[1]} in

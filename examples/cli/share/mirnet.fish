@@ -7,6 +7,8 @@ complete -c mirnet -n "not __fish_seen_subcommand_from $commands" -a compare -d 
 complete -c mirnet -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure this machine'
 complete -c mirnet -n "not __fish_seen_subcommand_from $commands" -a profile -d 'Say where the time goes'
 complete -c mirnet -n "not __fish_seen_subcommand_from $commands" -l version -d 'Print the version'
+complete -c mirnet -n "not __fish_seen_subcommand_from $commands" -l licences -d 'Print versions and licences of all parts'
+complete -c mirnet -n "not __fish_seen_subcommand_from $commands" -l licenses -d 'Print versions and licences of all parts'
 complete -c mirnet -s h -l help -d 'Print a summary'
 set -l denoise "__fish_seen_subcommand_from denoise"
 set -l profile "__fish_seen_subcommand_from profile"

@@ -1,0 +1,28 @@
+/* Files that the program carries, byte for byte. Each is
+     extern "C" const char NAME[];      its first byte, which starts a 64-byte line
+     extern "C" const char NAME_end[];  one past its last byte
+   for the names at the end.                                                            */
+        .macro  embed name, file
+        .section .rodata.\name, "a", %progbits
+        .balign 64
+        .globl  \name
+        .type   \name, %object
+\name:
+        .incbin "\file"
+        .globl  \name\()_end
+        .type   \name\()_end, %object
+\name\()_end:
+        .size   \name, . - \name
+        .endm
+
+        embed   mirnet_builtin_weights, MIRNET_BUILTIN_WEIGHTS
+        embed   mirnet_profile_page, MIRNET_PROFILE_PAGE
+        embed   mirnet_notices, MIRNET_NOTICES
+        embed   mirnet_licence, MIRNET_LICENCE
+
+        .section .note.GNU-stack, "", %progbits
+
+/* Says that nothing here hinders the protection of jumps and returns. */
+#if defined(__CET__)
+#include <cet.h>
+#endif

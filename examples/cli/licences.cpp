@@ -1,0 +1,97 @@
+#include "licences.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <string_view>
+#include <utility>
+
+#include <jpeglib.h>
+#include <png.h>
+#include <zlib.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#if !MIRNET_NO_SIMD
+#include <xsimd/config/xsimd_config.hpp>
+#endif
+#if defined(__GLIBC__)
+#include <gnu/libc-version.h>
+#endif
+
+#include "commands.hpp"
+
+extern "C" char const mirnet_builtin_weights[], mirnet_builtin_weights_end[];
+extern "C" char const mirnet_notices[], mirnet_notices_end[];  // THIRD-PARTY-NOTICES
+extern "C" char const mirnet_licence[], mirnet_licence_end[];  // LICENSE
+
+// A macro's value as text.
+#define MIRNET_TEXT_(value) #value
+#define MIRNET_TEXT(value) MIRNET_TEXT_(value)
+
+namespace cli {
+namespace {
+
+std::string numbers(int major, int minor, int patch) { return format("%d.%d.%d", major, minor, patch); }
+
+/// A line of the table. `running` is the version of the library that is there now, where it can tell.
+std::string part(char const* name, std::string const& built, std::string const& running, char const* licence) {
+  auto const version = built == running ? built : running + " (built with " + built + ")";
+  return format("%-16s %-10s %s\n", name, version.c_str(), licence);
+}
+std::string part(char const* name, std::string const& built, char const* licence) {
+  return part(name, built, built, licence);
+}
+
+/// What the metadata of the weights that are built in says; the program may have been built with anybody's.
+std::string licence_of_weights() {
+  std::string_view const file(mirnet_builtin_weights, mirnet_builtin_weights_end);
+  std::uint64_t offset = 0;  // of the metadata, which is the end of the file
+  for (std::size_t i = 8; i-- > 0;) offset = offset << 8 | static_cast<unsigned char>(file[112 + i]);
+  if (offset > file.size()) return "not known";
+  std::string const lines = '\n' + std::string(file.substr(offset));
+  constexpr std::string_view key = "\nlicence=";
+  auto const found = lines.find(key);
+  if (found == std::string::npos) return "not told by the weight file";
+  auto const begin = found + key.size();
+  return one_line(lines.substr(begin, lines.find('\n', begin) - begin));
+}
+
+std::string licences(std::string const& version) {
+  std::string text = version + ", Apache-2.0\nbuilt-in weights: " + licence_of_weights() + "\n\n";
+#if !MIRNET_NO_SIMD
+  text += part("xsimd", numbers(XSIMD_VERSION_MAJOR, XSIMD_VERSION_MINOR, XSIMD_VERSION_PATCH), "BSD-3-Clause, SunPro");
+#endif
+  text += part("stb_image", MIRNET_STB_IMAGE_VERSION, "MIT or public domain");
+  text += part("stb_image_write", MIRNET_STB_IMAGE_WRITE_VERSION, "MIT or public domain");
+  text += part("CLI11", CLI11_VERSION, "BSD-3-Clause");
+  text += part("nlohmann JSON",
+               numbers(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH), "MIT");
+  text += part("libpng", PNG_LIBPNG_VER_STRING, png_get_libpng_ver(nullptr), "libpng-2.0");
+#if defined(LIBJPEG_TURBO_VERSION)
+  text += part("libjpeg-turbo", MIRNET_TEXT(LIBJPEG_TURBO_VERSION), "IJG, BSD-3-Clause, Zlib");
+#else
+  text += part("libjpeg", MIRNET_TEXT(JPEG_LIB_VERSION), "IJG");
+#endif
+  text += part("zlib", ZLIB_VERSION, zlibVersion(), "Zlib");
+#if defined(_LIBCPP_VERSION)
+  text += part("libc++", MIRNET_TEXT(_LIBCPP_VERSION), "Apache-2.0 with LLVM exceptions");
+#elif defined(__GLIBCXX__)
+  text += part("libstdc++", MIRNET_TEXT(_GLIBCXX_RELEASE), "GPL-3.0-or-later with GCC's exception");
+#endif
+#if defined(__GLIBC__)
+  text += part("glibc", MIRNET_TEXT(__GLIBC__) "." MIRNET_TEXT(__GLIBC_MINOR__), gnu_get_libc_version(),
+               "LGPL-2.1-or-later");
+#endif
+  text += '\n' + std::string(mirnet_notices, mirnet_notices_end);
+  text += "\n\nThe licence of mirnet\n---------------------\n" + std::string(mirnet_licence, mirnet_licence_end);
+  return text;
+}
+
+}  // namespace
+
+void add_licences(CLI::App& program, std::function<std::string()> version) {
+  program.add_flag_callback(
+      "--licences,--licenses", [version = std::move(version)] { throw CLI::CallForVersion(licences(version()), 0); },
+      "Print the version, and those and the licences of all parts");
+}
+
+}  // namespace cli
