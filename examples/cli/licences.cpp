@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -19,7 +20,7 @@
 
 #include "commands.hpp"
 
-extern "C" char const mirnet_builtin_weights[], mirnet_builtin_weights_end[];
+extern "C" unsigned char const mirnet_builtin_weights[], mirnet_builtin_weights_end[];
 extern "C" char const mirnet_notices[], mirnet_notices_end[];  // THIRD-PARTY-NOTICES
 extern "C" char const mirnet_licence[], mirnet_licence_end[];  // LICENSE
 
@@ -43,11 +44,11 @@ std::string part(char const* name, std::string const& built, char const* licence
 
 /// What the metadata of the weights that are built in says; the program may have been built with anybody's.
 std::string licence_of_weights() {
-  std::string_view const file(mirnet_builtin_weights, mirnet_builtin_weights_end);
+  std::span const file(mirnet_builtin_weights, mirnet_builtin_weights_end);
   std::uint64_t offset = 0;  // of the metadata, which is the end of the file
-  for (std::size_t i = 8; i-- > 0;) offset = offset << 8 | static_cast<unsigned char>(file[112 + i]);
+  for (std::size_t i = 8; i-- > 0;) offset = offset << 8 | file[112 + i];
   if (offset > file.size()) return "not known";
-  std::string const lines = '\n' + std::string(file.substr(offset));
+  std::string const lines = '\n' + std::string(file.begin() + static_cast<std::ptrdiff_t>(offset), file.end());
   constexpr std::string_view key = "\nlicence=";
   auto const found = lines.find(key);
   if (found == std::string::npos) return "not told by the weight file";

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <string_view>
 
 #include <sys/ioctl.h>
@@ -113,7 +114,7 @@ void ProgressDisplay::update(std::uint64_t macs) noexcept {
   }
 }
 
-void ProgressDisplay::print_json(double share, double seconds) const noexcept {
+void ProgressDisplay::print_json(double share, double seconds) const noexcept try {
   nlohmann::ordered_json const line = {{"file", name_},
                                        {"progress", share},
                                        {"seconds", seconds},
@@ -121,6 +122,8 @@ void ProgressDisplay::print_json(double share, double seconds) const noexcept {
   // Names of files need not be UTF-8; JSON is.
   auto const text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::fprintf(stderr, "%s\n", text.c_str());
+} catch (std::bad_alloc const&) {
+  // The line is left out: the picture may still be restored without more memory.
 }
 
 void ProgressDisplay::draw(double share, double seconds) const noexcept {

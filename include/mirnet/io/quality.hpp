@@ -50,10 +50,11 @@ inline void read_levels(Image const& image, Index y, Index channel, double* row)
 
 /// The weights of the window: a Gaussian of sigma 1.5 that sums to 1.
 inline std::array<double, ssim_window> gaussian_window() noexcept {
+  constexpr std::size_t middle = ssim_window / 2;
   std::array<double, ssim_window> weights{};
   double sum = 0.0;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    double const distance = static_cast<double>(i) - static_cast<double>(ssim_window / 2);
+    double const distance = static_cast<double>(i) - static_cast<double>(middle);
     sum += weights[i] = std::exp(-0.5 * distance * distance / (1.5 * 1.5));
   }
   for (double& weight : weights) weight /= sum;
