@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# scripts/install-packages.sh build|test|train|bench|peers
+# scripts/install-packages.sh build|test|train|bench|peers|format|lint
 # scripts/install-packages.sh cross TARGET...
 #
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
 # and for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one of these
-# compares it with as well (peers); or for building the library's tests for other machines and running them here
-# (cross): aarch64, armhf, i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing.
-# On a system without apt-get it names what is missing and leaves the rest to you.
+# compares it with as well (peers); or for the tests and the first two checks of scripts/lint.sh (format), or all of
+# them (lint); or for building the library's tests for other machines and running them here (cross): aarch64, armhf,
+# i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing. On a system without
+# apt-get it names what is missing and leaves the rest to you.
 set -euo pipefail
 
-usage="usage: $0 build|test|train|bench|peers, or $0 cross TARGET..."
+usage="usage: $0 build|test|train|bench|peers|format|lint, or $0 cross TARGET..."
 case "${1:-}" in
-  build | test | train | bench | peers) purpose=$1 ;;
+  build | test | train | bench | peers | format | lint) purpose=$1 ;;
   cross) purpose=$1 ;;
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
@@ -23,7 +24,7 @@ case "${1:-}" in
     ;;
 esac
 shift
-if [ $purpose != cross ] && [ $# -gt 0 ] || [ $purpose = cross ] && [ $# -eq 0 ]; then
+if [ "$purpose" != cross ] && [ $# -gt 0 ] || [ "$purpose" = cross ] && [ $# -eq 0 ]; then
   echo "$usage" >&2
   exit 2
 fi
@@ -84,7 +85,16 @@ for target in "$@"; do
       ;;
   esac
 done
-if [ "$purpose" = bench ] || [ "$purpose" = peers ]; then
+if [ "$purpose" = format ] || [ "$purpose" = lint ]; then
+  need clang-format clang-format
+  need shellcheck shellcheck
+fi
+if [ "$purpose" = lint ]; then
+  need clang clang++
+  need clang-tidy clang-tidy
+  need cppcheck cppcheck
+fi
+if [ "$purpose" = bench ] || [ "$purpose" = peers ] || [ "$purpose" = lint ]; then
   need libbenchmark-dev benchmark/benchmark.h
 fi
 if [ "$purpose" = train ] || [ "$purpose" = peers ]; then

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""scripts/tidy.py BUILD: clang-tidy over library, program, tests, benchmarks and examples; part of scripts/lint.sh.
+
+BUILD is a folder that CMake configured for clang++ with CMAKE_EXPORT_COMPILE_COMMANDS; nothing has to be built in it.
+Most of clang-tidy's time goes to the headers that a source includes. So the sources of a folder are read together, as
+many at a time as have no name of their own in common: those whose names are taken wait for the next unit.
+"""
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PER_ISA = "kernels_isa.cpp"  # which has the library's kernels and other flags
+# The sources of a group, and those whose compiler's flags they are read with.
+GROUPS = {
+    "headers": (["tests/package/all_headers.cpp"], "tests"),
+    "program": (["examples/cli/*.cpp"], "examples/cli"),
+    **{name: ([f"tests/{name}/*.cpp"], "tests") for name in ("unit", "kernels", "model", "io")},
+    "support": (["tests/support/*.cpp", "tests/main.cpp"], "tests"),
+    "bench": (["bench/*.cpp"], "bench"),
+    "minimal": (["examples/minimal.cpp"], "examples"),
+    "embedded": (["examples/embedded/*.cpp"], "examples/embedded"),
+}
+
+
+def flags_of(folder, commands):
+    """Paths and macros, all that any source below the folder is compiled with."""
+    flags = {}
+    for command in commands:
+        file = pathlib.Path(command["file"])
+        if (ROOT / folder) in file.parents and file.suffix == ".cpp" and file.name != PER_ISA:
+            words = iter(shlex.split(command["command"]))
+            for word in words:
+                if word == "-isystem":
+                    flags[word + next(words)] = None
+                elif word.startswith(("-D", "-I")):
+                    flags[word] = None
+    return ["-std=c++20", *flags]
+
+
+def units(name, sources, flags, folder):
+    """Files that include the sources, each as many as compile together."""
+    turn = 0
+    while sources:
+        turn += 1
+        unit = folder / f"{name}{turn}.cpp"
+        together = sources
+        while True:
+            unit.write_text("".join(f'#include "{source}"\n' for source in together))
+            said = subprocess.run(["clang++", *flags, "-fsyntax-only", "-ferror-limit=0", unit], capture_output=True,
+                                  text=True).stderr
+            taken = set(re.findall(r"^(\S+?):[\d:]+ error: redefinition of", said, re.MULTILINE))
+            fitting = [source for source in together if str(source) not in taken]
+            if not fitting or fitting == together:
+                break
+            together = fitting
+        yield unit
+        sources = [source for source in sources if source not in together]
+
+
+def findings(unit, flags):
+    done = subprocess.run(["clang-tidy", "--quiet", unit, "--", *flags], cwd=ROOT, capture_output=True, text=True)
+    found = re.findall(r"^.+?:\d+:\d+: (?:warning|error): .+", done.stdout, re.MULTILINE)
+    found = [line for line in found if not line.endswith("[bugprone-suspicious-include]")]  # of this unit
+    if done.returncode != 0 and not found:
+        raise RuntimeError(done.stdout + done.stderr)
+    return found
+
+
+def main(build):
+    commands = json.loads((build / "compile_commands.json").read_text())
+    folder = build / "units"
+    folder.mkdir(exist_ok=True)
+    jobs = int(os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", len(os.sched_getaffinity(0))))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        results = []
+        for name, (patterns, flagged) in GROUPS.items():
+            sources = sorted(file for pattern in patterns for file in ROOT.glob(pattern) if file.name != PER_ISA)
+            flags = flags_of(flagged, commands)
+            results += [pool.submit(findings, unit, flags) for unit in units(name, sources, flags, folder)]
+        lines = {line.removeprefix(f"{ROOT}/") for result in results for line in result.result()}
+    print("".join(f"{line}\n" for line in sorted(lines)), end="")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1]).resolve()))
