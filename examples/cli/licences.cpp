@@ -17,6 +17,9 @@
 #if defined(__GLIBC__)
 #include <gnu/libc-version.h>
 #endif
+#if defined(__linux__)
+#include <seccomp.h>
+#endif
 
 #include "commands.hpp"
 
@@ -73,6 +76,13 @@ std::string licences(std::string const& version) {
   text += part("libjpeg", MIRNET_TEXT(JPEG_LIB_VERSION), "IJG");
 #endif
   text += part("zlib", ZLIB_VERSION, zlibVersion(), "Zlib");
+#if defined(__linux__)
+  auto const running = seccomp_version();
+  text += part(
+      "libseccomp", numbers(SCMP_VER_MAJOR, SCMP_VER_MINOR, SCMP_VER_MICRO),
+      numbers(static_cast<int>(running->major), static_cast<int>(running->minor), static_cast<int>(running->micro)),
+      "LGPL-2.1-only");
+#endif
 #if defined(_LIBCPP_VERSION)
   text += part("libc++", MIRNET_TEXT(_LIBCPP_VERSION), "Apache-2.0 with LLVM exceptions");
 #elif defined(__GLIBCXX__)

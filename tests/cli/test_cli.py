@@ -1336,6 +1336,7 @@ class Licences(ProgramTest):
         "nlohmann_json": ("nlohmann JSON", "nlohmann/json.hpp",
                           "NLOHMANN_JSON_VERSION_MAJOR.NLOHMANN_JSON_VERSION_MINOR.NLOHMANN_JSON_VERSION_PATCH"),
         "PNG": ("libpng", "png.h", "PNG_LIBPNG_VER_STRING"),
+        "Seccomp": ("libseccomp", "seccomp.h", "SCMP_VER_MAJOR.SCMP_VER_MINOR.SCMP_VER_MICRO"),
         "ZLIB": ("zlib", "zlib.h", "ZLIB_VERSION"),
         "XsimdHeaders": ("xsimd", "xsimd/config/xsimd_config.hpp",
                          "XSIMD_VERSION_MAJOR.XSIMD_VERSION_MINOR.XSIMD_VERSION_PATCH"),
