@@ -93,12 +93,14 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   MIRNET_UNROLL for (int g = 0; g < groups; ++g) {
     b[g] = work.b + (column / group + g) * work.b_group_stride + column % group;
   }
-  float* const unfinished = work.sum + row * work.sum_pitch + column;
+  auto const unfinished = [&](int r, int v) MIRNET_INLINE_LAMBDA {  // where there is one
+    return work.sum + (row + r) * work.sum_pitch + column + v * lanes;
+  };
 
   Pack sum[Rows][Vectors];
   if (work.accumulate) {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = load(unfinished + r * work.sum_pitch + v * lanes);
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = load(unfinished(r, v));
     }
   } else {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -154,7 +156,7 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
 
   if (!work.finish) {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) store(unfinished + r * work.sum_pitch + v * lanes, sum[r][v]);
+      MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) store(unfinished(r, v), sum[r][v]);
     }
     return;
   }
