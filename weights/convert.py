@@ -25,6 +25,7 @@ INTERNAL, USAGE, BAD_INPUT, BAD_MODEL, BAD_OUTPUT = 1, 2, 3, 4, 8  # exit codes;
 
 MAX_CHECKPOINT = 8 << 30  # bytes; the published network with its optimizer's state is 0.4 GB
 MAX_INDEX = 16 << 20  # bytes of pickle or JSON; the published network needs 0.4 MB
+MAX_RANK = 64  # dimensions of a tensor, as in PyTorch
 
 
 class Failure(Exception):
@@ -47,7 +48,8 @@ def shown(text):
 
 
 def joined(shape):
-    return "x".join(map(str, shape)) or "scalar"
+    sizes = "x".join(map(str, shape)) or "scalar"
+    return sizes if len(sizes) <= 130 else sizes[:127] + "..."
 
 
 # Numbers. Values travel as little-endian float32 bytes between the reader of a checkpoint and the writer.
@@ -326,11 +328,12 @@ GLOBALS = {ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, *TORCH_STORAGES}
 
 
 def is_count(value):
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 1 << 63
 
 
-def is_counts(value):
-    return type(value) is tuple and all(map(is_count, value))
+def is_sizes(value, kind=tuple):
+    """Whether a value is one number for each dimension of a tensor, in a tuple or a list."""
+    return type(value) is kind and len(value) <= MAX_RANK and all(map(is_count, value))
 
 
 class Unpickler:
@@ -429,7 +432,7 @@ class Unpickler:
             raise BadModel("its pickle calls something other than the functions that rebuild tensors")
 
     def tensor(self, storage, offset, shape, strides):
-        if (type(storage) is not Storage or not is_count(offset) or not is_counts(shape) or not is_counts(strides)
+        if (type(storage) is not Storage or not is_count(offset) or not is_sizes(shape) or not is_sizes(strides)
                 or len(shape) != len(strides)):
             raise BadModel("its pickle describes a tensor that makes no sense")
         tensor = Tensor(storage, offset, shape, strides)
@@ -600,9 +603,8 @@ def read_safetensors(data):
         if type(entry) is not dict or set(entry) != {"dtype", "shape", "data_offsets"}:
             raise BadModel(f"the safetensors entry {shown(name)} does not have dtype, shape and data_offsets")
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-        if (type(dtype) is not str or dtype not in SAFETENSORS_DTYPES
-                or any(type(values) is not list or not all(map(is_count, values)) for values in (shape, offsets))
-                or len(offsets) != 2):
+        if (type(dtype) is not str or dtype not in SAFETENSORS_DTYPES or not is_sizes(shape, list)
+                or not is_sizes(offsets, list) or len(offsets) != 2):
             raise BadModel(f"the safetensors entry {shown(name)} has a dtype, shape or range that makes no sense")
         begin, end = offsets
         dtype, shape = SAFETENSORS_DTYPES[dtype], tuple(shape)

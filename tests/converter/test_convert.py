@@ -759,6 +759,8 @@ class Safetensors(Case):
             with self.subTest(fields):
                 self.refuse(self.entry(**fields), "makes no sense")
         self.refuse(self.entry(shape=[2**62, 2**62, 4]), "864 bytes for")
+        self.refuse(self.entry(shape=[2**62] * convert.MAX_RANK), "864 bytes for 4611")  # one short line
+        self.refuse(self.entry(shape=[8, 3, 3, 3] + [1] * 20_000), "makes no sense")  # whose strides would take long
         self.refuse(self.entry(extra=1), "does not have dtype, shape and data_offsets")
 
     def test_headers(self):
