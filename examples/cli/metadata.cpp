@@ -129,13 +129,14 @@ struct PngSource {
 
 /// Reads the chunks before and after the pixels.
 void read_png_chunks(View file, Found& found) {
+  auto const fail = [](png_structp reader, png_const_charp) { png_longjmp(reader, 1); };  // libpng's own would print
   auto const quiet = [](png_structp, png_const_charp) {};
   auto const take = [](png_structp reader, png_alloc_size_t bytes) {
     void* const memory = std::malloc(bytes);
     if (memory == nullptr) static_cast<Found*>(png_get_mem_ptr(reader))->memory_is_left = false;
     return memory;
   };
-  png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, nullptr, nullptr, quiet, &found, take,
+  png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, nullptr, fail, quiet, &found, take,
                                              [](png_structp, png_voidp memory) { std::free(memory); });
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
   if (info == nullptr || setjmp(png_jmpbuf(png)) != 0) {
@@ -143,6 +144,7 @@ void read_png_chunks(View file, Found& found) {
     return;
   }
   PngSource source{file};
+  png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_read_fn(png, &source, [](png_structp reader, png_bytep to, std::size_t size) {
     auto& from = *static_cast<PngSource*>(png_get_io_ptr(reader));
     if (size > from.rest.size()) png_error(reader, "the end of the file");

@@ -244,8 +244,17 @@ class Metadata(ProgramTest):
         expected = read_png(self.denoises("in.png", png(picture))).samples
         for data in (b"", b"II", b"II*\0\xff\xff\xff\xff", exif(9), exif(0), exif(6)[:20], b"MM*\0" + exif(6)[4:]):
             for content in (with_png_chunks(png(picture), (b"eXIf", data)),
-                            with_png_chunks(png(picture), (b"iCCP", b"x\0\0" + data))):
+                            with_png_chunks(png(picture), (b"iCCP", b"x\0\0" + data)),
+                            with_png_chunks(png(picture), (b"tR;S", data))):  # libpng takes that for an error
                 self.assertEqual(read_png(self.denoises("in.png", content)).samples, expected)
+
+    def test_wider_than_libpng_takes_unasked(self):
+        row = bytes(i * i % 251 for i in range(1_000_001))
+        for name, samples, orientation in (("a.png", row, 1), ("b.png", row[::-1], 3)):
+            content = (b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", len(row), 1, 8, 0, 0, 0, 0))
+                       + png_chunk(b"IDAT", zlib.compress(b"\0" + samples)) + png_chunk(b"IEND", b""))
+            self.file(name, with_png_chunks(content, (b"eXIf", exif(orientation))))
+        self.assertRegex(self.succeeds("compare", "a.png", "b.png"), "PSNR +inf")
 
     def test_reference_and_compare_see_pictures_upright(self):
         seen = draw(19, 11, 3)
@@ -936,9 +945,16 @@ class Weights(ProgramTest):
     def test_no_weight_file(self):
         (self.path / "folder").mkdir()
         os.mkfifo(self.path / "pipe")
-        for name in ("none.mirw", "folder", "pipe", "in.png", ""):
+        for name in ("none.mirw", "folder", "pipe", "in.png", "", "/dev/zero"):
             self.fails(MODEL, "denoise", "in.png", "o.png", "--weights", name)
             self.fails(MODEL, "info", name)
+
+    def test_larger_than_32_bits_count(self):
+        """A good file with a hole behind it, whose size is its own in 32 bits: nothing is read into memory."""
+        size = len(self.weights) + (1 << 32)
+        self.file("w.mirw", self.weights)
+        os.truncate(self.path / "w.mirw", size)
+        self.fails(MODEL, "info", "w.mirw", says=f"the file has {size} bytes, its header says {len(self.weights)}")
 
     def test_truncated(self):
         strings_off, = struct.unpack_from("<Q", self.weights, 88)
