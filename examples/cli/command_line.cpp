@@ -1,0 +1,129 @@
+#include "command_line.hpp"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <map>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <mirnet/version.hpp>
+
+#include "instruction_sets.hpp"
+#include "licences.hpp"
+#include "picture.hpp"
+#include "suggestion.hpp"
+
+namespace cli {
+namespace {
+
+std::string version() {
+  auto const kernels = choose_kernels();
+  return std::string("mirnet " MIRNET_VERSION " (") + (kernels ? (*kernels)->isa : "no instruction set") + ")";
+}
+
+/// "; did you mean --threads?" for the first argument that names an option or a command that does not exist.
+std::string did_you_mean(CLI::App const& program, int argc, char const* const* argv) {
+  auto const commands = program.get_subcommands();
+  CLI::App const& app = commands.empty() ? program : *commands.front();
+  std::vector<std::string> names;
+  for (auto const* option : app.get_options()) {
+    for (auto const& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  if (commands.empty()) {
+    for (auto const* command : program.get_subcommands([](CLI::App const*) { return true; })) {
+      names.push_back(command->get_name());
+    }
+  }
+  for (int i = 1; i < argc; ++i) {
+    std::string_view const argument(argv[i]);
+    auto const word = argument.substr(0, argument.find('='));
+    bool const could_be_a_name = word.starts_with("--") || commands.empty();
+    if (!could_be_a_name || word == "--" || std::find(names.begin(), names.end(), word) != names.end()) continue;
+    if (auto const name = nearest(word, names); !name.empty()) return "; did you mean " + name + "?";
+  }
+  return {};
+}
+
+}  // namespace
+
+CommandLine::CommandLine()
+    : program_(std::make_unique<CLI::App>("Removes the noise from photographs with MIRNet, on the CPU.", "mirnet")) {
+  add_licences(*program_, version);
+  program_->set_version_flag("--version", version, "Print the version and the instruction set in use");
+  program_->require_subcommand(0, 1);
+  add_denoise(*program_, chosen_);
+  add_info(*program_, chosen_);
+  add_compare(*program_, chosen_);
+  add_bench(*program_, chosen_);
+  add_profile(*program_, chosen_);
+  program_->footer("Example: mirnet denoise noisy.png clean.png");  // at last: commands would inherit it
+}
+
+CommandLine::~CommandLine() = default;
+
+CommandLine::Wish CommandLine::parse(int argc, char const* const* argv) {
+  chosen_ = nullptr;
+  try {
+    program_->parse(argc, argv);
+  } catch (CLI::Success const& help_or_version) {
+    std::ostringstream text;
+    program_->exit(help_or_version, text);
+    auto const print = [text = text.str()] {
+      std::fputs(text.c_str(), stdout);
+      return mirnet::Result<void>();
+    };
+    return {print, {}};
+  } catch (CLI::ParseError const& error) {
+    bool const unknown = dynamic_cast<CLI::ExtrasError const*>(&error) != nullptr;
+    auto const hint = unknown ? did_you_mean(*program_, argc, argv) : std::string();
+    return {nullptr, error.what() + (hint.empty() ? "; see mirnet --help" : hint)};
+  }
+  if (!chosen_) return {nullptr, "a command is missing; see mirnet --help"};
+  return {chosen_, {}};
+}
+
+std::string format(char const* pattern, ...) {
+  char line[1024];
+  std::va_list arguments;
+  va_start(arguments, pattern);
+  std::vsnprintf(line, sizeof line, pattern, arguments);
+  va_end(arguments);
+  return line;
+}
+
+std::string one_line(std::string message) {
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+  }
+  return message;
+}
+
+void print_error(std::string const& message) { std::fprintf(stderr, "mirnet: %s\n", one_line(message).c_str()); }
+
+void add_threads(CLI::App& command, mirnet::Index& threads) {
+  command
+      .add_option("--threads", threads,
+                  "Threads to use, 1 to 1024; without it, one for each core that this process may use")
+      ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
+      ->type_name("N");
+}
+
+void add_reading(CLI::App& command, Reading& reading) {
+  CLI::AsNumberWithUnit units(
+      std::map<std::string, mirnet::Index>{{"k", 1'000}, {"M", 1'000'000}, {"G", 1'000'000'000}});
+  CLI::Range countable(mirnet::Index{1}, mirnet::Index{1} << 40);
+  command
+      .add_option("--max-pixels", reading.max_pixels,
+                  "Refuse photographs of more pixels, as in 100M, before they are decoded; without it, 500M")
+      ->transform(units.description(""))
+      ->check(countable.description(""))
+      ->type_name("N");
+  command.add_flag("--no-sandbox", reading.no_sandbox,
+                   "Decode photographs in this process, not in one that may do nothing else");
+}
+
+}  // namespace cli
