@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/tidy.py BUILD: clang-tidy over library, program, tests, benchmarks and examples; part of scripts/lint.sh.
+"""scripts/tidy.py BUILD [GROUP...]: clang-tidy over library, program, tests, benchmarks and examples, or some of these
+groups of sources below; part of scripts/lint.sh.
 
 BUILD is a folder that CMake configured for clang++ with CMAKE_EXPORT_COMPILE_COMMANDS; nothing has to be built in it.
 Most of clang-tidy's time goes to the headers that a source includes. So the sources of a folder are read together, as
@@ -72,21 +73,25 @@ def findings(unit, flags):
     return found
 
 
-def main(build):
+def main(build, *groups):
     commands = json.loads((build / "compile_commands.json").read_text())
     folder = build / "units"
     folder.mkdir(exist_ok=True)
     jobs = int(os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", len(os.sched_getaffinity(0))))
+    seen = set()  # a header is read in many units
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         results = []
-        for name, (patterns, flagged) in GROUPS.items():
+        for name in groups or GROUPS:
+            patterns, flagged = GROUPS[name]
             sources = sorted(file for pattern in patterns for file in ROOT.glob(pattern) if file.name != PER_ISA)
             flags = flags_of(flagged, commands)
             results += [pool.submit(findings, unit, flags) for unit in units(name, sources, flags, folder)]
-        lines = {line.removeprefix(f"{ROOT}/") for result in results for line in result.result()}
-    print("".join(f"{line}\n" for line in sorted(lines)), end="")
-    return 1 if lines else 0
+        for result in concurrent.futures.as_completed(results):
+            for line in sorted(set(result.result()) - seen):
+                print(line.removeprefix(f"{ROOT}/"), flush=True)
+            seen.update(result.result())
+    return 1 if seen else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(pathlib.Path(sys.argv[1]).resolve()))
+    sys.exit(main(pathlib.Path(sys.argv[1]).resolve(), *sys.argv[2:]))
