@@ -4,7 +4,7 @@
  *   FAULT_MALLOC=N     the N-th request for memory fails; -N: it and all that follow
  *   FAULT_THREADS=N    there are N threads besides the first, and no more
  *   FAULT_WRITE=N      write() takes N bytes at a time, and every third call is interrupted
- *   FAULT_DISK=N       write() takes N bytes of files in all, then the disk is full
+ *   FAULT_DISK=N       write() takes N bytes in all, but for the standard streams; then the disk is full
  *   FAULT_FSYNC=1      fsync() fails
  *   FAULT_PAUSE=PATH   before a file gets its final name, the program makes PATH and waits for it to vanish
  *   FAULT_COUNT=PATH   a file that the number of requests for memory is written to at the end
@@ -65,9 +65,6 @@ int pthread_create(pthread_t* thread, pthread_attr_t const* attributes, void* (*
   return behind(thread, attributes, start, argument);
 }
 
-/// The standard streams are none in these tests, and the process that decodes must not ask.
-static int is_file(int fd) { return fd > STDERR_FILENO; }
-
 ssize_t write(int fd, void const* bytes, size_t size) {
   static _Atomic long calls, written;
   long const piece = number_of("FAULT_WRITE"), room = number_of("FAULT_DISK");
@@ -78,7 +75,7 @@ ssize_t write(int fd, void const* bytes, size_t size) {
     }
     if (size > (size_t)piece) size = (size_t)piece;
   }
-  if (room > 0 && is_file(fd)) {
+  if (room > 0 && fd > STDERR_FILENO) {
     if (written >= room) {
       errno = ENOSPC;
       return -1;
