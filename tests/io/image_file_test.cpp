@@ -400,7 +400,7 @@ TEST_CASE("only regular files are read and replaced") {
 TEST_CASE("no memory: files of every format are decoded and encoded") {
   auto files = good_files();
   // Large enough for the compressors' buffers to grow.
-  auto const image = draw(90, 70, 3, SampleType::u8, pictures::noisy_pattern);
+  auto const image = draw(24, 18, 3, SampleType::u8, pictures::noisy_pattern);
   auto const same_bytes = [](auto const& a, auto const& b) { return std::ranges::equal(a->bytes(), b->bytes()); };
   for (auto const format :
        {OutputFormat::png, OutputFormat::jpeg, OutputFormat::bmp, OutputFormat::ppm, OutputFormat::pfm}) {

@@ -24,8 +24,7 @@ using mirnet::Tensor;
 using test::Bytes;
 using test::put;
 using test::Storage;
-
-Config const tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
+using test::tiny;
 
 /// A file at a multiple of 64, as an array in a program is, and `shift` bytes behind it.
 class Placed {

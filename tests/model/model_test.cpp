@@ -31,10 +31,9 @@ using test::make_image;
 using test::make_model;
 using test::run;
 using test::same_bits;
+using test::small;
 
 mirnet::KernelTable<float> const& fastest() { return *test::kernel_tables().front(); }
-
-Config const small{.features = 16, .groups = 1, .blocks = 1};
 
 }  // namespace
 

@@ -42,7 +42,7 @@ State state() {
 TEST_CASE("many runs take the memory and the files of few") {
   bool const all = std::getenv("MIRNET_LONG_TESTS") != nullptr;
   int const runs = all ? 10000 : test::slow ? 50 : 300;
-  auto const weights = test::make_weight_file({.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1});
+  auto const weights = test::make_weight_file(test::tiny);
   test::Folder const folder;
   auto const path = folder / "a.png", result = folder / "b.png";
   auto const image = pictures::draw(16, 12, 3);

@@ -21,10 +21,9 @@
 using namespace mirnet;
 using pictures::draw;
 using pictures::equal;
+using test::tiny;
 
 namespace {
-
-constexpr Config tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
 
 auto const both_done = [](auto const&, auto const&) { return true; };
 auto const same_image = [](auto const& a, auto const& b) { return equal(*a, *b); };

@@ -25,11 +25,10 @@ using test::make_image;
 using test::make_model;
 using test::run;
 using test::same_bits;
+using test::small;
+using test::tiny;
 
 namespace {
-
-constexpr Config small{.features = 16, .groups = 1, .blocks = 1};
-constexpr Config tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
 
 constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
 constexpr float infinity = std::numeric_limits<float>::infinity();

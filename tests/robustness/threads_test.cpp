@@ -22,10 +22,9 @@ using test::make_image;
 using test::make_model;
 using test::run;
 using test::same_bits;
+using test::tiny;
 
 namespace {
-
-constexpr Config tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
 
 /// body(number) in so many threads at a time; true where each returned true. doctest's macros are not for other
 /// threads.

@@ -18,6 +18,7 @@ void fail_each_request(std::string const& what, Operation operation, Same same) 
   INFO(what);
   auto const expected = operation();
   REQUIRE(expected.ok());
+  REQUIRE(same(expected, expected));  // what is made at the first use is there then
   for (bool const once : {true, false}) {
     CAPTURE(once);
     long number = 0;

@@ -15,6 +15,10 @@
 
 namespace test {
 
+/// As small as networks get with two streams, and one that has all three.
+inline constexpr mirnet::Config tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
+inline constexpr mirnet::Config small{.features = 16, .groups = 1, .blocks = 1};
+
 template <class T>
 mirnet::Model<T> make_model(mirnet::Config const& config) {
   return mirnet::Model<T>::load(make_weight_file(config)).value();
