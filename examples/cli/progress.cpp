@@ -5,7 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <new>
+#include <exception>
 #include <string_view>
 
 #include <sys/ioctl.h>
@@ -122,7 +122,7 @@ void ProgressDisplay::print_json(double share, double seconds) const noexcept tr
   // Names of files need not be UTF-8; JSON is.
   auto const text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::fprintf(stderr, "%s\n", text.c_str());
-} catch (std::bad_alloc const&) {
+} catch (std::exception const&) {  // no memory
   // The line is left out: the picture may still be restored without more memory.
 }
 
