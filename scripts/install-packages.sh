@@ -31,8 +31,9 @@ fi
 
 missing=()
 
-# need PACKAGE PROBE: a command, a file under /usr/include, a library.so or a python:module that tells whether it is
-# there, wherever it came from. Debian's modules are for Debian's Python, which need not be the first in the PATH.
+# need PACKAGE PROBE: a command, a file under /usr/include, a library.so, a python:module or clang:sanitizers that tell
+# whether it is there, wherever it came from. Debian's modules are for Debian's Python, which need not be the first in
+# the PATH.
 need() {
   case $2 in
     python:*)
@@ -41,6 +42,10 @@ need() {
         "$python" -c "import sys, importlib.util as u; sys.exit(not u.find_spec('${2#*:}'))" 2>/dev/null && return
       done
       missing+=("$1")
+      ;;
+    clang:*)
+      clang++ -fsanitize="${2#*:}" -x c++ -o /dev/null - 2>/dev/null \
+        <<<'extern "C" int LLVMFuzzerTestOneInput(char const*, unsigned long) { return 0; }' || missing+=("$1")
       ;;
     *.so) [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) == *"$2"* ]] || missing+=("$1") ;;
     */* | *.h) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] || missing+=("$1") ;;
@@ -59,6 +64,10 @@ if [ "$purpose" != cross ]; then
   need libpng-dev png.h
   need libseccomp-dev seccomp.h
   need nlohmann-json3-dev nlohmann/json.hpp
+fi
+if [ "$purpose" != build ] && [ "$purpose" != cross ]; then
+  need clang clang++
+  need libclang-rt-dev clang:address,undefined,fuzzer
 fi
 if [ "$purpose" != build ]; then
   need doctest-dev doctest/doctest.h

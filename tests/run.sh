@@ -4,7 +4,7 @@
 #
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
-# build/asan.
+# build/asan, where it ends with 20 seconds of each fuzz target (tests/fuzz/run.sh).
 #
 #   --quick   the release only
 #   --long    also what takes minutes: 37 megapixels within 1500 MB, several copies of the library in a program that is
@@ -81,7 +81,10 @@ fi
 
 scripts/install-packages.sh test
 check release
-[ $quick = yes ] || check asan --label-regex 'cpp|cli|sources'
+if [ $quick = no ]; then
+  check asan --label-regex 'cpp|cli|sources'
+  tests/fuzz/run.sh
+fi
 if [ $long = yes ]; then
   check single-header --label-regex 'cpp|sources'
   check tsan --tests-regex '^cpp\.(unit|model|io|robustness)$'
