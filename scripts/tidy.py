@@ -21,7 +21,7 @@ PER_ISA = "kernels_isa.cpp"  # which has the library's kernels and other flags
 GROUPS = {
     "headers": (["tests/package/all_headers.cpp"], "tests"),
     "program": (["examples/cli/*.cpp"], "examples/cli"),
-    **{name: ([f"tests/{name}/*.cpp"], "tests") for name in ("unit", "kernels", "model", "io")},
+    **{name: ([f"tests/{name}/*.cpp"], "tests") for name in ("unit", "kernels", "model", "io", "robustness", "cli")},
     "support": (["tests/support/*.cpp", "tests/main.cpp"], "tests"),
     "bench": (["bench/*.cpp"], "bench"),
     "minimal": (["examples/minimal.cpp"], "examples"),
