@@ -20,7 +20,8 @@ namespace mirnet::inline MIRNET_ABI {
 /// second caller waits for the first.
 class ThreadPool {
  public:
-  /// 0: as many as the machine runs at once. Where the system gives fewer, the pool has fewer: see workers().
+  /// 0: as many as the machine runs at once. Where the system gives fewer, the pool has fewer: see workers(). (Without
+  /// exceptions, the standard library ends the program then.)
   explicit ThreadPool(Index threads = 0) {
     if (threads <= 0) threads = static_cast<Index>((std::max)(1u, std::thread::hardware_concurrency()));
     threads_.reserve(static_cast<std::size_t>(threads - 1));
