@@ -46,7 +46,8 @@ struct Operands {
 
   T const* residual_in(Residual place, Buffer<T> const& written) const {
     if (place == Residual::none) return nullptr;
-    return (place == Residual::separate ? residual : written).data() + guard;
+    T const* const whole = (place == Residual::separate ? residual : written).data();
+    return whole == nullptr ? nullptr : whole + guard;
   }
 
   Operands magnitudes() const {
