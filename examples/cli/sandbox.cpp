@@ -53,6 +53,10 @@ void limit_resources(double bytes) {
 
 #if defined(__linux__)
 
+/// Conditions on an argument of a system call, counted from 0. (libseccomp's macros for them are C.)
+constexpr scmp_arg_cmp is(unsigned argument, scmp_datum_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
+constexpr scmp_arg_cmp lacks(unsigned argument, scmp_datum_t bits) { return {argument, SCMP_CMP_MASKED_EQ, bits, 0}; }
+
 /// What the C++ library needs to compute, to take memory and to end, and no more. False where the kernel has no
 /// filters.
 bool filter_system_calls() {
@@ -64,14 +68,14 @@ bool filter_system_calls() {
     complete =
         complete && ::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, sizeof...(conditions), conditions...) == 0;
   };
-  allow(SCMP_SYS(read), SCMP_A0(SCMP_CMP_EQ, STDIN_FILENO));
-  allow(SCMP_SYS(write), SCMP_A0(SCMP_CMP_EQ, STDOUT_FILENO));
-  allow(SCMP_SYS(write), SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO));
-  for (int const call : {SCMP_SYS(lseek), SCMP_SYS(_llseek)}) allow(call, SCMP_A0(SCMP_CMP_EQ, STDIN_FILENO));
+  allow(SCMP_SYS(read), is(0, STDIN_FILENO));
+  allow(SCMP_SYS(write), is(0, STDOUT_FILENO));
+  allow(SCMP_SYS(write), is(0, STDERR_FILENO));
+  for (int const call : {SCMP_SYS(lseek), SCMP_SYS(_llseek)}) allow(call, is(0, STDIN_FILENO));
   // Memory, which is never to be executed.
   for (int const call : {SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise)}) allow(call);
   for (int const call : {SCMP_SYS(mmap), SCMP_SYS(mmap2), SCMP_SYS(mprotect)}) {
-    allow(call, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    allow(call, lacks(2, PROT_EXEC));
   }
   for (int const call : {SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(futex), SCMP_SYS(clock_gettime),
                          SCMP_SYS(getrandom), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigreturn)}) {
@@ -81,7 +85,7 @@ bool filter_system_calls() {
   for (int const call : {SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(getpid), SCMP_SYS(gettid)}) {
     allow(call);
   }
-  allow(SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid())));
+  allow(SCMP_SYS(tgkill), is(0, static_cast<scmp_datum_t>(::getpid())));
   return complete && ::seccomp_load(filter.get()) == 0;
 }
 

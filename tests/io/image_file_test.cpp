@@ -412,8 +412,8 @@ TEST_CASE("no memory: files of every format are decoded and encoded") {
   auto const deep = draw(9, 5, 3, SampleType::u16);
   test::fail_each_request(
       "16 bits to 8", [&] { return encode_image(deep, OutputFormat::png, "test"); }, same_bytes);
-  for (auto const& [name, file] : files) {
+  for (auto const& sample : files) {
     test::fail_each_request(
-        name, [&] { return decode(file); }, [](auto const& a, auto const& b) { return equal(*a, *b); });
+        sample.name, [&] { return decode(sample.file); }, [](auto const& a, auto const& b) { return equal(*a, *b); });
   }
 }
