@@ -327,7 +327,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
     options = parser.parse_args()
-    runs = options.runs if options.runs is not None else math.inf if options.seconds else 2000
+    runs = options.runs if options.runs is not None else 2000 if options.seconds is None else math.inf
 
     signal.signal(signal.SIGALRM, too_slow)
     for data in (samples.zip_checkpoint(BODY, STORAGES), samples.legacy_checkpoint(LEGACY_BODY, LEGACY_STORAGES),
@@ -340,7 +340,7 @@ def main():
     start, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     verdicts = collections.Counter()
     number = options.first
-    while number < options.first + runs and not (options.seconds and time.monotonic() - start > options.seconds):
+    while number < options.first + runs and (options.seconds is None or time.monotonic() - start < options.seconds):
         source = random.Random(f"{options.seed}/{number}")
         kind = pick(source, sorted(KINDS))
         data = KINDS[kind](source)
