@@ -16,16 +16,16 @@
 
 #include "machine.hpp"
 
-// Sanitizers reserve terabytes of addresses.
+// Sanitizers reserve terabytes of addresses, and make system calls of their own.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MIRNET_LIMITS_ADDRESSES 0
+#define MIRNET_HAS_SANITIZERS 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define MIRNET_LIMITS_ADDRESSES 0
+#define MIRNET_HAS_SANITIZERS 1
 #endif
 #endif
-#ifndef MIRNET_LIMITS_ADDRESSES
-#define MIRNET_LIMITS_ADDRESSES 1
+#ifndef MIRNET_HAS_SANITIZERS
+#define MIRNET_HAS_SANITIZERS 0
 #endif
 
 namespace cli {
@@ -43,7 +43,7 @@ void limit(Resource resource, double most) {
 }
 
 void limit_resources(double bytes) {
-#if MIRNET_LIMITS_ADDRESSES
+#if !MIRNET_HAS_SANITIZERS
   if (auto const mapped = mapped_memory()) limit(RLIMIT_AS, *mapped + std::max(bytes, 0.0));
 #else
   static_cast<void>(bytes);
@@ -85,6 +85,9 @@ bool filter_system_calls() {
   for (int const call : {SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(getpid), SCMP_SYS(gettid)}) {
     allow(call);
   }
+#if MIRNET_HAS_SANITIZERS
+  allow(SCMP_SYS(sigaltstack));  // where a function does not return, to look for its stack
+#endif
   allow(SCMP_SYS(tgkill), is(0, static_cast<scmp_datum_t>(::getpid())));
   return complete && ::seccomp_load(filter.get()) == 0;
 }
