@@ -10,7 +10,7 @@
 #include <cstring>
 #include <limits>
 
-#include <mirnet/version.hpp>
+#include <mirnet/config.hpp>
 
 namespace mirnet::inline MIRNET_ABI::detail {
 
@@ -29,7 +29,7 @@ class StbMemory {
   template <class Body>
   bool enough_for(Body const& body) noexcept {
     if (setjmp(none_left_) != 0) return false;
-    body();
+    call(body);
     return true;
   }
 
@@ -63,6 +63,12 @@ class StbMemory {
   }
 
  private:
+  /// Never part of the function that is jumped back to: GCC sees stb's variables in danger there, and warns.
+  template <class Body>
+  MIRNET_NOINLINE static void call(Body const& body) noexcept {
+    body();
+  }
+
   /// What lies before each piece of memory: a ring of all of them.
   struct alignas(std::max_align_t) Block {
     Block *previous = this, *next = this;
