@@ -21,9 +21,9 @@ namespace test {
 using Bytes = std::vector<std::byte>;
 
 template <class Unsigned>
-void put(Bytes& bytes, std::size_t offset, Unsigned value) {
+void put(Bytes& bytes, std::size_t at, Unsigned value) {
   for (std::size_t i = 0; i < sizeof(Unsigned); ++i) {
-    bytes[offset + i] = static_cast<std::byte>(value >> (8 * i) & 0xFF);
+    bytes[at + i] = static_cast<std::byte>(value >> (8 * i) & 0xFF);
   }
 }
 
