@@ -12,7 +12,8 @@
 #             from the single header in build/single-header, and those with threads with ThreadSanitizer in build/tsan
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
 #             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of their
-#             cases, and none of those of image files. What there is nothing to run with (mingw) is compiled and linked.
+#             cases, and none of those of image files and of robustness. What there is nothing to run with (mingw) is
+#             compiled and linked.
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
@@ -72,7 +73,7 @@ if [ $cross = yes ]; then
   [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(awk 'NF { print $1 }' <<<"$cross_table")
   scripts/install-packages.sh cross "${targets[@]}"
   short=()
-  [ -z "${MIRNET_SHORT_TESTS-}" ] || short=(--exclude-regex '^cpp\.io$')
+  [ -z "${MIRNET_SHORT_TESTS-}" ] || short=(--exclude-regex '^cpp\.(io|robustness)$')
   for target in "${targets[@]}"; do
     "$(awk -v target="$target" '$1 == target { print $2 }' <<<"$cross_table")" "$target" "${short[@]}"
   done
