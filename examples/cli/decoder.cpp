@@ -4,9 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
-#include <iterator>
 #include <new>
 #include <span>
 #include <string_view>

@@ -10,6 +10,8 @@
 #include <jerror.h>
 #include <png.h>
 
+#include "png_memory.hpp"
+
 namespace cli {
 namespace {
 
@@ -38,14 +40,9 @@ bool write_png(mirnet::Image const& image, Metadata const& metadata, Target& tar
     std::snprintf(static_cast<Target*>(png_get_error_ptr(png))->message, JMSG_LENGTH_MAX, "%s", message);
     png_longjmp(png, 1);
   };
-  auto const take = [](png_structp writer, png_alloc_size_t size) {
-    void* const memory = std::malloc(size);
-    if (memory == nullptr) static_cast<Target*>(png_get_mem_ptr(writer))->memory_is_left = false;
-    return memory;
-  };
   png_structp png = png_create_write_struct_2(
-      PNG_LIBPNG_VER_STRING, &target, fail, [](png_structp, png_const_charp) {}, &target, take,
-      [](png_structp, png_voidp memory) { std::free(memory); });
+      PNG_LIBPNG_VER_STRING, &target, fail, [](png_structp, png_const_charp) {}, &target, take_png_memory<Target>,
+      give_back_png_memory);
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
   if (info == nullptr || setjmp(png_jmpbuf(png)) != 0) {
     png_destroy_write_struct(&png, &info);

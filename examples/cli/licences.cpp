@@ -21,9 +21,11 @@
 #include <seccomp.h>
 #endif
 
-#include "commands.hpp"
+#include <mirnet/io/bytes.hpp>
 
-extern "C" unsigned char const mirnet_builtin_weights[], mirnet_builtin_weights_end[];
+#include "commands.hpp"
+#include "weights.hpp"
+
 extern "C" char const mirnet_notices[], mirnet_notices_end[];  // THIRD-PARTY-NOTICES
 extern "C" char const mirnet_licence[], mirnet_licence_end[];  // LICENSE
 
@@ -47,11 +49,12 @@ std::string part(char const* name, std::string const& built, char const* licence
 
 /// What the metadata of the weights that are built in says; the program may have been built with anybody's.
 std::string licence_of_weights() {
-  std::span const file(mirnet_builtin_weights, mirnet_builtin_weights_end);
-  std::uint64_t offset = 0;  // of the metadata, which is the end of the file
-  for (std::size_t i = 8; i-- > 0;) offset = offset << 8 | file[112 + i];
+  auto const file = builtin_weights();
+  auto const offset =
+      mirnet::load_little<std::uint64_t>(file.data() + 112);  // of the metadata, which is the file's end
   if (offset > file.size()) return "not known";
-  std::string const lines = '\n' + std::string(file.begin() + static_cast<std::ptrdiff_t>(offset), file.end());
+  auto const metadata = file.subspan(static_cast<std::size_t>(offset));
+  std::string const lines = '\n' + std::string(reinterpret_cast<char const*>(metadata.data()), metadata.size());
   constexpr std::string_view key = "\nlicence=";
   auto const found = lines.find(key);
   if (found == std::string::npos) return "not told by the weight file";

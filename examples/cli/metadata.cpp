@@ -15,6 +15,8 @@
 
 #include <mirnet/io/image_file.hpp>
 
+#include "png_memory.hpp"
+
 namespace cli {
 namespace {
 
@@ -131,13 +133,8 @@ struct PngSource {
 void read_png_chunks(View file, Found& found) {
   auto const fail = [](png_structp reader, png_const_charp) { png_longjmp(reader, 1); };  // libpng's own would print
   auto const quiet = [](png_structp, png_const_charp) {};
-  auto const take = [](png_structp reader, png_alloc_size_t bytes) {
-    void* const memory = std::malloc(bytes);
-    if (memory == nullptr) static_cast<Found*>(png_get_mem_ptr(reader))->memory_is_left = false;
-    return memory;
-  };
-  png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, nullptr, fail, quiet, &found, take,
-                                             [](png_structp, png_voidp memory) { std::free(memory); });
+  png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, nullptr, fail, quiet, &found,
+                                             take_png_memory<Found>, give_back_png_memory);
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
   if (info == nullptr || setjmp(png_jmpbuf(png)) != 0) {
     png_destroy_read_struct(&png, &info, nullptr);

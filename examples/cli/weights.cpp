@@ -90,10 +90,14 @@ mirnet::Result<std::optional<std::string>> find_weights(WeightsOptions const& op
                        alternatives(folders).c_str(), is_named ? ", which MIRNET_WEIGHTS names" : "");
 }
 
+std::span<std::byte const> builtin_weights() {
+  return std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end));
+}
+
 template <class T>
 mirnet::Result<mirnet::Model<T>> load_weights(std::optional<std::string> const& path) {
   if (path) return mirnet::load_model<T>(path->c_str());
-  return mirnet::Model<T>::load(std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end)));
+  return mirnet::Model<T>::load(builtin_weights());
 }
 template mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const&);
 template mirnet::Result<mirnet::Model<mirnet::bfloat16>> load_weights(std::optional<std::string> const&);

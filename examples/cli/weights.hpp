@@ -1,7 +1,9 @@
 // The weights that a command runs: those compiled into the program, or those of a file.
 #pragma once
 
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 
 #include <mirnet/base/result.hpp>
@@ -26,6 +28,9 @@ inline char const* program_name = "";
 
 /// Adds --quality, which goes without the option for a file.
 void add_quality(CLI::App& command, CLI::Option& file_option, WeightsOptions& options);
+
+/// The weight file that is compiled into the program; it starts at a multiple of 64 bytes.
+std::span<std::byte const> builtin_weights();
 
 /// The path of the weight file to load; none for the weights compiled into the program. A quality's file is looked for
 /// in the folder that the environment variable MIRNET_WEIGHTS names; without it, beside the program's file (links

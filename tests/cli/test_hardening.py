@@ -4,7 +4,6 @@
 Looks at the file that the environment variable MIRNET or the argument names, and runs nothing. Skipped (77) where that
 is no ELF file, and without readelf. cmake/hardening.cmake says which builds are protected.
 """
-import os
 import pathlib
 import platform
 import re
@@ -13,8 +12,7 @@ import subprocess
 import sys
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = os.environ.get("MIRNET", str(ROOT / "build" / "release" / "mirnet"))
+from program import PROGRAM
 
 
 def readelf(*options):
@@ -68,8 +66,6 @@ class Hardening(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and os.path.isfile(sys.argv[1]):
-        PROGRAM = os.path.abspath(sys.argv.pop(1))
     if not shutil.which("readelf") or pathlib.Path(PROGRAM).read_bytes()[:4] != b"\x7fELF":
         sys.exit(77)
     unittest.main()

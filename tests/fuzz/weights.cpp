@@ -20,6 +20,7 @@
 
 #include "fuzz.hpp"
 #include "instruction_sets.hpp"
+#include "support/shrinking_source.hpp"
 #include "support/weight_writer.hpp"
 
 namespace {
@@ -103,20 +104,6 @@ Bytes make_file(std::uint8_t const* data, std::size_t size) {
   return file;
 }
 
-/// A file that behaves until it is read behind some byte.
-class ShrinkingSource final : public mirnet::ByteSource {
- public:
-  ShrinkingSource(std::span<std::byte const> file, std::uint64_t readable) : file_(file), readable_(readable) {}
-  std::uint64_t size() const noexcept override { return file_.size(); }
-  bool read(std::uint64_t offset, std::span<std::byte> to) noexcept override {
-    return offset <= readable_ && to.size() <= readable_ - offset && mirnet::MemorySource(file_).read(offset, to);
-  }
-
- private:
-  std::span<std::byte const> file_;
-  std::uint64_t readable_;
-};
-
 /// A model runs, whatever its numbers are.
 template <class T>
 void run(Model<T> const& model) {
@@ -173,14 +160,13 @@ void load(Bytes const& file, unsigned how, unsigned where) {
     return check(model);
   }
   auto const readable = file.size() * where / 64;  // where < 64
-  ShrinkingSource source(file, readable);
+  test::ShrinkingSource source(file, readable);
   auto const model = Model<T>::load(source);
   fuzz::require(!model.ok(), "a file that ends early is refused");
   check(model);
 }
 
-// --- The mutator
-// ------------------------------------------------------------------------------------------------------
+// --- The mutator ---------------------------------------------------------------------------------------------------
 
 struct Field {
   std::size_t offset, size;

@@ -16,6 +16,7 @@
 
 #include "support/folder.hpp"
 #include "support/kernel_tables.hpp"
+#include "support/shrinking_source.hpp"
 #include "support/weight_writer.hpp"
 
 namespace {
@@ -37,21 +38,6 @@ std::string refusal(Bytes const& file) {
 }
 
 bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
-
-/// A file that behaves until it is read behind some byte.
-class ShrinkingSource final : public mirnet::ByteSource {
- public:
-  ShrinkingSource(Bytes const& file, std::uint64_t readable) : file_(file), readable_(readable) {}
-  std::uint64_t size() const noexcept override { return file_.size(); }
-  bool read(std::uint64_t offset, std::span<std::byte> to) noexcept override {
-    if (offset + to.size() > readable_) return false;
-    return mirnet::MemorySource(file_).read(offset, to);
-  }
-
- private:
-  Bytes const& file_;
-  std::uint64_t readable_;
-};
 
 }  // namespace
 
@@ -112,7 +98,7 @@ TEST_CASE("a file that shrinks while it is read is refused") {
   Bytes const file = test::make_weight_file(tiny);
   for (std::uint64_t readable = 0; readable < file.size(); readable += 1009) {
     CAPTURE(readable);
-    ShrinkingSource source(file, readable);
+    test::ShrinkingSource source(file, readable);
     auto const model = Model<float>::load(source);
     REQUIRE(!model.ok());
     CHECK(contains(model.error().message(), "cannot be read to its end"));
