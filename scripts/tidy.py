@@ -4,7 +4,7 @@ groups of sources below; part of scripts/lint.sh.
 
 BUILD is a folder that CMake configured for clang++ with CMAKE_EXPORT_COMPILE_COMMANDS; nothing has to be built in it.
 Most of clang-tidy's time goes to the headers that a source includes. So the sources of a folder are read together, as
-many at a time as have no name of their own in common: those whose names are taken wait for the next unit.
+many at a time as compile so: those that have names in common with others wait for the next unit.
 """
 import concurrent.futures
 import json
@@ -55,11 +55,11 @@ def units(name, sources, flags, folder):
             unit.write_text("".join(f'#include "{source}"\n' for source in together))
             said = subprocess.run(["clang++", *flags, "-fsyntax-only", "-ferror-limit=0", unit], capture_output=True,
                                   text=True).stderr
-            taken = set(re.findall(r"^(\S+?):[\d:]+ error: redefinition of", said, re.MULTILINE))
+            taken = set(re.findall(r"^(\S+?):[\d:]+ (?:fatal )?error: ", said, re.MULTILINE))
             fitting = [source for source in together if str(source) not in taken]
-            if not fitting or fitting == together:
+            if not taken or len(together) == 1:
                 break
-            together = fitting
+            together = fitting if 0 < len(fitting) < len(together) else together[:1]
         yield unit
         sources = [source for source in sources if source not in together]
 
@@ -84,7 +84,7 @@ def main(build, *groups):
         for name in groups or GROUPS:
             patterns, flagged = GROUPS[name]
             sources = sorted(file for pattern in patterns for file in ROOT.glob(pattern) if file.name != PER_ISA)
-            flags = flags_of(flagged, commands)
+            flags = [*flags_of(flagged, commands), f"-I{build}/tests/headers"]  # where all_headers.inc is
             results += [pool.submit(findings, unit, flags) for unit in units(name, sources, flags, folder)]
         for result in concurrent.futures.as_completed(results):
             for line in sorted(set(result.result()) - seen):

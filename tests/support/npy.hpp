@@ -5,9 +5,9 @@
 
 #include <bit>
 #include <cstdint>
-#include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -34,9 +34,14 @@ mirnet::Tensor<T> read_npy(std::string const& path) {
       static_cast<std::size_t>(static_cast<unsigned char>(bytes[8]) | static_cast<unsigned char>(bytes[9]) << 8);
   std::string const header(bytes.data() + 10, header_size);
   REQUIRE(header.find(sizeof(Stored) == 4 ? "'<f4'" : "'<f8'") != std::string::npos);
+  std::string const key = "'shape': (";
+  auto const found = header.find(key);
+  REQUIRE(found != std::string::npos);
+  std::istringstream shape(header.substr(found + key.size()));
   int channels = 0, height = 0, width = 0;
-  REQUIRE(std::sscanf(header.c_str() + header.find("'shape': ("), "'shape': (%d, %d, %d)", &channels, &height,
-                      &width) == 3);
+  char comma = 0;
+  shape >> channels >> comma >> height >> comma >> width;
+  REQUIRE(!shape.fail());
 
   auto map = mirnet::Tensor<T>::create({height, width, channels}).value();
   auto const* value = reinterpret_cast<std::byte const*>(bytes.data() + 10 + header_size);

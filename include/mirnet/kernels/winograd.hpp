@@ -45,7 +45,7 @@ struct Tiles {
   static constexpr Index most_tiles(Index channels) noexcept {
     // With many channels the weights come from far away: more tiles a block, fewer readings.
     if (channels >= 256) return 48;
-    constexpr Index bytes = 160 * 1024;
+    constexpr Index bytes = Index{160} * 1024;
     Index const tile = points * (input_pitch(channels) + most_columns) * static_cast<Index>(sizeof(float));
     return std::clamp<Index>(bytes / tile / 12, 1, 8) * 12;
   }
@@ -184,7 +184,7 @@ struct Tiles {
     for (int y = 0; y < points_y; ++y) {
       Pack tap[taps_x];
       for (int x = 0; x < taps_x; ++x) tap[x] = halves[x][y];
-      AxisX::weights(tap, to + y * points_x);
+      AxisX::weights(tap, to + Index{y} * points_x);
     }
   }
 
@@ -270,7 +270,7 @@ struct Tiles {
         MIRNET_ROLLED for (int x = 0; x < points_x; ++x, column += to_step) {
           Pack point[points_y];
           AxisY::input(rows[x], point);
-          for (int y = 0; y < points_y; ++y) store_operands(column + y * points_x * to_step, point[y]);
+          for (int y = 0; y < points_y; ++y) store_operands(column + Index{y} * points_x * to_step, point[y]);
         }
       }
     }
@@ -310,7 +310,7 @@ struct Tiles {
         float const* point_column = from + c;
         MIRNET_ROLLED for (int x = 0; x < points_x; ++x, point_column += from_step) {
           Pack point[points_y], result[AxisY::outputs];
-          for (int y = 0; y < points_y; ++y) point[y] = load(point_column + y * points_x * from_step);
+          for (int y = 0; y < points_y; ++y) point[y] = load(point_column + Index{y} * points_x * from_step);
           AxisY::output(point, result);
           for (int y = 0; y < AxisY::outputs; ++y) half[y][x] = result[y];
         }
