@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include <mirnet/io/image_info.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"
@@ -20,10 +19,6 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   if (!parsed) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,
                          "--size %s: expected a width and a height, as in 1920x1080", size.c_str());
-  }
-  // A plan goes through the rows of a picture: for the tallest that could be counted that would take hours.
-  if (parsed->height > mirnet::ReadOptions().max_pixels) {
-    return mirnet::Error(mirnet::ErrorCode::memory, "--size %s: larger than any memory", size.c_str());
   }
   auto const found = find_weights(options);
   if (!found) return found.error();

@@ -356,8 +356,12 @@ class Options(ProgramTest):
         self.assertRegex(of_file, r"working memory +\d+\.\d MiB for 64 x 48 pixels")
         for size in ("64", "64x", "x48", "0x48", "64x-1", "64x48x2", "", "axb", "99999999999999999999x1"):
             self.fails(USAGE, "info", "--size", size, says="expected a width and a height")
-        for size in ("9000000000000000000x1", "1x100000000000"):
+        for size in ("9000000000000000000x1", "1x9000000000000000000", "1x1000000000000000"):
             self.fails(MEMORY, "info", "--size", size, says="larger than any memory")
+        # And the tallest of the others is answered at once.
+        short, tall = (int(re.search(r"multiply-adds a pixel +(\d+)", self.succeeds("info", "--size", size)).group(1))
+                       for size in ("8x100000", "8x100000000000"))
+        self.assertEqual(short, tall)
 
     def test_weights_from_a_file_are_the_built_in_ones(self):
         self.assertEqual(self.denoises("in.png", png(draw(20, 20, 3)), "o.pfm"),

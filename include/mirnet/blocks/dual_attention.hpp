@@ -46,12 +46,13 @@ class DualAttention {
     typename Conv2d<T>::Rows const conv_0(conv_0_, context.at("body.0"), x.shape());
     typename Conv2d<T>::Rows const conv_2(conv_2_, context.at("body.2"), x.shape());
     RollingRows<T> inner(context, x.shape(), band + 2);
-    for (Index first = 0; first < height; first += band) {
-      Index const last = (std::min)(first + band, height), ahead = (std::min)(last + 1, height);
+    auto const forward_band = [&](Index first, Index last) {
+      Index const ahead = (std::min)(last + 1, height);
       conv_0.forward(context, x, inner.append(context, std::max<Index>(first - 1, 0), ahead), {.slope = prelu.slope()});
       conv_2.forward(context, inner.rows(), rows_of(r, first, last - first),
                      {.statistics = planes.statistics(first), .sums = &sums});
-    }
+    };
+    each_band(context, height, band, forward_band, inner);
   }
 
   Conv2d<T> conv_0_, conv_2_;

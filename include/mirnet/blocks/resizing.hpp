@@ -44,14 +44,15 @@ class Downsampling {
     Node last_node = projection_node(context.at("top.5+bot.1"), x.shape(), output.shape());
     // The blur reads one row above its own, the 3x3 kernel one above and one below.
     RollingRows<T> inner(context, x.shape(), band + 2), filtered(context, x.shape(), band + 1);
-    for (Index first = 0; first < height; first += band) {
-      Index const last = (std::min)(first + band, height), ahead = (std::min)(last + 1, height);
+    auto const forward_band = [&](Index first, Index last) {
+      Index const ahead = (std::min)(last + 1, height);
       Index const above = std::max<Index>(first - 1, 0);
       Band<T> const added = inner.append(context, above, ahead);
       top_0.forward(context, rows_of(x, added.first_row, added.rows.height()), added, {.slope = top_1_.slope()});
       top_2.forward(context, inner.rows(), filtered.append(context, above, last), {.slope = top_3_.slope()});
       project(context, last_node, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
-    }
+    };
+    each_band(context, height, band, forward_band, inner, filtered);
   }
 
  private:
@@ -134,8 +135,8 @@ class Upsampling {
     RollingRows<T> inner(context, x.shape(), band + 1), small(context, small_shape, band + 2);
     ArenaMap<T> const filtered(context.arena,
                                {2 * (std::min)(band, height), filtered_shape.width, filtered_shape.channels});
-    for (Index first = 0; first < height; first += band) {
-      Index const last = (std::min)(first + band, height), ahead = (std::min)(last + 1, height);
+    auto const forward_band = [&](Index first, Index last) {
+      Index const ahead = (std::min)(last + 1, height);
       Band<T> const added = inner.append(context, first, ahead);
       Band<T const> const from = rows_of(x, added.first_row, added.rows.height());
       bottom_1.forward(context, from, small.append(context, std::max<Index>(first - 1, 0), ahead));
@@ -147,7 +148,8 @@ class Upsampling {
       bilinear_double_rows<T>(context, bilinear_node, small.rows(), doubled);
       top_2.forward(context, inner.rows(), band_filtered, top_3_.slope());
       top_4.forward(context, band_filtered, doubled, {.residual = doubled.rows});
-    }
+    };
+    each_band(context, height, band, forward_band, inner, small);
   }
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -66,6 +67,12 @@ class RollingRows {
     return added;
   }
 
+  /// In a rehearsal: goes on `count` rows further down, as if those before had been computed.
+  constexpr void skip(Index count) noexcept {
+    first_ += count;
+    end_ += count;
+  }
+
   /// Those that are there.
   constexpr Band<T const> rows() const noexcept {
     return {View<T const>(rows_.view().data(), {end_ - first_, map_.width, map_.channels}), first_, map_.height};
@@ -76,5 +83,24 @@ class RollingRows {
   ArenaMap<T> rows_;
   Index first_ = 0, end_ = 0;
 };
+
+/// body(first, last) for bands of `band` rows that make up [0, height), from top to bottom; `rolling` are the maps that
+/// it rolls through.
+///
+/// A rehearsal goes through the first two bands and the last. Those between ask for the same memory and arithmetic as
+/// the second, so that a plan takes as long for any height.
+template <class T, class Body, class... Rows>
+constexpr void each_band(Context<T>& context, Index height, Index band, Body&& body, Rows&... rolling) noexcept {
+  for (Index first = 0; first < height; first += band) {
+    std::uint64_t const macs = context.macs;
+    body(first, (std::min)(first + band, height));
+    Index const left_out = divide_up(height, band) - 3;
+    if (first == band && left_out > 0 && context.arena.measuring()) {
+      context.macs += (context.macs - macs) * static_cast<std::uint64_t>(left_out);
+      (rolling.skip(left_out * band), ...);
+      first += left_out * band;
+    }
+  }
+}
 
 }  // namespace mirnet::inline MIRNET_ABI

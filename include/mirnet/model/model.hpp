@@ -108,7 +108,8 @@ class Model {
   Index parameters() const noexcept { return parameters_; }
 
   /// Rehearses a run with this context's kernels and number of workers for an image of any size from 1x1, and tells its
-  /// trace the nodes. Errors: invalid_argument, for a size below 1; memory, for one that no memory can hold.
+  /// trace the nodes. Takes as long for any size. Errors: invalid_argument, for a size below 1; memory, for one that no
+  /// memory can hold.
   Result<Plan> plan(Context<T> const& context, Index height, Index width) const noexcept {
     if (auto const checked = check_size(config_, height, width); !checked) return checked.error();
     Context<T> rehearsal(*context.kernels, context.parallel);
@@ -256,13 +257,13 @@ class Model {
       return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
                    static_cast<long long>(width), static_cast<long long>(height));
     }
-    // The rehearsal adds up maps; with room for more of them than it ever holds, its sums cannot wrap. It holds six at
-    // most: where an Index has 32 bits, room for much more would refuse images that there is memory for.
-    constexpr Index more_maps_than_live = sizeof(Index) > 4 ? 256 : 16;
+    // The rehearsal adds up maps and their arithmetic: with room for far more than the six maps that it holds at most,
+    // neither sum can wrap. Where an Index has 32 bits, such a bound would refuse images that there is memory for.
+    constexpr Index largest_map = (std::numeric_limits<Index>::max)() >> (sizeof(Index) > 4 ? 17 : 4);
     Index const longest = (std::numeric_limits<Index>::max)() - config.pad_multiple();
     auto const map = height > longest || width > longest ? std::nullopt
                                                          : map_bytes<T>(padded(config, height, width, config.features));
-    if (!map || !checked_product(*map, more_maps_than_live)) {
+    if (!map || *map > largest_map) {
       return Error(ErrorCode::memory, "an image of %lldx%lld pixels is larger than any memory",
                    static_cast<long long>(width), static_cast<long long>(height));
     }

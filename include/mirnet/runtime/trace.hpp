@@ -52,7 +52,7 @@ struct Node {
 /// With Trace::whole instead of a worker, in the thread that called run(): a piece of a node's work begins or ends.
 /// Layers that go through their maps band by band have many pieces, in turn with those of others. Fields of a node may
 /// be added until its last piece; a plan's rehearsal, which computes nothing, calls these too and these only: it tells
-/// all nodes beforehand.
+/// all nodes beforehand, though not all of their pieces.
 ///
 /// With a worker, in whichever thread does that worker's work, inside of such a piece: one item of its work begins or
 /// ends. What the calling thread does alone is told as worker 0's.
