@@ -40,7 +40,7 @@ check_cppcheck() {
   sources 'examples/*.cpp' 'tests/*.cpp' 'bench/*.cpp' ':!:*/kernels_isa.cpp' |
     xargs -0 cppcheck --quiet --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr \
       --suppressions-list=.cppcheck --error-exitcode=1 -j "$CMAKE_BUILD_PARALLEL_LEVEL" \
-      -D__x86_64__ -D__SSE2__ -D__GNUC__=12 -DXSIMD_VERSION_MAJOR=8 -DXSIMD_VERSION_MINOR=1 \
+      -D__x86_64__ -D__SSE2__ -D__GNUC__=12 -D__GLIBC__=2 -DXSIMD_VERSION_MAJOR=8 -DXSIMD_VERSION_MINOR=1 \
       -I include -I examples/cli -I bench -I tests
 }
 

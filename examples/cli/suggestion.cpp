@@ -32,6 +32,8 @@ std::string nearest(std::string_view word, std::vector<std::string> const& candi
   for (auto const& candidate : candidates) {
     // The beginning of a long word counts as near.
     bool const begins = word.size() >= 4 && std::string_view(candidate).starts_with(word);
+    auto const [shorter, longer] = std::minmax({word.size(), candidate.size()});
+    if (!begins && longer - shorter >= least) continue;  // they are at least so far apart
     auto const apart = begins ? 1 : distance(word, candidate);
     if (apart < least) {
       least = apart;
