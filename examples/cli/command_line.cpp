@@ -96,8 +96,13 @@ std::string format(char const* pattern, ...) {
 }
 
 std::string one_line(std::string message) {
-  for (char& c : message) {
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+  unsigned char before = 0;
+  for (std::size_t i = 0; i < message.size(); ++i) {
+    auto const byte = static_cast<unsigned char>(message[i]);
+    if (byte < 32 || byte == 127) message[i] = ' ';
+    // U+0080 to U+009F are controls, too: two bytes in UTF-8.
+    if (before == 0xC2 && byte >= 0x80 && byte < 0xA0) message[i - 1] = message[i] = ' ';
+    before = byte;
   }
   return message;
 }

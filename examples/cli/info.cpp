@@ -40,7 +40,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   auto const number = [](char const* name, mirnet::Index value) {
     std::printf("%-26s %lld\n", name, static_cast<long long>(value));
   };
-  std::printf("%-26s %s\n", "weights", path ? path->c_str() : "built in");
+  std::printf("%-26s %s\n", "weights", path ? one_line(*path).c_str() : "built in");
   number("features", config.features);
   number("groups", config.groups);
   number("blocks", config.blocks);

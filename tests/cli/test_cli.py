@@ -693,6 +693,10 @@ class ManyFiles(ProgramTest):
         self.succeeds("denoise", "--output-dir", "o", "--quiet", "--", *names)
         self.assertEqual(self.tree("o"), sorted(names))
 
+    def test_names_do_not_steer_the_terminal(self):
+        name = "a\x1b[2Jb\r\x7fc\u0080d\u009f2Je\u00e9\u00a0.png"
+        self.fails(INPUT, "denoise", name, "o.png", says="a [2Jb  c  d  2Je\u00e9\u00a0.png: ")
+
 
 class Pipes(ProgramTest):
     def through(self, content, *arguments):
