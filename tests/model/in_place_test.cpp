@@ -12,6 +12,7 @@
 #include "support/maps.hpp"
 #include "support/networks.hpp"
 #include "support/slow.hpp"
+#include "support/text.hpp"
 
 namespace {
 
@@ -22,6 +23,7 @@ using mirnet::Memory;
 using mirnet::Model;
 using mirnet::Tensor;
 using test::Bytes;
+using test::contains;
 using test::put;
 using test::Storage;
 using test::tiny;
@@ -61,8 +63,6 @@ std::string refusal(Placed const& file) {
   CHECK(model.error().code() == mirnet::ErrorCode::model);
   return model.error().message();
 }
-
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
 
 /// Each way to have the weights, with each of T's tables.
 template <class T, class EachTable>

@@ -103,13 +103,15 @@ void measure(Config const& config, mirnet::KernelTable<T> const& kernels, Shape 
 }  // namespace
 
 TEST_CASE("the stack is at most 32 KB deep") {
-  // The published network's kinds of blocks, and the one that ships: how many there are of them changes no depth.
-  Config const configs[] = {{.features = 64, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
-                            {.features = 16, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
+  // Kinds of blocks: those of the network that ships, and of the published one. How many there are changes no depth.
+  Config const configs[] = {{.features = 16, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
+                            {.features = 64, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
                             {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4}};
   Shape const large{65, 70, 3};
   std::size_t deepest = 0;
+  test::Cases cases(3);
   for (auto const& config : configs) {
+    if (cases.next_is_left_out()) continue;
     for (auto const* kernels : test::kernel_tables()) {
       std::string const isa = kernels->isa;
       if (isa == "eigen") continue;  // for oracles

@@ -16,7 +16,9 @@
 
 #include "support/folder.hpp"
 #include "support/kernel_tables.hpp"
+#include "support/networks.hpp"
 #include "support/shrinking_source.hpp"
+#include "support/text.hpp"
 #include "support/weight_writer.hpp"
 
 namespace {
@@ -24,10 +26,10 @@ namespace {
 using mirnet::ErrorCode;
 using mirnet::Model;
 using test::Bytes;
+using test::contains;
 using test::get;
 using test::put;
-
-mirnet::Config const tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
+using test::tiny;
 
 /// The sentence with which a file is refused; fails the test if it is not refused as a model.
 std::string refusal(Bytes const& file) {
@@ -36,8 +38,6 @@ std::string refusal(Bytes const& file) {
   CHECK(model.error().code() == ErrorCode::model);
   return model.error().message();
 }
-
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
