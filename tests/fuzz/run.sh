@@ -149,6 +149,8 @@ if [ $merge = yes ]; then
   for target in "${compiled[@]}"; do pack "$target"; done
 fi
 if [ $coverage = yes ] && [ ${#compiled[@]} -gt 0 ]; then
-  build build/coverage -D CMAKE_CXX_FLAGS="-fprofile-instr-generate -fcoverage-mapping"
+  # CMake runs a program to learn of the compiler, which would leave its profile here.
+  LLVM_PROFILE_FILE=$work/cmake.profraw \
+    build build/coverage -D CMAKE_CXX_FLAGS="-fprofile-instr-generate -fcoverage-mapping"
   for target in "${compiled[@]}"; do cover "$target"; done
 fi
