@@ -3,7 +3,6 @@
 #include <bit>
 #include <csetjmp>
 #include <cstdio>
-#include <cstdlib>
 
 #include <jpeglib.h>
 

@@ -274,7 +274,7 @@ TEST_CASE("a run holds no more maps than plans leave room for, whatever the netw
 }
 
 TEST_CASE("a rehearsal asks for what a run does, though it leaves out most of a tall map") {
-  // 26 of each 28 bands of the largest. A run that has been stopped goes the same way, with memory, and touches none.
+  // 25 of the 28 bands of 1024x224 pixels. A stopped run goes the whole way, with memory, and touches none.
   Config const config{.features = 16, .groups = 1, .blocks = 1, .streams = 4, .columns = 2};
   auto const structure = Memory::allocate(mirnet::Network<float>::structure_bytes(config)).value();
   mirnet::Network<float> const network(config, structure.bytes().data());

@@ -91,11 +91,11 @@ class RollingRows {
 /// the second, so that a plan takes as long for any height.
 template <class T, class Body, class... Rows>
 constexpr void each_band(Context<T>& context, Index height, Index band, Body&& body, Rows&... rolling) noexcept {
+  Index const left_out = context.arena.measuring() ? divide_up(height, band) - 3 : 0;
   for (Index first = 0; first < height; first += band) {
     std::uint64_t const macs = context.macs;
     body(first, (std::min)(first + band, height));
-    Index const left_out = divide_up(height, band) - 3;
-    if (first == band && left_out > 0 && context.arena.measuring()) {
+    if (first == band && left_out > 0) {
       context.macs += (context.macs - macs) * static_cast<std::uint64_t>(left_out);
       (rolling.skip(left_out * band), ...);
       first += left_out * band;
