@@ -11,9 +11,10 @@ import pytorch  # noqa: F401
 import torch
 
 import native
+import optimizer
 from mirnet_torch import MIRNet
 
-NAMES = ("width", "groups", "blocks", "streams", "columns", "channels")
+NAMES = ("width", "groups", "blocks", "streams", "columns", "channels", "unshuffle")
 EPS = 1e-2
 
 
@@ -103,7 +104,7 @@ class EngineTest(unittest.TestCase):
         """Where a value is almost at the kink of a PReLU, rounding decides on its side, and with it on the gradient of
         what is above. So every tensor has to be right for one of some seeds, and nearly right for all. With slopes of 1
         there are no such kinks."""
-        config = dict(zip(NAMES, values))
+        config = {"unshuffle": 1, **dict(zip(NAMES, values))}
         report = f"{values} {patch[0]}x{patch[1]} batch {batch} threads {threads}:"
         for title, range_of_slopes, seeds in (("", slopes, (1, 2, 3)), ("slopes of 1: ", (1, 1), (4, 5))):
             runs = [self.errors_of(config, patch, batch, threads, range_of_slopes, seed) for seed in seeds]
@@ -145,11 +146,17 @@ class EngineTest(unittest.TestCase):
     def test_slopes_of_any_sign(self):
         self.check((16, 1, 1, 3, 2, 3), (16, 16), slopes=(-0.3, 0.3))
 
+    def test_unshuffled_by_two(self):
+        self.check((16, 1, 1, 2, 2, 3, 2), (24, 40))
+
+    def test_unshuffled_by_four(self):
+        self.check((32, 1, 1, 1, 2, 1, 4), (24, 16))
+
     def test_more_threads_than_samples(self):
         self.check((16, 1, 1, 2, 2, 3), (16, 16), batch=2, threads=4)
 
     def test_is_additive(self):
-        config = dict(zip(NAMES, (16, 1, 1, 2, 2, 3)))
+        config = dict(zip(NAMES, (16, 1, 1, 2, 2, 3, 1)))
         noisy, clean, sample_weight = batch_of(config, (16, 16), 5, 1)
         engine, params = native.Engine(config, 16, 2), flatten(network(config, 1, (0.1, 0.4)))
         whole, _, _ = engine.step(params, noisy, clean, sample_weight, EPS)
@@ -158,9 +165,10 @@ class EngineTest(unittest.TestCase):
         self.assertLess(float((parts - whole).abs().max() / whole.abs().max()), 1e-5)
 
     def test_refuses_what_it_does_not_support(self):
-        good = dict(zip(NAMES, (16, 1, 1, 3, 2, 3)))
+        good = dict(zip(NAMES, (16, 1, 1, 3, 2, 3, 1)))
         for change, patch in (({"width": 24}, 32), ({"width": 8}, 32), ({"channels": 5}, 32), ({"streams": 9}, 256),
-                              ({}, 30), ({}, (32, 34)), ({"groups": 0}, 32)):
+                              ({}, 30), ({}, (32, 34)), ({"groups": 0}, 32), ({"unshuffle": 0}, 32), ({"unshuffle": 3}, 24),
+                              ({"unshuffle": 2}, 28)):
             with self.assertRaises(native.Unavailable):
                 native.Engine({**good, **change}, patch, 1)
         engine = native.Engine(good, 16, 1)
@@ -169,6 +177,52 @@ class EngineTest(unittest.TestCase):
             engine.step(torch.zeros(engine.parameter_count - 1), images, images)
         with self.assertRaises(ValueError):
             engine.step(torch.zeros(engine.parameter_count), images, images[:, :, :8])
+
+    def test_threads_do_not_change_a_step_of_the_optimizer(self):
+        results = []
+        for threads in (1, 2, 3):
+            parameters, average, optimizer, gradients = self.optimizers(threads)
+            for gradient in gradients:
+                optimizer.step(gradient, 1e-2, average, 0.1)
+            results.append(torch.cat([parameters, average, optimizer.first, optimizer.second]))
+        self.assertTrue(torch.equal(results[0], results[1]))
+        self.assertTrue(torch.equal(results[0], results[2]))
+
+    # Matrices of all kinds: wide, tall, square, with sides that are no multiples of 16, and what is AdamW's between them.
+    SHAPES = [(16, 12, 3, 3), (1,), (64, 32, 3, 3), (4, 32), (32, 8), (9, 50), (7,), (20, 20), (12, 16, 3, 3), (3,)]
+
+    def optimizers(self, threads, dtype=torch.float32, steps=4, **options):
+        """A vector of parameters and its average, an optimizer for it, and gradients: the same in each type."""
+        generator = torch.Generator().manual_seed(1)
+        count = sum(torch.Size(shape).numel() for shape in self.SHAPES)
+        parameters, *gradients = (torch.randn(count, generator=generator).to(dtype) for _ in range(1 + steps))
+        # Singular values of a real gradient differ by more than those of random numbers do.
+        gradients = [gradient * torch.logspace(-4, 0, count, dtype=dtype) for gradient in gradients]
+        shapes = [torch.Size(shape) for shape in self.SHAPES]
+        return parameters, parameters.clone(), optimizer.Muon(parameters, shapes, threads=threads, **options), gradients
+
+    def test_steps_of_the_optimizer_are_those_of_pytorch(self):
+        """Rounding grows in the iterations, so PyTorch's own error in float32 is the measure."""
+        for use_muon in (True, False):
+            results = {}
+            for name, threads, dtype in (("exact", None, torch.float64), ("pytorch", None, torch.float32),
+                                         ("native", 2, torch.float32)):
+                parameters, average, one, gradients = self.optimizers(threads, dtype, use_muon=use_muon)
+                before = parameters.clone()
+                for gradient in gradients:
+                    one.step(gradient, 1e-2, average, 0.1)
+                results[name] = [(parameters - before).double(), (average - before).double(), one.first.double(),
+                                 one.second.double()]
+            for exact, pytorch, native in zip(*results.values()):
+                errors = [float((x - exact).norm() / exact.norm()) if exact.numel() else 0 for x in (pytorch, native)]
+                self.assertLess(errors[1], 2 * errors[0] + 2e-7)
+                self.assertLess(errors[1], 1e-3)
+
+    def test_optimizer_refuses_other_vectors(self):
+        parameters, average, one, (gradient, *_) = self.optimizers(1)
+        for wrong in (gradient[1:], gradient.double(), torch.stack([gradient, gradient], 1)[:, 0]):
+            with self.assertRaises(ValueError):
+                one.step(gradient, 1e-2, wrong, 0.1)
 
     def test_says_so_without_a_compiler(self):
         with mock.patch.dict(os.environ, {"CXX": "no-such-compiler"}):

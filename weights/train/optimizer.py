@@ -15,7 +15,7 @@ def orthogonalized(matrices):
     # Each iterate is a polynomial of the small Gram matrix times x, so only the polynomials are iterated. The products
     # with long rows are one by one: PyTorch's batched product is several times slower on a CPU.
     gram = torch.stack([matrix @ matrix.t() for matrix in x])
-    identity = torch.eye(x.shape[1], device=x.device)
+    identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     polynomial = identity.expand_as(gram)
     for _ in range(5):
         square = polynomial @ polynomial @ gram
@@ -30,28 +30,38 @@ class Muon:
 
     A Muon step is scaled to the size of AdamW's, 0.2 of the rate in every element (Liu et al., "Muon is Scalable for
     LLM Training", 2025, section 2.2), so one learning rate serves both.
+
+    With `threads`, native/ computes the step on the CPU; otherwise PyTorch does, which is the reference of the tests.
     """
 
     MOMENTUM, BETAS, EPSILON, DECAY = 0.95, (0.9, 0.99), 1e-8, 0.01
 
-    def __init__(self, parameters, shapes, use_muon=True):
+    def __init__(self, parameters, shapes, use_muon=True, threads=None):
         self.parameters = parameters
         self.first = torch.zeros_like(parameters)
         self.steps = 0
-        self.batches = {}  # (rows, columns) -> offsets: matrices of one shape are orthogonalized together
+        self.matrices = []  # (offset, rows, columns)
         offset = 0
         for shape in shapes:
             rows, columns = shape[0], shape[1:].numel()
             if use_muon and len(shape) > 1 and min(rows, columns) >= 8:
-                self.batches.setdefault((rows, columns), []).append(offset)
+                self.matrices.append((offset, rows, columns))
             offset += shape.numel()
         is_adam = torch.ones_like(parameters, dtype=torch.bool)
-        for (rows, columns), offsets in self.batches.items():
-            for offset in offsets:
-                is_adam[offset:offset + rows * columns] = False
+        for offset, rows, columns in self.matrices:
+            is_adam[offset:offset + rows * columns] = False
         # Where AdamW works; only there is a second moment.
-        self.adam = is_adam.nonzero().flatten() if self.batches else slice(None)
+        self.adam = is_adam.nonzero().flatten() if self.matrices else slice(None)
         self.second = torch.zeros_like(parameters[self.adam])
+        self.native = None
+        if threads:
+            from native import Optimizer
+            self.native = Optimizer([(*matrix, self.scale(*matrix[1:])) for matrix in self.matrices],
+                                    parameters.numel(), threads)
+
+    @staticmethod
+    def scale(rows, columns):
+        return 0.2 * max(rows, columns) ** 0.5
 
     def state_dict(self):
         return {"steps": self.steps, "first": self.first, "second": self.second}
@@ -62,9 +72,15 @@ class Muon:
         self.second.copy_(state["second"])
 
     @torch.no_grad()
-    def step(self, gradient, rate):
+    def step(self, gradient, rate, average=None, share=0.0):
+        """Changes the parameters, and moves their average by a share of the way to them."""
         self.steps += 1
         one, two = self.BETAS
+        average = self.parameters if average is None else average
+        if self.native is not None:
+            self.native.step(self.parameters, gradient, self.first, self.second, average, rate, self.MOMENTUM, one, two,
+                             self.EPSILON, self.DECAY, 1 - one ** self.steps, 1 - two ** self.steps, 1.0, share)
+            return
         update = torch.empty_like(gradient)
         adam_gradient = gradient[self.adam]
         adam_first = self.first[self.adam] * one + adam_gradient * (1 - one)
@@ -75,10 +91,13 @@ class Muon:
         self.first.mul_(self.MOMENTUM).add_(gradient)
         ahead = gradient + self.MOMENTUM * self.first
         self.first[self.adam] = adam_first
-        for (rows, columns), offsets in self.batches.items():
-            places = [slice(offset, offset + rows * columns) for offset in offsets]
+        batches = {}  # matrices of one shape are orthogonalized together
+        for offset, rows, columns in self.matrices:
+            batches.setdefault((rows, columns), []).append(slice(offset, offset + rows * columns))
+        for (rows, columns), places in batches.items():
             matrices = orthogonalized(torch.stack([ahead[place].view(rows, columns) for place in places]))
-            matrices *= 0.2 * max(rows, columns) ** 0.5
+            matrices *= self.scale(rows, columns)
             for place, matrix in zip(places, matrices):
                 update[place] = matrix.flatten()
         self.parameters.mul_(1 - rate * self.DECAY).sub_(update, alpha=rate)
+        average.lerp_(self.parameters, share)

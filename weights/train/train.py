@@ -21,6 +21,7 @@ libopenblas0-pthread is slow). On a CPU, with a C++ compiler, the passes through
 which is several times faster than PyTorch's.
 """
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -119,8 +120,8 @@ class Engines:
         engine = self.for_size(noisy.shape[2])
         if engine is None:
             return self.torch.step(noisy, clean, sample_weights, epsilon)
-        gradient, losses, squares = engine.step(self.weights.flat, noisy, clean, sample_weights, epsilon)
-        self.weights.gradient.copy_(gradient)
+        _, losses, squares = engine.step(self.weights.flat, noisy, clean, sample_weights, epsilon,
+                                         out=self.weights.gradient)
         return losses, squares
 
 
@@ -212,8 +213,9 @@ class Average:
     def __init__(self, flat, decay):
         self.flat, self.decay = flat.clone(), decay
 
-    def update(self, flat, step):
-        self.flat.lerp_(flat, 1 - min(self.decay, (step + 1) / (step + 10)))
+    def share(self, step):
+        """Of the way to the parameters that the average goes in a step."""
+        return 1 - min(self.decay, (step + 1) / (step + 10))
 
     def inside(self, weights):
         """A context in which the network computes with the average."""
@@ -249,8 +251,7 @@ class Trainer:
         self.options = options
         self.device = torch.device(options.device)
         self.output = options.output
-        self.config = {"width": options.features, "groups": options.groups, "blocks": options.blocks,
-                       "streams": options.streams, "columns": options.columns}
+        self.config = {name: getattr(options, "features" if name == "width" else name) for name in networks.DEFAULTS}
         self.step = self.pixels = 0
         self.seconds = 0.0
         self.stable_saved = False
@@ -263,10 +264,12 @@ class Trainer:
         self.network.to(self.device)
         self.weights = Weights(self.network)
         self.average = Average(self.weights.flat, options.average)
-        self.optimizer = Muon(self.weights.flat, self.weights.shapes, options.optimizer == "muon")
+        self.engines = Engines(options.engine, self.network, self.config, self.weights, self.device, options.threads)
+        native = self.engines.for_size(options.patches[0][0]) is not None
+        self.optimizer = Muon(self.weights.flat, self.weights.shapes, options.optimizer == "muon",
+                              options.threads if native else None)
         if options.resume:
             self.resume(options.resume)
-        self.engines = Engines(options.engine, self.network, self.config, self.weights, self.device, options.threads)
         self.schedule = Schedule(options)
 
         sizes = [size for size, _ in options.patches]
@@ -315,9 +318,19 @@ class Trainer:
                   "state_dict": {name: value.detach().cpu().clone()
                                  for name, value in self.network.state_dict().items()}}, self.output / "denoise.pth")
 
+    @contextlib.contextmanager
+    def averaged_network(self):
+        """The network with the averaged parameters, computed by whatever is fast here."""
+        engine = self.engines.for_size(VALIDATION_SIZE)
+        if engine is not None:
+            yield lambda noisy: engine.forward(self.average.flat, noisy)
+        else:
+            with self.average.inside(self.weights):
+                yield self.network
+
     def report(self, loss, gain, rate, speed):
-        with self.average.inside(self.weights):
-            decibels = self.validation.measure(self.network)
+        with self.averaged_network() as network:
+            decibels = self.validation.measure(network)
         share = self.share()
         left = self.seconds / share * (1 - share) if share > 0 else 0
         line = {"step": self.step, "pixels": self.pixels, "seconds": round(self.seconds, 1), "loss": loss,
@@ -349,8 +362,7 @@ class Trainer:
             noise_power = ((noisy - clean) ** 2).mean((1, 2, 3))
             losses, squares = self.engines.step(noisy, clean, sample_weights(noise_power), options.epsilon)
             rate = self.schedule.learning_rate(share, self.step)
-            self.optimizer.step(self.weights.gradient, rate)
-            self.average.update(self.weights.flat, self.step)
+            self.optimizer.step(self.weights.gradient, rate, self.average.flat, self.average.share(self.step))
             self.step += 1
             self.pixels += noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
             now = time.monotonic()

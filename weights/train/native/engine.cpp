@@ -5,36 +5,37 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #include "attention.hpp"
 #include "layers.hpp"
+#include "memory.hpp"
+#include "optimizer.hpp"
 
 namespace mirnet_train {
 namespace {
 
 struct Configuration {
-  int features, groups, blocks, streams, columns, channels, patch_h, patch_w, threads;
+  int features, groups, blocks, streams, columns, channels, unshuffle, patch_h, patch_w, threads;
+
+  // What the network sees of a patch.
+  int map_h() const { return patch_h / unshuffle; }
+  int map_w() const { return patch_w / unshuffle; }
+  int map_channels() const { return channels * unshuffle * unshuffle; }
+  /// Channels of the maps of images: 4 or 8 for images as they are, whole vectors more for others.
+  int image_width() const { return (map_channels() + 3) / 4 * 4; }
 
   bool supported() const {
     if (features < 16 || features % 16 != 0 || groups < 1 || blocks < 1 || columns < 1 || threads < 1) return false;
-    if (streams < 1 || streams > most_streams || channels < 1 || channels > 4) return false;
+    if (streams < 1 || streams > most_streams || unshuffle < 1) return false;
+    if (channels < 1 || channels > 4 || map_channels() > tile_lanes) return false;
     if ((features << (streams - 1)) > most_channels) return false;
-    const int multiple = 1 << (streams - 1);
+    const int multiple = unshuffle << (streams - 1);
     return patch_h >= multiple && patch_w >= multiple && patch_h % multiple == 0 && patch_w % multiple == 0;
   }
 };
-
-inline constexpr int image_width = 4;  // channels of the maps of images
 
 /// The network's layers and parameters. Parameters are registered in PyTorch's order, before any layer is built.
 class Network {
@@ -44,22 +45,21 @@ class Network {
   int image, result, result_gradient;
 
   explicit Network(const Configuration& configuration) : n_(configuration) {
-    const int f = n_.features;
-    const Conv conv_in = parameters.pack(
-        {parameters.tensor(std::size_t(f) * n_.channels * 9), f, n_.channels, 3, n_.channels, 0}, image_width, f);
+    const int f = n_.features, c = n_.map_channels(), image_width = n_.image_width();
+    const Conv conv_in = parameters.pack({parameters.tensor(std::size_t(f) * c * 9), f, c, 3, c, 0}, image_width, f);
     std::vector<Group> groups(n_.groups);
     for (Group& group : groups) {
       for (int b = 0; b < n_.blocks; ++b) group.blocks.push_back(register_block());
       group.conv_out = parameters.conv(f, f, 3);
     }
-    const Conv conv_out = parameters.pack_narrow(
-        {parameters.tensor(std::size_t(f) * n_.channels * 9), n_.channels, f, 3, f, 0}, f, image_width);
+    const Conv conv_out =
+        parameters.pack_narrow({parameters.tensor(std::size_t(f) * c * 9), c, f, 3, f, 0}, f, image_width);
 
-    const Shape full{n_.patch_h, n_.patch_w, f};
-    image = plan.new_map({n_.patch_h, n_.patch_w, image_width});
+    const Shape full{n_.map_h(), n_.map_w(), f};
+    image = plan.new_map({full.h, full.w, image_width});
     plan.maps[image].wants_gradient = false;
-    result = plan.new_map({n_.patch_h, n_.patch_w, tile_lanes});
-    result_gradient = plan.new_map({n_.patch_h, n_.patch_w, image_width});
+    result = plan.new_map({full.h, full.w, tile_lanes});
+    result_gradient = plan.new_map({full.h, full.w, image_width});
     int x = plan.new_map(full);
     plan.add<ConvLayer>(std::vector<ConvLayer::Input>{{image, 3, conv_in}}, -1, x);
     for (const Group& group : groups) {
@@ -252,32 +252,6 @@ class Network {
   }
 };
 
-class Buffer {
- public:
-  explicit Buffer(std::size_t floats) : size_(floats) {
-    const std::size_t bytes = floats * sizeof(float) + 64;
-    const std::size_t alignment = bytes < huge_page ? 64 : huge_page,
-                      rounded = (bytes + alignment - 1) / alignment * alignment;
-    data_ = static_cast<float*>(std::aligned_alloc(alignment, rounded));
-    if (!data_) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-    // Maps of many rows are far apart in memory; small pages would miss in the TLB. Only a hint, it may fail.
-    if (alignment == huge_page) madvise(data_, rounded, MADV_HUGEPAGE);
-#endif
-    clear();
-  }
-  Buffer(Buffer&& other) noexcept : size_(other.size_), data_(std::exchange(other.data_, nullptr)) {}
-  ~Buffer() { std::free(data_); }
-  float* data() const { return data_; }
-  void clear() { std::fill(data_, data_ + size_, 0.0f); }
-
- private:
-  static constexpr std::size_t huge_page = std::size_t(2) << 20;
-
-  std::size_t size_;
-  float* data_;
-};
-
 struct Batch {
   const float *noisy, *clean, *sample_weight;
   int size;
@@ -303,7 +277,7 @@ class Engine {
 
   void step(const float* parameters, const Batch& batch, float* gradient) {
     pack(parameters);
-    in_threads([&](int thread) {
+    in_threads(configuration_.threads, [&](int thread) {
       gradients_[thread].clear();
       const Worker worker = worker_of(thread);
       for (int i = thread; i < batch.size; i += configuration_.threads) {
@@ -315,7 +289,7 @@ class Engine {
       }
     });
     const auto& source = network_.parameters.primary();
-    in_threads([&](int thread) {
+    in_threads(configuration_.threads, [&](int thread) {
       const auto [begin, end] = part(source.size(), thread);
       for (std::size_t i = begin; i < end; ++i) {
         if (source[i] < 0) continue;
@@ -328,16 +302,13 @@ class Engine {
 
   void forward(const float* parameters, const float* noisy, int batch, float* out) {
     pack(parameters);
-    const std::size_t plane = std::size_t(configuration_.patch_h) * configuration_.patch_w;
-    in_threads([&](int thread) {
+    in_threads(configuration_.threads, [&](int thread) {
       const Worker worker = worker_of(thread);
       for (int i = thread; i < batch; i += configuration_.threads) {
         const float* image = noisy + i * image_floats();
         forward(worker, image);
-        for_each_value(worker, [&](std::size_t pixel, int channel, float value, float*) {
-          const std::size_t at = channel * plane + pixel;
-          out[i * image_floats() + at] = image[at] + value;
-        });
+        for_each_value(worker,
+                       [&](std::size_t at, float value, float*) { out[i * image_floats() + at] = image[at] + value; });
       }
     });
   }
@@ -359,17 +330,8 @@ class Engine {
     return {size * thread / configuration_.threads, size * (thread + 1) / configuration_.threads};
   }
 
-  template <class Work>
-  void in_threads(Work&& work) const {
-    std::vector<std::thread> others;
-    for (int thread = 1; thread < configuration_.threads; ++thread)
-      others.emplace_back([&work, thread] { work(thread); });
-    work(0);
-    for (std::thread& other : others) other.join();
-  }
-
   void pack(const float* parameters) {
-    in_threads([&](int thread) {
+    in_threads(configuration_.threads, [&](int thread) {
       for (auto [source, to] : {std::pair{&network_.parameters.primary(), primary_.data()},
                                 std::pair{&network_.parameters.secondary(), secondary_.data()}}) {
         const auto [begin, end] = part(source->size(), thread);
@@ -380,36 +342,41 @@ class Engine {
 
   void forward(const Worker& worker, const float* noisy) const {
     const Map& map = network_.plan.maps[network_.image];
-    const Shape& s = map.shape;
-    float* to = worker.arena + map.value + s.origin();
-    for (int c = 0; c < configuration_.channels; ++c)
-      for (int y = 0; y < s.h; ++y)
-        for (int x = 0; x < s.w; ++x) to[y * s.row() + x * s.c + c] = *noisy++;
+    float* to = worker.arena + map.value + map.shape.origin();
+    for_each_sample(
+        [&](std::size_t at, int y, int x, int c) { to[y * map.shape.row() + x * map.shape.c + c] = noisy[at]; });
     for (const auto& layer : network_.plan.layers) layer->forward(worker);
   }
 
-  /// visit(pixel, channel, result, where its gradient goes)
+  /// visit(place in the image, row, column and channel in a map): channel (c * u + dy) * u + dx of the network's maps
+  /// is channel c of the image at (u * y + dy, u * x + dx), as PyTorch's pixel_unshuffle has it.
+  template <class Visit>
+  void for_each_sample(Visit&& visit) const {
+    const int u = configuration_.unshuffle;
+    std::size_t at = 0;
+    for (int c = 0; c < configuration_.channels; ++c)
+      for (int y = 0; y < configuration_.patch_h; ++y)
+        for (int x = 0; x < configuration_.patch_w; ++x) visit(at++, y / u, x / u, (c * u + y % u) * u + x % u);
+  }
+
+  /// visit(place in the image, result, where its gradient goes)
   template <class Visit>
   void for_each_value(const Worker& worker, Visit&& visit) const {
     const Map &result = network_.plan.maps[network_.result], &gradient = network_.plan.maps[network_.result_gradient];
     const float* value = worker.arena + result.value + result.shape.origin();
     float* to = worker.arena + gradient.value + gradient.shape.origin();
-    const int h = result.shape.h, w = result.shape.w;
-    for (int y = 0; y < h; ++y)
-      for (int x = 0; x < w; ++x)
-        for (int c = 0; c < configuration_.channels; ++c)
-          visit(std::size_t(y) * w + x, c, value[y * result.shape.row() + x * result.shape.c + c],
-                to + y * gradient.shape.row() + x * gradient.shape.c + c);
+    for_each_sample([&](std::size_t at, int y, int x, int c) {
+      visit(at, value[y * result.shape.row() + x * result.shape.c + c],
+            to + y * gradient.shape.row() + x * gradient.shape.c + c);
+    });
   }
 
   /// Charbonnier loss of a sample, and its gradient with respect to the result.
   void loss(const Worker& worker, const Batch& batch, int i) const {
-    const std::size_t plane = std::size_t(configuration_.patch_h) * configuration_.patch_w;
     const float *noisy = batch.noisy + i * image_floats(), *clean = batch.clean + i * image_floats();
     const float scale = (batch.sample_weight ? batch.sample_weight[i] : 1.0f) / (float(batch.size) * image_floats());
     double loss = 0, error = 0;
-    for_each_value(worker, [&](std::size_t pixel, int channel, float value, float* gradient) {
-      const std::size_t at = channel * plane + pixel;
+    for_each_value(worker, [&](std::size_t at, float value, float* gradient) {
       const float d = noisy[at] + value - clean[at];
       const float root = std::sqrt(d * d + batch.eps * batch.eps);
       loss += root;
@@ -425,14 +392,15 @@ class Engine {
 }  // namespace mirnet_train
 
 using mirnet_train::Engine;
+using mirnet_train::Optimizer;
 
 extern "C" {
 
 /// Null if the configuration is not supported or there is not enough memory.
-void* engine_create(int features, int groups, int blocks, int streams, int columns, int channels, int patch_h,
-                    int patch_w, int threads) {
-  const mirnet_train::Configuration configuration{features, groups,  blocks,  streams, columns,
-                                                  channels, patch_h, patch_w, threads};
+void* engine_create(int features, int groups, int blocks, int streams, int columns, int channels, int unshuffle,
+                    int patch_h, int patch_w, int threads) {
+  const mirnet_train::Configuration configuration{features, groups,    blocks,  streams, columns,
+                                                  channels, unshuffle, patch_h, patch_w, threads};
   if (!configuration.supported()) return nullptr;
   try {
     return new Engine(configuration);
@@ -457,6 +425,29 @@ std::int64_t engine_arena_bytes(const void* engine) {
 void engine_step(void* engine, const float* parameters, const float* noisy, const float* clean,
                  const float* sample_weight, int batch, float eps, float* gradient, float* losses, float* errors) {
   static_cast<Engine*>(engine)->step(parameters, {noisy, clean, sample_weight, batch, eps, losses, errors}, gradient);
+}
+
+/// Steps for `count` parameters, those of `matrices` by Muon. Null if there is not enough memory.
+void* optimizer_create(const std::int64_t* offsets, const int* rows, const int* columns, const float* scales,
+                       int matrices, std::int64_t count, int threads) {
+  try {
+    std::vector<Optimizer::Matrix> list;
+    for (int i = 0; i < matrices; ++i) list.push_back({offsets[i], rows[i], columns[i], scales[i]});
+    return new Optimizer(std::move(list), count, threads);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+void optimizer_destroy(void* optimizer) { delete static_cast<Optimizer*>(optimizer); }
+
+/// `options` are those of StepOptions, in their order. One call at a time for each optimizer.
+void optimizer_step(void* optimizer, float* parameters, const float* gradient, float* first, float* second,
+                    float* average, const double* options) {
+  mirnet_train::StepOptions o;
+  static_assert(sizeof o == 10 * sizeof(double));
+  std::memcpy(&o, options, sizeof o);
+  static_cast<Optimizer*>(optimizer)->step({parameters, first, second, average, gradient}, o);
 }
 
 void engine_forward(void* engine, const float* parameters, const float* noisy, int batch, float* out) {

@@ -4,7 +4,8 @@
 //  - weight_gradient: dw[k][co] += sum over pixels of in[p][k] * out_gradient[p][co].
 //
 // A term is a run of k floats that lie next to each other at a fixed distance from the pixel: one pixel's channels, or
-// for a 3x3 kernel those of the three pixels of one row. Both keep 6 x 16 results in 12 vector registers.
+// for a 3x3 kernel those of the three pixels of one row. Both keep their results in registers: 6 pixels (or values of
+// k) x 16 channels in 12 registers of AVX2's size, 12 x 32 in 24 of AVX-512's.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +17,19 @@ namespace mirnet_train {
 using v8 = float __attribute__((vector_size(32), may_alias));
 using i8 = int __attribute__((vector_size(32), may_alias));
 
-inline constexpr int tile_lanes = 16;  // output channels of a tile
-inline constexpr int tile_pixels = 6;  // pixels, or values of k, of a tile
+inline constexpr int tile_lanes = 16;  // output channels of a block of packed weights
+
+#if defined(__AVX512F__)
+using vector = float __attribute__((vector_size(64), may_alias));
+inline constexpr int most_blocks = 2;   // blocks of 16 channels that a tile computes together
+inline constexpr int tile_pixels = 12;  // pixels, or values of k, of a tile
+#else
+using vector = v8;
+inline constexpr int most_blocks = 1;
+inline constexpr int tile_pixels = 6;
+#endif
+inline constexpr int vector_lanes = sizeof(vector) / sizeof(float);
+inline constexpr int block_vectors = tile_lanes / vector_lanes;
 
 inline v8 load(const float* p) { return *reinterpret_cast<const v8*>(p); }
 inline void store(float* p, v8 v) { *reinterpret_cast<v8*>(p) = v; }
@@ -27,6 +39,8 @@ inline float sum(v8 v) {
   for (int i = 0; i < 8; ++i) total += v[i];
   return total;
 }
+inline vector load_vector(const float* p) { return *reinterpret_cast<const vector*>(p); }
+inline void store_vector(float* p, vector v) { *reinterpret_cast<vector*>(p) = v; }
 
 /// Pixels to visit: `rows` runs of `pixels`, with the distances between rows and pixels on either side.
 struct Walk {
@@ -51,7 +65,7 @@ struct Target {
   // Store::mask: the result is the gradient of a PReLU's output; what is stored is that of its input `pre`.
   const float* pre = nullptr;
   float slope = 0;
-  float* slope_gradient = nullptr;  // 8 partial sums
+  float* slope_gradient = nullptr;  // 16 partial sums
 };
 
 /// visit.template operator()<size>(begin, tiles): runs of tiles, with sizes as equal as possible and none above
@@ -59,95 +73,111 @@ struct Target {
 template <class Visit>
 inline __attribute__((always_inline)) void balanced_tiles(int count, Visit&& visit) {
   const int tiles = (count + tile_pixels - 1) / tile_pixels, size = count / tiles, larger = count % tiles;
-  auto run = [&](int begin, int run_size, int run_tiles) __attribute__((always_inline)) {
-    switch (run_size) {
-      case 6: visit.template operator()<6>(begin, run_tiles); break;
-      case 5: visit.template operator()<5>(begin, run_tiles); break;
-      case 4: visit.template operator()<4>(begin, run_tiles); break;
-      case 3: visit.template operator()<3>(begin, run_tiles); break;
-      case 2: visit.template operator()<2>(begin, run_tiles); break;
-      default: visit.template operator()<1>(begin, run_tiles); break;
+  auto run = [&]<int N>(auto&& self, int begin, int run_size, int run_tiles) __attribute__((always_inline)) {
+    if (run_size == N) {
+      visit.template operator()<N>(begin, run_tiles);
+    } else if constexpr (N > 1) {
+      self.template operator()<N - 1>(self, begin, run_size, run_tiles);
     }
   };
-  if (larger > 0) run(0, size + 1, larger);
-  run(larger * (size + 1), size, tiles - larger);
+  if (larger > 0) run.template operator()<tile_pixels>(run, 0, size + 1, larger);
+  run.template operator()<tile_pixels>(run, larger * (size + 1), size, tiles - larger);
 }
 
-template <int P, Store S>
+/// visit.template operator()<blocks>(first): all blocks of 16 channels, as many at a time as a tile computes.
+template <class Visit>
+inline __attribute__((always_inline)) void grouped_blocks(int blocks, Visit&& visit) {
+  int block = 0;
+  for (; block + most_blocks <= blocks; block += most_blocks) visit.template operator()<most_blocks>(block);
+  for (; block < blocks; ++block) visit.template operator()<1>(block);
+}
+
+template <int P, int B, Store S>
 inline __attribute__((always_inline)) void convolve_tile(const Term* terms, int count, std::size_t in_at,
                                                          std::size_t in_pixel, int block, const Target& target,
                                                          std::size_t out_at, std::size_t out_pixel) {
-  v8 a[P][2];
+  constexpr int vectors = B * block_vectors;
+  vector a[P][vectors];
   if (target.base) {
-#pragma GCC unroll 6
+#pragma GCC unroll 12
     for (int i = 0; i < P; ++i) {
-      const float* base = target.base + out_at + i * out_pixel;
-      a[i][0] = load(base);
-      a[i][1] = load(base + 8);
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) a[i][v] = load_vector(target.base + out_at + i * out_pixel + v * vector_lanes);
     }
   } else {
-#pragma GCC unroll 6
-    for (int i = 0; i < P; ++i) a[i][0] = a[i][1] = v8{};
+#pragma GCC unroll 12
+    for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) a[i][v] = vector{};
+    }
   }
   for (int t = 0; t < count; ++t) {
     const int k_count = terms[t].k;
     const float* in = terms[t].in + in_at;
     const float* w = terms[t].weights + std::size_t(block) * k_count * tile_lanes;
-#pragma GCC unroll 4
+    const std::size_t next_block = std::size_t(k_count) * tile_lanes;
+#pragma GCC unroll 2
     for (int k = 0; k < k_count; ++k) {
-      const v8 w0 = load(w + k * tile_lanes), w1 = load(w + k * tile_lanes + 8);
-#pragma GCC unroll 6
+      vector weight[vectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) {
+        weight[v] = load_vector(w + k * tile_lanes + v / block_vectors * next_block + v % block_vectors * vector_lanes);
+      }
+#pragma GCC unroll 12
       for (int i = 0; i < P; ++i) {
-        const v8 x = splat(in[i * in_pixel + k]);
-        a[i][0] += x * w0;
-        a[i][1] += x * w1;
+        const float x = in[i * in_pixel + k];
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) a[i][v] += x * weight[v];
       }
     }
   }
-  v8 slope_gradient{};
-  const v8 slope = splat(target.slope);
-#pragma GCC unroll 6
+  vector slope_gradient{};
+#pragma GCC unroll 12
   for (int i = 0; i < P; ++i) {
-    const std::size_t at = out_at + i * out_pixel;
 #pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      v8 y = a[i][half];
+    for (int v = 0; v < vectors; ++v) {
+      const std::size_t at = out_at + i * out_pixel + v * vector_lanes;
+      vector y = a[i][v];
       if constexpr (S == Store::activate) {
-        if (target.raw) store(target.raw + at + 8 * half, y);
-        y = y > 0 ? y : y * slope;
+        if (target.raw) store_vector(target.raw + at, y);
+        y = y > 0 ? y : y * target.slope;
       }
       if constexpr (S == Store::mask) {
-        const v8 x = load(target.pre + at + 8 * half);
-        slope_gradient += x > 0 ? v8{} : x * y;
-        y = x > 0 ? y : y * slope;
+        const vector x = load_vector(target.pre + at);
+        slope_gradient += x > 0 ? vector{} : x * y;
+        y = x > 0 ? y : y * target.slope;
       }
-      store(target.out + at + 8 * half, y);
+      store_vector(target.out + at, y);
     }
   }
-  if constexpr (S == Store::mask) store(target.slope_gradient, load(target.slope_gradient) + slope_gradient);
+  if constexpr (S == Store::mask) {
+    store_vector(target.slope_gradient, load_vector(target.slope_gradient) + slope_gradient);
+  }
 }
 
 template <Store S>
 __attribute__((noinline)) void convolve_pass(const Term* terms, int count, const Walk& walk, int blocks,
                                              const Target& target) {
-  for (int block = 0; block < blocks; ++block) {
-    for (int row = 0; row < walk.rows; ++row) {
-      balanced_tiles(
-          walk.pixels, [&]<int P>(int begin, int tiles) __attribute__((always_inline)) {
-            std::size_t in_at = row * walk.in_row + begin * walk.in_pixel;
-            std::size_t out_at = row * walk.out_row + begin * walk.out_pixel + std::size_t(block) * tile_lanes;
-            for (int t = 0; t < tiles; ++t, in_at += P * walk.in_pixel, out_at += P * walk.out_pixel) {
-              convolve_tile<P, S>(terms, count, in_at, walk.in_pixel, block, target, out_at, walk.out_pixel);
-            }
-          });
-    }
-  }
+  grouped_blocks(
+      blocks, [&]<int B>(int block) __attribute__((always_inline)) {
+        for (int row = 0; row < walk.rows; ++row) {
+          balanced_tiles(
+              walk.pixels, [&]<int P>(int begin, int tiles) __attribute__((always_inline)) {
+                std::size_t in_at = row * walk.in_row + begin * walk.in_pixel;
+                std::size_t out_at = row * walk.out_row + begin * walk.out_pixel + std::size_t(block) * tile_lanes;
+                for (int t = 0; t < tiles; ++t, in_at += P * walk.in_pixel, out_at += P * walk.out_pixel) {
+                  convolve_tile<P, B, S>(terms, count, in_at, walk.in_pixel, block, target, out_at, walk.out_pixel);
+                }
+              });
+        }
+      });
 }
 
 template <Store S>
 inline void convolve(const Term* terms, int count, const Walk& walk, int blocks, Target target) {
-  // Weights of one pass should stay in the first-level cache beside the pixels.
-  constexpr int most_per_pass = 400;
+  // Weights of one pass should stay in the first-level cache beside the pixels. Wide tiles read them so seldom that the
+  // second level serves as well.
+  constexpr int most_per_pass = most_blocks > 1 ? 4000 : 400;
   while (count > 0) {
     int now = 0;
     for (int k = 0; now < count && (now == 0 || k + terms[now].k <= most_per_pass); ++now) k += terms[now].k;
@@ -168,30 +198,37 @@ struct GradientTerm {
   int k;
 };
 
-template <int R>
+template <int R, int B>
 inline __attribute__((always_inline)) void gradient_tile(const float* in, const float* out, const Walk& walk, int rows,
-                                                         int pixels, float* gradient) {
-  v8 a[R][2];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; ++r) a[r][0] = a[r][1] = v8{};
+                                                         int pixels, float* gradient, std::size_t next_block) {
+  constexpr int vectors = B * block_vectors;
+  vector a[R][vectors];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) a[r][v] = vector{};
+  }
   for (int row = 0; row < rows; ++row) {
     const float* x = in + row * walk.in_row;
     const float* y = out + row * walk.out_row;
     for (int p = 0; p < pixels; ++p, x += walk.in_pixel, y += walk.out_pixel) {
-      const v8 y0 = load(y), y1 = load(y + 8);
-#pragma GCC unroll 6
+      vector out_gradient[vectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) out_gradient[v] = load_vector(y + v * vector_lanes);
+#pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
-        const v8 b = splat(x[r]);
-        a[r][0] += b * y0;
-        a[r][1] += b * y1;
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; ++v) a[r][v] += x[r] * out_gradient[v];
       }
     }
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {  // added only now: a sum of sums has smaller rounding errors
-    float* to = gradient + r * tile_lanes;
-    store(to, load(to) + a[r][0]);
-    store(to + 8, load(to + 8) + a[r][1]);
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) {
+      float* to = gradient + r * tile_lanes + v / block_vectors * next_block + v % block_vectors * vector_lanes;
+      store_vector(to, load_vector(to) + a[r][v]);
+    }
   }
 }
 
@@ -210,16 +247,19 @@ __attribute__((noinline)) inline void weight_gradient(const GradientTerm* terms,
       const int pixels = int(long(walk.pixels) * (piece + 1) / pixel_pieces) - begin;
       for (int t = 0; t < count; ++t) {
         const float* in = terms[t].in + row * walk.in_row + begin * walk.in_pixel;
-        for (int block = 0; block < blocks; ++block) {
-          const float* y = out + row * walk.out_row + begin * walk.out_pixel + std::size_t(block) * tile_lanes;
-          float* gradient = terms[t].gradient + std::size_t(block) * terms[t].k * tile_lanes;
-          balanced_tiles(
-              terms[t].k, [&]<int R>(int k, int tiles) __attribute__((always_inline)) {
-                for (int tile = 0; tile < tiles; ++tile, k += R) {
-                  gradient_tile<R>(in + k, y, walk, rows, pixels, gradient + std::size_t(k) * tile_lanes);
-                }
-              });
-        }
+        const std::size_t next_block = std::size_t(terms[t].k) * tile_lanes;
+        grouped_blocks(
+            blocks, [&]<int B>(int block) __attribute__((always_inline)) {
+              const float* y = out + row * walk.out_row + begin * walk.out_pixel + std::size_t(block) * tile_lanes;
+              float* gradient = terms[t].gradient + block * next_block;
+              balanced_tiles(
+                  terms[t].k, [&]<int R>(int k, int tiles) __attribute__((always_inline)) {
+                    for (int tile = 0; tile < tiles; ++tile, k += R) {
+                      gradient_tile<R, B>(in + k, y, walk, rows, pixels, gradient + std::size_t(k) * tile_lanes,
+                                          next_block);
+                    }
+                  });
+            });
       }
     }
   }

@@ -86,12 +86,12 @@ class ConvTarget {
     if (slot_.accumulate) target.base = target.out;
     const int blocks = shape_.c / tile_lanes;
     if (activation_) {
-      alignas(32) float slope_gradient[8] = {};
+      alignas(64) float slope_gradient[tile_lanes] = {};
       target.pre = activation_.pre(worker);
       target.slope = activation_.slope(worker);
       target.slope_gradient = slope_gradient;
       convolve<Store::mask>(terms, count, walk, blocks, target);
-      activation_.add_slope_gradient(worker, sum(load(slope_gradient)));
+      activation_.add_slope_gradient(worker, sum(load(slope_gradient) + load(slope_gradient + 8)));
     } else {
       convolve<Store::plain>(terms, count, walk, blocks, target);
     }
