@@ -28,8 +28,10 @@ class Muon:
     """For a flat vector of parameters: tensors of two and more dimensions whose smaller side, as a matrix
     (outputs, inputs * kernel), is 8 or more get orthogonalized momentum, others AdamW steps.
 
-    A Muon step is scaled to the size of AdamW's, 0.2 of the rate in every element (Liu et al., "Muon is Scalable for
-    LLM Training", 2025, section 2.2), so one learning rate serves both.
+    A Muon step has the size of AdamW's, 0.2 of the rate in every element (Liu et al., "Muon is Scalable for LLM
+    Training", 2025, section 2.2), where the smaller side is 16. Elsewhere its largest singular value is what it is
+    there, as in Yang et al., "A Spectral Condition for Feature Learning", 2023: how much a layer's outputs change does
+    not grow with the number of channels. So one learning rate serves AdamW's parameters too, and any width.
 
     With `threads`, native/ computes the step on the CPU; otherwise PyTorch does, which is the reference of the tests.
     """
@@ -61,7 +63,7 @@ class Muon:
 
     @staticmethod
     def scale(rows, columns):
-        return 0.2 * max(rows, columns) ** 0.5
+        return 0.8 * (max(rows, columns) / min(rows, columns)) ** 0.5
 
     def state_dict(self):
         return {"steps": self.steps, "first": self.first, "second": self.second}
