@@ -18,7 +18,7 @@ import mirnet_torch
 import network as networks
 import noise
 from optimizer import Muon, orthogonalized
-from photographs import Patches, read_photographs
+from photographs import Patches, hold_out, read_tiles
 
 TRAIN = ROOT / "weights" / "train"
 PROGRAM = pathlib.Path(os.environ.get("MIRNET", ROOT / "build" / "release" / "mirnet"))
@@ -166,11 +166,11 @@ class Training(unittest.TestCase):
         return done
 
     def test_patches(self):
-        pictures = read_photographs(self.path / "photos", 128)
+        pictures = [pixels for _, pixels in read_tiles(self.path / "photos", 128)]
         patches = Patches(pictures, "cpu").draw(5, 64, numpy.random.default_rng(1))
         self.assertEqual(patches.shape, (5, 3, 64, 64))
         with self.assertRaises(ValueError):
-            read_photographs(self.path / "photos", 1000)
+            read_tiles(self.path / "photos", 1000)
 
     def test_a_network_learns_and_the_program_runs_it(self):
         kind = "native" if COMPILER else "torch"
