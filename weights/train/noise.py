@@ -32,6 +32,7 @@ The camera, in the order of the code:
 6. sometimes a smaller size, rounding to 8 bits, and JPEG;
    + unsharp masking before that, lower qualities, and JPEG twice, with other places of its blocks.
 """
+import functools
 import io
 import math
 from dataclasses import dataclass
@@ -190,6 +191,14 @@ def colour_matrices(random):
     return others + eye * (1 - others.sum(2, keepdim=True))
 
 
+def inverse(matrices):
+    """By the cross products of the rows: LAPACK would start threads for it."""
+    first, second, third = matrices.unbind(1)
+    columns = torch.stack([torch.cross(second, third, dim=1), torch.cross(third, first, dim=1),
+                           torch.cross(first, second, dim=1)], 2)
+    return columns / (first * columns[..., 0]).sum(1)[:, None, None]
+
+
 def mix(matrices, x):
     return torch.bmm(matrices, x.flatten(2)).view_as(x)
 
@@ -257,12 +266,16 @@ def smoothing(x, level):
                          size=x.shape[2:], mode="bilinear", align_corners=False)
 
 
+@functools.lru_cache(maxsize=64)
+def squared_frequencies(size, device):
+    return torch.fft.fftfreq(size, device=device) ** 2
+
+
 def gaussian_transfer(shape, radius):
     """What Gaussians with a deviation of `radius` pixels (batch x 1 x 1 x 1) do to the frequencies of rfft2."""
-    def along(size):
-        frequencies = torch.fft.fftfreq(size, device=radius.device)
-        return torch.exp(-2 * (math.pi * radius * frequencies) ** 2)
-    return along(shape[0])[..., 0, :, None], along(shape[1])
+    factor = radius * radius * (-2 * math.pi ** 2)
+    down, right = (torch.exp(factor * squared_frequencies(size, radius.device)) for size in shape)
+    return down.transpose(2, 3), right
 
 
 def blur(x, radius):
@@ -359,7 +372,7 @@ def camera(clean, random, preset=PLAIN):
     matrices = colour_matrices(random)
     gains = torch.cat([random.uniform(1.2, 2.6), torch.ones_like(random.uniform(0, 1)), random.uniform(1.2, 2.6)], 1)
     linear = to_linear(remove_contrast(clean, contrast))
-    light = light_on_sensor(mix(torch.linalg.inv(matrices), linear).clamp_(0, 1).div_(gains))
+    light = light_on_sensor(mix(inverse(matrices), linear).clamp_(0, 1).div_(gains))
 
     stops = random.uniform(0, 8)
     if preset.phone:

@@ -72,10 +72,7 @@ class Patches:
             y = int(rng.integers(picture.shape[1] - size + 1))
             x = int(rng.integers(picture.shape[2] - size + 1))
             patch = picture[:, y:y + size, x:x + size]
-            if rng.random() < 0.5:
-                patch = patch.flip(2)
-            if rng.random() < 0.5:
-                patch = patch.flip(1)
+            patch = patch.flip([axis for axis in (2, 1) if rng.random() < 0.5])
             if rng.random() < 0.5:
                 patch = patch.transpose(1, 2)
             patch = patch.float() / 255
