@@ -78,7 +78,7 @@ HOT_AMPLITUDES = (0.05, 1.0)  # of white
 BLACK_SHARE = 0.6
 LARGEST_PEDESTAL = 1.5  # deviations of read noise below black that are kept; more keep all that counts
 BLUR_SHARE = 0.4
-BLUR_RADII = (0.4, 1.0)  # pixels, the deviation of a Gaussian: neighbours correlated by 0.2 to 0.8
+BLUR_RADII = (0.4, 1.0)  # pixels, the deviation of a Gaussian: neighbours correlated by 0.3 to 0.8
 BLOTCH_SHARE = 0.25
 # The autocorrelation of noise that a Gaussian of deviation r blurred falls to one half at 1.7 r on either side, so
 # these are blotches with diameters of 20 to 60 pixels.
@@ -90,7 +90,7 @@ WIDE_STRENGTH = 0.5  # of that of the other smoothings, for colour of large area
 MIXED_SHARE = 0.12
 MIXED_SIGMA = 25 / 255
 
-# Weak noise: brightness correlated by 0.2 to 0.8 with the next pixel, colour over several. What five pictures of DSLRs
+# Weak noise: brightness correlated by 0.3 to 0.8 with the next pixel, colour over several. What five pictures of DSLRs
 # with ISO 1600 to 6400 show lies within: 0.50 to 0.63 and nearly nothing at two pixels; colour 0.87 to 0.94, half at
 # four pixels, and with 0.6 to 1.1 of the strength.
 WEAK_SIGMAS = (1 / 255, 8 / 255)  # of brightness

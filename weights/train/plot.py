@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 CASES = {"sigma15": "σ = 15", "sigma25": "σ = 25", "sigma50": "σ = 50", "camera": "camera",
-         "dark": "dark, strong noise", "weak": "weak, as DSLRs", "blocky": "camera, JPEG of quality 40", "grain": "film"}
+         "dark": "dark, strong noise", "weak": "weak, as DSLRs", "blocky": "camera, JPEG of quality 40",
+         "grain": "film"}
 STYLES = ["-", "--", ":", "-."]
 
 

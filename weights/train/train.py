@@ -460,8 +460,8 @@ def parse_options():
     add("--average", type=float, default=0.999, help="decay of the moving average (default: %(default)s)")
     add("--epsilon", type=float, default=3e-3, help="of Charbonnier's loss (default: %(default)s)")
     add("--resized", type=float, default=0.15, help="share of batches made from larger patches (default: %(default)s)")
-    add("--noise", choices=list(noise.PRESETS), default="phone", help="phone: all that noise.py has; plain: Gaussian noise "
-        "to a sigma of 55 and cameras to ISO 25600, as the first weights were trained (default: %(default)s)")
+    add("--noise", choices=list(noise.PRESETS), default="phone", help="phone: all that noise.py has; plain: Gaussian "
+        "noise to a sigma of 55 and cameras to ISO 25600, what the first weights learned (default: %(default)s)")
     add("--engine", choices=["auto", "native", "torch"], default="auto", help="default: %(default)s")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
