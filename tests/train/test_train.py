@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Tests of weights/train: python3 tests/train/test_train.py. Needs PyTorch, numpy and Pillow."""
+import dataclasses
+import math
 import os
 import pathlib
 import shutil
@@ -18,7 +20,7 @@ import mirnet_torch
 import network as networks
 import noise
 from optimizer import Muon, orthogonalized
-from photographs import Patches, read_photographs
+from photographs import Patches, hold_out, read_tiles
 
 TRAIN = ROOT / "weights" / "train"
 PROGRAM = pathlib.Path(os.environ.get("MIRNET", ROOT / "build" / "release" / "mirnet"))
@@ -35,6 +37,11 @@ def photograph(size, seed):
         a, b, c = rng.normal(size=3) * 4
         picture += (numpy.sin(a * x + b * y + c) > rng.uniform(-0.5, 0.5))[..., None] * rng.uniform(0, 0.4, 3)
     return Image.fromarray((255 * picture / picture.max()).astype(numpy.uint8))
+
+
+def correlation(x):
+    """Of horizontal neighbours."""
+    return float((x[..., 1:] * x[..., :-1]).mean() / (x * x).mean())
 
 
 def trained_network(config, seed=0):
@@ -99,32 +106,187 @@ class Noise(unittest.TestCase):
             self.assertLess(float(((demosaic(mosaic, masks) - mosaic) * masks).abs().max()), 1e-6, demosaic.__name__)
 
     def test_a_seed_is_a_batch(self):
-        clean = torch.rand(6, 3, 32, 32)
-        first, second, third = (noise.add_noise(clean, 32, seed)[0] for seed in (1, 1, 2))
-        self.assertTrue(torch.equal(first, second))
-        self.assertFalse(torch.equal(first, third))
-        self.assertTrue(torch.equal(first, noise.round_to_bytes(first)))
+        clean = torch.rand(24, 3, 32, 32)
+        for preset in noise.PRESETS.values():
+            first, second, third = (noise.add_noise(clean, 32, seed, preset)[0] for seed in (1, 1, 2))
+            self.assertTrue(torch.equal(first, second))
+            self.assertFalse(torch.equal(first, third))
+            self.assertTrue(torch.equal(first, noise.round_to_bytes(first)))
 
     def test_larger_patches_become_smaller(self):
-        noisy, clean = noise.add_noise(torch.rand(4, 3, 48, 48), 32, 1)
-        self.assertEqual([noisy.shape, clean.shape], [torch.Size((4, 3, 32, 32))] * 2)
+        for larger in (48, 64, 96):
+            noisy, clean = noise.add_noise(torch.rand(12, 3, larger, larger), 32, 1)
+            self.assertEqual([noisy.shape, clean.shape], [torch.Size((12, 3, 32, 32))] * 2)
 
     def test_gaussian_noise_is_what_it_says(self):
         clean = torch.full((64, 3, 32, 32), 0.5)
         deviations = (noise.gaussian(clean, noise.Random(1, 64, clean.device)) - clean).std((1, 2, 3)) * 255
         self.assertLess(float(deviations.max()), 57)
         self.assertTrue(20 < float(deviations.mean()) < 35, deviations)
+        clean = torch.full((400, 3, 16, 16), 0.5)
+        noisy = noise.gaussian(clean, noise.Random(1, 400, clean.device), noise.PHONE)
+        deviations = (noisy - clean).std((1, 2, 3)) * 255
+        self.assertTrue(70 < float(deviations.max()) < 80, deviations)
+        weak = (10 / 255 / noise.PHONE_LARGEST_SIGMA) ** (1 / noise.SIGMA_POWER)
+        self.assertAlmostEqual(float((deviations < 10).float().mean()), weak, delta=0.06)
+
+    def camera_differences(self, preset, clean=None):
+        """Of flat colours."""
+        if clean is None:
+            clean = torch.rand(48, 3, 1, 1) * 0.6 + 0.2
+        clean = clean.expand(48, 3, 64, 64)
+        return noise.camera(clean, noise.Random(1, 48, clean.device), preset) - clean
 
     def test_camera_noise(self):
-        """No colour cast, more noise in dark places of the light than in none, and neighbours that are correlated."""
-        clean = torch.rand(48, 3, 1, 1).expand(48, 3, 64, 64) * 0.6 + 0.2
-        difference = noise.camera(clean, noise.Random(1, 48, clean.device)) - clean
+        """No colour cast, a wide range of strengths, and neighbours that are correlated."""
+        difference = self.camera_differences(noise.PLAIN)
         self.assertLess(float(difference.mean((2, 3)).abs().median()), 1 / 255)
         deviation = difference.std((1, 2, 3)) * 255
         self.assertTrue(0.1 < float(deviation.min()) < 3 and 8 < float(deviation.max()) < 100, deviation)
-        def correlation(x):
-            return float(((x[..., 1:] * x[..., :-1]).mean() / (x * x).mean()))
         self.assertGreater(correlation(difference), 0.2)
+
+    def test_a_phone_has_stronger_noise(self):
+        pushed = dataclasses.replace(noise.PHONE, pushed=1.0)
+        deviations = [self.camera_differences(preset).std((1, 2, 3)) for preset in (noise.PLAIN, noise.PHONE, pushed)]
+        self.assertGreater(float(deviations[2].median()), 2 * float(deviations[0].median()))
+        self.assertLess(abs(float(deviations[1].median() / deviations[0].median()) - 1), 0.7)
+        self.assertGreater(float(deviations[2].max()), 0.2)
+
+    def test_black_is_clipped_and_becomes_brighter(self):
+        random = noise.Random(1, 256, torch.device("cpu"))
+        light, read = torch.zeros(256, 1, 16, 16), torch.full((256, 1, 1, 1), 0.01)
+        mosaic = random.normal(light.shape) * 0.1
+        before = mosaic.clone()
+        noise.clip_at_black(mosaic, light, read, random)
+        changed = (mosaic != before).flatten(1).any(1)
+        self.assertAlmostEqual(float(changed.float().mean()), noise.BLACK_SHARE, delta=0.1)
+        lowest = mosaic.amin((1, 2, 3))
+        self.assertGreaterEqual(float(lowest[changed].min()), -0.1 * noise.LARGEST_PEDESTAL - 1e-6)
+        # Half of them have no pedestal: what is left of normal noise has a mean of 1 / sqrt(2 pi) deviations.
+        at_zero = changed & (lowest == 0)
+        self.assertAlmostEqual(float(at_zero.sum() / changed.sum()), 0.5, delta=0.1)
+        self.assertAlmostEqual(float(mosaic[at_zero].mean()), 0.04, delta=0.002)
+
+        strong = dataclasses.replace(noise.PHONE, pushed=1.0)
+        dark = self.camera_differences(strong, torch.full((48, 3, 1, 1), 0.05))
+        self.assertGreater(float(dark.mean()), 3 / 255)
+
+    def test_hot_pixels_are_rare_and_bright(self):
+        random = noise.Random(1, 400, torch.device("cpu"))
+        mosaic = torch.zeros(400, 1, 64, 64)
+        noise.add_hot_pixels(mosaic, random)
+        share = (mosaic > 0).float().mean((1, 2, 3))
+        self.assertAlmostEqual(float((share > 0).float().mean()), noise.HOT_SHARE, delta=0.08)
+        self.assertLess(float(share.max()), 2 * noise.HOT_DENSITIES[1])
+        low, high = noise.HOT_DENSITIES
+        self.assertAlmostEqual(float(share.sum() / (share > 0).sum()), (high - low) / math.log(high / low), delta=5e-4)
+        hot = mosaic[mosaic > 0]
+        self.assertTrue(noise.HOT_AMPLITUDES[0] <= float(hot.min()) and float(hot.max()) <= noise.HOT_AMPLITUDES[1])
+
+    def test_blurred_noise(self):
+        random = noise.Random(1, 64, torch.device("cpu"))
+        for radius in (0.6, 1.0, 3.0):
+            radii = torch.full((64, 1, 1, 1), radius)
+            field = noise.blurred_normal(random, 1, (64, 64), radii)
+            self.assertAlmostEqual(float(field.std()), 1, delta=0.05)
+            self.assertAlmostEqual(correlation(field), math.exp(-1 / (4 * radius ** 2)), delta=0.03)
+            white = torch.randn(64, 1, 64, 64)
+            self.assertAlmostEqual(correlation(noise.blur(white, radii)), math.exp(-1 / (4 * radius ** 2)), delta=0.03)
+        # Diameters of blotches, from half of the correlation to half of it: 20 to 60 pixels.
+        for radius, diameter in zip(noise.BLOTCH_RADII, (20, 60)):
+            field = noise.blurred_normal(random, 1, (256, 256), torch.full((64, 1, 1, 1), radius), mean_free=True)
+            self.assertLess(float(field.mean((2, 3)).abs().max()), 1e-5)
+            half = diameter // 2
+            found = float((field[..., half:] * field[..., :-half]).mean())
+            self.assertAlmostEqual(found, 0.5, delta=0.1)
+
+    def test_colours_without_brightness(self):
+        colours = noise.colours_without_brightness(torch.randn(4, 2, 8, 8))
+        self.assertLess(float(noise.brightness(colours).abs().max()), 1e-6)
+
+    def test_weak_noise(self):
+        clean = torch.full((256, 3, 64, 64), 1 / 3)  # where it is strongest
+        difference = noise.weak(clean, noise.Random(1, 256, clean.device)) - clean
+        luma = noise.brightness(difference)
+        deviations = luma.std((1, 2, 3))
+        low, high = noise.WEAK_SIGMAS
+        self.assertTrue(0.9 * low < float(deviations.min()) < 1.2 * low, deviations.min() * 255)
+        self.assertTrue(0.8 * high < float(deviations.max()) < 1.1 * high, deviations.max() * 255)
+        self.assertTrue(0.4 < correlation(luma) < 0.75)
+        self.assertGreater(correlation(difference - luma), 0.75)
+
+    def test_film(self):
+        """Grain is stronger in grays than in black and white, and its brightness correlated."""
+        deviations = []
+        for gray in (0.02, 0.5, 0.98):
+            clean = torch.full((64, 3, 48, 48), gray)
+            difference = noise.film(clean, noise.Random(1, 64, clean.device)) - clean
+            deviations.append(float(difference.std()))
+        self.assertGreater(deviations[1], 1.4 * deviations[0])
+        self.assertGreater(deviations[1], 1.4 * deviations[2])
+        self.assertGreater(correlation(difference), 0.5)
+
+    def test_shares(self):
+        rng = numpy.random.default_rng(1)
+        for preset in noise.PRESETS.values():
+            self.assertAlmostEqual(sum(preset.shares.values()), 1)
+            counts = dict.fromkeys(preset.shares, 0)
+            for place in rng.random(2000):
+                names = noise.kinds(8, preset, place)
+                self.assertEqual(len(names), 8)
+                for name in names:
+                    counts[name] += 1
+            for name, share in preset.shares.items():
+                self.assertAlmostEqual(counts[name] / 16000, share, delta=0.01)
+
+    def test_sharpening_leaves_the_picture(self):
+        clean = torch.rand(64, 3, 32, 32)
+        names = ["gaussian"] * 16 + ["camera"] * 48
+        noisy = clean.clone()
+        noise.sharpen(noisy, clean, noise.Random(1, 64, clean.device), names)
+        self.assertLess(float((noisy - clean).abs().max()), 1e-6)
+        noisy = clean + 0.1 * torch.randn(clean.shape)
+        before = (noisy - clean).std((1, 2, 3))
+        noise.sharpen(noisy, clean, noise.Random(1, 64, clean.device), names)
+        gain = (noisy - clean).std((1, 2, 3)) / before
+        self.assertTrue(bool((gain[:16] == 1).all()))
+        self.assertTrue(0 < int((gain > 1.1).sum()) < 16 and float(gain.max()) < 1 + noise.SHARPENING_AMOUNTS[1])
+
+    def test_jpeg(self):
+        names = ["camera"] * 4000
+        random = noise.Random(1, 4000, torch.device("cpu"))
+        for preset, (low, high) in ((noise.PLAIN, noise.JPEG_QUALITIES), (noise.PHONE, noise.PHONE_JPEG_QUALITIES)):
+            passes = noise.jpegs(random, names, preset)
+            self.assertAlmostEqual(len(passes) / 4000, preset.jpeg_shares["camera"], delta=0.03)
+            qualities = [quality for arguments in passes.values() for quality, _, _ in arguments]
+            self.assertTrue(low <= min(qualities) < low + 8 and max(qualities) == high)
+        twice = [arguments for arguments in passes.values() if len(arguments) == 2]
+        self.assertAlmostEqual(len(twice) / len(passes), noise.JPEG_TWICE_SHARE, delta=0.03)
+
+        y, x = numpy.mgrid[0:64, 0:64]
+        ramp = numpy.stack([2 * y + x, 4 * x % 256, 3 * y], 2).astype(numpy.uint8)
+        for shift in ((0, 0), (3, 5)):
+            result = noise.jpeg(ramp, 30, 2, shift)
+            self.assertEqual(result.shape, ramp.shape)
+            steps = numpy.abs(numpy.diff(result[..., 0].astype(float), axis=1)).mean(0)  # highest where blocks meet
+            edges = numpy.arange(63) % 8 == (7 - shift[1]) % 8
+            self.assertGreater(steps[edges].mean(), steps[~edges].mean())
+
+    def test_plain_noise_is_what_it_was(self):
+        """For a seed, the error is what it was before there were presets: validation goes on as in old logs."""
+        clean = torch.linspace(0, 1, 4 * 3 * 32 * 32).reshape(4, 3, 32, 32)
+        noisy = noise.camera(clean, noise.Random(2, 4, clean.device))
+        self.assertAlmostEqual(float((noisy - clean).square().sum()), 21.6388, delta=0.002)
+        self.assertEqual(noise.PLAIN.shares, {"gaussian": 0.5, "camera": 0.5})
+
+    def test_weak_noise_is_as_frequent_as_in_plain(self):
+        colours = 0.2 + 0.3 * torch.rand(32, 3, 4, 4)
+        clean = torch.nn.functional.interpolate(colours, size=(32, 32), mode="bilinear")
+        errors = {name: torch.cat([(noise.add_noise(clean, 32, 10 * seed, preset)[0] - clean).square().mean((1, 2, 3))
+                                   for seed in range(60)]).sqrt() * 255 for name, preset in noise.PRESETS.items()}
+        for limit in (3, 10, 25):
+            phone, plain = (float((errors[name] < limit).float().mean()) for name in ("phone", "plain"))
+            self.assertGreater(phone, plain - 0.03, limit)
 
 
 class Optimizer(unittest.TestCase):
@@ -166,11 +328,30 @@ class Training(unittest.TestCase):
         return done
 
     def test_patches(self):
-        pictures = read_photographs(self.path / "photos", 128)
+        pictures = [pixels for _, pixels in read_tiles(self.path / "photos", 128)]
         patches = Patches(pictures, "cpu").draw(5, 64, numpy.random.default_rng(1))
         self.assertEqual(patches.shape, (5, 3, 64, 64))
         with self.assertRaises(ValueError):
-            read_photographs(self.path / "photos", 1000)
+            read_tiles(self.path / "photos", 1000)
+
+    def test_whole_photographs_are_held_out(self):
+        """Tiles of a photograph are known by a table, and a folder without one has photographs only."""
+        folder = self.path / "tiles"
+        folder.mkdir()
+        rows = ["tile\tsource\toriginal"]
+        for number in range(20):
+            Image.new("RGB", (16, 16), (number, 0, 0)).save(folder / f"{number:02}.png")
+            rows.append(f"{number:02}.png\there\t{number // 3}.jpg")
+        for table in (True, False):
+            if table:
+                (folder / "LICENCES.tsv").write_text("\n".join(rows))
+            else:
+                (folder / "LICENCES.tsv").unlink()
+            chosen, held_out, trained = hold_out(read_tiles(folder, 16), 8)
+            self.assertEqual([int(pixels[0, 0, 0]) for _, pixels in chosen], [0, 10])
+            self.assertEqual([int(pixels[0, 0, 0]) for _, pixels in held_out],
+                             [0, 1, 2, 9, 10, 11] if table else [0, 10])
+            self.assertEqual(len(held_out) + len(trained), 20)
 
     def test_a_network_learns_and_the_program_runs_it(self):
         kind = "native" if COMPILER else "torch"

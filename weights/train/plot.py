@@ -10,7 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-CASES = {"sigma15": "σ = 15", "sigma25": "σ = 25", "sigma50": "σ = 50", "camera": "camera"}
+CASES = {"sigma15": "σ = 15", "sigma25": "σ = 25", "sigma50": "σ = 50", "camera": "camera",
+         "dark": "dark, strong noise", "weak": "weak, as DSLRs", "blocky": "camera, JPEG of quality 40",
+         "grain": "film"}
 STYLES = ["-", "--", ":", "-."]
 
 
@@ -39,13 +41,20 @@ def main():
     matplotlib.rcParams["svg.hashsalt"] = "mirnet"  # the same file for the same logs
     from matplotlib import pyplot
 
-    figure, rows = pyplot.subplots(2, 2, figsize=(9, 6), sharex=True)
-    for axes, (case, title) in zip(rows.flat, CASES.items()):
-        for path, style in zip(options.logs, STYLES):
-            try:
-                lines = read(path)
-            except (OSError, ValueError, KeyError) as error:
-                sys.exit(f"plot: {path} is no log of train.py: {error}")
+    logs = []
+    for path in options.logs:
+        try:
+            logs.append(read(path))
+        except (OSError, ValueError, KeyError) as error:
+            sys.exit(f"plot: {path} is no log of train.py: {error}")
+    cases = {case: title for case, title in CASES.items() if any(case in line for lines in logs for line in lines)}
+    if not cases:
+        sys.exit("plot: there is nothing in the logs that can be drawn")
+    columns = max(2, (len(cases) + 1) // 2)
+    figure, rows = pyplot.subplots(2, columns, figsize=(4.5 * columns, 6), sharex=True, squeeze=False)
+    for axes, (case, title) in zip(rows.flat, cases.items()):
+        for path, lines, style in zip(options.logs, logs, STYLES):
+            lines = [line for line in lines if case in line]  # older logs have fewer cases
             axes.plot([line["pixels"] / 1e9 for line in lines], [line[case] for line in lines], style,
                       color="tab:blue", label=path.parent.name)
         axes.set_title(title)
@@ -53,6 +62,8 @@ def main():
         axes.set_ylabel("PSNR, dB")
     for axes in rows[1]:
         axes.set_xlabel("gigapixels seen")
+    for axes in rows.flat[len(cases):]:
+        axes.set_visible(False)
     if len(options.logs) > 1:
         rows[0][0].legend()
     figure.tight_layout()

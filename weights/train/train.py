@@ -22,6 +22,8 @@ which is several times faster than PyTorch's.
 """
 import argparse
 import contextlib
+import ctypes
+import dataclasses
 import json
 import os
 import queue
@@ -33,14 +35,18 @@ from pathlib import Path
 
 import numpy
 import torch
+from torch.nn import functional as F
 
 import network as networks
 import noise
 from optimizer import Muon
-from photographs import Patches, read_photographs
+from photographs import Patches, hold_out, read_tiles
 
 VALIDATION_SIZE = 128
 VALIDATION_CROPS = 8
+SMALL_VALIDATION_SIZE = 96  # of the cases that came later: reports are to stay quick
+SMALL_VALIDATION_CROPS = 4
+DARK = 0.12  # mean brightness of dark crops
 
 
 def fail(sentence):
@@ -144,14 +150,28 @@ class Schedule:
         return self.patches[min(1 + int(place * (len(self.patches) - 1)), len(self.patches) - 1)]
 
 
+def keep_memory():
+    """glibc returns large blocks to the kernel when they are freed, and the kernel fills them with zeros when they are
+    wanted again: half of the time that noise takes. This makes glibc keep them; other libraries have no mallopt."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # malloc.h
+    for parameter in (trim_threshold, mmap_threshold):
+        mallopt(parameter, 1 << 30)
+
+
 class Batches:
     """Makes noisy batches in a thread of its own, a few ahead. Batch k depends on the seed, k, and patch(k), which is
     (size, count), only."""
 
-    def __init__(self, patches, seed, first, patch, resized_share):
+    def __init__(self, patches, seed, first, patch, resized_share, preset):
         self.patches, self.seed, self.patch, self.resized_share = patches, seed, patch, resized_share
+        self.preset = preset
         self.ready = queue.Queue(maxsize=3)
         self.error = None
+        keep_memory()
         threading.Thread(target=self.work, args=(first,), daemon=True).start()
 
     def make(self, number):
@@ -159,9 +179,12 @@ class Batches:
         rng = numpy.random.default_rng([self.seed, number])
         larger = size
         if rng.random() < self.resized_share:  # an even size, for the Bayer pattern
-            larger = min(2 * round(size * rng.uniform(0.6, 1.0)), min(min(p.shape[1:]) for p in self.patches.pictures))
+            larger = 2 * round(size * rng.uniform(0.6, 1.0))
+            if self.preset.phone and rng.random() < 0.2:  # what viewers and web sites make of the pictures of phones
+                larger = size * int(rng.integers(2, 4))
+            larger = min(larger, *(min(p.shape[1:]) // 2 * 2 for p in self.patches.pictures))
         clean = self.patches.draw(count, larger, rng)
-        return noise.add_noise(clean, size, int(rng.integers(2**31)))
+        return noise.add_noise(clean, size, int(rng.integers(2**31)), self.preset)
 
     def work(self, number):
         try:
@@ -186,17 +209,47 @@ def sample_weights(noise_power):
     return weights / weights.mean()
 
 
-class Validation:
-    """PSNR on crops of photographs that are not trained on, with the same noise each time."""
+def dark_and_flat(tiles, size, count):
+    """Crops as 0..1 with little detail and little light, though not black ones, each of another photograph. Where none
+    is dark enough it is darkened."""
+    best = {}
+    for origin, picture in tiles:
+        gray = noise.brightness(picture[None].float() / 255)
+        gradient = F.pad((gray[..., 1:] - gray[..., :-1]).abs(), (0, 1)) + \
+            F.pad((gray[..., 1:, :] - gray[..., :-1, :]).abs(), (0, 0, 0, 1))
+        light, detail = (F.avg_pool2d(x, size, size // 4)[0, 0] for x in (gray, gradient))
+        score = (light - DARK).abs() + 3 * detail
+        place = int(score.argmin())
+        y, x = (size // 4 * index for index in divmod(place, score.shape[1]))
+        crop = picture[:, y:y + size, x:x + size].float() / 255 * min(1.0, DARK / float(light.flatten()[place] + 1e-3))
+        best[origin] = min(best.get(origin, (9.0,)), (float(score.flatten()[place]), crop), key=lambda pair: pair[0])
+    return torch.stack([crop for _, crop in sorted(best.values(), key=lambda pair: pair[0])[:count]])
 
-    def __init__(self, pictures, device):
+
+class Validation:
+    """PSNR on crops of photographs that are not trained on, with the same noise each time. `tiles` are all of these
+    photographs, `chosen` some of them, for all cases but the dark one."""
+
+    def __init__(self, chosen, tiles, device):
         rng = numpy.random.default_rng(1)
-        patches = Patches(pictures, device)
+        patches = Patches([pixels for _, pixels in chosen], device)
         clean = patches.draw(VALIDATION_CROPS, VALIDATION_SIZE, rng)
         random = noise.Random(2, len(clean), device)
         self.cases = {f"sigma{sigma}": (noise.round_to_bytes(clean + sigma / 255 * random.normal(clean.shape)), clean)
                       for sigma in (15, 25, 50)}
         self.cases["camera"] = (noise.round_to_bytes(noise.camera(clean, random)), clean)
+
+        clean = patches.draw(SMALL_VALIDATION_CROPS, SMALL_VALIDATION_SIZE, rng)
+        dark = dark_and_flat(tiles, SMALL_VALIDATION_SIZE, SMALL_VALIDATION_CROPS).to(device)
+        strong = dataclasses.replace(noise.PHONE, pushed=1.0, pushed_stops=(7, 9.5))
+        weaker = dataclasses.replace(noise.PHONE, pushed=0.0)
+        for seed, (name, picture, model, preset) in enumerate((
+                ("dark", dark, noise.camera, strong), ("weak", clean, noise.weak, noise.PHONE),
+                ("blocky", clean, noise.camera, weaker), ("grain", clean, noise.film, noise.PHONE))):
+            noisy = noise.round_to_bytes(model(picture, noise.Random(3 + seed, len(picture), device), preset))
+            if name == "blocky":
+                noise.through_jpeg(noisy, {index: [(40, 2, (0, 0))] for index in range(len(noisy))})
+            self.cases[name] = (noisy, picture)
 
     @torch.no_grad()
     def measure(self, network):
@@ -273,14 +326,12 @@ class Trainer:
         self.schedule = Schedule(options)
 
         sizes = [size for size, _ in options.patches]
-        pictures = read_photographs(options.photos, max([*sizes, VALIDATION_SIZE]))
-        held_out = max(1, min(VALIDATION_CROPS, len(pictures) // 10))
-        if len(pictures) <= held_out:
+        tiles = read_tiles(options.photos, max([*sizes, VALIDATION_SIZE]))
+        chosen, held_out, trained = hold_out(tiles, VALIDATION_CROPS)
+        if not trained:
             fail(f"{options.photos}: there must be two photographs or more")
-        step = len(pictures) // held_out
-        chosen = set(range(0, held_out * step, step))
-        self.validation = Validation([p for i, p in enumerate(pictures) if i in chosen], self.device)
-        self.patches = Patches([p for i, p in enumerate(pictures) if i not in chosen], self.device)
+        self.validation = Validation(chosen, held_out, self.device)
+        self.patches = Patches([pixels for _, pixels in trained], self.device)
         self.stop = False
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self.ask_to_stop)
@@ -348,7 +399,8 @@ class Trainer:
               f"computed by {'native/' if self.engines.for_size(options.patches[0][0]) else 'PyTorch'} "
               f"on {self.device}", flush=True)
         batches = Batches(self.patches, options.seed, self.step,
-                          lambda step: self.schedule.patch(self.share(step)), options.resized)
+                          lambda step: self.schedule.patch(self.share(step)), options.resized,
+                          noise.PRESETS[options.noise])
         begin = last_report = last_save = time.monotonic()
         earlier = self.seconds
         sums = numpy.zeros(2)
@@ -420,6 +472,8 @@ def parse_options():
     add("--average", type=float, default=0.999, help="decay of the moving average (default: %(default)s)")
     add("--epsilon", type=float, default=3e-3, help="of Charbonnier's loss (default: %(default)s)")
     add("--resized", type=float, default=0.15, help="share of batches made from larger patches (default: %(default)s)")
+    add("--noise", choices=list(noise.PRESETS), default="phone", help="phone: all that noise.py has; plain: Gaussian "
+        "noise to a sigma of 55 and cameras to ISO 25600, what the first weights learned (default: %(default)s)")
     add("--engine", choices=["auto", "native", "torch"], default="auto", help="default: %(default)s")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
