@@ -10,7 +10,7 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import mirnet_torch  # noqa: E402 - it lies in the folder above
 
-DEFAULTS = {"width": 16, "groups": 1, "blocks": 1, "streams": 3, "columns": 2}
+DEFAULTS = {"width": 16, "groups": 1, "blocks": 1, "streams": 3, "columns": 2, "unshuffle": 1}
 
 
 class SlicedBlur(nn.Module):
@@ -73,12 +73,13 @@ def load_checkpoint(path):
 
 
 def start_from(network, config, old_config, old_state):
-    """Copies a trained network into one of the same width that is as deep or deeper.
+    """Copies a trained network into one of the same width and unshuffling that is as deep or deeper.
 
     A block that the old network does not have becomes a copy of its last one with conv_out = 0, a group a copy of the
     last one with its closing convolution = 0. Both are residual, so the network computes what the old one did.
     """
-    for key in ("width", "streams", "columns"):
+    config, old_config = {**DEFAULTS, **config}, {**DEFAULTS, **old_config}
+    for key in ("width", "streams", "columns", "unshuffle"):
         if config[key] != old_config[key]:
             raise ValueError(f"the checkpoint has {key} {old_config[key]}, the network to train {config[key]}: only "
                              "groups and blocks can be added")
