@@ -5,6 +5,7 @@
     long_run.py keep FOLDER COMMITTED            copies the state of FOLDER to COMMITTED if it has more steps
     long_run.py status FOLDER COMMITTED DOING    how far the run is
 """
+import os
 import shutil
 import subprocess
 import sys
@@ -45,11 +46,13 @@ def choose(folder, committed):
         print(committed)
 
 
-def git(*arguments, folder):
+def is_changed(path):
+    """Whether there is a git repository, and it has not got this file as it is."""
     try:
-        return subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=True).stdout
+        return bool(subprocess.run(["git", "-C", path.parent, "status", "--porcelain", "--", path.name],
+                                   capture_output=True, text=True, check=True).stdout)
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return False
 
 
 def keep(folder, committed):
@@ -67,9 +70,8 @@ def keep(folder, committed):
             f"{hours(working['seconds'] - before['seconds'])}")
     else:
         say(f"the state did not move on: step {working['step']}, and {committed.name} has step {before['step']}")
-    if git("status", "--porcelain", "--", committed, folder=committed.parent):
-        root = Path(git("rev-parse", "--show-toplevel", folder=committed.parent).strip())
-        name = committed.relative_to(root)
+    if is_changed(committed):
+        name = os.path.relpath(committed)
         print(f"To commit:\n    git add {name}\n    git commit -m 'train: bring the long run to step "
               f"{max(working['step'], before['step'])}' -- {name}")
 

@@ -45,8 +45,10 @@ usage() {
 # The Python to train with: Debian's modules are for Debian's Python, which may not be the first in the PATH.
 find_python() {
   local python
+  local has_all='import sys; from importlib.util import find_spec
+sys.exit(not all(map(find_spec, ("torch", "numpy", "PIL"))))'
   for python in ${PYTHON:+"$PYTHON"} python3 /usr/bin/python3; do
-    if "$python" -c 'import torch, numpy, PIL' 2>/dev/null; then
+    if "$python" -c "$has_all" 2>/dev/null; then
       echo "$python"
       return
     fi
@@ -56,14 +58,26 @@ find_python() {
 
 helper() { "${PYTHON:-python3}" "$here/long_run.py" "$@"; }
 
-# The process that trains: sets pid, and fails where there is none. A process that got its number later is none of ours.
+# Sets pid, the process that trains and the group of those that it starts; fails where there is none. After a restart of
+# the machine, another program may have its number.
 find_process() {
-  pid=$(cat "$folder/pid" 2>/dev/null) && [[ $(ps -ww -o args= -p "$pid" 2>/dev/null) == *"--output $folder --endless"* ]]
+  pid=$(cat "$folder/pid" 2>/dev/null) && [[ $(field args "$pid") == *"--output $folder --endless"* ]]
 }
 
-is_paused() { [[ $(ps -o stat= -p "$pid") == T* ]]; }
+# field args|stat PID: its arguments, or its state as one letter. Without /proc, ps tells.
+field() {
+  if [ ! -d /proc/self ]; then
+    ps -ww -o "$1=" -p "$2"
+  elif [ "$1" = args ]; then
+    tr '\0' ' ' <"/proc/$2/cmdline"
+  else
+    sed 's/.*) //' "/proc/$2/stat"
+  fi 2>/dev/null
+}
 
-signal_group() { kill "-$1" -- "-$(ps -o pgid= -p "$pid" | tr -d ' ')"; }
+is_paused() { [[ $(field stat "$pid") == T* ]]; }
+
+signal_group() { kill "-$1" -- "-$pid"; }
 
 # Sets options: what train.py gets of long_run.conf and of this script's arguments, and photos.
 read_options() {

@@ -316,6 +316,8 @@ class Trainer:
         self.optimizer = Muon(self.weights.flat, self.weights.shapes, options.optimizer == "muon")
         if options.resume:
             self.resume(options.resume)
+        if options.endless:
+            self.tidy_log()
         if options.finish:
             options.minutes = self.seconds / 60 + options.finish
             options.cooldown = options.finish / options.minutes
@@ -365,6 +367,14 @@ class Trainer:
         if "log" in state:
             self.log_file().write_text("".join(json.dumps(line) + "\n" for line in state["log"]), encoding="utf-8")
 
+    def tidy_log(self):
+        """Takes out what a process that was killed wrote after its last state, or had not finished."""
+        lines = []
+        for text in self.log_file().read_text(encoding="utf-8").splitlines() if self.log_file().exists() else []:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                lines += [text] if json.loads(text)["step"] <= self.step else []
+        self.log_file().write_text("".join(text + "\n" for text in lines), encoding="utf-8")
+
     def sizes(self):
         return [shape.numel() for shape in self.weights.shapes]
 
@@ -387,7 +397,7 @@ class Trainer:
               "optimizer_kind": self.options.optimizer, "optimizer_since": self.optimizer_since,
               "optimizer": self.optimizer.state_dict()}, self.output / name)
         if self.options.endless:
-            log = compact.thinned(read_log(self.log_file())) if self.log_file().exists() else []
+            log = compact.thinned(read_log(self.log_file()))
             compact.write(self.output / "long-run.state", {**header, "log": log}, self.sizes(),
                           self.average.flat.cpu().numpy(), self.weights.flat.cpu().numpy())
 
