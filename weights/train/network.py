@@ -73,11 +73,12 @@ def load_checkpoint(path):
 
 
 def start_from(network, config, old_config, old_state):
-    """Copies a trained network into one of the same width that is as deep or deeper.
+    """Copies a trained network into one of the same width and unshuffling that is as deep or deeper.
 
     A block that the old network does not have becomes a copy of its last one with conv_out = 0, a group a copy of the
     last one with its closing convolution = 0. Both are residual, so the network computes what the old one did.
     """
+    config, old_config = {**DEFAULTS, **config}, {**DEFAULTS, **old_config}
     for key in ("width", "streams", "columns", "unshuffle"):
         if config[key] != old_config[key]:
             raise ValueError(f"the checkpoint has {key} {old_config[key]}, the network to train {config[key]}: only "

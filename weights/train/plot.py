@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Draws the logs of training: the gain in PSNR on the validation crops against the pixels seen.
 
-    weights/train/plot.py OUT.svg LOG.jsonl...
+    weights/train/plot.py OUT.svg LOG...
 
-Each log is a series of lines, one for each noise. Needs matplotlib (Debian: python3-matplotlib).
+A log is a log.jsonl of train.py, or a state that long_run.sh wrote. Each is a series of lines, one for each noise. Needs
+matplotlib (Debian: python3-matplotlib).
 """
 import argparse
 import json
 import sys
 from pathlib import Path
+
+import compact
 
 CASES = {"sigma15": "σ = 15", "sigma25": "σ = 25", "sigma50": "σ = 50", "camera": "camera",
          "dark": "dark, strong noise", "weak": "weak, as DSLRs", "blocky": "camera, JPEG of quality 40",
@@ -17,7 +20,9 @@ STYLES = ["-", "--", ":", "-."]
 
 
 def read(path):
-    """Lines in the order of their pixels. A resumed run may have gone over a part again: its last words count."""
+    """Lines in the order of their pixels, of a log or of the log in a compact state. A resumed run may have gone over a part again: its last words count."""
+    if compact.is_compact(path):
+        return compact.read_header(path)["log"]
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
@@ -30,7 +35,7 @@ def read(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, metavar="OUT.svg")
-    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG.jsonl")
+    parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
     options = parser.parse_args()
     try:
         import matplotlib

@@ -3,18 +3,24 @@
 
     weights/train/train.py --photos DIR --output DIR --minutes 120
     weights/train/train.py --photos DIR --output DIR --minutes 240 --resume DIR/state.pth
+    weights/train/train.py --photos DIR --output DIR --endless
+    weights/train/train.py --photos DIR --output DIR2 --finish 60 --resume DIR/state.pth
 
 Writes into --output:
-    denoise.pth   the network (moving average of the parameters), for ../convert.py
-    state.pth     everything to go on from: written every few minutes and at the end
-    stable.pth    the same at the moment when the learning rate began to fall: what a longer run resumes from
-    log.jsonl     a line of JSON for each progress line; plot.py draws it
+    denoise.pth     the network (moving average of the parameters), for ../convert.py
+    state.pth       everything to go on from: written every few minutes and at the end
+    stable.pth      the same at the moment when the learning rate began to fall: what a longer run resumes from
+    long-run.state  with --endless: the same as state.pth in 4 bytes a parameter, without the optimizer's state
+                    (compact.py has the format)
+    log.jsonl       a line of JSON for each progress line; plot.py draws it
 
 --resume continues a run, also with other options. Its --minutes or --steps count from the beginning of the whole run,
-time with earlier processes included. Ctrl-C ends a run as if its time were over, without the falling rate.
+time with earlier processes included. Minutes are of work: those in which the process is stopped, or other programs keep
+the processors from it, do not count. Ctrl-C ends a run as if its time were over, without the falling rate.
 
 The learning rate stays as it is until the last part of a run (--cooldown) and then falls to zero, which is worth some
-tenths of a decibel. Patches grow in steps during that part (--patches).
+tenths of a decibel. Patches grow in steps during that part (--patches). An --endless run stays before that part, and
+--finish is that part alone: it lets the rate of a state fall to zero in so many minutes.
 
 Needs PyTorch 1.13 or newer, numpy and Pillow (Debian: python3-torch python3-numpy python3-pil; python3-torch without
 libopenblas0-pthread is slow). On a CPU, with a C++ compiler, the passes through the network are computed by native/,
@@ -24,9 +30,11 @@ import argparse
 import contextlib
 import ctypes
 import dataclasses
+import fcntl
 import json
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -37,16 +45,20 @@ import numpy
 import torch
 from torch.nn import functional as F
 
+import compact
 import network as networks
 import noise
 from optimizer import Muon
 from photographs import Patches, hold_out, read_tiles
+from plot import read as read_log
 
 VALIDATION_SIZE = 128
 VALIDATION_CROPS = 8
 SMALL_VALIDATION_SIZE = 96  # of the cases that came later: reports are to stay quick
 SMALL_VALIDATION_CROPS = 4
 DARK = 0.12  # mean brightness of dark crops
+SAVE_EVERY = 180  # seconds
+LIBRARIES = 250  # megabytes of memory that are PyTorch's own files, rounded up
 
 
 def fail(sentence):
@@ -70,22 +82,31 @@ class Weights:
             offset = end
 
 
+class Forward:
+    """The network as PyTorch is to run it in training: on a GPU channels-last, compiled, in bfloat16."""
+
+    def __init__(self, network, device, autocast, compiled):
+        if compiled and not hasattr(torch, "compile"):
+            fail("--compile needs PyTorch 2.0 or newer")
+        self.run = torch.compile(network) if compiled else network
+        self.device, self.autocast = device, autocast
+
+    def __call__(self, noisy):
+        if self.device.type == "cuda":
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.autocast else contextlib.nullcontext():
+            return self.run(noisy).float()
+
+
 class TorchEngine:
-    """Passes through the network by PyTorch: on a GPU channels-last, in bfloat16 where it can."""
+    """Passes through the network by PyTorch."""
 
     def __init__(self, network, weights, device):
-        self.weights, self.device = weights, device
-        self.gpu = device.type == "cuda"
-        self.half = self.gpu and torch.cuda.is_bf16_supported()
-        self.run = torch.compile(network) if self.gpu and hasattr(torch, "compile") else network
+        self.run, self.weights, self.device = network, weights, device
 
     def step(self, noisy, clean, sample_weights, epsilon):
         self.weights.gradient.zero_()
-        if self.gpu:
-            noisy = noisy.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
-            output = self.run(noisy)
-        squares = (output.float() - clean) ** 2
+        squares = (self.run(noisy) - clean) ** 2
         losses = (squares + epsilon * epsilon).sqrt().mean((1, 2, 3))
         (losses * sample_weights).mean().backward()
         return losses.detach(), squares.detach().mean((1, 2, 3))
@@ -287,6 +308,27 @@ class Swapped:
     __exit__ = lambda self, *_: self.__enter__()  # noqa: E731
 
 
+class Stopwatch:
+    """The seconds of work between laps. There is a thread at work all the time, so the time of the processors is shorter
+    than the time that passes only where the process is stopped (SIGSTOP), or others keep the processors from it."""
+
+    def __init__(self):
+        self.passed, self.worked = time.monotonic(), time.process_time()
+
+    def lap(self):
+        passed, worked = time.monotonic(), time.process_time()
+        seconds = min(passed - self.passed, worked - self.worked)
+        self.passed, self.worked = passed, worked
+        return seconds
+
+
+def limit_memory(megabytes):
+    """Lets requests for more memory fail. What is limited is memory of the process's own: with the address space, as
+    `ulimit -v` limits it, PyTorch takes twice what it uses."""
+    limit = int((megabytes - LIBRARIES) * 1e6)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
 def save(value, path):
     """Writes all of a file or nothing."""
     temporary = path.with_suffix(".tmp")
@@ -304,8 +346,15 @@ class Trainer:
         self.options = options
         self.device = torch.device(options.device)
         self.output = options.output
+        self.output.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.output / "lock", "w", encoding="utf-8")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fail(f"another process trains in {self.output}")
         self.config = {name: getattr(options, "features" if name == "width" else name) for name in networks.DEFAULTS}
         self.step = self.pixels = 0
+        self.optimizer_since = 0  # the step in which the optimizer began to gather its state
         self.seconds = 0.0
         self.stable_saved = False
         torch.manual_seed(options.seed)
@@ -317,12 +366,18 @@ class Trainer:
         self.network.to(self.device)
         self.weights = Weights(self.network)
         self.average = Average(self.weights.flat, options.average)
-        self.engines = Engines(options.engine, self.network, self.config, self.weights, self.device, options.threads)
+        forward = Forward(self.network, self.device, options.autocast, options.compile)
+        self.engines = Engines(options.engine, forward, self.config, self.weights, self.device, options.threads)
         native = self.engines.for_size(options.patches[0][0]) is not None
         self.optimizer = Muon(self.weights.flat, self.weights.shapes, options.optimizer == "muon",
                               options.threads if native else None)
         if options.resume:
             self.resume(options.resume)
+        if options.endless:
+            self.tidy_log()
+        if options.finish:
+            options.minutes = self.seconds / 60 + options.finish
+            options.cooldown = options.finish / options.minutes
         self.schedule = Schedule(options)
 
         sizes = [size for size, _ in options.patches]
@@ -340,28 +395,68 @@ class Trainer:
         self.stop = True
 
     def resume(self, path):
-        state = torch.load(path, map_location="cpu")
-        if state["config"] != self.config:
+        if compact.is_compact(path):
+            state, average, parameters = compact.read(path)
+            state.update(average=torch.from_numpy(average), parameters=torch.from_numpy(parameters))
+        else:
+            try:
+                state = torch.load(path, map_location="cpu")
+            except Exception as error:  # of any kind, as the file is a pickle in an archive
+                fail(f"{path} is damaged, or no state: {error}")
+        if {**networks.DEFAULTS, **state["config"]} != self.config:
             fail(f"{path} is of the network {state['config']}, the options say {self.config}")
+        if "sizes" in state and state["sizes"] != self.sizes():
+            fail(f"{path} has tensors of other sizes than the network")
         self.step, self.pixels, self.seconds = state["step"], state["pixels"], state["seconds"]
         self.origin = state["origin"]
         self.weights.flat.copy_(state["parameters"])
         self.average.flat.copy_(state["average"])
-        if state["optimizer_kind"] == self.options.optimizer:
+        if state.get("optimizer_kind") == self.options.optimizer:
             self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizer_since = state.get("optimizer_since", 0)
+        else:
+            self.optimizer_since = self.step
+        if "log" in state:
+            self.log_file().write_text("".join(json.dumps(line) + "\n" for line in state["log"]), encoding="utf-8")
+
+    def tidy_log(self):
+        """Takes out what a process that was killed wrote after its last state, or had not finished."""
+        lines = []
+        for text in self.log_file().read_text(encoding="utf-8").splitlines() if self.log_file().exists() else []:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                lines += [text] if json.loads(text)["step"] <= self.step else []
+        self.log_file().write_text("".join(text + "\n" for text in lines), encoding="utf-8")
+
+    def sizes(self):
+        return [shape.numel() for shape in self.weights.shapes]
+
+    def log_file(self):
+        return self.output / "log.jsonl"
 
     def share(self, step=None):
         """How much of the run is over, 0 to 1: now, or at a step where their number is what ends it."""
+        if self.options.endless:
+            return 0.0
         step = self.step if step is None else step
         return min(1.0, step / self.options.steps if self.options.steps
                    else self.seconds / (60 * self.options.minutes))
 
     def save_state(self, name):
         # Everything that is random comes from the seed and the number of the step, so there is no random state.
-        save({"config": self.config, "step": self.step, "pixels": self.pixels, "seconds": self.seconds,
-              "origin": self.origin, "seed": self.options.seed, "parameters": self.weights.flat,
-              "average": self.average.flat, "optimizer_kind": self.options.optimizer,
+        header = {"config": self.config, "step": self.step, "pixels": self.pixels, "seconds": self.seconds,
+                  "origin": self.origin, "seed": self.options.seed}
+        save({**header, "parameters": self.weights.flat, "average": self.average.flat,
+              "optimizer_kind": self.options.optimizer, "optimizer_since": self.optimizer_since,
               "optimizer": self.optimizer.state_dict()}, self.output / name)
+        if self.options.endless:
+            log = compact.thinned(read_log(self.log_file()))
+            compact.write(self.output / "long-run.state", {**header, "log": log}, self.sizes(),
+                          self.average.flat.cpu().numpy(), self.weights.flat.cpu().numpy())
+
+    def check(self):
+        """A network without a loss is neither measured nor saved."""
+        if not self.weights.flat.isfinite().all():
+            fail(f"the parameters are not finite any more in step {self.step}: resume from state.pth with a lower --rate")
 
     def save_network(self):
         with self.average.inside(self.weights):
@@ -372,9 +467,8 @@ class Trainer:
     @contextlib.contextmanager
     def averaged_network(self):
         """The network with the averaged parameters, computed by whatever is fast here."""
-        engine = self.engines.for_size(VALIDATION_SIZE)
-        if engine is not None:
-            yield lambda noisy: engine.forward(self.average.flat, noisy)
+        if self.engines.for_size(VALIDATION_SIZE) is not None:
+            yield lambda noisy: self.engines.for_size(noisy.shape[2]).forward(self.average.flat, noisy)
         else:
             with self.average.inside(self.weights):
                 yield self.network
@@ -385,25 +479,26 @@ class Trainer:
         share = self.share()
         left = self.seconds / share * (1 - share) if share > 0 else 0
         line = {"step": self.step, "pixels": self.pixels, "seconds": round(self.seconds, 1), "loss": loss,
-                "gain": gain, "rate": rate, "pixels_per_second": round(speed), **decibels}
-        with open(self.output / "log.jsonl", "a", encoding="utf-8") as log:
+                "gain": gain, "rate": rate, "pixels_per_second": round(speed),
+                **{name: round(value, 4) for name, value in decibels.items()}}
+        with open(self.log_file(), "a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
-        print(f"{share:4.0%} step {self.step} loss {loss:.5f} gain {gain:5.2f} dB | validation "
+        done, rest = ("endless", clock(self.seconds)) if self.options.endless else (f"{share:4.0%}", f"{clock(left)} left")
+        print(f"{done} step {self.step} loss {loss:.5f} gain {gain:5.2f} dB | validation "
               + " ".join(f"{name} {value:.2f}" for name, value in decibels.items())
-              + f" dB | {speed / 1e3:.0f} kpixel/s, rate {rate:.1e}, {clock(left)} left", flush=True)
+              + f" dB | {speed / 1e3:.0f} kpixel/s, rate {rate:.1e}, {rest}", flush=True)
 
     def run(self):
         options = self.options
-        self.output.mkdir(parents=True, exist_ok=True)
         print(f"{self.weights.flat.numel()} parameters from {self.origin}; {len(self.patches.pictures)} photographs; "
               f"computed by {'native/' if self.engines.for_size(options.patches[0][0]) else 'PyTorch'} "
               f"on {self.device}", flush=True)
         batches = Batches(self.patches, options.seed, self.step,
                           lambda step: self.schedule.patch(self.share(step)), options.resized,
                           noise.PRESETS[options.noise])
-        begin = last_report = last_save = time.monotonic()
-        earlier = self.seconds
-        sums = numpy.zeros(2)
+        watch = Stopwatch()
+        last_report = last_save = self.seconds
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # there, because reading them waits for a GPU
         count, pixels_reported = 0, self.pixels
         while self.share() < 1 and not self.stop:
             share = self.share()
@@ -413,26 +508,27 @@ class Trainer:
             noisy, clean = batches.next()
             noise_power = ((noisy - clean) ** 2).mean((1, 2, 3))
             losses, squares = self.engines.step(noisy, clean, sample_weights(noise_power), options.epsilon)
-            rate = self.schedule.learning_rate(share, self.step)
+            rate = self.schedule.learning_rate(share, self.step - self.optimizer_since)
             self.optimizer.step(self.weights.gradient, rate, self.average.flat, self.average.share(self.step))
             self.step += 1
             self.pixels += noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
-            now = time.monotonic()
-            self.seconds = earlier + now - begin
-            gains = 10 * torch.log10((noise_power + 1e-6) / (squares.to(noise_power.device) + 1e-6))
-            sums += [float(losses.mean()), float(gains.mean())]
+            self.seconds += watch.lap()
+            gains = 10 * torch.log10((noise_power + 1e-6) / (squares + 1e-6))
+            sums += torch.stack([losses.mean(), gains.mean()])
             count += 1
-            if not numpy.isfinite(sums[0]):
-                fail(f"the loss is {sums[0]} in step {self.step}: resume from state.pth with a lower --rate")
-            if now - last_report >= options.report or self.share() >= 1:
-                self.report(*(sums / count).round(6).tolist(), rate, (self.pixels - pixels_reported) / (now - last_report))
-                last_report = time.monotonic()
-                sums[:] = count = 0
-                pixels_reported = self.pixels
-            if now - last_save >= 180:
+            if self.seconds - last_report >= options.report or self.share() >= 1 or self.stop:
+                self.check()
+                speed = (self.pixels - pixels_reported) / max(self.seconds - last_report, 1e-9)
+                self.report(*(sums / count).cpu().numpy().round(6).tolist(), rate, speed)
+                self.seconds += watch.lap()
+                last_report = self.seconds
+                sums.zero_()
+                count, pixels_reported = 0, self.pixels
+            if self.seconds - last_save >= SAVE_EVERY:
+                self.check()
                 self.save_state("state.pth")
                 self.save_network()
-                last_save = now
+                last_save = self.seconds
         self.save_state("state.pth")
         self.save_network()
         print(f"{self.pixels / 1e9:.3f} gigapixels in {self.step} steps and {clock(self.seconds)}: "
@@ -455,11 +551,14 @@ def parse_options():
     add = parser.add_argument
     add("--photos", type=Path, required=True, metavar="DIR", help="clean photographs, also in folders")
     add("--output", type=Path, required=True, metavar="DIR", help="where results go")
-    add("--minutes", type=float, help="length of the run")
+    add("--minutes", type=float, help="length of the run, of work")
     add("--steps", type=int, help="length of the run, in place of --minutes")
+    add("--endless", action="store_true", help="train until a signal (SIGTERM or Ctrl-C) ends it; the rate never falls")
+    add("--finish", type=float, metavar="MINUTES", help="let the rate of --resume fall to zero in so many minutes")
     add("--start", type=Path, metavar="FILE.pth", help="begin with the parameters of this checkpoint; a deeper network "
         "computes at first what the checkpoint's did")
-    add("--resume", type=Path, metavar="FILE.pth", help="go on from a state")
+    add("--resume", type=Path, metavar="FILE.pth", help="go on from a state, state.pth or compact; after a "
+        "compact one the rate rises again in --warmup steps")
     for name, value in networks.DEFAULTS.items():
         name = "features" if name == "width" else name
         add(f"--{name}", type=int, default=value, help="of the network (default: %(default)s)")
@@ -476,12 +575,25 @@ def parse_options():
         "noise to a sigma of 55 and cameras to ISO 25600, what the first weights learned (default: %(default)s)")
     add("--engine", choices=["auto", "native", "torch"], default="auto", help="default: %(default)s")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    add("--autocast", action="store_true", help="PyTorch computes the passes in bfloat16 where that does no harm")
+    add("--compile", action="store_true", help="PyTorch compiles the network (torch.compile, PyTorch 2.0 or newer)")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: %(default)s")
+    add("--memory", type=int, metavar="MB", help="take no more memory than that; not with --device cuda")
     add("--report", type=float, default=30, help="seconds between progress lines (default: %(default)s)")
     add("--seed", type=int, default=1)
     options = parser.parse_args()
-    if (options.minutes is None) == (options.steps is None):
-        fail("say --minutes or --steps, one of them")
+    if sum(map(bool, (options.minutes, options.steps, options.endless, options.finish))) != 1:
+        fail("say --minutes or --steps, --endless or --finish, one of them")
+    if options.finish and not options.resume:
+        fail("--finish goes on from a state: --resume says which")
+    multiple = options.unshuffle * 2 ** (options.streams - 1)
+    for size in (*(size for size, _ in options.patches), VALIDATION_SIZE):
+        if size % multiple:
+            fail(f"this network needs patches whose sizes are multiples of {multiple}, and {size} is not")
+    if options.autocast or options.compile:
+        if options.engine == "native":
+            fail("--autocast and --compile are for PyTorch, not for --engine native")
+        options.engine = "torch"
     if not options.photos.is_dir():
         fail(f"{options.photos} is not a folder")
     return options
@@ -490,10 +602,16 @@ def parse_options():
 def main():
     options = parse_options()
     torch.set_num_threads(options.threads)
+    if options.memory and options.device == "cpu":
+        limit_memory(options.memory)
     try:
         Trainer(options).run()
     except (OSError, ValueError) as error:
         fail(error)
+    except (MemoryError, RuntimeError) as error:
+        if options.memory and (isinstance(error, MemoryError) or "memory" in str(error)):
+            fail(f"the photographs and the training need more than {options.memory} MB (--memory)")
+        raise
 
 
 if __name__ == "__main__":
