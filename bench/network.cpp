@@ -1,5 +1,5 @@
 // Whole networks with random weights, on images of 128x128 to 1024x1024, with every instruction set of this machine:
-// the published network and the one whose weights ship. Names are
+// the published network, the one whose weights ship, and one on cells of 2x2 pixels. Names are
 //   <instruction set>/<precision>/<algorithm>/<network>/<size>/threads:<number>
 // so --benchmark_filter=avx2/fp32/auto/shipped picks some. Without a filter it takes hours.
 #include <benchmark/benchmark.h>
@@ -38,7 +38,9 @@ struct NamedConfig {
   Config config;
 };
 
-NamedConfig const networks[] = {{"published", {}}, {"shipped", {.features = 16, .groups = 1, .blocks = 2}}};
+NamedConfig const networks[] = {{"published", {}},
+                                {"shipped", {.features = 16, .groups = 1, .blocks = 2}},
+                                {"unshuffle", {.features = 32, .groups = 1, .blocks = 1, .unshuffle = 2}}};
 
 /// Made when first asked for: most runs are filtered.
 template <class T>

@@ -19,7 +19,7 @@ import stat
 import struct
 import sys
 import zipfile
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Optional
 
 INTERNAL, USAGE, BAD_INPUT, BAD_MODEL, BAD_OUTPUT = 1, 2, 3, 4, 8  # exit codes; 0 is success
 
@@ -171,9 +171,16 @@ class Hyper(NamedTuple):
     blocks: int
     streams: int
     columns: int
+    unshuffle: int
+
+    @property
+    def cell_channels(self):
+        """Those of the map on which the network works: a pixel of it is a cell of the image's."""
+        return self.channels * self.unshuffle ** 2
 
 
-RANGES = Hyper((1, 16), (8, 1024), (1, 16), (1, 16), (1, 4), (1, 4))
+RANGES = ((1, 16), (8, 1024), (1, 16), (1, 16), (1, 4), (1, 4))  # the last field has those of UNSHUFFLES
+UNSHUFFLES = (1, 2, 4)
 REDUCTION = 8
 SHARED_SLOPE = "body.0.body.0.blocks.0.0.body.1.weight"
 
@@ -182,6 +189,12 @@ def check_ranges(hyper):
     for name, value, (low, high) in zip(Hyper._fields, hyper, RANGES):
         if not low <= value <= high:
             raise BadModel(f"{name} is {value}, expected {low} to {high}")
+    check_unshuffle("unshuffle is", hyper.unshuffle)
+
+
+def check_unshuffle(what, value):
+    if value not in UNSHUFFLES:
+        raise BadModel(f"{what} {value}, expected 1, 2 or 4")
 
 
 def dual_attention(c):
@@ -240,7 +253,7 @@ def parameters(hyper):
     The columns of a block share one dual attention unit per stream, and all units of a network share one slope.
     """
     f = hyper.features
-    yield "conv_in.weight", (f, hyper.channels, 3, 3), "conv_in.weight"
+    yield "conv_in.weight", (f, hyper.cell_channels, 3, 3), "conv_in.weight"
     for g in range(hyper.groups):
         for b in range(hyper.blocks):
             block = f"body.{g}.body.{b}."
@@ -252,7 +265,7 @@ def parameters(hyper):
                 yield block + name, shape, block + name
         tail = f"body.{g}.body.{hyper.blocks}.weight"
         yield tail, (f, f, 3, 3), tail
-    yield "conv_out.weight", (hyper.channels, f, 3, 3), "conv_out.weight"
+    yield "conv_out.weight", (hyper.cell_channels, f, 3, 3), "conv_out.weight"
 
 
 def schema(hyper):
@@ -260,7 +273,7 @@ def schema(hyper):
     return [(name, shape) for name, shape, owner in parameters(hyper) if name == owner]
 
 
-# Checkpoints: each reader returns {name: Tensor}. Bytes are fetched when a tensor is used.
+# Checkpoints: each reader returns a Checkpoint. Bytes are fetched when a tensor is used.
 
 class Storage:
     def __init__(self, dtype, count, fetch: Callable):
@@ -516,7 +529,7 @@ def read_zip(data):
     folder = folders[0]
     if folder + "byteorder" in members and read(folder + "byteorder") != b"little":
         raise BadModel("the checkpoint was written on a big-endian machine")
-    return named_tensors(Unpickler(lambda key: read(f"{folder}data/{key}")).load(io.BytesIO(read(folder + "data.pkl"))))
+    return checkpoint_of(Unpickler(lambda key: read(f"{folder}data/{key}")).load(io.BytesIO(read(folder + "data.pkl"))))
 
 
 LEGACY_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # pickled behind the two bytes of PROTO
@@ -533,7 +546,7 @@ def read_legacy(data):
         raise BadModel("the checkpoint is of an unknown version of PyTorch's old format")
     if type(system) is not dict or system.get("little_endian") is not True:
         raise BadModel("the checkpoint was written on a big-endian machine")
-    tensors = named_tensors(unpickler.load(file))
+    checkpoint = checkpoint_of(unpickler.load(file))
     keys = unpickler.load(file)
     if type(keys) is not list or any(type(key) is not str for key in keys) \
             or sorted(keys) != sorted(unpickler.storages):
@@ -550,7 +563,27 @@ def read_legacy(data):
         position = begin + size
     if position != len(data):
         raise BadModel(f"the checkpoint has {len(data) - position} bytes behind its end")
-    return tensors
+    return checkpoint
+
+
+class Checkpoint(NamedTuple):
+    tensors: dict  # {name: Tensor}
+    unshuffle: Optional[int]  # None where it says nothing
+
+
+def checkpoint_of(value):
+    return Checkpoint(named_tensors(value), configured_unshuffle(value))
+
+
+def configured_unshuffle(value):
+    """What the training of this project notes beside the parameters: no shape tells it."""
+    config = value.get("config") if type(value) is dict else None
+    if type(config) is not dict or "unshuffle" not in config:
+        return None
+    unshuffle = config["unshuffle"]
+    check_unshuffle("the checkpoint's config has unshuffle",
+                    unshuffle if is_count(unshuffle) else f"of type {type(unshuffle).__name__}")
+    return unshuffle
 
 
 def named_tensors(value):
@@ -624,7 +657,7 @@ def read_safetensors(data):
     for alias, name in aliases.items():
         if name in tensors:
             tensors.setdefault(alias, tensors[name])
-    return named_tensors(tensors)
+    return checkpoint_of(tensors)
 
 
 def read_checkpoint(data):
@@ -642,7 +675,7 @@ def read_checkpoint(data):
 UNIT_NAME = re.compile(r"body\.(\d{1,4})\.body\.(\d{1,4})\.blocks\.(\d{1,4})\.(\d{1,4})\.")
 
 
-def infer_hyper(tensors):
+def infer_hyper(tensors, unshuffle):
     if any(re.match(r"body\.\d+\.body\.\d+\.dau_", name) for name in tensors):
         raise BadModel("a checkpoint of MIRNet-v2, which is not supported yet")
     first = tensors.get("conv_in.weight")
@@ -650,7 +683,10 @@ def infer_hyper(tensors):
     if first is None or len(first.shape) != 4 or not units:
         raise BadModel("a checkpoint of another network (MIRNet has conv_in.weight and body.0.body.0.blocks.0.0.*)")
     features, channels = first.shape[:2]
-    hyper = Hyper(channels, features, *(max(column) + 1 for column in zip(*units)))
+    if channels % unshuffle ** 2:
+        raise BadModel(f"conv_in.weight has {channels} input channels, expected a multiple of {unshuffle ** 2} for "
+                       f"unshuffle {unshuffle}")
+    hyper = Hyper(channels // unshuffle ** 2, features, *(max(column) + 1 for column in zip(*units)), unshuffle)
     check_ranges(hyper)
     return hyper
 
@@ -680,11 +716,23 @@ def finite_values(name, tensor):
     return values
 
 
-def read_model(data):
-    """Returns the hyper-parameters and {name: float32 bytes} for the names of schema(hyper), of a checkpoint."""
-    tensors = {name: tensor for name, tensor in read_checkpoint(data).items()
+def check_asked(found, asked):
+    """`asked` is --unshuffle's value, None without it."""
+    if asked is not None and asked != found:
+        raise BadModel(f"it says unshuffle {found}, --unshuffle says {asked}")
+
+
+def read_model(data, unshuffle=None):
+    """Returns the hyper-parameters and {name: float32 bytes} for the names of schema(hyper), of a checkpoint.
+
+    Without `unshuffle` it is what the checkpoint says, or 1.
+    """
+    checkpoint = read_checkpoint(data)
+    if checkpoint.unshuffle is not None:
+        check_asked(checkpoint.unshuffle, unshuffle)
+    tensors = {name: tensor for name, tensor in checkpoint.tensors.items()
                if name.rpartition(".")[2] not in ("filt", "num_batches_tracked")}  # buffers that are no parameters
-    hyper = infer_hyper(tensors)
+    hyper = infer_hyper(tensors, checkpoint.unshuffle or unshuffle or 1)
     expected = list(parameters(hyper))
     check_names_and_shapes(tensors, expected)
     values = {name: finite_values(name, tensors[name]) for name, _, owner in expected if name == owner}
@@ -697,7 +745,8 @@ def read_model(data):
 # The weight file.
 
 MAGIC = b"\x89MIRW\r\n\x1a"
-VERSIONS = ((0, 1), (0, 2))  # as the two layouts below: a file has the oldest version that knows what is in it
+# A file has the oldest version that knows what is in it: plain data, packed data, a network on cells of pixels.
+VERSIONS = ((0, 1), (0, 2), (0, 3))
 LAYOUTS = ("checkpoint", "packed")  # their places are the values of the flag
 ENDIAN_TAG = 0x01020304
 ALIGNMENT = 64
@@ -733,7 +782,7 @@ class Header(NamedTuple):
     bias: int
     scale: int
     pad_multiple: int
-    reserved: int
+    unshuffle: int
     meta_crc: int
     tensor_count: int
     alignment: int
@@ -841,10 +890,12 @@ def describe(hyper, task, dtypes, crcs, meta, layout):
         name_off += len(name)
         position = align(position + size)
     header = Header(
-        MAGIC, *VERSIONS[LAYOUTS.index(layout)], ENDIAN_TAG, position + len(meta), HEADER.size,
+        MAGIC, *VERSIONS[2 if hyper.unshuffle > 1 else LAYOUTS.index(layout)], ENDIAN_TAG, position + len(meta),
+        HEADER.size,
         LAYOUTS.index(layout), 0, MIRNET_V1, task,
         hyper.channels, hyper.channels, hyper.features, hyper.groups, hyper.blocks, hyper.streams, hyper.columns,
-        REDUCTION, 2, 1, 0, 1, 1 << (hyper.streams - 1), 0, crc32c(meta), len(tensors), ALIGNMENT,
+        REDUCTION, 2, 1, 0, 1, hyper.unshuffle << (hyper.streams - 1), hyper.unshuffle if hyper.unshuffle > 1 else 0,
+        crc32c(meta), len(tensors), ALIGNMENT,
         HEADER.size, strings_off, data_off, position - data_off, position, len(meta), len(strings))
     table = b"".join(ENTRY.pack(*entry) for entry in entries) + strings
     packed = HEADER.pack(*header)
@@ -894,7 +945,7 @@ def decode(data):
         raise BadModel("the bytes of its numbers are in the wrong order")
     if (header.version_major, header.version_minor) not in VERSIONS:
         raise BadModel(f"format version {header.version_major}.{header.version_minor}, this program reads "
-                       f"{' and '.join('.'.join(map(str, version)) for version in VERSIONS)}: convert the checkpoint "
+                       f"{', '.join('.'.join(map(str, version)) for version in VERSIONS)}: convert the checkpoint "
                        "again")
     if header.flags >= len(LAYOUTS):
         raise BadModel(f"flags is {header.flags}, expected less than {len(LAYOUTS)}")
@@ -904,7 +955,8 @@ def decode(data):
         raise BadModel(f"arch is {header.arch}, expected {MIRNET_V1} (MIRNet)")
     if header.task >= len(TASKS):
         raise BadModel(f"task is {header.task}, expected less than {len(TASKS)}")
-    hyper = Hyper(header.in_channels, header.features, header.groups, header.blocks, header.streams, header.columns)
+    hyper = Hyper(header.in_channels, header.features, header.groups, header.blocks, header.streams, header.columns,
+                  header.unshuffle if header.version_minor >= 3 else 1)
     check_ranges(hyper)
     tensors = schema(hyper)
     if header.tensor_count != len(tensors):
@@ -1034,7 +1086,7 @@ def print_summary(model):
     print(f"parameters  {count} in {len(model.tensors)} tensors")
 
 
-def convert(source, target, dtype, layout, task, extra):
+def convert(source, target, dtype, layout, task, unshuffle, extra):
     with about(source):
         data = read_file(source)
         if os.path.exists(target) and os.path.samefile(source, target):
@@ -1042,7 +1094,9 @@ def convert(source, target, dtype, layout, task, extra):
     digest = hashlib.sha256(data).hexdigest()
     with about(source):
         given = decode(data) if data[:8] == MAGIC else None
-        hyper, values = read_model(data) if given is None else values_of(data, given)
+        if given is not None:
+            check_asked(given.hyper.unshuffle, unshuffle)
+        hyper, values = read_model(data, unshuffle) if given is None else values_of(data, given)
     task = TASKS.index(task) if task is not None else given.header.task if given is not None else 0
     meta = metadata(source, digest, extra, b"" if given is None else given.meta)
     with about(source):
@@ -1080,6 +1134,9 @@ def main():
                              "that use the file where it lies in memory")
     parser.add_argument("--task", choices=TASKS, help="what the network was trained for (default: what a .mirw file "
                                                       f"says, else {TASKS[0]})")
+    parser.add_argument("--unshuffle", type=int, choices=UNSHUFFLES,
+                        help="the network works on cells of so many pixels in width and height (default: what the "
+                             "checkpoint's config or the .mirw file says, else 1)")
     parser.add_argument("--meta", action="append", default=[], metavar="KEY=VALUE", help="a line of metadata")
     parser.add_argument("--inspect", action="store_true", help="check the .mirw file INPUT and print what it holds")
     options = parser.parse_args()
@@ -1092,7 +1149,8 @@ def main():
         if options.inspect:
             inspect(options.input)
         else:
-            convert(options.input, options.output, options.dtype, options.layout, options.task, options.meta)
+            convert(options.input, options.output, options.dtype, options.layout, options.task, options.unshuffle,
+                    options.meta)
         sys.stdout.flush()
         return 0
     except BrokenPipeError:  # `--inspect | head`; nothing is left to print, not even at exit

@@ -47,6 +47,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   number("streams", config.streams);
   number("columns", config.columns);
   number("channels", config.channels);
+  number("unshuffle", config.unshuffle);
   number("parameters", model->parameters());
   std::printf("%-26s %.1f MiB\n", "memory of the weights", static_cast<double>(model->bytes()) / (1 << 20));
   auto const pixels = static_cast<double>(parsed->width) * static_cast<double>(parsed->height);

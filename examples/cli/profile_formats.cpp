@@ -95,10 +95,12 @@ std::string version() { return std::string("mirnet ") + MIRNET_VERSION; }
 
 std::string network_text(Profile const& profile) {
   auto const& config = profile.config;
-  return format("features %lld, groups %lld, blocks %lld, streams %lld, columns %lld; %.3f M parameters",
-                static_cast<long long>(config.features), static_cast<long long>(config.groups),
-                static_cast<long long>(config.blocks), static_cast<long long>(config.streams),
-                static_cast<long long>(config.columns), static_cast<double>(profile.parameters) * 1e-6);
+  return format(
+      "features %lld, groups %lld, blocks %lld, streams %lld, columns %lld, unshuffle %lld; %.3f M parameters",
+      static_cast<long long>(config.features), static_cast<long long>(config.groups),
+      static_cast<long long>(config.blocks), static_cast<long long>(config.streams),
+      static_cast<long long>(config.columns), static_cast<long long>(config.unshuffle),
+      static_cast<double>(profile.parameters) * 1e-6);
 }
 
 // --- Table -------------------------------------------------------------------------------------------------------
@@ -250,6 +252,7 @@ Json profile_object(Profile const& profile, Sorting sorting) {
             {"streams", config.streams},
             {"columns", config.columns},
             {"channels", config.channels},
+            {"unshuffle", config.unshuffle},
             {"parameters", profile.parameters},
             {"precision", profile.precision},
             {"algorithm", profile.algorithm}}},

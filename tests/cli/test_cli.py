@@ -349,7 +349,7 @@ class Options(ProgramTest):
         built_in = self.succeeds("info")
         self.assertRegex(built_in, r"\Amirnet \d+\.\d+\.\d+\n")
         of_file = self.succeeds("info", WEIGHTS, "--size", "64x48")
-        for name in ("features", "groups", "blocks", "streams", "columns", "channels", "parameters",
+        for name in ("features", "groups", "blocks", "streams", "columns", "channels", "unshuffle", "parameters",
                      "multiply-adds a pixel"):
             self.assertRegex(built_in, rf"{name} +[1-9]\d*\n")
             self.assertRegex(of_file, rf"{name} +[1-9]\d*\n")
@@ -1171,6 +1171,38 @@ class Profile(ProgramTest):
                 (OUTPUT, ("8x8", "-o", "there.json"), "there.json: exists already"),
                 (OUTPUT, ("8x8", "-o", "no/folder.json"), "no/folder.json")):
             self.fails(code, "profile", *arguments, says=says)
+
+
+class Cells(ProgramTest):
+    """A network on cells of 2x2 pixels, which is padded to multiples of 8."""
+
+    def setUp(self):
+        super().setUp()
+        self.network = str(self.path / "cells.mirw")
+        subprocess.run([sys.executable, "-B", ROOT / "weights" / "convert.py",
+                        ROOT / "tests" / "golden" / "v1_w8_unshuffle" / "model.pth", self.network],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def test_info(self):
+        self.assertRegex(self.succeeds("info", self.network), r"channels +3\nunshuffle +2\n")
+        self.assertRegex(self.succeeds("info"), r"channels +3\nunshuffle +1\n")
+
+    def test_profile(self):
+        profile = json.loads(self.succeeds("profile", "21x13", "--weights", self.network, "--repeat", "1",
+                                           "--warmup", "0", "--format", "json"))
+        self.assertEqual((profile["network"]["channels"], profile["network"]["unshuffle"]), (3, 2))
+        rows = profile["layers"]
+        self.assertEqual((rows[0]["name"], rows[1]["name"], rows[-1]["name"]), ("unshuffle", "conv_in", "shuffle"))
+        self.assertIn("columns 2, unshuffle 2;",
+                      self.succeeds("profile", "8x8", "--weights", self.network, "--repeat", "1", "--warmup", "0"))
+
+    def test_tiles(self):
+        self.file("in.png", png(draw(301, 45, 3)))
+        arguments = ("denoise", "in.png", "out.pfm", "--overwrite", "--weights", self.network, "--json")
+        plans = [json.loads(self.succeeds(*arguments, *options))["plan"]
+                 for options in (("--tile", "off"), ("--tile", "256"), ("--tile", "256", "--precision", "bf16"))]
+        self.assertEqual([plan["tiles"] for plan in plans], [[1, 1], [2, 1], [2, 1]])
+        self.assertEqual([plan["tile_size"] for plan in plans], [[301, 45], [184, 45], [184, 45]])
 
 
 class Quality(ProgramTest):

@@ -70,11 +70,11 @@ HEADER_FIELDS = {  # name: (offset, size)
     "flags": (28, 4), "crc": (32, 4), "arch": (36, 2), "task": (38, 2), "in_channels": (40, 2),
     "out_channels": (42, 2), "features": (44, 2), "groups": (46, 2), "blocks": (48, 2), "streams": (50, 2),
     "columns": (52, 2), "reduction": (54, 2), "factor_num": (56, 2), "factor_den": (58, 2), "bias": (60, 2),
-    "scale": (62, 2), "pad_multiple": (64, 2), "reserved": (66, 2), "meta_crc": (68, 4), "tensor_count": (72, 4),
+    "scale": (62, 2), "pad_multiple": (64, 2), "unshuffle": (66, 2), "meta_crc": (68, 4), "tensor_count": (72, 4),
     "alignment": (76, 4), "table_off": (80, 8), "strings_off": (88, 8), "data_off": (96, 8), "data_size": (104, 8),
     "meta_off": (112, 8), "meta_size": (120, 4), "strings_size": (124, 4)}
 CONSTANTS = {"version_major": 0, "endian": 0x01020304, "header_size": 128, "arch": 1, "reduction": 8, "factor_num": 2,
-             "factor_den": 1, "bias": 0, "scale": 1, "reserved": 0, "alignment": 64, "table_off": 128}
+             "factor_den": 1, "bias": 0, "scale": 1, "alignment": 64, "table_off": 128}
 
 
 def number_at(data, offset, size):
@@ -115,14 +115,16 @@ def read_mirw(data):
     header = {name: number_at(data, *place) for name, place in HEADER_FIELDS.items()}
     for name, value in CONSTANTS.items():
         assert header[name] == value, (name, header[name])
-    assert (header["version_minor"], header["flags"]) in ((1, 0), (2, 1))
+    assert (header["version_minor"], header["flags"], header["unshuffle"]) in (
+        (1, 0, 0), (2, 1, 0), (3, 0, 2), (3, 1, 2), (3, 0, 4), (3, 1, 4))
     strings_off, meta_off = header["strings_off"], header["meta_off"]
     strings_end = strings_off + header["strings_size"]
     assert header["file_size"] == len(data) == meta_off + header["meta_size"]
     assert strings_off == 128 + 64 * header["tensor_count"]
     assert header["data_off"] == -(-strings_end // 64) * 64
     assert header["data_off"] + header["data_size"] == meta_off and meta_off % 64 == 0
-    assert header["in_channels"] == header["out_channels"] and header["pad_multiple"] == 1 << header["streams"] - 1
+    assert header["in_channels"] == header["out_channels"]
+    assert header["pad_multiple"] == (header["unshuffle"] or 1) * 2 ** (header["streams"] - 1)
     assert header["crc"] == crc32c(data[:32] + data[36:strings_end])
     meta = data[meta_off:]
     assert header["meta_crc"] == crc32c(meta)
@@ -216,6 +218,20 @@ def small_model():
              for name, shape in SMALL}
     model.update({SECOND + name: model[FIRST + name] for name, _ in UNIT})
     return model
+
+
+def model_of_channels(channels):
+    """The small model with so many channels at its ends."""
+    model, values = small_model(), [(i % 255 - 127) / 64 for i in range(8 * channels * 9)]
+    model["conv_in.weight"] = ((8, channels, 3, 3), values)
+    model["conv_out.weight"] = ((channels, 8, 3, 3), values[::-1])
+    return model
+
+
+def with_config(unshuffle, body):
+    """A pickled state_dict beside what the training of this project says of its network."""
+    config = dictionary([(text("width"), number(8)), (text("unshuffle"), unshuffle)])
+    return dictionary([(text("config"), config), (text("state_dict"), body)])
 
 
 TORCH_KINDS = {"f32": "FloatStorage", "f16": "HalfStorage", "bf16": "BFloat16Storage", "f64": "DoubleStorage"}
@@ -382,7 +398,9 @@ conv_out.weight 3x24x3x3
 HYPER = ("features", "groups", "blocks", "streams", "columns", "in_channels")
 CASES = {  # golden case: (HYPER, parameters, tensors)
     "v1_w16_blocks": ((16, 1, 1, 3, 2, 3), 333392, 104), "v1_w24_two_streams": ((24, 1, 1, 2, 3, 3), 129997, 43),
-    "v1_w8_four_streams": ((8, 1, 1, 4, 2, 3), 440417, 209), "v1_w8_legacy": ((8, 2, 2, 3, 2, 3), 333101, 405)}
+    "v1_w8_four_streams": ((8, 1, 1, 4, 2, 3), 440417, 209), "v1_w8_legacy": ((8, 2, 2, 3, 2, 3), 333101, 405),
+    "v1_w8_unshuffle": ((8, 1, 1, 3, 2, 3), 85184, 104)}
+UNSHUFFLED = "v1_w8_unshuffle"
 
 
 class Golden(Case):
@@ -394,6 +412,7 @@ class Golden(Case):
                 data = (GOLDEN / name / "model.pth").read_bytes()
                 header, tensors, meta = self.convert(data)
                 self.assertEqual(tuple(header[field] for field in HYPER), hyper)
+                self.assertEqual(header["unshuffle"], 2 if name == UNSHUFFLED else 0)
                 self.assertEqual(len(tensors), tensor_count)
                 self.assertEqual(sum(math.prod(shape) for _, shape, _ in tensors.values()), count)
                 self.assertEqual(meta, {"source": "model.pth", "source_sha256": hashlib.sha256(data).hexdigest()})
@@ -444,8 +463,9 @@ class Golden(Case):
                 with self.subTest(name, dtype=dtype):
                     plain, packed = (self.convert(data, "--dtype", dtype, "--layout", layout)
                                      for layout in ("checkpoint", "packed"))
-                    self.assertEqual((plain[0]["version_minor"], plain[0]["flags"]), (1, 0))
-                    self.assertEqual((packed[0]["version_minor"], packed[0]["flags"]), (2, 1))
+                    versions = (3, 3) if name == UNSHUFFLED else (1, 2)
+                    self.assertEqual((plain[0]["version_minor"], plain[0]["flags"]), (versions[0], 0))
+                    self.assertEqual((packed[0]["version_minor"], packed[0]["flags"]), (versions[1], 1))
                     self.assertEqual(packed[1:], plain[1:])
 
     def test_version_2_is_named(self):
@@ -1092,7 +1112,9 @@ class Inspect(Case):
         self.assert_refused(self.patched(10, "H", 2), "version_minor is 2, expected 1")
         self.assert_refused(self.patched(28, "I", 1), "data_len is 432, expected 1728")
         self.assert_refused(self.patched(28, "I", 2), "flags is 2, expected less than 2")
-        self.assert_refused(self.patched(10, "H", 3), "format version 0.3")
+        self.assert_refused(self.patched(10, "H", 3), "unshuffle is 0, expected 1, 2 or 4")
+        self.assert_refused(self.patched(10, "H", 4), "format version 0.4, this program reads 0.1, 0.2, 0.3")
+        self.assert_refused(self.patched(66, "H", 2), "unshuffle is 2, expected 0")
         self.assert_refused(self.patched(36, "H", 2), "arch is 2")
         self.assert_refused(self.patched(44, "H", 7), "features is 7")
 
@@ -1132,6 +1154,90 @@ class Inspect(Case):
         struct.pack_into("<f", data, at + 4 * 8, 1.0)
         self.data = bytes(data)
         self.assert_refused(self.patched(128 + 44, "I", crc32c(data[at:at + size])), "does not exist")
+
+
+class Unshuffle(Case):
+    """Networks on cells of pixels, which no shape tells from networks for images of more channels."""
+
+    def configured(self, value, channels=12):
+        return small_zip(model_of_channels(channels), wrap=lambda body: with_config(value, body))
+
+    def test_where_it_is_said(self):
+        fields = ("version_minor", "in_channels", "pad_multiple", "unshuffle")
+        for data, options, expected in (
+                (small_zip(model_of_channels(12)), (), (1, 12, 1, 0)),
+                (small_zip(model_of_channels(12)), ("--unshuffle", "1"), (1, 12, 1, 0)),
+                (small_zip(model_of_channels(12)), ("--unshuffle", "2"), (3, 3, 2, 2)),
+                (safetensors_file(*safetensors_parts(model_of_channels(12))), ("--unshuffle", "2"), (3, 3, 2, 2)),
+                (small_zip(model_of_channels(16)), ("--unshuffle", "4"), (3, 1, 4, 4)),
+                (self.configured(number(1)), (), (1, 12, 1, 0)),
+                (self.configured(number(2)), (), (3, 3, 2, 2)),
+                (self.configured(number(2)), ("--unshuffle", "2", "--layout", "packed"), (3, 3, 2, 2)),
+                (self.configured(number(4), 16), (), (3, 1, 4, 4))):
+            with self.subTest(options=options, expected=expected):
+                header, tensors, _ = self.convert(data, *options)
+                self.assertEqual(tuple(header[field] for field in fields), expected)
+                channels = header["in_channels"] * (header["unshuffle"] or 1) ** 2
+                self.assertEqual(tensors["conv_in.weight"][1:],
+                                 ((8, channels, 3, 3), raw_values(model_of_channels(channels)["conv_in.weight"][1])))
+        self.assertIn("unshuffle 4", run(self.target, "--inspect")[1])
+
+    def test_the_same_bytes_however_it_is_said(self):
+        _, said, _ = self.convert(small_zip(model_of_channels(12)), "--unshuffle", "2")
+        _, configured, _ = self.convert(self.configured(number(2)))
+        self.assertEqual(said, configured)
+
+    def test_a_config_that_says_nothing(self):
+        for config in (number(7), dictionary([(text("width"), number(8))]), tuple_of()):
+            data = small_zip(model_of_channels(12), wrap=lambda body: dictionary(
+                [(text("config"), config), (text("state_dict"), body)]))
+            self.assertEqual(self.convert(data)[0]["in_channels"], 12)
+            self.assertEqual(self.convert(data, "--unshuffle", "2")[0]["in_channels"], 3)
+
+    def test_refusals(self):
+        self.refuse(small_zip(), "conv_in.weight has 3 input channels, expected a multiple of 4 for unshuffle 2",
+                    "--unshuffle", "2")
+        self.refuse(small_zip(model_of_channels(12)), "has 12 input channels, expected a multiple of 16",
+                    "--unshuffle", "4")
+        self.refuse(self.configured(number(2), 13), "has 13 input channels, expected a multiple of 4")
+        self.refuse(self.configured(number(2), 68), "channels is 17, expected 1 to 16")
+        self.refuse(self.configured(number(2)), "it says unshuffle 2, --unshuffle says 1", "--unshuffle", "1")
+        for value, phrase in ((number(3), "config has unshuffle 3, expected 1, 2 or 4"), (number(0), "unshuffle 0,"),
+                              (number(-2), "of type int"), (b"\x88", "of type bool"), (text("2"), "of type str"),
+                              (dictionary([(text("a"), number(2))]), "of type dict")):
+            self.refuse(self.configured(value), phrase)
+        self.source.write_bytes(small_zip(model_of_channels(12)))
+        for value in ("3", "0", "two"):
+            self.assertEqual(run(self.source, self.target, "--unshuffle", value)[0], 2)
+
+    def test_from_a_weight_file(self):
+        header, tensors, _ = self.convert(self.configured(number(2)), "--layout", "packed")
+        data = self.target.read_bytes()
+        for options in ((), ("--unshuffle", "2"), ("--layout", "packed")):
+            again, same, _ = self.convert(data, *options)
+            self.assertEqual((again["unshuffle"], same), (2, tensors))
+        self.assertEqual(header["unshuffle"], 2)
+        self.target.unlink()
+        self.refuse(data, "it says unshuffle 2, --unshuffle says 4", "--unshuffle", "4")
+
+    def test_fields_with_a_right_checksum(self):
+        self.convert(self.configured(number(2)))
+        good = self.target.read_bytes()
+        end = number_at(good, 88, 8) + number_at(good, 124, 4)
+        for changes, phrase in ((((66, 0),), "unshuffle is 0, expected 1, 2 or 4"),
+                                (((66, 3),), "unshuffle is 3, expected 1, 2 or 4"),
+                                (((66, 4),), "dim1 is 12, expected 48"), (((64, 1),), "pad_multiple is 1, expected 2"),
+                                (((10, 1),), "dim1 is 12, expected 3"), (((10, 2),), "dim1 is 12, expected 3"),
+                                (((66, 1), (40, 12), (42, 12), (64, 1)), "version_minor is 3, expected 1")):
+            data = bytearray(good)
+            for offset, value in changes:
+                struct.pack_into("<H", data, offset, value)
+            struct.pack_into("<I", data, 32, crc32c(data[:32] + data[36:end]))
+            self.target.write_bytes(data)
+            with self.subTest(phrase):
+                code, out, err = run(self.target, "--inspect")
+                self.assertEqual((code, out), (4, ""))
+                self.assert_sentence(err, phrase)
 
 
 class FromWeightFile(Case):

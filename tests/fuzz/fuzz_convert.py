@@ -58,7 +58,9 @@ def too_slow(*_):
 # Good files, and their parts.
 
 MODEL = samples.small_model()
-BODY, STORAGES = samples.checkpoint_parts(MODEL)
+CELLS_MODEL = samples.model_of_channels(12)  # on cells of 2x2 pixels
+BODY, STORAGES = samples.checkpoint_parts(CELLS_MODEL)
+BODY = samples.with_config(samples.number(2), BODY)
 LEGACY_BODY, LEGACY_STORAGES = samples.checkpoint_parts(MODEL, legacy=True)
 
 
@@ -283,8 +285,11 @@ SAFETENSORS = [samples.safetensors_parts(MODEL),
                ({"__metadata__": {samples.SECOND + "body.0.weight": samples.FIRST + "body.0.weight"},
                  "conv_in.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 864]}}, bytes(864))]
 HYPER, VALUES = convert.read_model(samples.safetensors_file(*SAFETENSORS[0]))
-WEIGHT_FILES = [convert.encode(HYPER, 1, VALUES, dtype, b"source=x\n", layout)
-                for dtype, layout in (("f32", "checkpoint"), ("f16", "checkpoint"), ("bf16", "packed"))]
+CELLS = convert.read_model(samples.safetensors_file(*samples.safetensors_parts(CELLS_MODEL)), unshuffle=2)
+WEIGHT_FILES = [convert.encode(hyper, 1, values, dtype, b"source=x\n", layout)
+                for (hyper, values), dtype, layout in (
+                    ((HYPER, VALUES), "f32", "checkpoint"), ((HYPER, VALUES), "f16", "checkpoint"),
+                    ((HYPER, VALUES), "bf16", "packed"), (CELLS, "f32", "checkpoint"), (CELLS, "bf16", "packed"))]
 KINDS = {"zip": zip_case, "legacy": legacy_case, "safetensors": safetensors_case, "weight file": weight_file_case}
 
 

@@ -50,6 +50,12 @@ Config make_config(FuzzedDataProvider& input) {
   return config;
 }
 
+/// Mostly of a size that there is; where the input is at its end, of one pixel.
+Index make_unshuffle(FuzzedDataProvider& input) {
+  static constexpr Index sizes[] = {1, 2, 4, 1, 2, 4, 1, 2, 4, 0, 3, -2, std::numeric_limits<Index>::max()};
+  return input.PickValueInArray(sizes);
+}
+
 Index make_side(FuzzedDataProvider& input) {
   switch (input.ConsumeIntegralInRange<int>(0, 7)) {
     case 0: return input.ConsumeIntegralInRange<Index>(-1, 100000);
@@ -144,7 +150,7 @@ void run(Config const& config, Index height, Index width, Context<T>& context, F
 
 template <class T>
 void plan(FuzzedDataProvider& input, bool runs) {
-  auto const config = make_config(input);
+  auto config = make_config(input);
   auto const height = make_side(input), width = make_side(input);
   auto const sets = cli::instruction_sets();
   std::vector<mirnet::KernelTable<T> const*> tables;
@@ -154,6 +160,7 @@ void plan(FuzzedDataProvider& input, bool runs) {
   Context<T> context(*tables[input.ConsumeIntegralInRange<std::size_t>(0, tables.size() - 1)]);
   context.parallel.workers = input.ConsumeIntegralInRange<Index>(1, input.ConsumeBool() ? 1024 : 8);
   context.algorithm = input.ConsumeBool() ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
+  config.unshuffle = make_unshuffle(input);
 
   auto const model_bytes = Model<T>::bytes_needed(config);
   if (!model_bytes) fuzz::require_sentence(model_bytes.error());
@@ -165,7 +172,8 @@ void plan(FuzzedDataProvider& input, bool runs) {
   fuzz::require(needed->model == *model_bytes && needed->model > needed->model_in_place, "a model has weights");
   fuzz::require(needed->run % 64 == 0, "memory comes in lines of 64 bytes");
   // The image, its features and what becomes of them are there at one time.
-  fuzz::require(needed->run / 64 >= (height * width * config.features / 64) / (64 / static_cast<Index>(sizeof(T))),
+  Index const pixels = (height / config.unshuffle) * (width / config.unshuffle);
+  fuzz::require(needed->run / 64 >= (pixels * config.features / 64) / (64 / static_cast<Index>(sizeof(T))),
                 "a run needs memory for its features");
 
   bool const small = height * width <= 144 && config.groups * config.blocks <= 2 && needed->model < 1 << 21;

@@ -36,8 +36,9 @@ constexpr std::size_t controls = 3, header_size = 128, entry_size = 64, largest_
 std::vector<Bytes> const& good_files() {
   static auto const files = [] {
     std::vector<Bytes> list;
-    for (auto const storage :
-         {test::Storage::f32, test::Storage::bf16, test::Storage::f32_packed, test::Storage::bf16_packed}) {
+    constexpr test::Storage storages[] = {test::Storage::f32, test::Storage::bf16, test::Storage::f32_packed,
+                                          test::Storage::bf16_packed};
+    for (auto const storage : storages) {
       for (mirnet::Config const& config :
            {mirnet::Config{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 1},
             mirnet::Config{.features = 9, .groups = 2, .blocks = 1, .streams = 1, .columns = 2, .channels = 3},
@@ -45,6 +46,9 @@ std::vector<Bytes> const& good_files() {
         list.push_back(test::make_weight_file(config, 1, storage));
       }
     }
+    mirnet::Config const cells{
+        .features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 3, .unshuffle = 2};
+    for (auto const storage : storages) list.push_back(test::make_weight_file(cells, 1, storage));
     return list;
   }();
   return files;

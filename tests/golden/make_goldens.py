@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "weights"))
@@ -44,7 +45,8 @@ def record_blocks(model, folder):
     return seen
 
 
-def case(name, model, height, width, blocks=True, legacy=False):
+def case(name, model, height, width, blocks=True, legacy=False, pad=1):
+    """The image is padded to multiples of `pad` in height and width, and the result cropped."""
     folder = HERE / name
     folder.mkdir(exist_ok=True)
     torch.manual_seed(20201)
@@ -53,17 +55,25 @@ def case(name, model, height, width, blocks=True, legacy=False):
     model.eval()
     x = torch.rand(1, 3, height, width)
     seen = record_blocks(model, folder) if blocks else {}
+    down, right = -height % pad, -width % pad
+
+    def restored(image):
+        return model(F.pad(image, (0, right, 0, down), mode="reflect"))[..., :height, :width]
+
     with torch.no_grad():
-        y = model(x)
+        y = restored(x)
         save(folder / "input.npy", x)
         save(folder / "output.npy", y)
         if blocks:
             (folder / "blocks.txt").write_text("".join(f"{kind}\t{path}\n" for kind, path in seen.items()))
         # The authors' layout: a network that was trained on several devices, inside of a training state.
         state = {"module." + key: value for key, value in model.state_dict().items()}
-        torch.save({"epoch": 1, "state_dict": state, "optimizer": {}}, folder / "model.pth",
+        # No parameter tells of cells of pixels: a training of ours notes them.
+        config = {"config": {"unshuffle": model.unshuffle}} if model.unshuffle > 1 else {}
+        torch.save({"epoch": 1, **config, "state_dict": state, "optimizer": {}}, folder / "model.pth",
                    _use_new_zipfile_serialization=not legacy)
-        save(folder / "output_f64.npy", model.double()(x.double()))
+        model.double()
+        save(folder / "output_f64.npy", restored(x.double()))
     print(name, sum(p.numel() for p in model.parameters()), "parameters, largest residual", float((y - x).abs().max()))
 
 
@@ -72,3 +82,4 @@ if __name__ == "__main__":
     case("v1_w8_legacy", MIRNet(8, 2, 2), 16, 12, blocks=False, legacy=True)
     case("v1_w24_two_streams", MIRNet(24, 1, 1, streams=2, columns=3), 12, 20)
     case("v1_w8_four_streams", MIRNet(8, 1, 1, streams=4), 24, 16)
+    case("v1_w8_unshuffle", MIRNet(8, 1, 1, unshuffle=2), 21, 27, blocks=False, pad=8)

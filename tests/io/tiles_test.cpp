@@ -21,7 +21,10 @@ using pictures::equal;
 
 namespace {
 
-Model<float> small_model() { return test::make_model<float>({.features = 8, .groups = 1, .blocks = 1}); }
+constexpr Config on_pixels{.features = 8, .groups = 1, .blocks = 1};
+constexpr Config on_cells{.features = 8, .groups = 1, .blocks = 1, .unshuffle = 2};
+
+Model<float> small_model() { return test::make_model<float>(on_pixels); }
 
 /// Rectangle of an image of floats.
 Image crop(Image const& image, Index left, Index top, Index width, Index height) {
@@ -37,12 +40,21 @@ Image crop(Image const& image, Index left, Index top, Index width, Index height)
 }  // namespace
 
 TEST_CASE("the parts of all tiles in a pixel add up to one, and change slowly") {
-  for (Index const longest : {shortest_tile, Index{264}, Index{512}, Index{1000}}) {
+  Index const longest_tiles[] = {shortest_tile, 264, 512, 1000};
+  for (Index i = 0; i < 16; ++i) {
+    Index const longest = longest_tiles[i % 4], step = Index{1} << (i / 4 == 0 ? 0 : i / 4 + 2);  // 1, 8, 16 and 32
     for (Index size = 1; size < 3000; size += size < 600 ? 7 : 97) {
       CAPTURE(size);
       CAPTURE(longest);
-      auto const axis = TileAxis::of_at_most(size, longest);
+      CAPTURE(step);
+      auto const axis = TileAxis::of_at_most(size, longest, step);
       CHECK(axis.length() <= std::min(size, longest));
+      if (axis.count() > 1) CHECK(axis.length() % std::max<Index>(step, 8) == 0);
+      for (Index tile = 0; tile + 1 < axis.count(); ++tile) {
+        CHECK(axis.first(tile) % step == 0);
+        CHECK(axis.first(tile + 1) > axis.first(tile));
+        CHECK(axis.first(tile + 1) + tile_overlap <= axis.first(tile) + axis.length());
+      }
       CHECK(axis.first(0) == 0);
       CHECK(axis.first(axis.count() - 1) + axis.length() == size);
       double worst = 0.0, steepest = 0.0;
@@ -81,39 +93,65 @@ TEST_CASE("tiles of the longest images there are begin where they should, and by
   CHECK(detail::tile_rows_bytes(std::numeric_limits<Index>::max() / 24, 3) == std::nullopt);
 }
 
-TEST_CASE("tiles are put together as they say") {
-  auto const model = small_model();
-  ThreadPool pool(2);
-  Context<float> context(*test::kernel_tables().front(), pool);
-  auto const image = draw(test::slow ? 450 : 700, test::slow ? 80 : 500, 3, SampleType::f32, pictures::noisy_pattern);
-  auto const tiling = plan_tiles(model, context, image, 256).value();
-  REQUIRE(tiling.x.count() == (test::slow ? 3 : 4));
-  REQUIRE(tiling.y.count() == (test::slow ? 1 : 3));
-  auto const restored = restore(model, image, context, tiling).value();
+TEST_CASE("tiles of a network on cells of pixels have its cells") {
+  struct Case {
+    Config config;
+    Index step;
+  };
+  for (auto const& [config, step] :
+       {Case{on_cells, 8}, Case{{.features = 8, .groups = 1, .blocks = 1, .streams = 4, .unshuffle = 4}, 32}}) {
+    auto const model = test::make_model<float>(config);
+    Context<float> context(*test::kernel_tables().front());
+    auto const image = draw(1003, 777, 3);
+    auto const whole = plan_whole(model, context, image).value();
+    for (auto const& tiling : {plan_tiles(model, context, image, 300).value(),
+                               plan_within(model, context, image, whole.bytes / 3).value()}) {
+      for (auto const& axis : {tiling.x, tiling.y}) {
+        REQUIRE(axis.count() > 1);
+        CHECK(axis.length() % step == 0);
+        for (Index tile = 0; tile + 1 < axis.count(); ++tile) CHECK(axis.first(tile) % step == 0);
+        CHECK(axis.first(axis.count() - 1) + axis.length() == axis.size());
+      }
+    }
+  }
+}
 
-  std::vector<double> expected(restored.samples<float>().size(), 0.0);
-  for (Index tile_y = 0; tile_y < tiling.y.count(); ++tile_y) {
-    for (Index tile_x = 0; tile_x < tiling.x.count(); ++tile_x) {
-      Index const left = tiling.x.first(tile_x), top = tiling.y.first(tile_y);
-      auto const tile = restore(model, crop(image, left, top, tiling.x.length(), tiling.y.length()), context).value();
-      for (Index y = 0; y < tile.height(); ++y) {
-        for (Index x = 0; x < tile.width(); ++x) {
-          double const part = static_cast<double>(tiling.x.weight(tile_x, left + x)) *
-                              static_cast<double>(tiling.y.weight(tile_y, top + y));
-          for (Index c = 0; c < 3; ++c) {
-            expected[static_cast<std::size_t>(((top + y) * image.width() + left + x) * 3 + c)] +=
-                part *
-                static_cast<double>(tile.samples<float>()[static_cast<std::size_t>((y * tile.width() + x) * 3 + c)]);
+TEST_CASE("tiles are put together as they say") {
+  for (auto const& config : {on_pixels, on_cells}) {
+    auto const model = test::make_model<float>(config);
+    CAPTURE(model.config().unshuffle);
+    ThreadPool pool(2);
+    Context<float> context(*test::kernel_tables().front(), pool);
+    auto const image = draw(test::slow ? 450 : 700, test::slow ? 80 : 500, 3, SampleType::f32, pictures::noisy_pattern);
+    auto const tiling = plan_tiles(model, context, image, 256).value();
+    REQUIRE(tiling.x.count() == (test::slow ? 3 : 4));
+    REQUIRE(tiling.y.count() == (test::slow ? 1 : 3));
+    auto const restored = restore(model, image, context, tiling).value();
+
+    std::vector<double> expected(restored.samples<float>().size(), 0.0);
+    for (Index tile_y = 0; tile_y < tiling.y.count(); ++tile_y) {
+      for (Index tile_x = 0; tile_x < tiling.x.count(); ++tile_x) {
+        Index const left = tiling.x.first(tile_x), top = tiling.y.first(tile_y);
+        auto const tile = restore(model, crop(image, left, top, tiling.x.length(), tiling.y.length()), context).value();
+        for (Index y = 0; y < tile.height(); ++y) {
+          for (Index x = 0; x < tile.width(); ++x) {
+            double const part = static_cast<double>(tiling.x.weight(tile_x, left + x)) *
+                                static_cast<double>(tiling.y.weight(tile_y, top + y));
+            for (Index c = 0; c < 3; ++c) {
+              expected[static_cast<std::size_t>(((top + y) * image.width() + left + x) * 3 + c)] +=
+                  part *
+                  static_cast<double>(tile.samples<float>()[static_cast<std::size_t>((y * tile.width() + x) * 3 + c)]);
+            }
           }
         }
       }
     }
+    double worst = 0.0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      worst = std::max(worst, std::fabs(expected[i] - static_cast<double>(restored.samples<float>()[i])));
+    }
+    CHECK(worst < 1e-6);
   }
-  double worst = 0.0;
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    worst = std::max(worst, std::fabs(expected[i] - static_cast<double>(restored.samples<float>()[i])));
-  }
-  CHECK(worst < 1e-6);
 }
 
 TEST_CASE("every kind of image goes through tiles, alpha untouched") {
@@ -142,13 +180,15 @@ TEST_CASE("every kind of image goes through tiles, alpha untouched") {
 }
 
 TEST_CASE("one tile is the whole image, bit by bit") {
-  auto const model = small_model();
-  Context<float> context(*test::kernel_tables().front());
-  auto const image = draw(90, 70, 3, SampleType::f32, pictures::noisy_pattern);
-  auto const whole = restore(model, image, context).value();
-  auto const tiling = plan_tiles(model, context, image, shortest_tile).value();
-  CHECK(tiling.tiles() == 1);
-  CHECK(equal(restore(model, image, context, tiling).value(), whole));
+  for (auto const& config : {on_pixels, on_cells}) {
+    auto const model = test::make_model<float>(config);
+    Context<float> context(*test::kernel_tables().front());
+    auto const image = draw(90, 70, 3, SampleType::f32, pictures::noisy_pattern);
+    auto const whole = restore(model, image, context).value();
+    auto const tiling = plan_tiles(model, context, image, shortest_tile).value();
+    CHECK(tiling.tiles() == 1);
+    CHECK(equal(restore(model, image, context, tiling).value(), whole));
+  }
 }
 
 TEST_CASE("the largest tiles that the memory allows") {

@@ -25,6 +25,13 @@ static_assert(small_needs.run > 5 * 64 * 64 * 64 && small_needs.run % 64 == 0);
 static_assert(small_needs.model == Model<float>::bytes_needed(small).value());
 static_assert(small_needs.model_in_place < small_needs.model);
 
+// On cells of pixels.
+constexpr Config unshuffled = test::unshuffled[0];
+constexpr auto unshuffled_needs =
+    Model<float>::bytes_needed(unshuffled, 37, 91, mirnet::reference_kernels<float>()).value();
+static_assert(unshuffled_needs.run <
+              Model<float>::bytes_needed(test::small, 37, 91, mirnet::reference_kernels<float>()).value().run);
+
 constexpr Config wide{.features = 64, .groups = 1, .blocks = 1, .streams = 2};
 constexpr auto wide_needs = Model<float>::bytes_needed(wide, 37, 91, mirnet::reference_kernels<float>(), 4).value();
 
@@ -40,7 +47,8 @@ void compare(Config const& config, mirnet::KernelTable<T> const& kernels) {
     for (Index const workers : {1, 2, 7}) {
       for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
         INFO(std::string(kernels.isa) << ", " << width << "x" << height << ", " << workers << " workers, features "
-                                      << config.features << ", streams " << config.streams);
+                                      << config.features << ", streams " << config.streams << ", unshuffle "
+                                      << config.unshuffle);
         Context<T> context(kernels, {.workers = workers});
         context.algorithm = algorithm;
         auto const plan = model.plan(context, height, width).value();
@@ -60,7 +68,10 @@ TEST_CASE("the bytes needed are those of the model and of the plan") {
                             {.features = 64, .groups = 1, .blocks = 1},
                             {.features = 16, .groups = 1, .blocks = 3, .streams = 1, .columns = 1, .channels = 1},
                             {.features = 24, .groups = 3, .blocks = 1, .streams = 2, .columns = 3},
-                            {.features = 9, .groups = 1, .blocks = 2, .streams = 4, .columns = 4, .channels = 16}};
+                            {.features = 9, .groups = 1, .blocks = 2, .streams = 4, .columns = 4, .channels = 16},
+                            unshuffled,
+                            test::unshuffled[1],
+                            test::unshuffled[3]};
   for (auto const& config : configs) {
     for (auto const* kernels : test::kernel_tables()) compare<float>(config, *kernels);
     for (auto const& set : test::bfloat16_tables()) compare<mirnet::bfloat16>(config, *set.halves);
@@ -72,6 +83,9 @@ TEST_CASE("what is known at compile time is what is known at run time") {
   auto const small_model = test::make_model<float>(small);
   CHECK(small_needs.model == small_model.bytes());
   CHECK(small_needs.run == small_model.plan(Context<float>(kernels), 64, 64).value().bytes);
+  auto const unshuffled_model = test::make_model<float>(unshuffled);
+  CHECK(unshuffled_needs.model == unshuffled_model.bytes());
+  CHECK(unshuffled_needs.run == unshuffled_model.plan(Context<float>(kernels), 37, 91).value().bytes);
   auto const wide_model = test::make_model<float>(wide);
   CHECK(wide_needs.model == wide_model.bytes());
   CHECK(wide_needs.run == wide_model.plan(Context<float>(kernels, {.workers = 4}), 37, 91).value().bytes);

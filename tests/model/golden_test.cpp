@@ -23,7 +23,8 @@ using mirnet::Shape;
 using mirnet::Tensor;
 using mirnet::View;
 
-char const* const cases[] = {"v1_w16_blocks", "v1_w8_legacy", "v1_w24_two_streams", "v1_w8_four_streams"};
+char const* const cases[] = {"v1_w16_blocks", "v1_w8_legacy", "v1_w24_two_streams", "v1_w8_four_streams",
+                             "v1_w8_unshuffle"};
 
 std::string golden(std::string const& name) { return std::string(MIRNET_GOLDEN_DIR "/") + name; }
 std::string weights(std::string const& name) { return std::string(MIRNET_GOLDEN_WEIGHTS_DIR "/") + name + ".mirw"; }
@@ -94,6 +95,22 @@ TEST_CASE("whole networks agree with PyTorch on every instruction set") {
       mirnet::Context<float> context(*kernels);
       auto const output = test::run(model, context, image.view());
       CHECK(test::largest_difference(std::as_const(output).view(), expected.view()) <= 2e-5 * residual);
+    }
+  }
+}
+
+TEST_CASE("networks of bfloat16 agree with PyTorch within 2 percent on every instruction set") {
+  for (auto const* name : cases) {
+    CAPTURE(name);
+    auto const model = mirnet::load_model<mirnet::bfloat16>(weights(name).c_str()).value();
+    auto const image = test::read_npy<float>(golden(name) + "/input.npy");
+    auto const expected = test::read_npy<float>(golden(name) + "/output.npy");
+    double const residual = test::largest_difference(expected.view(), image.view());
+    for (auto const& set : test::bfloat16_tables()) {
+      CAPTURE(set.halves->isa);
+      mirnet::Context<mirnet::bfloat16> context(*set.halves);
+      auto const output = test::run(model, context, image.view());
+      CHECK(test::largest_difference(std::as_const(output).view(), expected.view()) <= 0.02 * residual);
     }
   }
 }

@@ -43,7 +43,9 @@ TEST_CASE("float agrees with double for every size") {
                          {5, 7, 3}, {8, 16, 3}, {13, 6, 3}, {31, 33, 3}, {67, 131, 3}};
   Config const configs[] = {small,
                             {.features = 24, .groups = 1, .blocks = 2, .streams = 2, .columns = 3},
-                            {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1}};
+                            {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1},
+                            test::unshuffled[0],
+                            test::unshuffled[1]};
   test::Cases cases(7);
   for (auto const& config : configs) {
     auto const model = make_model<float>(config);
@@ -58,7 +60,7 @@ TEST_CASE("float agrees with double for every size") {
       largest_residual = std::max(largest_residual, residual);
       for (auto const* kernels : test::kernel_tables()) {
         INFO(kernels->isa << ", " << shape.width << "x" << shape.height << ", features " << config.features
-                          << ", streams " << config.streams);
+                          << ", streams " << config.streams << ", unshuffle " << config.unshuffle);
         Context<float> context(*kernels);
         auto const output = run(model, context, make_image<float>(shape).view());
         // A picture of a few pixels may hardly change: the bound is relative to 0.1 at least.
@@ -74,7 +76,9 @@ TEST_CASE("hyper-parameters at the ends of their ranges") {
                             {.features = 9, .groups = 1, .blocks = 1, .streams = 2, .columns = 4, .channels = 2},
                             {.features = 10, .groups = 3, .blocks = 3, .streams = 1, .columns = 2, .channels = 4},
                             {.features = 17, .groups = 1, .blocks = 1, .streams = 3, .columns = 1, .channels = 16},
-                            {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4, .channels = 3}};
+                            {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4, .channels = 3},
+                            test::unshuffled[2],
+                            test::unshuffled[3]};
   for (auto const& config : configs) {
     auto const model = make_model<float>(config);
     auto const oracle = make_model<double>(config);
@@ -85,7 +89,7 @@ TEST_CASE("hyper-parameters at the ends of their ranges") {
     double const residual = test::largest_difference(expected.view(), image.view());
     for (auto const* kernels : test::kernel_tables()) {
       INFO(kernels->isa << ", features " << config.features << ", streams " << config.streams << ", columns "
-                        << config.columns << ", channels " << config.channels);
+                        << config.columns << ", channels " << config.channels << ", unshuffle " << config.unshuffle);
       Context<float> context(*kernels);
       auto const output = run(model, context, make_image<float>(shape).view());
       CHECK(test::largest_difference(output.view(), expected.view()) <= 2e-5 * std::max(residual, 0.1));
@@ -123,21 +127,97 @@ TEST_CASE("the image is continued by reflection, and by its edge where it is too
   compare({2, 1, 3}, {0, 1, 1, 1}, {0, 0, 0, 0});
 }
 
+namespace {
+
+/// The image in cells of `cell` x `cell` pixels, of which each is a pixel with channel c*cell*cell + y*cell + x for
+/// channel c of its row y and column x. rows[y] is the image's row that continues it as row y; columns likewise.
+Tensor<float> in_cells(View<float const> image, Index cell, std::vector<Index> const& rows,
+                       std::vector<Index> const& columns) {
+  Shape const shape{static_cast<Index>(rows.size()) / cell, static_cast<Index>(columns.size()) / cell,
+                    image.channels() * cell * cell};
+  auto cells = Tensor<float>::create(shape).value();
+  for (Index y = 0; y < shape.height * cell; ++y) {
+    for (Index x = 0; x < shape.width * cell; ++x) {
+      for (Index c = 0; c < image.channels(); ++c) {
+        cells.view()(y / cell, x / cell, (c * cell + y % cell) * cell + x % cell) =
+            image(rows[static_cast<std::size_t>(y)], columns[static_cast<std::size_t>(x)], c);
+      }
+    }
+  }
+  return cells;
+}
+
+}  // namespace
+
+TEST_CASE("a network on cells of pixels is the same network on an image of their channels") {
+  auto const compare = [&](Config const& config, Index height, Index width, std::vector<Index> const& rows,
+                           std::vector<Index> const& columns) {
+    Config plain = config;
+    plain.channels = config.cell_channels();
+    plain.unshuffle = 1;
+    Index const cell = config.unshuffle;
+    auto const model = make_model<float>(config), of_cells = make_model<float>(plain);
+    auto const image = make_image<float>({height, width, config.channels});
+    auto const cells = in_cells(image.view(), cell, rows, columns);
+    for (auto const* kernels : test::kernel_tables()) {
+      INFO(kernels->isa << ", " << width << "x" << height << ", unshuffle " << cell);
+      Context<float> context(*kernels);
+      auto const output = run(model, context, image.view());
+      auto const expected = run(of_cells, context, std::as_const(cells).view());
+      double worst = 0.0;
+      for (Index y = 0; y < height; ++y) {
+        for (Index x = 0; x < width; ++x) {
+          for (Index c = 0; c < config.channels; ++c) {
+            float const other = expected.view()(y / cell, x / cell, (c * cell + y % cell) * cell + x % cell);
+            worst =
+                std::max(worst, std::fabs(static_cast<double>(output.view()(y, x, c)) - static_cast<double>(other)));
+          }
+        }
+      }
+      CHECK(worst <= 1e-6);  // the image is added to rounded residuals
+    }
+  };
+  Config const twos = test::unshuffled[0];
+  compare(twos, 8, 8, {0, 1, 2, 3, 4, 5, 6, 7}, {0, 1, 2, 3, 4, 5, 6, 7});
+  compare(twos, 5, 6, {0, 1, 2, 3, 4, 3, 2, 1}, {0, 1, 2, 3, 4, 5, 4, 3});
+  compare(twos, 3, 9, {0, 1, 2, 2, 2, 2, 2, 2}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5, 4, 3, 2, 1});
+  compare(twos, 1, 1, std::vector<Index>(8, 0), std::vector<Index>(8, 0));
+  Config const fours{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .channels = 1, .unshuffle = 4};
+  compare(fours, 5, 7, {0, 1, 2, 3, 4, 3, 2, 1}, {0, 1, 2, 3, 4, 5, 6, 5});
+}
+
+TEST_CASE("cells of pixels cost no memory but that of the network on as many pixels") {
+  Config const config{.features = 32, .groups = 1, .blocks = 1, .unshuffle = 2};
+  Config plain = config;
+  plain.unshuffle = 1;
+  auto const model = make_model<float>(config), of_cells = make_model<float>(plain);
+  for (auto const* kernels : test::kernel_tables()) {
+    INFO(kernels->isa);
+    Context<float> context(*kernels);
+    auto const plan = model.plan(context, 400, 600).value(), other = of_cells.plan(context, 200, 300).value();
+    CHECK(plan.bytes == other.bytes);
+    // Of the first and of the last convolution, 9 more channels each.
+    CHECK(plan.macs == other.macs + 200 * 300 * 2 * std::uint64_t{9 * 9 * 32});
+  }
+}
+
 TEST_CASE("results are the same bits for any number of threads, and on every run") {
-  auto const model = make_model<float>(small);
   auto const image = make_image<float>(test::slow ? Shape{21, 30, 3} : Shape{53, 70, 3});
   test::Cases cases(3);
-  for (auto const* kernels : test::kernel_tables()) {
-    Context<float> serial(*kernels);
-    auto const expected = run(model, serial, image.view());
-    for (Index const threads : {1, 2, 3, 7}) {
-      if (cases.next_is_left_out()) continue;
-      mirnet::ThreadPool pool(threads);
-      Context<float> context(*kernels, pool);
-      for (int repeat = 0; repeat < 3; ++repeat) {
-        INFO(kernels->isa << ", " << threads << " threads, run " << repeat);
-        auto const output = run(model, context, image.view());
-        CHECK(same_bits(output.view(), expected.view()));
+  for (auto const& config : {small, test::unshuffled[0]}) {
+    auto const model = make_model<float>(config);
+    for (auto const* kernels : test::kernel_tables()) {
+      Context<float> serial(*kernels);
+      auto const expected = run(model, serial, image.view());
+      for (Index const threads : {1, 2, 3, 7}) {
+        if (cases.next_is_left_out()) continue;
+        mirnet::ThreadPool pool(threads);
+        Context<float> context(*kernels, pool);
+        for (int repeat = 0; repeat < 3; ++repeat) {
+          INFO(kernels->isa << ", unshuffle " << config.unshuffle << ", " << threads << " threads, run " << repeat);
+          auto const output = run(model, context, image.view());
+          CHECK(same_bits(output.view(), expected.view()));
+        }
       }
     }
   }
@@ -182,16 +262,21 @@ TEST_CASE("one model serves several threads, each with a context of its own") {
 }
 
 TEST_CASE("a plan is exact, and a run stays inside of it and allocates nothing") {
-  auto const model = make_model<float>(small);
+  Model<float> const models[] = {make_model<float>(small), make_model<float>(test::unshuffled[0])};
   test::Cases cases(4);
   for (auto const* kernels : test::kernel_tables()) {
     if (std::string(kernels->isa) == "eigen") continue;  // Eigen takes memory: no promise for it
     for (Index const workers : {1, 3}) {
       mirnet::ThreadPool pool(workers);
       Context<float> context(*kernels, pool);
-      for (Shape const shape : {Shape{1, 1, 3}, Shape{40, 64, 3}, Shape{17, 9, 3}}) {
+      // Each shape with one of the models, and then with the other.
+      for (Index i = 0; i < 6; ++i) {
         if (cases.next_is_left_out()) continue;
-        INFO(kernels->isa << ", " << workers << " workers, " << shape.width << "x" << shape.height);
+        Shape const shapes[] = {{1, 1, 3}, {40, 64, 3}, {17, 9, 3}};
+        Shape const shape = shapes[i % 3];
+        auto const& model = models[i % 2];
+        INFO(kernels->isa << ", " << workers << " workers, " << shape.width << "x" << shape.height << ", unshuffle "
+                          << model.config().unshuffle);
         auto const plan = model.plan(context, shape.height, shape.width).value();
         auto const image = make_image<float>(shape);
         auto output = Tensor<float>::create(shape).value();
@@ -251,6 +336,8 @@ TEST_CASE("arithmetic and parameters of the published network") {
   // 7.32 million multiply-accumulates a pixel, from a network without weights.
   auto const structure = Memory::allocate(mirnet::Network<float>::structure_bytes(published)).value();
   mirnet::Network<float> const network(published, structure.bytes().data());
+  CHECK(published.unshuffle == 1);
+  CHECK(published.pad_multiple() == 4);
   Context<float> context(fastest());
   Shape const shape{256, 256, 3};
   network.forward(context, View<float const>(nullptr, shape), View<float>(nullptr, shape));
@@ -330,6 +417,17 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
   CHECK(code(model.plan(context, huge, 1)) == mirnet::ErrorCode::memory);
   CHECK(code(model.plan(context, huge / 1024, 1)) == mirnet::ErrorCode::memory);
   CHECK(code(Memory::allocate(huge)) == mirnet::ErrorCode::memory);
+  for (auto const& config : test::unshuffled) {
+    auto const of_cells = make_model<float>(config);
+    CHECK(code(of_cells.plan(context, 0, 5)) == mirnet::ErrorCode::invalid_argument);
+    for (Index const height : {huge, huge - config.pad_multiple(), huge / 1024}) {
+      CHECK(code(of_cells.plan(context, height, 1)) == mirnet::ErrorCode::memory);
+      CHECK(code(of_cells.plan(context, 1, height)) == mirnet::ErrorCode::memory);
+    }
+  }
+  CHECK(code(Model<float>::bytes_needed({.unshuffle = 0})) == mirnet::ErrorCode::model);
+  CHECK(code(Model<float>::bytes_needed({.unshuffle = 3})) == mirnet::ErrorCode::model);
+  CHECK(code(Model<float>::bytes_needed({.unshuffle = 8})) == mirnet::ErrorCode::model);
 
   auto const plan = model.plan(context, 8, 8).value();
   auto const memory = Memory::allocate(plan.bytes + 64).value();

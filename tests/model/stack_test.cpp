@@ -106,7 +106,8 @@ TEST_CASE("the stack is at most 32 KB deep") {
   // Kinds of blocks: those of the network that ships, and of the published one. How many there are changes no depth.
   Config const configs[] = {{.features = 16, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
                             {.features = 64, .groups = 1, .blocks = 2, .streams = 3, .columns = 2},
-                            {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4}};
+                            {.features = 8, .groups = 1, .blocks = 1, .streams = 4, .columns = 4},
+                            {.features = 16, .groups = 1, .blocks = 1, .unshuffle = 2}};
   Shape const large{65, 70, 3};
   std::size_t deepest = 0;
   test::Cases cases(3);

@@ -87,7 +87,8 @@ struct Fixture {
 Config const configs[] = {{.features = 16, .groups = 1, .blocks = 2},
                           {.features = 8, .groups = 2, .blocks = 1, .streams = 4},
                           {.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 3},
-                          {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1}};
+                          {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1},
+                          test::unshuffled[0]};
 
 constexpr Shape larger = test::slow ? Shape{16, 24, 3} : Shape{40, 64, 3};
 
@@ -95,7 +96,8 @@ constexpr Shape larger = test::slow ? Shape{16, 24, 3} : Shape{40, 64, 3};
 
 TEST_CASE("nodes have the names of the checkpoint's layers, and all of the plan's arithmetic") {
   for (auto const& config : configs) {
-    INFO("features " << config.features << ", streams " << config.streams << ", columns " << config.columns);
+    INFO("features " << config.features << ", streams " << config.streams << ", columns " << config.columns
+                     << ", unshuffle " << config.unshuffle);
     Fixture fixture(config, {16, 24, 3});
     Recorder recorder;
     Context<float> context(*test::kernel_tables().front());
@@ -125,48 +127,57 @@ TEST_CASE("nodes have the names of the checkpoint's layers, and all of the plan'
 }
 
 TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fields") {
+  struct Case {
+    Config config;
+    char const *first, *last;
+  };
+  test::Cases some(2);
   for (auto const* kernels : test::kernel_tables()) {
-    INFO(kernels->isa);
-    Fixture fixture(configs[0], {17, 21, 3});  // with a border to pad and to crop
-    Recorder rehearsed, ran;
-    Context<float> context(*kernels);
-    context.trace = rehearsed.trace();
-    auto const plan = fixture.plan(context);
-    context.trace = ran.trace();
-    fixture.run(context, plan);
+    for (auto const& [config, first, last] :
+         {Case{configs[0], "pad", "crop"}, Case{test::unshuffled[0], "unshuffle", "shuffle"}}) {
+      if (some.next_is_left_out()) continue;
+      INFO(kernels->isa);
+      Fixture fixture(config, {17, 21, 3});  // with a border to pad and to crop
+      Recorder rehearsed, ran;
+      Context<float> context(*kernels);
+      context.trace = rehearsed.trace();
+      auto const plan = fixture.plan(context);
+      context.trace = ran.trace();
+      fixture.run(context, plan);
 
-    CHECK(rehearsed.pieces == ran.pieces);
-    CHECK(rehearsed.names == ran.names);
-    for (auto const& items : rehearsed.items) CHECK(items.empty());
-    REQUIRE(!ran.names.empty());
-    CHECK(ran.names.begin()->first == 0);
-    CHECK(ran.names.rbegin()->first + 1 == static_cast<Index>(ran.names.size()));
-    CHECK(ran.names.at(0) == "pad");
-    CHECK(ran.names.at(1) == "conv_in");
-    CHECK(ran.names.at(2) == "body.0.body.0.blocks.0.0.body.0");
-    CHECK(ran.names.rbegin()->second == "crop");
-    Index live = 0;
-    for (auto const& told : ran.nodes) {
-      Index const number = told.first;
-      Node const& node = told.second;
-      INFO(ran.names.at(number));
-      auto const& other = rehearsed.nodes.at(number);
-      CHECK(node.input == other.input);
-      CHECK(node.output == other.output);
-      CHECK(node.macs == other.macs);
-      CHECK(node.bytes == other.bytes);
-      CHECK(node.live_bytes == other.live_bytes);
-      CHECK(node.activation == other.activation);
-      CHECK(node.residual == other.residual);
-      CHECK(node.statistics == other.statistics);
-      CHECK(std::string(node.operation) == other.operation);
-      CHECK(std::string(node.kernel) == other.kernel);
-      CHECK(std::string(node.operation) != "");
-      CHECK(std::string(node.kernel) != "");
-      live = std::max(live, node.live_bytes);
+      CHECK(rehearsed.pieces == ran.pieces);
+      CHECK(rehearsed.names == ran.names);
+      for (auto const& items : rehearsed.items) CHECK(items.empty());
+      REQUIRE(!ran.names.empty());
+      CHECK(ran.names.begin()->first == 0);
+      CHECK(ran.names.rbegin()->first + 1 == static_cast<Index>(ran.names.size()));
+      CHECK(ran.names.at(0) == first);
+      CHECK(ran.names.at(1) == "conv_in");
+      CHECK(ran.names.at(2) == "body.0.body.0.blocks.0.0.body.0");
+      CHECK(ran.names.rbegin()->second == last);
+      Index live = 0;
+      for (auto const& told : ran.nodes) {
+        Index const number = told.first;
+        Node const& node = told.second;
+        INFO(ran.names.at(number));
+        auto const& other = rehearsed.nodes.at(number);
+        CHECK(node.input == other.input);
+        CHECK(node.output == other.output);
+        CHECK(node.macs == other.macs);
+        CHECK(node.bytes == other.bytes);
+        CHECK(node.live_bytes == other.live_bytes);
+        CHECK(node.activation == other.activation);
+        CHECK(node.residual == other.residual);
+        CHECK(node.statistics == other.statistics);
+        CHECK(std::string(node.operation) == other.operation);
+        CHECK(std::string(node.kernel) == other.kernel);
+        CHECK(std::string(node.operation) != "");
+        CHECK(std::string(node.kernel) != "");
+        live = std::max(live, node.live_bytes);
+      }
+      CHECK(live <= plan.bytes);
+      CHECK(live >= plan.bytes / 2);
     }
-    CHECK(live <= plan.bytes);
-    CHECK(live >= plan.bytes / 2);
   }
 }
 
@@ -197,6 +208,23 @@ TEST_CASE("what is fused with a convolution is told") {
   CHECK(last.bytes == 4 * (3 * 16 * 16 * 16 + 9 * 16 * 16));
   CHECK(last.macs == 16 * 16 * 9 * 16 * 3);
   CHECK(node("body.0.body.0.down.16_2.body.0.top.5+bot.1").output == Shape{8, 8, 32});
+}
+
+TEST_CASE("what takes cells of pixels apart and puts them together is told") {
+  Fixture fixture(test::unshuffled[0], {17, 21, 3});
+  Recorder recorder;
+  Context<float> context(*test::kernel_tables().front());
+  context.trace = recorder.trace();
+  fixture.plan(context);
+  auto const& first = recorder.nodes.at(0);
+  CHECK(first.input == Shape{17, 21, 3});
+  CHECK(first.output == Shape{12, 12, 12});
+  CHECK(first.bytes == 4 * 16 * (17 * 21 + 12 * 12));
+  auto const& last = recorder.nodes.rbegin()->second;
+  CHECK(last.input == Shape{12, 12, 12});
+  CHECK(last.output == Shape{17, 21, 3});
+  CHECK(last.residual);
+  CHECK(last.bytes == 4 * 16 * (2 * 17 * 21 + 12 * 12));  // the image, too
 }
 
 TEST_CASE("workers tell of their items inside of the piece that these belong to") {

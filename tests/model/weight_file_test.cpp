@@ -241,6 +241,51 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
   }
 }
 
+TEST_CASE("a file of version 0.3 says how its network sees the image, an older one does not") {
+  for (auto const& config : test::unshuffled) {
+    auto const model = Model<float>::load(test::make_weight_file(config)).value();
+    CHECK(model.config() == config);
+    CHECK(Model<float>::load(test::make_weight_file(config, 1, test::Storage::bf16_packed)).value().config() == config);
+  }
+  // One channel, whose network fits the same tensors as one of four channels on single pixels.
+  Bytes const good = test::make_weight_file(test::unshuffled[2]);
+  Bytes file = good;
+  put(file, 40, std::uint16_t{4}), put(file, 42, std::uint16_t{4}), put(file, 64, std::uint16_t{1});
+  put(file, 66, std::uint16_t{1});
+  test::repair_checksum(file);
+  CHECK(Model<float>::load(file).value().config() ==
+        mirnet::Config{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 4});
+
+  struct Mistake {
+    char const* sentence;
+    std::function<void(Bytes&)> make;
+  };
+  Mistake const mistakes[] = {
+      {"unshuffle is 0, expected 1, 2 or 4", [](Bytes& f) { put(f, 66, std::uint16_t{0}); }},
+      {"unshuffle is 3, expected 1, 2 or 4", [](Bytes& f) { put(f, 66, std::uint16_t{3}); }},
+      {"unshuffle is 65535, expected 1, 2 or 4", [](Bytes& f) { put(f, 66, std::uint16_t{65535}); }},
+      {"the pad multiple is 2, expected 4", [](Bytes& f) { put(f, 66, std::uint16_t{4}); }},
+      {"the pad multiple is 1, expected 2", [](Bytes& f) { put(f, 64, std::uint16_t{1}); }},
+      {"the second dimension of conv_in.weight is 4, expected 16",
+       [](Bytes& f) { put(f, 66, std::uint16_t{4}), put(f, 64, std::uint16_t{4}); }},
+      {"the second dimension of conv_in.weight is 4, expected 1",
+       [](Bytes& f) { put(f, 66, std::uint16_t{1}), put(f, 64, std::uint16_t{1}); }},
+      {"the reserved field at byte 66 is 2, expected 0", [](Bytes& f) { put(f, 10, std::uint16_t{2}); }},
+      {"the reserved field at byte 66 is 2, expected 0", [](Bytes& f) { put(f, 10, std::uint16_t{1}); }},
+      {"the format version is 0.4, this program reads 0.0 to 0.3", [](Bytes& f) { put(f, 10, std::uint16_t{4}); }}};
+  for (auto const& mistake : mistakes) {
+    file = good;
+    mistake.make(file);
+    test::repair_checksum(file);
+    std::string const sentence = refusal(file);
+    CHECK_MESSAGE(contains(sentence, mistake.sentence), mistake.sentence << " is not in: " << sentence);
+  }
+  file = test::make_weight_file(tiny);
+  put(file, 10, std::uint16_t{3});
+  test::repair_checksum(file);
+  CHECK(contains(refusal(file), "unshuffle is 0, expected 1, 2 or 4"));
+}
+
 TEST_CASE("a file of one network under the hyper-parameters of another is refused") {
   mirnet::Config const others[] = {
       {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1},

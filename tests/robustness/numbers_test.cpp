@@ -215,8 +215,9 @@ TEST_CASE("the same bits for any number of threads, a hundred times") {
 
 // Measured: 8e-7 and 0.7 percent.
 TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of bfloat16 with them within 2 percent") {
-  for (auto const& config : {tiny, small, Config{.features = 24, .groups = 2, .blocks = 2}}) {
-    if (test::slow && config.features > 8) continue;
+  for (auto const& config :
+       {tiny, small, Config{.features = 24, .groups = 2, .blocks = 2}, test::unshuffled[0], test::unshuffled[1]}) {
+    if (test::slow && config.features > 9) continue;
     auto const image = make_image<float>(test::slow ? Shape{10, 14, 3} : Shape{32, 40, 3});
     auto const floats = make_model<float>(config);
     std::vector<Tensor<float>> results;
@@ -230,7 +231,7 @@ TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of 
     for (auto const& a : results) {
       for (auto const& b : results) worst = std::max(worst, test::largest_difference(a.view(), b.view()));
     }
-    INFO("features " << config.features);
+    INFO("features " << config.features << ", unshuffle " << config.unshuffle);
     CHECK(worst <= 1e-5 * residual);
 
     auto const halves = make_model<bfloat16>(config);

@@ -18,6 +18,13 @@ namespace test {
 /// As small as networks get with two streams, and one that has all three.
 inline constexpr mirnet::Config tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
 inline constexpr mirnet::Config small{.features = 16, .groups = 1, .blocks = 1};
+/// That work on cells of pixels: 12 channels, more than fit into one line of bfloat16, and more than there are
+/// features.
+inline constexpr mirnet::Config unshuffled[] = {
+    {.features = 16, .groups = 1, .blocks = 1, .unshuffle = 2},
+    {.features = 9, .groups = 1, .blocks = 2, .streams = 2, .columns = 1, .unshuffle = 4},
+    {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 1, .unshuffle = 2},
+    {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1, .channels = 16, .unshuffle = 4}};
 
 template <class T>
 mirnet::Model<T> make_model(mirnet::Config const& config) {

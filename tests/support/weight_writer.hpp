@@ -159,7 +159,7 @@ inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1, S
 
   unsigned char const magic[] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
   std::memcpy(file.data(), magic, sizeof magic);
-  put(file, 10, static_cast<std::uint16_t>(is_packed ? 2 : 1));
+  put(file, 10, static_cast<std::uint16_t>(config.unshuffle > 1 ? 3 : is_packed ? 2 : 1));
   put(file, 12, std::uint32_t{0x01020304});
   put(file, 16, std::uint64_t{file.size()});
   put(file, 24, std::uint32_t{128});
@@ -169,7 +169,8 @@ inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1, S
   };
   half(36, 1), half(40, config.channels), half(42, config.channels), half(44, config.features), half(46, config.groups);
   half(48, config.blocks), half(50, config.streams), half(52, config.columns), half(54, 8), half(56, 2), half(58, 1);
-  half(62, 1), half(64, config.pad_multiple());
+  half(62, 1), half(64, (1 << (config.streams - 1)) * config.unshuffle);
+  half(66, config.unshuffle > 1 ? config.unshuffle : 0);
   put(file, 72, static_cast<std::uint32_t>(entries.size()));
   put(file, 76, std::uint32_t{64});
   put(file, 80, std::uint64_t{128});

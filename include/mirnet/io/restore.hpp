@@ -57,6 +57,9 @@ constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width) noexcept
 }
 inline View<float> tile_rows(float* memory, Index rows, Index width) noexcept { return {memory, {rows, width, 3}, 3}; }
 
+/// A network on cells of pixels sees the same cells in tiles as in the image where these begin at multiples of this.
+constexpr Index tile_step(Config const& config) noexcept { return config.unshuffle == 1 ? 1 : config.pad_multiple(); }
+
 /// Errors: model, where the network is not one for three channels; memory, where no memory could hold it.
 template <class T>
 Result<Tiling> plan_tiling(Model<T> const& model, Context<T> const& context, Image const& image, TileAxis x,
@@ -114,15 +117,17 @@ Result<Tiling> plan_tiles(Model<T> const& model, Context<T> const& context, Imag
     return Error(ErrorCode::invalid_argument, "tiles of %lld pixels are too small; expected %lld or more",
                  static_cast<long long>(longest), static_cast<long long>(shortest_tile));
   }
-  return detail::plan_tiling(model, context, image, TileAxis::of_at_most(image.width(), longest),
-                             TileAxis::of_at_most(image.height(), longest));
+  Index const step = detail::tile_step(model.config());
+  return detail::plan_tiling(model, context, image, TileAxis::of_at_most(image.width(), longest, step),
+                             TileAxis::of_at_most(image.height(), longest, step));
 }
 
 /// The image as a whole if that takes at most `bytes`, otherwise the largest tiles that do. Errors: as above; memory,
 /// where the smallest tiles take more.
 template <class T>
 Result<Tiling> plan_within(Model<T> const& model, Context<T> const& context, Image const& image, Index bytes) noexcept {
-  TileAxis x(image.width(), 1), y(image.height(), 1);
+  Index const step = detail::tile_step(model.config());
+  TileAxis x(image.width(), 1, step), y(image.height(), 1, step);
   for (;;) {
     auto const tiling = detail::plan_tiling(model, context, image, x, y);
     if (!tiling || tiling->bytes <= bytes) return tiling;
@@ -133,7 +138,7 @@ Result<Tiling> plan_within(Model<T> const& model, Context<T> const& context, Ima
                    static_cast<long long>(image.width()), static_cast<long long>(image.height()),
                    static_cast<double>(tiling->bytes) / (1 << 20), static_cast<double>(bytes) / (1 << 20));
     }
-    longer = {longer.size(), longer.count() + 1};
+    longer = longer.with_one_more();
   }
 }
 

@@ -17,28 +17,37 @@ inline constexpr Index tile_margin = 16;
 /// Tiles are no shorter: three of them must not overlap, and averages over a few pixels are no averages.
 inline constexpr Index shortest_tile = 256;
 
-/// Tiles along one side of an image: equally long, evenly spread.
+/// Tiles along one side of an image: equally long, evenly spread. Lengths are multiples of 8, so of what networks on
+/// single pixels are padded to, where the image is longer than a tile.
 class TileAxis {
  public:
   TileAxis() = default;
-  /// `count` tiles for `size` pixels.
-  constexpr TileAxis(Index size, Index count) noexcept
+  /// `count` tiles for `size` pixels. All but the last begin at multiples of `step`, which lengths are multiples of,
+  /// too: 1, or a power of two of at most 64.
+  constexpr TileAxis(Index size, Index count, Index step = 1) noexcept
       : size_(size),
         count_(count),
-        length_((std::min)(size, round_up(divide_up(size + (count - 1) * tile_overlap, count), 8))) {}
+        step_(step),
+        length_((std::min)(size,
+                           round_up(divide_up(size + (count - 1) * tile_overlap, count), std::max<Index>(step, 8)))) {}
 
-  /// As few tiles as there can be of at most `longest` pixels, which are more than `tile_overlap`.
-  static constexpr TileAxis of_at_most(Index size, Index longest) noexcept {
-    TileAxis axis(size, size <= longest ? 1 : divide_up(size - tile_overlap, longest - tile_overlap));
-    while (axis.length_ > longest && axis.length_ < size) axis = {size, axis.count_ + 1};  // lengths are rounded up
+  /// As few tiles as there can be of at most `longest` pixels, which are more than `tile_overlap` by 2 * step or more.
+  static constexpr TileAxis of_at_most(Index size, Index longest, Index step = 1) noexcept {
+    TileAxis axis(size, size <= longest ? 1 : divide_up(size - tile_overlap, longest - tile_overlap), step);
+    while (axis.length_ > longest && axis.length_ < size) axis = axis.with_one_more();  // lengths are rounded up
     return axis;
   }
+
+  constexpr TileAxis with_one_more() const noexcept { return {size_, count_ + 1, step_}; }
 
   constexpr Index size() const noexcept { return size_; }
   constexpr Index count() const noexcept { return count_; }
   constexpr Index length() const noexcept { return length_; }
   constexpr Index first(Index tile) const noexcept {
-    return count_ == 1 ? 0 : static_cast<Index>(std::int64_t{tile} * (size_ - length_) / (count_ - 1));
+    if (tile + 1 == count_) return size_ - length_;
+    // Rounded up: no tile begins further behind the one before than its length without the overlap, a multiple of the
+    // step. Rounded down, that could be true of the last.
+    return round_up(static_cast<Index>(std::int64_t{tile} * (size_ - length_) / (count_ - 1)), step_);
   }
   /// The first pixel that a tile and its successors have no part in, or that the tile leaves to its successor.
   constexpr Index settled(Index tile) const noexcept {
@@ -61,7 +70,7 @@ class TileAxis {
     return (static_cast<float>(pixel - begin) + 0.5f) / static_cast<float>(end - begin);
   }
 
-  Index size_ = 0, count_ = 1, length_ = 0;
+  Index size_ = 0, count_ = 1, step_ = 1, length_ = 0;
 };
 
 }  // namespace mirnet::inline MIRNET_ABI

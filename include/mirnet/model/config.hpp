@@ -15,10 +15,18 @@ struct Config {
   Index columns = 2;    ///< dual attention units of each stream, 1 to 4; "width" there
   Index channels = 3;   ///< of the image, in and out, 1 to 16
 
+  /// 1, 2 or 4; 1 is the published network. With u, not in the paper: every cell of u x u pixels of the image is one
+  /// pixel of the maps, with the cell's channels in the order of torch's pixel_unshuffle. Channel c of the pixel in row
+  /// y and column x of a cell becomes channel c*u*u + y*u + x.
+  Index unshuffle = 1;
+  static constexpr Index most_unshuffle = 4, most_cell_channels = 16 * most_unshuffle * most_unshuffle;
+
   friend constexpr bool operator==(Config const&, Config const&) = default;
 
-  /// Heights and widths inside the network are multiples of this.
-  constexpr Index pad_multiple() const noexcept { return Index{1} << (streams - 1); }
+  /// Images are padded to a height and a width that are multiples of this.
+  constexpr Index pad_multiple() const noexcept { return unshuffle << (streams - 1); }
+  /// Channels of the map that goes into the first convolution, and of the one that comes out of the last.
+  constexpr Index cell_channels() const noexcept { return channels * unshuffle * unshuffle; }
 };
 
 /// Errors: model, naming the first hyper-parameter out of its range.
@@ -36,6 +44,9 @@ constexpr Result<void> check(Config const& config) noexcept {
                    static_cast<long long>(range.value), static_cast<long long>(range.least),
                    static_cast<long long>(range.most));
     }
+  }
+  if (config.unshuffle != 1 && config.unshuffle != 2 && config.unshuffle != Config::most_unshuffle) {
+    return Error(ErrorCode::model, "unshuffle is %lld, expected 1, 2 or 4", static_cast<long long>(config.unshuffle));
   }
   return {};
 }

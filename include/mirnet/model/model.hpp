@@ -247,8 +247,10 @@ class Model {
     return result;
   }
 
-  static constexpr Shape padded(Config const& config, Index height, Index width, Index channels) noexcept {
-    return {round_up(height, config.pad_multiple()), round_up(width, config.pad_multiple()), channels};
+  /// The shape of a map of the network's for an image of this size.
+  static constexpr Shape map_shape(Config const& config, Index height, Index width, Index channels) noexcept {
+    return {round_up(height, config.pad_multiple()) / config.unshuffle,
+            round_up(width, config.pad_multiple()) / config.unshuffle, channels};
   }
 
   /// Whether the bytes of a run can be counted.
@@ -261,9 +263,13 @@ class Model {
     // neither sum can wrap. Where an Index has 32 bits, such a bound would refuse images that there is memory for.
     constexpr Index largest_map = (std::numeric_limits<Index>::max)() >> (sizeof(Index) > 4 ? 17 : 4);
     Index const longest = (std::numeric_limits<Index>::max)() - config.pad_multiple();
-    auto const map = height > longest || width > longest ? std::nullopt
-                                                         : map_bytes<T>(padded(config, height, width, config.features));
-    if (!map || *map > largest_map) {
+    std::optional<Index> map, image;
+    if (height <= longest && width <= longest) {
+      map = map_bytes<T>(map_shape(config, height, width, (std::max)(config.features, config.cell_channels())));
+      image = map_bytes<Pixel>({height, width, config.channels});
+    }
+    // Nodes of a trace add up two images and a map.
+    if (!map || *map > largest_map || !image || *image > (std::numeric_limits<Index>::max)() / 4) {
       return Error(ErrorCode::memory, "an image of %lldx%lld pixels is larger than any memory",
                    static_cast<long long>(width), static_cast<long long>(height));
     }
@@ -280,58 +286,98 @@ class Model {
   /// Pads, runs the network, crops; a run and its rehearsal alike.
   static constexpr void forward(Network<T> const& network, Config const& config, Context<T>& context,
                                 View<Pixel const> image, View<Pixel> output) noexcept {
-    Shape const size = padded(config, image.height(), image.width(), image.channels());
+    Index const cell = config.unshuffle;
+    Shape const size = map_shape(config, image.height(), image.width(), config.cell_channels());
     context.nodes = 0;
+    if (cell > 1) {
+      // Pixels change places in the copies that pad and crop, which are always made.
+      auto const residual =
+          network.residual(context, size, [&](View<T> cells) { copy(context.at("unshuffle"), image, cells, cell); });
+      return add(context.at("shuffle"), image, residual, cell, output);
+    }
     if constexpr (std::is_same_v<T, Pixel>) {
       if (size == image.shape()) return network.forward(context, image, output);
     }
     ArenaMap<T> const larger(context.arena, size);
-    copy(context.at("pad"), image.shape(), size, [&] { fit(image, larger.view()); });
+    copy(context.at("pad"), image, larger.view(), cell);
     ArenaMap<T> const restored(context.arena, size);
     if constexpr (std::is_same_v<T, Pixel>) {
       network.forward(context, larger, restored);
-      copy(context.at("crop"), size, image.shape(), [&] { fit(View<T const>(restored), output); });
+      copy(context.at("crop"), View<T const>(restored), output, cell);
     } else {
       // The image itself has more bits than T: what the network says of it is added here.
       network.forward(context, larger, restored, false);
-      copy(context.at("crop"), size, image.shape(), [&] { add(image, View<T const>(restored), output); });
+      add(context.at("crop"), image, restored, cell, output);
     }
   }
 
-  /// body(), a node of its own.
-  template <class Body>
-  static constexpr void copy(Context<T>& context, Shape input, Shape output, Body&& body) noexcept {
-    Node node = context.new_node("copy", input, output);
+  /// A node that fits an image of From into a map of To.
+  template <class From, class To>
+  static constexpr void copy(Context<T>& context, View<From const> image, View<To> map, Index cell) noexcept {
+    Node node = context.new_node("copy", image.shape(), map.shape());
     node.kernel = "copy";
     Piece const piece(context, node);
-    context.once(body);
+    context.each_range(map.height(), rows_a_range,
+                       [&](Index first, Index last, Index) { fit(image, map, cell, first, last); });
   }
 
-  static void add(View<Pixel const> image, View<T const> residual, View<Pixel> output) noexcept {
-    for (Index y = 0; y < output.height(); ++y) {
-      for (Index x = 0; x < output.width(); ++x) {
-        for (Index c = 0; c < output.channels(); ++c) {
-          output(y, x, c) = image(y, x, c) + static_cast<Pixel>(residual(y, x, c));
+  /// A node that adds a residual to the image.
+  static constexpr void add(Context<T>& context, View<Pixel const> image, View<T const> residual, Index cell,
+                            View<Pixel> output) noexcept {
+    Node node = context.new_node("copy", residual.shape(), output.shape());
+    node.kernel = "copy";
+    node.bytes += context.bytes_of(image.shape());
+    node.residual = true;
+    Piece const piece(context, node);
+    context.each_range(output.height(), rows_a_range,
+                       [&](Index first, Index last, Index) { add_rows(image, residual, cell, output, first, last); });
+  }
+
+  /// Rows [first, last) of the sum of the image and the residual, which has a pixel for every cell of the image.
+  static void add_rows(View<Pixel const> image, View<T const> residual, Index cell, View<Pixel> output, Index first,
+                       Index last) noexcept {
+    for (Index y = first; y < last; ++y) {
+      Pixel const* from = image.row(y);
+      Pixel* to = output.row(y);
+      T const* part = residual.row(y / cell) + y % cell * cell;
+      for (Index x = 0; x < output.width(); x += cell, part += residual.pitch()) {
+        Index const end = (std::min)(cell, output.width() - x);
+        for (Index i = 0; i < end; ++i, from += image.pitch(), to += output.pitch()) {
+          for (Index c = 0; c < output.channels(); ++c) {
+            to[c] = from[c] + static_cast<Pixel>(part[c * cell * cell + i]);
+          }
         }
       }
     }
   }
 
-  /// Fills a map of another size with the image: cut at the right and below, or continued there by reflection without
-  /// the edge (torch's 'reflect'); where a side is not longer than what it lacks, by its edge.
+  /// Fills rows [first, last) of a map that has a pixel for every cell of an image of another size: of the image cut at
+  /// the right and below, or continued there by reflection without the edge (torch's 'reflect'); where a side is not
+  /// longer than what it lacks, by its edge.
   template <class From, class To>
-  static void fit(View<From const> image, View<To> map) noexcept {
+  static void fit(View<From const> image, View<To> map, Index cell, Index first, Index last) noexcept {
     auto const source = [](Index i, Index side, Index wanted) {
       if (i < side) return i;
       return wanted - side < side ? 2 * (side - 1) - i : side - 1;
     };
-    for (Index y = 0; y < map.height(); ++y) {
+    // Gathered one by one, converted a line at a time.
+    From pixel[Config::most_cell_channels] = {};
+    Index const lines = round_up(image.channels() * cell * cell, channel_group<To>);
+    for (Index y = first; y < last; ++y) {
+      From const* rows[Config::most_unshuffle];
+      for (Index i = 0; i < cell; ++i) rows[i] = image.row(source(y * cell + i, image.height(), map.height() * cell));
       for (Index x = 0; x < map.width(); ++x) {
-        From const* const from =
-            image.pixel(source(y, image.height(), map.height()), source(x, image.width(), map.width()));
+        for (Index j = 0; j < cell; ++j) {
+          Index const column = source(x * cell + j, image.width(), map.width() * cell) * image.pitch();
+          for (Index i = 0; i < cell; ++i) {
+            for (Index c = 0; c < image.channels(); ++c) pixel[(c * cell + i) * cell + j] = rows[i][column + c];
+          }
+        }
         To* const to = map.pixel(y, x);
-        auto const convert = [](From value) { return static_cast<To>(value); };
-        std::fill(std::transform(from, from + image.channels(), to, convert), to + map.pitch(), To(0));
+        for (Index line = 0; line < lines; line += channel_group<To>) {
+          for (Index c = line; c < line + channel_group<To>; ++c) to[c] = static_cast<To>(pixel[c]);
+        }
+        std::fill(to + lines, to + map.pitch(), To(0));
       }
     }
   }

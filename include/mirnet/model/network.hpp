@@ -31,7 +31,7 @@ class Network {
 
   /// Builds the parts in structure_bytes(config) bytes at `memory`, which starts at a multiple of 64.
   Network(Config const& config, std::byte* memory) noexcept
-      : conv_in_(config.channels, config.features, 3), conv_out_(config.features, config.channels, 3) {
+      : conv_in_(config.cell_channels(), config.features, 3), conv_out_(config.features, config.cell_channels(), 3) {
     Index const blocks = config.groups * config.blocks;
     auto* const block = reinterpret_cast<Block*>(memory);
     auto* const group =
@@ -66,25 +66,45 @@ class Network {
     Block block(config.features, config.streams, config.columns);
     Group group(config.features, {&block, 1}, std::min<Index>(config.blocks, 2));
     Network outline;
-    outline.conv_in_ = {config.channels, config.features, 3};
-    outline.conv_out_ = {config.features, config.channels, 3};
+    outline.conv_in_ = {config.cell_channels(), config.features, 3};
+    outline.conv_out_ = {config.features, config.cell_channels(), 3};
     outline.groups_ = {&group, 1};
     body(outline);
   }
 
   /// The output is the restored image or, without the image's own part of it, the residual. It does not overlap the
-  /// input. Height and width are multiples of Config::pad_multiple.
+  /// input. Its channels are Config::cell_channels, height and width multiples of 2^(streams - 1).
   constexpr void forward(Context<T>& context, View<T const> image, View<T> output,
                          bool add_image = true) const noexcept {
     ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
     conv_in_.forward(context.at("conv_in"), image, features);
-    for (std::size_t i = 0; i < groups_.size(); ++i) {
-      groups_[i].forward(context.at("body", static_cast<Index>(i)), features, features, attention_prelu_);
-    }
+    forward_groups(context, features);
     conv_out_.forward(context.at("conv_out"), features, output, {.residual = add_image ? image : View<T const>{}});
   }
 
+  /// The residual for an image of this shape that nobody else needs: fill(view) writes it into a map that is there no
+  /// longer than the first convolution reads it.
+  template <class Fill>
+  constexpr ArenaMap<T> residual(Context<T>& context, Shape shape, Fill&& fill) const noexcept {
+    ArenaMap<T> const features(context.arena, conv_in_.output_shape(shape));
+    {
+      ArenaMap<T> const image(context.arena, shape);
+      fill(image.view());
+      conv_in_.forward(context.at("conv_in"), image, features);
+    }
+    forward_groups(context, features);
+    ArenaMap<T> output(context.arena, shape);
+    conv_out_.forward(context.at("conv_out"), features, output);
+    return output;
+  }
+
  private:
+  constexpr void forward_groups(Context<T>& context, View<T> features) const noexcept {
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      groups_[i].forward(context.at("body", static_cast<Index>(i)), features, features, attention_prelu_);
+    }
+  }
+
   template <class Visitor, class Path>
   constexpr void visit_layers(Config const& config, Visitor& visit, Path const& root) {
     visit(conv_in_, root / "conv_in");

@@ -33,8 +33,9 @@ namespace detail {
 
 inline constexpr std::uint64_t weight_header_size = 128, weight_entry_size = 64, weight_alignment = 64;
 inline constexpr unsigned char weight_magic[8] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
-inline constexpr unsigned weight_major = 0, weight_minor = 2;
+inline constexpr unsigned weight_major = 0, weight_minor = 3;
 inline constexpr std::uint32_t weights_are_packed = 1;  // a flag, since 0.2
+inline constexpr unsigned unshuffle_since_minor = 3;    // before, its field was reserved
 
 /// An unsigned little-endian number at an offset of some bytes.
 template <class Unsigned>
@@ -304,6 +305,8 @@ class WeightFile {
                .streams = field(50),
                .columns = field(52),
                .channels = field(40)};
+    bool const has_unshuffle = header<std::uint16_t>(10) >= detail::unshuffle_since_minor;
+    if (has_unshuffle) config_.unshuffle = field(66);
     struct Fixed {
       char const* name;
       Index found, expected;
@@ -315,7 +318,7 @@ class WeightFile {
                            {"the denominator of the channel factor", field(58), 1},
                            {"bias", field(60), 0},
                            {"the scale", field(62), 1},
-                           {"the reserved field at byte 66", field(66), 0}};
+                           {"the reserved field at byte 66", has_unshuffle ? 0 : field(66), 0}};
     for (auto const& f : fixed) {
       if (f.found != f.expected) {
         return detail::wrong_field(f.name, static_cast<std::uint64_t>(f.found), static_cast<std::uint64_t>(f.expected));
