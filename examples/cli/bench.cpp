@@ -36,17 +36,17 @@ struct Measured {
 
 /// The median of some runs, for about a second, after one to get going.
 template <class T>
-mirnet::Result<Measured> measure(mirnet::Model<T> const& model, InstructionSet const& set, mirnet::ThreadPool& pool,
-                                 mirnet::Index size) {
+mirnet::Result<Measured> measure(mirnet::Model<T> const& model, mirnet::KernelTable<T> const& kernels,
+                                 mirnet::ThreadPool& pool, mirnet::Index size) {
   auto const picture = sample_picture(size);
   if (!picture) return picture.error();
-  mirnet::Context<T> context(*set.kernels_of<T>(), pool);
+  mirnet::Context<T> context(kernels, pool);
   auto const tiling = mirnet::plan_whole(model, context, *picture);
   if (!tiling) return tiling.error();
   std::vector<double> seconds;
   double peak = 0;
   for (auto const begin = Clock::now(); seconds.size() < 4 || Clock::now() - begin < std::chrono::milliseconds(1500);) {
-    peak = std::max(peak, bench::fma_peak(set.name, static_cast<int>(pool.workers())));
+    peak = std::max(peak, bench::fma_peak(kernels.isa, static_cast<int>(pool.workers())));
     auto const start = Clock::now();
     auto const restored = mirnet::restore(model, *picture, context, *tiling);
     if (!restored) return restored.error();
@@ -62,13 +62,13 @@ mirnet::Result<Measured> measure(mirnet::Model<T> const& model, InstructionSet c
 
 /// One line of the table, and the network's speed for the line to paste.
 template <class T>
-mirnet::Result<double> line(char const* network, std::optional<std::string> const& weights, InstructionSet const& set,
-                            mirnet::ThreadPool& pool, mirnet::Index size) {
+mirnet::Result<double> line(char const* network, std::optional<std::string> const& weights,
+                            mirnet::KernelTable<T> const& kernels, mirnet::ThreadPool& pool, mirnet::Index size) {
   auto const model = load_weights<T>(weights);
   if (!model) return model.error();
-  auto const measured = measure(*model, set, pool, size);
+  auto const measured = measure(*model, kernels, pool, size);
   if (!measured) return measured.error();
-  std::printf("%-10s %-11s %-5s %8.3f %9.1f", network, set.name, std::is_same_v<T, float> ? "fp32" : "bf16",
+  std::printf("%-10s %-11s %-5s %8.3f %9.1f", network, kernels.isa, std::is_same_v<T, float> ? "fp32" : "bf16",
               measured->megapixels_a_second, measured->gflops);
   if (measured->share_of_peak > 0) std::printf(" %7.0f%%", 100 * measured->share_of_peak);
   std::printf("\n");
@@ -83,27 +83,31 @@ mirnet::Result<void> run(Options const& options) {
   std::printf("network    instructions     megapixels/s  GFLOP/s of the peak\n");
 
   double fastest = 0;
+  char const* fastest_isa = "";
   for (auto const& set : instruction_sets()) {
-    bool const wanted = options.isa ? set.name == std::string_view((*chosen)->name) : set.has_own_float_kernels();
-    if (!set.available || !wanted) continue;
-    auto const speed = line<float>("standard", {}, set, pool, options.size);
+    bool const wanted = options.isa ? &set == *chosen : set.available && set.has_own_float_kernels();
+    if (!wanted) continue;
+    auto const& kernels = *set.kernels();
+    auto const speed = line("standard", {}, kernels, pool, options.size);
     if (!speed) return speed.error();
-    fastest = std::max(fastest, *speed);
+    if (*speed <= fastest) continue;
+    fastest = *speed;
+    fastest_isa = kernels.isa;
   }
   if ((*chosen)->bfloat16_kernels != nullptr) {
-    auto const speed = line<mirnet::bfloat16>("standard", {}, **chosen, pool, options.size);
+    auto const speed = line("standard", {}, *(*chosen)->bfloat16_kernels(), pool, options.size);
     if (!speed) return speed.error();
   }
   WeightsOptions high;
   high.quality = "high";
   // The larger network is a file of its own, which need not be there.
   if (auto const file = find_weights(high)) {
-    auto const speed = line<float>("high", *file, **chosen, pool, options.size);
+    auto const speed = line("high", *file, *(*chosen)->kernels(), pool, options.size);
     if (!speed) return speed.error();
   }
   auto const processor = processor_name();
   std::printf("\nmirnet %s, %s, %s, %lld thread%s of %u: %.3f megapixels/s\n", MIRNET_VERSION, processor.c_str(),
-              (*chosen)->name, static_cast<long long>(pool.workers()), pool.workers() == 1 ? "" : "s",
+              fastest_isa, static_cast<long long>(pool.workers()), pool.workers() == 1 ? "" : "s",
               std::thread::hardware_concurrency(), fastest);
   return {};
 }
@@ -119,7 +123,8 @@ void add_bench(CLI::App& program, Action& action) {
       ->check(CLI::Range(mirnet::Index{16}, mirnet::Index{4096}))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--isa", options->isa, "Only this instruction set")->type_name("NAME");
+  command->add_option("--isa", options->isa, "Only this instruction set: " + instruction_set_names())
+      ->type_name("NAME");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }
 

@@ -53,7 +53,7 @@ std::string did_you_mean(CLI::App const& program, int argc, char const* const* a
 CommandLine::CommandLine()
     : program_(std::make_unique<CLI::App>("Removes the noise from photographs with MIRNet, on the CPU.", "mirnet")) {
   add_licences(*program_, version);
-  program_->set_version_flag("--version", version, "Print the version and the instruction set in use");
+  program_->set_version_flag("--version", version, "Print the version and the instruction set that runs by default");
   program_->require_subcommand(0, 1);
   add_denoise(*program_, chosen_);
   add_info(*program_, chosen_);

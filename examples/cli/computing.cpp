@@ -7,7 +7,7 @@ namespace cli {
 void add_computing(CLI::App& command, Computing& computing) {
   command
       .add_option("--isa", computing.isa,
-                  "Instruction set to use: " + instruction_set_names(false) + "; without it, the fastest")
+                  "Instruction set to use: " + instruction_set_names() + "; without it, the fastest")
       ->type_name("NAME");
   command
       .add_option("--precision", computing.precision,

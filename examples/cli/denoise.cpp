@@ -150,6 +150,7 @@ class Session {
     context_.algorithm = options.computing.chosen_algorithm();
   }
 
+  char const* isa() const { return context_.kernels->isa; }
   mirnet::Index threads() const { return pool_.workers(); }
 
   /// Everything from the input file to the output file. `report` knows afterwards how far it came.
@@ -270,8 +271,8 @@ mirnet::Result<void> denoise_in(Options const& options, InstructionSet const& se
   auto const model = load_weights<T>(*file);
   if (!model) return model.error();
   Session<T> session(options, set, *model);
-  Settings const settings{set.name, options.computing.precision, options.computing.algorithm, options.weights.quality,
-                          session.threads()};
+  Settings const settings{session.isa(), options.computing.precision, options.computing.algorithm,
+                          options.weights.quality, session.threads()};
   bool const many = all.size() > 1;
   std::size_t restored = 0, skipped = 0, failed = 0;
   for (auto const& work : all) {

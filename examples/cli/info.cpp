@@ -25,16 +25,18 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   auto const& path = *found;
   auto const model = load_weights<float>(path);
   if (!model) return model.error();
-  auto const kernels = choose_kernels();
-  if (!kernels) return kernels.error();
+  auto const set = choose_instruction_set();
+  if (!set) return set.error();
   mirnet::ThreadPool pool;
-  auto const plan = model->plan(mirnet::Context<float>(**kernels, pool), parsed->height, parsed->width);
+  auto const plan = model->plan(mirnet::Context<float>(*(*set)->kernels(), pool), parsed->height, parsed->width);
   if (!plan) return plan.error();
 
   if (!path) {
     std::printf("mirnet %s\n", MIRNET_VERSION);
-    std::printf("%-26s %s\n", "instruction sets built in", instruction_set_names(false).c_str());
-    std::printf("%-26s %s\n", "instruction set in use", (*kernels)->isa);
+    std::printf("%-26s %s\n", "instruction sets built in", instruction_set_names().c_str());
+    std::printf("%-26s %s", "instruction set in use", (*set)->float_isa);
+    if (!(*set)->has_own_float_kernels()) std::printf(" (bf16: %s)", (*set)->name);
+    std::printf("\n");
   }
   auto const& config = model->config();
   auto const number = [](char const* name, mirnet::Index value) {

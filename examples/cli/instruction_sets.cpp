@@ -34,22 +34,22 @@ std::span<InstructionSet const> instruction_sets() {
 #endif
   static InstructionSet const sets[] = {
 #if defined(MIRNET_HAS_AVX512) && defined(MIRNET_HAS_AVX512BF16)
-    // With other instructions for bfloat16 alone.
-    {"avx512bf16", avx512 && __builtin_cpu_supports("avx512bf16"), mirnet_kernels_avx512,
+    // Its instructions are for bfloat16 alone.
+    {"avx512bf16", avx512 && __builtin_cpu_supports("avx512bf16"), "avx512", mirnet_kernels_avx512,
      mirnet_bfloat16_kernels_avx512bf16},
 #endif
 #if defined(MIRNET_HAS_AVX512)
-    {"avx512", avx512, mirnet_kernels_avx512, mirnet_bfloat16_kernels_avx512},
+    {"avx512", avx512, "avx512", mirnet_kernels_avx512, mirnet_bfloat16_kernels_avx512},
 #endif
 #if defined(MIRNET_HAS_AVX2)
-    {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), mirnet_kernels_avx2,
+    {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), "avx2", mirnet_kernels_avx2,
      mirnet_bfloat16_kernels_avx2},
 #endif
 #if defined(MIRNET_HAS_SSE2)
-    {"sse2", __builtin_cpu_supports("sse2") != 0, mirnet_kernels_sse2, mirnet_bfloat16_kernels_sse2},
+    {"sse2", __builtin_cpu_supports("sse2") != 0, "sse2", mirnet_kernels_sse2, mirnet_bfloat16_kernels_sse2},
 #endif
 #if defined(MIRNET_HAS_NATIVE)
-    {MIRNET_ISA_NAME, true, MIRNET_CAT(mirnet_kernels_, MIRNET_ISA),
+    {MIRNET_ISA_NAME, true, MIRNET_ISA_NAME, MIRNET_CAT(mirnet_kernels_, MIRNET_ISA),
 #if MIRNET_NO_SIMD
      nullptr},
 #else
@@ -60,12 +60,12 @@ std::span<InstructionSet const> instruction_sets() {
   return sets;
 }
 
-std::string instruction_set_names(bool only_available) {
+std::string instruction_set_names() {
   std::string names;
   for (auto const& set : instruction_sets()) {
-    if (only_available && !set.available) continue;
     if (!names.empty()) names += ", ";
     names += set.name;
+    if (!set.has_own_float_kernels()) names += std::string(" (fp32: ") + set.float_isa + ")";
   }
   return names;
 }
@@ -75,11 +75,15 @@ mirnet::Result<InstructionSet const*> choose_instruction_set(std::optional<std::
     if (set.available && (!name || *name == set.name)) return &set;
   }
   if (!name) return mirnet::Error(mirnet::ErrorCode::internal, "this machine has no instruction set of this program");
+  std::string available;
+  for (auto const& set : instruction_sets()) {
+    if (set.available) available += (available.empty() ? "" : ", ") + std::string(set.name);
+  }
   bool const built_in = std::ranges::any_of(instruction_sets(), [&](auto const& set) { return *name == set.name; });
   return mirnet::Error(
       mirnet::ErrorCode::invalid_argument, "--isa %s: %s; available are: %s", name->c_str(),
       built_in ? "this machine lacks that instruction set" : "no instruction set of this program has that name",
-      instruction_set_names(true).c_str());
+      available.c_str());
 }
 
 mirnet::Result<mirnet::KernelTable<float> const*> choose_kernels(std::optional<std::string> const& name) {

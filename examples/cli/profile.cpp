@@ -176,7 +176,7 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   profile.compiler = "g++ " __VERSION__;
 #endif
   profile.flags = MIRNET_BUILD_FLAGS;
-  profile.isa = set.name;
+  profile.isa = context.kernels->isa;
   profile.precision = options.computing.precision;
   profile.algorithm = options.computing.algorithm;
   profile.weights = *path ? **path : "built in";
@@ -217,7 +217,7 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   double fastest = std::numeric_limits<double>::infinity();
   for (int run = -options.warmup; run < options.repeat; ++run) {
     // Beside every run, because the clock of a machine drifts.
-    double const peak = bench::fma_peak(set.name, static_cast<int>(pool.workers()));
+    double const peak = bench::fma_peak(context.kernels->isa, static_cast<int>(pool.workers()));
     profile.peak_gflops = std::max(profile.peak_gflops, peak);
     profiler.start_run();
     auto const done = model->run(context, rehearsal->plan, memory->bytes(), input->view(), output->view());

@@ -273,21 +273,50 @@ class Options(ProgramTest):
             results.add((self.path / f"{threads}.pfm").read_bytes())
         self.assertEqual(len(results), 1)
 
+    def instruction_sets(self):
+        """The sets that are built in, the fastest first, each with the one that runs in fp32; and, for each precision,
+        the one that runs without --isa."""
+        info = self.succeeds("info")
+        names = re.search(r"built in +(.+)", info).group(1)
+        in_fp32 = {name: other or name for name, other in re.findall(r"(\w+)(?: \(fp32: (\w+)\))?", names)}
+        fp32, bf16 = re.search(r"in use +(\w+)(?: \(bf16: (\w+)\))?\n", info).groups()
+        return in_fp32, {"fp32": fp32, "bf16": bf16 or fp32}
+
     def test_instruction_sets_agree(self):
+        in_fp32, _ = self.instruction_sets()
         self.file("in.pfm", pfm(37, 29, 3, [v / 255 for v in draw(37, 29, 3).samples]))
         message = self.fails(USAGE, "denoise", "in.pfm", "o.pfm", "--isa", "mmx", says="no instruction set of this")
         available = re.search(r"available are: (.+)", message).group(1).split(", ")
         results = []
         for isa in available:
-            self.assertIn(f"instruction set   {isa}\n", self.succeeds("denoise", "in.pfm", f"{isa}.pfm", "--isa", isa))
+            said = self.succeeds("denoise", "in.pfm", f"{isa}.pfm", "--isa", isa)
+            self.assertIn(f"instruction set   {in_fp32[isa]}\n", said)
             results.append(read_pfm((self.path / f"{isa}.pfm").read_bytes()))
         for result in results:
             self.assertLess(max(abs(a - b) for a, b in zip(result, results[0])), 2e-5)
-        self.assertIn(f"({available[0]})", self.succeeds("--version"))
-        built_in = re.search(r"built in +(.+)", self.succeeds("info")).group(1).split(", ")
-        self.assertLessEqual(set(available), set(built_in))
-        for isa in set(built_in) - set(available):
+        self.assertEqual(available, [isa for isa in in_fp32 if isa in available])
+        for isa in set(in_fp32) - set(available):
             self.fails(USAGE, "denoise", "in.pfm", "o.pfm", "--isa", isa, says="this machine lacks")
+
+    def test_what_runs_is_what_is_reported(self):
+        """Every command names the instruction set whose kernels run, with --isa and without."""
+        in_fp32, running = self.instruction_sets()
+        self.assertEqual({isa for isa in in_fp32 if in_fp32[isa] != isa}, {"avx512bf16"} & set(in_fp32))
+        self.assertEqual(running["fp32"], in_fp32[running["bf16"]])
+        self.assertIn(f" ({running['fp32']})\n", self.succeeds("--version"))
+        self.file("in.png", png(draw(8, 8, 3)))
+        precisions = ("fp32",) if running["fp32"] == "scalar" else ("fp32", "bf16")
+        for precision, isa in itertools.product(precisions, (None, running["bf16"])):
+            with self.subTest(precision=precision, isa=isa):
+                options = ("--precision", precision, *(("--isa", isa) if isa else ()))
+                said = self.succeeds("denoise", "in.png", "o.png", "--overwrite", *options)
+                self.assertIn(f"instruction set   {running[precision]}\n", said)
+                result = json.loads(self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--json", *options))
+                self.assertEqual(result["instruction_set"], running[precision])
+                measured = json.loads(self.succeeds("profile", "8x8", "--threads", "1", "--repeat", "1", "--format",
+                                                    "json", *options))
+                self.assertEqual({measured["machine"]["instruction_set"]}
+                                 | {row["instruction_set"] for row in measured["layers"]}, {running[precision]})
 
     def test_algorithm_and_precision(self):
         self.file("in.pfm", pfm(60, 40, 3, [v / 255 for v in draw(60, 40, 3).samples]))
@@ -396,8 +425,16 @@ class Options(ProgramTest):
     def test_bench(self):
         said = self.succeeds("bench", "--threads", "1", "--size", "32")
         self.assertRegex(said, r"\nmirnet \d+\.\d+\.\d+, .+, \w+, 1 thread of \d+: \d+\.\d+ megapixels/s\n$")
-        for name in re.findall(r"^standard +(\w+)", said, re.MULTILINE):
-            self.assertIn(name, self.succeeds("info"))
+        in_fp32, running = self.instruction_sets()
+        rows = re.findall(r"^standard +(\w+) +(\w+)", said, re.MULTILINE)
+        in_bf16 = [] if running["fp32"] == "scalar" else [(running["bf16"], "bf16")]
+        first = list(in_fp32).index(running["bf16"])  # the sets before it are those that this machine lacks
+        self.assertEqual(rows, [(isa, "fp32") for isa in dict.fromkeys(list(in_fp32.values())[first:])] + in_bf16)
+        self.assertIn((re.search(r", (\w+), 1 thread", said).group(1), "fp32"), rows)
+        said = self.succeeds("bench", "--threads", "1", "--size", "32", "--isa", running["bf16"])
+        rows = re.findall(r"^standard +(\w+) +(\w+)", said, re.MULTILINE)
+        self.assertEqual(rows, [(running["fp32"], "fp32")] + in_bf16)
+        self.assertRegex(said, rf", {running['fp32']}, 1 thread of ")
         self.fails(USAGE, "bench", "--isa", "mmx", says="mmx")
 
     def test_suggestions(self):

@@ -135,7 +135,7 @@ struct WeightedSum {
 /// The kernels of one instruction set, for one scalar type.
 template <class T>
 struct KernelTable {
-  char const* isa;
+  char const* isa;  ///< the set that they are compiled for, and that is reported where they run
 
   /// How to compute a convolution; `work` describes the whole map.
   ConvolutionPlan (*plan_convolution)(Convolution<T> const& work, Algorithm algorithm) noexcept;

@@ -22,7 +22,7 @@ struct Plan {
 
   // What the bytes depend on besides: a run compares them with its own.
   Config config;
-  char const* isa = "";
+  char const* isa = "";  ///< of the kernels: KernelTable::isa
   Index workers = 0;
   Algorithm algorithm = Algorithm::automatic;
 };
