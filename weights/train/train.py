@@ -51,6 +51,7 @@ from plot import read as read_log
 
 VALIDATION_SIZE = 128
 VALIDATION_CROPS = 8
+REBUILD_STEPS = 50  # in which the rate rises after a resume without the optimizer's state
 SAVE_EVERY = 180  # seconds
 LIBRARIES = 250  # megabytes of memory that are PyTorch's own files, rounded up
 
@@ -325,6 +326,8 @@ class Trainer:
         engine_config = {key: value for key, value in self.config.items() if (key, value) != ("unshuffle", 1)}
         self.engines = Engines(options.engine, forward, engine_config, self.weights, self.device, options.threads)
         self.schedule = Schedule(options)
+        if self.optimizer_since:
+            self.schedule.warmup = min(options.warmup, REBUILD_STEPS)
 
         sizes = [size for size, _ in options.patches]
         pictures = read_photographs(options.photos, max([*sizes, VALIDATION_SIZE]))
@@ -497,7 +500,7 @@ def parse_options():
     add("--start", type=Path, metavar="FILE.pth", help="begin with the parameters of this checkpoint; a deeper network "
         "computes at first what the checkpoint's did")
     add("--resume", type=Path, metavar="FILE.pth", help="go on from a state, state.pth or compact; after a "
-        "compact one the rate rises again in --warmup steps")
+        "compact one the rate rises again, in %d steps" % REBUILD_STEPS)
     for name, value in networks.DEFAULTS.items():
         name = "features" if name == "width" else name
         add(f"--{name}", type=int, default=value, help="of the network (default: %(default)s)")
