@@ -40,7 +40,7 @@ def make_photographs(folder):
         coarse.resize((160, 144), Image.BICUBIC).save(folder / f"{number}.png")
 
 
-def wait_until(condition, what, seconds=60):
+def wait_until(condition, what, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -309,6 +309,11 @@ class LongRun(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stdout)
         return done.stdout
 
+    def choice(self, committed):
+        """What start would go on from."""
+        return subprocess.run([sys.executable, self.scripts / "long_run.py", "choose", self.folder, committed],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
     def logged(self):
         log = self.folder / "log.jsonl"
         return len(log.read_text().splitlines()) if log.exists() else 0
@@ -369,8 +374,9 @@ class LongRun(unittest.TestCase):
             self.assertGreater((self.path / "cool" / name).stat().st_size, 1000)
         self.assertIn("is running", self.command("status"))
         self.assertIn(f"moved on from step {header['step']} to", self.command("stop"))
-        self.assertIn(f"training from {self.folder / 'state.pth'}", self.command("start"))
-        self.command("stop")
+        self.assertEqual(self.choice(committed), str(self.folder / "state.pth"))
+        (self.folder / "state.pth").unlink()
+        self.assertEqual(self.choice(committed), str(self.folder / "long-run.state"))
 
         # Damage ends in a sentence, not in a run from random parameters.
         for path in (committed, self.folder / "long-run.state"):

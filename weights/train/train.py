@@ -57,6 +57,7 @@ VALIDATION_CROPS = 8
 SMALL_VALIDATION_SIZE = 96  # of the cases that came later: reports are to stay quick
 SMALL_VALIDATION_CROPS = 4
 DARK = 0.12  # mean brightness of dark crops
+REBUILD_STEPS = 50  # in which the rate rises after a resume without the optimizer's state
 SAVE_EVERY = 180  # seconds
 LIBRARIES = 250  # megabytes of memory that are PyTorch's own files, rounded up
 
@@ -379,6 +380,8 @@ class Trainer:
             options.minutes = self.seconds / 60 + options.finish
             options.cooldown = options.finish / options.minutes
         self.schedule = Schedule(options)
+        if self.optimizer_since:
+            self.schedule.warmup = min(options.warmup, REBUILD_STEPS)
 
         sizes = [size for size, _ in options.patches]
         tiles = read_tiles(options.photos, max([*sizes, VALIDATION_SIZE]))
@@ -558,7 +561,7 @@ def parse_options():
     add("--start", type=Path, metavar="FILE.pth", help="begin with the parameters of this checkpoint; a deeper network "
         "computes at first what the checkpoint's did")
     add("--resume", type=Path, metavar="FILE.pth", help="go on from a state, state.pth or compact; after a "
-        "compact one the rate rises again in --warmup steps")
+        "compact one the rate rises again, in %d steps" % REBUILD_STEPS)
     for name, value in networks.DEFAULTS.items():
         name = "features" if name == "width" else name
         add(f"--{name}", type=int, default=value, help="of the network (default: %(default)s)")
