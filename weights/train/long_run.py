@@ -103,17 +103,18 @@ def status(folder, committed, doing):
         last = log[-1]
         print(f"at        step {last['step']}, {last['pixels'] / 1e9:.3f} gigapixels, {hours(last['seconds'])} of training")
         print(f"speed     {last['pixels_per_second'] / 1e3:.0f} kpixel/s at a learning rate of {last['rate']:.1e}")
-        print("PSNR      " + ", ".join(f"{CASES[case]} {last[case]:.2f} dB" for case in CASES))
+        print("PSNR      " + ", ".join(f"{CASES[case]} {last[case]:.2f} dB" for case in CASES if case in last))
         values = [line[CURVE_CASE] for line in log]
         print(f"{CASES[CURVE_CASE]}    {curve(values)} {min(values):.2f} to {max(values):.2f} dB")
     if working:
         print(f"saved     step {working['step']}, {ago((folder / 'long-run.state').stat().st_mtime)}, in {folder}")
     print(f"{committed.name} " + (f"has step {travelling['step']}" if travelling else "is not there yet"))
     if log:
-        print("\n" + "".join(f"{title:>10}" for title in ("step", "hours", "loss", *CASES.values(), "kpixel/s")))
+        print("\n" + "".join(f"{title:>9}" for title in ("step", "hours", "loss", *CASES, "kpixel/s")))
         for line in log[-TABLE_LINES:]:
-            print(f"{line['step']:10}{line['seconds'] / 3600:10.2f}{line['loss']:10.5f}"
-                  + "".join(f"{line[case]:10.2f}" for case in CASES) + f"{line['pixels_per_second'] / 1e3:10.0f}")
+            figures = (f"{line[case]:.2f}" if case in line else "-" for case in CASES)  # older lines have fewer
+            print(f"{line['step']:9}{line['seconds'] / 3600:9.2f}{line['loss']:9.5f}"
+                  + "".join(f"{figure:>9}" for figure in figures) + f"{line['pixels_per_second'] / 1e3:9.0f}")
 
 
 def main():

@@ -20,7 +20,8 @@ STYLES = ["-", "--", ":", "-."]
 
 
 def read(path):
-    """Lines in the order of their pixels, of a log or of the log in a compact state. A resumed run may have gone over a part again: its last words count."""
+    """Lines in the order of their pixels, of a log or of the log in a compact state. A resumed run may have gone over a
+    part again: its last words count."""
     if compact.is_compact(path):
         return compact.read_header(path)["log"]
     lines = []
