@@ -339,7 +339,7 @@ class LongRun(unittest.TestCase):
         self.assertIn("paused already", self.command("pause", code=1))
         status = self.command("status")
         self.assertIn(f"paused, process {pid}", status)
-        for pattern in (r"step \d+", r"kpixel/s", r"σ = 25 +[▁▂▃▄▅▆▇█]{2,}", r"kpixel/s\n( +[\d.]+)+\n"):
+        for pattern in (r"step \d+", r"kpixel/s", r"sigma25 +[▁▂▃▄▅▆▇█]{2,}", r"kpixel/s\n( +[\d.]+)+\n"):
             self.assertRegex(status, pattern)
         time.sleep(1)
         self.assertEqual(self.logged(), lines)

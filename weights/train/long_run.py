@@ -102,10 +102,10 @@ def status(folder, committed, doing):
     if log:
         last = log[-1]
         print(f"at        step {last['step']}, {last['pixels'] / 1e9:.3f} gigapixels, {hours(last['seconds'])} of training")
-        print(f"speed     {last['pixels_per_second'] / 1e3:.0f} kpixel/s at a learning rate of {last['rate']:.1e}")
-        print("PSNR      " + ", ".join(f"{CASES[case]} {last[case]:.2f} dB" for case in CASES if case in last))
+        print(f"speed     {last['pixels_per_second'] / 1e3:.0f} kpixel/s while it works, at a learning rate of {last['rate']:.1e}")
+        print("PSNR      " + ", ".join(f"{case} {last[case]:.2f}" for case in CASES if case in last) + " dB")
         values = [line[CURVE_CASE] for line in log]
-        print(f"{CASES[CURVE_CASE]}    {curve(values)} {min(values):.2f} to {max(values):.2f} dB")
+        print(f"{CURVE_CASE}   {curve(values)} {min(values):.2f} to {max(values):.2f} dB")
     if working:
         print(f"saved     step {working['step']}, {ago((folder / 'long-run.state').stat().st_mtime)}, in {folder}")
     print(f"{committed.name} " + (f"has step {travelling['step']}" if travelling else "is not there yet"))
