@@ -173,15 +173,14 @@ class Schedule:
 
 
 def keep_memory():
-    """glibc returns large blocks to the kernel when they are freed, and the kernel fills them with zeros when they are
-    wanted again: half of the time that noise takes. This makes glibc keep them; other libraries have no mallopt."""
+    """glibc returns large blocks to the kernel when they are freed, and the kernel clears them when they are wanted
+    again: up to half of the time that noise takes. This makes glibc keep them; other libraries have no mallopt."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    trim_threshold, mmap_threshold = -1, -3  # malloc.h
-    for parameter in (trim_threshold, mmap_threshold):
-        mallopt(parameter, 1 << 30)
+    for parameter, size in ((-1, 1 << 30), (-3, 1 << 25)):  # M_TRIM_THRESHOLD; M_MMAP_THRESHOLD, its largest value
+        mallopt(parameter, size)
 
 
 class Batches:
