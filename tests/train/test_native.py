@@ -189,7 +189,8 @@ class EngineTest(unittest.TestCase):
         self.assertTrue(torch.equal(results[0], results[2]))
 
     # Matrices of all kinds: wide, tall, square, with sides that are no multiples of 16, and what is AdamW's between them.
-    SHAPES = [(16, 12, 3, 3), (1,), (64, 32, 3, 3), (4, 32), (32, 8), (9, 50), (7,), (20, 20), (12, 16, 3, 3), (3,)]
+    SHAPES = [(16, 12, 3, 3), (1,), (64, 32, 3, 3), (4, 32), (32, 8), (9, 50), (7,), (20, 20), (12, 16, 3, 3), (3,),
+              (12, 16, 3, 3)]
 
     def optimizers(self, threads, dtype=torch.float32, steps=4, **options):
         """A vector of parameters and its average, an optimizer for it, and gradients: the same in each type."""

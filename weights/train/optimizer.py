@@ -33,24 +33,30 @@ class Muon:
     there, as in Yang et al., "A Spectral Condition for Feature Learning", 2023: how much a layer's outputs change does
     not grow with the number of channels. So one learning rate serves AdamW's parameters too, and any width.
 
+    The last tensor gets a tenth of that: its outputs are pixels, of which errors of 1/255 count, and those of other
+    layers are features of the size of 1. With whole steps, noise of the gradient is noise of the picture. (Where images
+    are not unshuffled it has 3 rows, so that AdamW has it.)
+
     With `threads`, native/ computes the step on the CPU; otherwise PyTorch does, which is the reference of the tests.
     """
 
     MOMENTUM, BETAS, EPSILON, DECAY = 0.95, (0.9, 0.99), 1e-8, 0.01
+    LAST = 0.1
 
     def __init__(self, parameters, shapes, use_muon=True, threads=None):
         self.parameters = parameters
         self.first = torch.zeros_like(parameters)
         self.steps = 0
-        self.matrices = []  # (offset, rows, columns)
+        self.matrices = []  # (offset, rows, columns, scale of a step)
         offset = 0
-        for shape in shapes:
+        for number, shape in enumerate(shapes, 1):
             rows, columns = shape[0], shape[1:].numel()
             if use_muon and len(shape) > 1 and min(rows, columns) >= 8:
-                self.matrices.append((offset, rows, columns))
+                scale = 0.8 * (max(rows, columns) / min(rows, columns)) ** 0.5
+                self.matrices.append((offset, rows, columns, self.LAST * scale if number == len(shapes) else scale))
             offset += shape.numel()
         is_adam = torch.ones_like(parameters, dtype=torch.bool)
-        for offset, rows, columns in self.matrices:
+        for offset, rows, columns, _ in self.matrices:
             is_adam[offset:offset + rows * columns] = False
         # Where AdamW works; only there is a second moment.
         self.adam = is_adam.nonzero().flatten() if self.matrices else slice(None)
@@ -58,12 +64,7 @@ class Muon:
         self.native = None
         if threads:
             from native import Optimizer
-            self.native = Optimizer([(*matrix, self.scale(*matrix[1:])) for matrix in self.matrices],
-                                    parameters.numel(), threads)
-
-    @staticmethod
-    def scale(rows, columns):
-        return 0.8 * (max(rows, columns) / min(rows, columns)) ** 0.5
+            self.native = Optimizer(self.matrices, parameters.numel(), threads)
 
     def state_dict(self):
         return {"steps": self.steps, "first": self.first, "second": self.second}
@@ -94,11 +95,11 @@ class Muon:
         ahead = gradient + self.MOMENTUM * self.first
         self.first[self.adam] = adam_first
         batches = {}  # matrices of one shape are orthogonalized together
-        for offset, rows, columns in self.matrices:
-            batches.setdefault((rows, columns), []).append(slice(offset, offset + rows * columns))
-        for (rows, columns), places in batches.items():
+        for offset, rows, columns, scale in self.matrices:
+            batches.setdefault((rows, columns, scale), []).append(slice(offset, offset + rows * columns))
+        for (rows, columns, scale), places in batches.items():
             matrices = orthogonalized(torch.stack([ahead[place].view(rows, columns) for place in places]))
-            matrices *= self.scale(rows, columns)
+            matrices *= scale
             for place, matrix in zip(places, matrices):
                 update[place] = matrix.flatten()
         self.parameters.mul_(1 - rate * self.DECAY).sub_(update, alpha=rate)

@@ -571,7 +571,7 @@ def parse_options():
     add("--cooldown", type=float, default=0.4, help="share of the run in which the rate falls (default: %(default)s)")
     add("--optimizer", choices=["muon", "adamw"], default="muon", help="default: %(default)s")
     add("--average", type=float, default=0.999, help="decay of the moving average (default: %(default)s)")
-    add("--epsilon", type=float, default=3e-3, help="of Charbonnier's loss (default: %(default)s)")
+    add("--epsilon", type=float, default=1e-2, help="of Charbonnier's loss (default: %(default)s)")
     add("--resized", type=float, default=0.15, help="share of batches made from larger patches (default: %(default)s)")
     add("--noise", choices=list(noise.PRESETS), default="phone", help="phone: all that noise.py has; plain: Gaussian "
         "noise to a sigma of 55 and cameras to ISO 25600, what the first weights learned (default: %(default)s)")
