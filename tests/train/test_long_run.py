@@ -132,7 +132,8 @@ class CompactState(unittest.TestCase):
 class Time(unittest.TestCase):
     def test_only_work_counts(self):
         watch = train.Stopwatch()
-        helper = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -STOP {os.getpid()}; sleep 1; kill -CONT {os.getpid()}"])
+        pid = os.getpid()
+        helper = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -STOP {pid}; sleep 1; kill -CONT {pid}"])
         begin = time.monotonic()
         while helper.poll() is None or time.process_time() - watch.worked < 0.1:
             sum(range(1000))
@@ -414,7 +415,7 @@ esac
 
     def test_wrong_use(self):
         self.assertTrue(self.command("--help").startswith("weights/train/long_run.sh start [PHOTOS]"))
-        for arguments, sentence in (([], "say what to do"), (["begin"], "unknown command"), (["stop", "now"], "no argum"),
+        for arguments, sentence in (([], "say what to do"), (["begin"], "unknown command"), (["stop", "now"], "takes no"),
                                     (["cooldown", "--minutes"], "needs a value")):
             self.assertIn(sentence, self.command(*arguments, code=2))
         self.assertIn("is not a folder", self.command("start", "nowhere", code=1))

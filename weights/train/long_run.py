@@ -88,8 +88,8 @@ def ago(moment):
 
 def curve(values):
     """The course of the values in one line of bars."""
-    shown = [values[i * len(values) // CURVE_WIDTH] for i in range(CURVE_WIDTH)] if len(values) > CURVE_WIDTH else values
-    shown[-1] = values[-1]
+    count = min(len(values), CURVE_WIDTH)
+    shown = [values[(i + 1) * len(values) // count - 1] for i in range(count)]
     low, high = min(shown), max(shown)
     return "".join(BARS[int((value - low) / (high - low + 1e-9) * (len(BARS) - 1) + 0.5)] for value in shown)
 
@@ -101,8 +101,9 @@ def status(folder, committed, doing):
     print(f"The long run is {doing}.")
     if log:
         last = log[-1]
-        print(f"at        step {last['step']}, {last['pixels'] / 1e9:.3f} gigapixels, {hours(last['seconds'])} of training")
-        print(f"speed     {last['pixels_per_second'] / 1e3:.0f} kpixel/s while it works, at a learning rate of {last['rate']:.1e}")
+        print(f"at        step {last['step']}, {last['pixels'] / 1e9:.3f} gigapixels, {hours(last['seconds'])} of work")
+        print(f"speed     {last['pixels_per_second'] / 1e3:.0f} kpixel/s while it works; the learning rate is "
+              f"{last['rate']:.1e}")
         print("PSNR      " + ", ".join(f"{case} {last[case]:.2f}" for case in CASES if case in last) + " dB")
         values = [line[CURVE_CASE] for line in log]
         print(f"{CURVE_CASE}   {curve(values)} {min(values):.2f} to {max(values):.2f} dB")

@@ -14,8 +14,8 @@
 #   status    what it does, how far it is, what it measured last, and the curve
 #   stop      ends it after the step that it is in, copies its state to weights/train/state/long-run.state if it has
 #             more steps than that one, and says what to commit
-#   cooldown  lets the learning rate fall to zero over M minutes (60) from a copy of the state, and writes denoise.pth and
-#             denoise.mirw into DIR (cooldown in the working folder). The run itself goes on if it is running.
+#   cooldown  lets the learning rate fall to zero over M minutes (60) from a copy of the state, and writes denoise.pth
+#             and denoise.mirw into DIR (cooldown in the working folder). The run itself goes on if it is running.
 #   --help    this text
 #
 # long_run.conf has the network and the other options of train.py. OPTIONs come after them, so they win: with
@@ -53,7 +53,7 @@ sys.exit(not all(map(find_spec, ("torch", "numpy", "PIL"))))'
       return
     fi
   done
-  fail "no Python with PyTorch, numpy and Pillow was found; on Debian: apt install python3-torch python3-numpy python3-pil"
+  fail "no Python has PyTorch, numpy and Pillow; on Debian: apt install python3-torch python3-numpy python3-pil"
 }
 
 helper() { "${PYTHON:-python3}" "$here/long_run.py" "$@"; }

@@ -3,8 +3,8 @@
 
     weights/train/plot.py OUT.svg LOG...
 
-A log is a log.jsonl of train.py, or a state that long_run.sh wrote. Each is a series of lines, one for each noise. Needs
-matplotlib (Debian: python3-matplotlib).
+A log is a log.jsonl of train.py, or a state that long_run.sh wrote. Each is a series of lines, one for each noise.
+Needs matplotlib (Debian: python3-matplotlib).
 """
 import argparse
 import json

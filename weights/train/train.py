@@ -309,8 +309,8 @@ class Swapped:
 
 
 class Stopwatch:
-    """The seconds of work between laps. There is a thread at work all the time, so the time of the processors is shorter
-    than the time that passes only where the process is stopped (SIGSTOP), or others keep the processors from it."""
+    """The seconds of work between laps. A thread is at work all the time, so the time of the processors is shorter than
+    the time that passes only where the process is stopped (SIGSTOP), or others keep the processors from it."""
 
     def __init__(self):
         self.passed, self.worked = time.monotonic(), time.process_time()
@@ -458,7 +458,7 @@ class Trainer:
     def check(self):
         """A network without a loss is neither measured nor saved."""
         if not self.weights.flat.isfinite().all():
-            fail(f"the parameters are not finite any more in step {self.step}: resume from state.pth with a lower --rate")
+            fail(f"the parameters are no longer finite in step {self.step}: resume from state.pth with a lower --rate")
 
     def save_network(self):
         with self.average.inside(self.weights):
@@ -485,7 +485,8 @@ class Trainer:
                 **{name: round(value, 4) for name, value in decibels.items()}}
         with open(self.log_file(), "a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
-        done, rest = ("endless", clock(self.seconds)) if self.options.endless else (f"{share:4.0%}", f"{clock(left)} left")
+        endless = self.options.endless
+        done, rest = ("endless", clock(self.seconds)) if endless else (f"{share:4.0%}", f"{clock(left)} left")
         print(f"{done} step {self.step} loss {loss:.5f} gain {gain:5.2f} dB | validation "
               + " ".join(f"{name} {value:.2f}" for name, value in decibels.items())
               + f" dB | {speed / 1e3:.0f} kpixel/s, rate {rate:.1e}, {rest}", flush=True)
