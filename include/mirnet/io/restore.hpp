@@ -57,7 +57,7 @@ constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width) noexcept
 }
 inline View<float> tile_rows(float* memory, Index rows, Index width) noexcept { return {memory, {rows, width, 3}, 3}; }
 
-/// A network on cells of pixels sees the same cells in tiles as in the image where these begin at multiples of this.
+/// What all tiles but the last begin at multiples of: a network on cells of pixels is to see the image's in them.
 constexpr Index tile_step(Config const& config) noexcept { return config.unshuffle == 1 ? 1 : config.pad_multiple(); }
 
 /// Errors: model, where the network is not one for three channels; memory, where no memory could hold it.
