@@ -33,7 +33,6 @@ import dataclasses
 import fcntl
 import json
 import os
-import queue
 import resource
 import signal
 import sys
@@ -184,16 +183,21 @@ def keep_memory():
 
 
 class Batches:
-    """Makes noisy batches in a thread of its own, a few ahead. Batch k depends on the seed, k, and patch(k), which is
-    (size, count), only."""
+    """Makes noisy batches in threads of its own, a few ahead. Batch k depends on the seed, k, and patch(k), which is
+    (size, count), only. With as many threads as the passes have, these take the same from each core."""
 
-    def __init__(self, patches, seed, first, patch, resized_share, preset):
+    AHEAD = 4
+
+    def __init__(self, patches, seed, first, patch, resized_share, preset, threads):
         self.patches, self.seed, self.patch, self.resized_share = patches, seed, patch, resized_share
         self.preset = preset
-        self.ready = queue.Queue(maxsize=3)
+        self.made = {}  # by number
+        self.to_make = self.to_use = first
         self.error = None
+        self.changed = threading.Condition()
         keep_memory()
-        threading.Thread(target=self.work, args=(first,), daemon=True).start()
+        for _ in range(min(threads, self.AHEAD)):
+            threading.Thread(target=self.work, daemon=True).start()
 
     def make(self, number):
         size, count = self.patch(number)
@@ -207,20 +211,29 @@ class Batches:
         clean = self.patches.draw(count, larger, rng)
         return noise.add_noise(clean, size, int(rng.integers(2**31)), self.preset)
 
-    def work(self, number):
+    def work(self):
         try:
             while True:
-                self.ready.put(self.make(number))
-                number += 1
+                with self.changed:
+                    self.changed.wait_for(lambda: self.to_make < self.to_use + self.AHEAD)
+                    number, self.to_make = self.to_make, self.to_make + 1
+                batch = self.make(number)
+                with self.changed:
+                    self.made[number] = batch
+                    self.changed.notify_all()
         except Exception as error:
-            self.error = error
-            self.ready.put(None)
+            with self.changed:
+                self.error = error
+                self.changed.notify_all()
 
     def next(self):
-        batch = self.ready.get()
-        if batch is None:
-            raise self.error
-        return batch
+        with self.changed:
+            self.changed.wait_for(lambda: self.error or self.to_use in self.made)
+            if self.error:
+                raise self.error
+            self.to_use += 1
+            self.changed.notify_all()
+            return self.made.pop(self.to_use - 1)
 
 
 def sample_weights(noise_power):
@@ -498,7 +511,7 @@ class Trainer:
               f"on {self.device}", flush=True)
         batches = Batches(self.patches, options.seed, self.step,
                           lambda step: self.schedule.patch(self.share(step)), options.resized,
-                          noise.PRESETS[options.noise])
+                          noise.PRESETS[options.noise], options.threads)
         watch = Stopwatch()
         last_report = last_save = self.seconds
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # there, because reading them waits for a GPU
