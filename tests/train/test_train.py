@@ -355,7 +355,7 @@ class Training(unittest.TestCase):
 
     def test_a_network_learns_and_the_program_runs_it(self):
         kind = "native" if COMPILER else "torch"
-        self.train("learn", "--steps", "60", "--engine", kind, "--average", "0.8")
+        self.train("learn", "--steps", "80", "--rate", "4e-3", "--engine", kind, "--average", "0.8")
         checkpoint = torch.load(self.path / "learn" / "denoise.pth")
         network = networks.build({key: checkpoint["config"][key] for key in SMALL})
         network.load_state_dict(checkpoint["state_dict"])
