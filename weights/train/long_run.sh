@@ -139,6 +139,7 @@ start() {
     [[ $new != *" parameters from "* ]] || break
     sleep 0.2
   done
+  [[ " $* " != *" --resume "* ]] || state='what --resume names' # options of the caller win
   say "training from ${state:-random parameters}, as process $!; see status"
 }
 
