@@ -82,7 +82,7 @@ class Muon:
         average = self.parameters if average is None else average
         if self.native is not None:
             self.native.step(self.parameters, gradient, self.first, self.second, average, rate, self.MOMENTUM, one, two,
-                             self.EPSILON, self.DECAY, 1 - one ** self.steps, 1 - two ** self.steps, 1.0, share)
+                             self.EPSILON, self.DECAY, 1 - one ** self.steps, 1 - two ** self.steps, share)
             return
         update = torch.empty_like(gradient)
         adam_gradient = gradient[self.adam]

@@ -195,4 +195,4 @@ class Optimizer:
         vectors = [_in_place("parameters", parameters, (self.count,)), _in_place("gradient", gradient, (self.count,)),
                    _in_place("first", first, (self.count,)), _in_place("second", second, (self.plain,)),
                    _in_place("average", average, (self.count,))]
-        self._library.optimizer_step(self._handle, *vectors, (ctypes.c_double * 10)(*options))
+        self._library.optimizer_step(self._handle, *vectors, (ctypes.c_double * 9)(*options))

@@ -1,4 +1,4 @@
-// A training engine for MIRNet on CPUs: forward and backward pass, loss included, behind a C interface for Python.
+// A training engine for MIRNet on CPUs: both passes, the loss and the optimizer, behind a C interface for Python.
 //
 // Each thread takes whole samples through the network and adds up its own gradient; the threads' sums are added at the
 // end of the step. A thread always gets the same samples of a batch, so results do not depend on timing.
@@ -24,7 +24,7 @@ struct Configuration {
   int map_h() const { return patch_h / unshuffle; }
   int map_w() const { return patch_w / unshuffle; }
   int map_channels() const { return channels * unshuffle * unshuffle; }
-  /// Channels of the maps of images: 4 or 8 for images as they are, whole vectors more for others.
+  /// Channels of the maps of images, with padding.
   int image_width() const { return (map_channels() + 3) / 4 * 4; }
 
   bool supported() const {
@@ -445,7 +445,7 @@ void optimizer_destroy(void* optimizer) { delete static_cast<Optimizer*>(optimiz
 void optimizer_step(void* optimizer, float* parameters, const float* gradient, float* first, float* second,
                     float* average, const double* options) {
   mirnet_train::StepOptions o;
-  static_assert(sizeof o == 10 * sizeof(double));
+  static_assert(sizeof o == 9 * sizeof(double));
   std::memcpy(&o, options, sizeof o);
   static_cast<Optimizer*>(optimizer)->step({parameters, first, second, average, gradient}, o);
 }

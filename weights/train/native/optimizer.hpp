@@ -6,10 +6,11 @@
 // so all products between them are symmetric, and what is below their diagonal is copied.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "gemm.hpp"
@@ -21,7 +22,6 @@ namespace mirnet_train {
 struct StepOptions {
   double rate, momentum, beta1, beta2, epsilon, decay;
   double correction1, correction2;  // 1 - beta^steps
-  double gradient_scale;            // of a clipped gradient; 1 otherwise
   double average;                   // share of the way to the parameters that their moving average goes
 };
 
@@ -51,10 +51,8 @@ class Optimizer {
       end = m.offset + std::int64_t(m.rows) * m.columns;
     }
     if (count > end) plain_.push_back({end, count, second});
-    order_.resize(matrices_.size());
-    std::iota(order_.begin(), order_.end(), 0);
-    std::stable_sort(order_.begin(), order_.end(),
-                     [&](int a, int b) { return matrices_[a].cost() > matrices_[b].cost(); });
+    std::stable_sort(matrices_.begin(), matrices_.end(),
+                     [](const Matrix& a, const Matrix& b) { return a.cost() > b.cost(); });
     std::size_t tall = 0, square = 0;
     for (const Matrix& m : matrices_) {
       tall = std::max(tall, std::size_t(m.large()) * m.small());
@@ -67,8 +65,8 @@ class Optimizer {
   void step(const State& state, const StepOptions& options) {
     std::atomic<std::size_t> next{0};
     in_threads(threads_, [&](int thread) {
-      for (std::size_t i; (i = next++) < order_.size();) {
-        matrix_step(matrices_[order_[i]], scratch_[thread], state, options);
+      for (std::size_t i; (i = next++) < matrices_.size();) {
+        matrix_step(matrices_[i], scratch_[thread], state, options);
       }
       for (std::size_t i = thread; i < plain_.size(); i += threads_) plain_step(plain_[i], state, options);
     });
@@ -92,7 +90,6 @@ class Optimizer {
 
   std::vector<Matrix> matrices_;
   std::vector<Range> plain_;
-  std::vector<int> order_;
   std::vector<Scratch> scratch_;
   int threads_;
 
@@ -193,12 +190,12 @@ class Optimizer {
     }
     float* first = state.first + m.offset;
     const float* gradient = state.gradient + m.offset;
-    const float momentum = float(o.momentum), gradient_scale = float(o.gradient_scale);
+    const float momentum = float(o.momentum);
     // Momentum that looks one gradient ahead (Nesterov).
     transposed(
         m,
         [&](std::int64_t at, float* x) __attribute__((always_inline)) {
-          const float g = gradient[at] * gradient_scale;
+          const float g = gradient[at];
           first[at] = momentum * first[at] + g;
           *x = g + momentum * first[at];
         },
@@ -218,13 +215,13 @@ class Optimizer {
   static void plain_step(const Range& range, const State& state, const StepOptions& o) {
     const float one = float(o.beta1), two = float(o.beta2), one_rest = float(1 - o.beta1),
                 two_rest = float(1 - o.beta2);
-    const float gradient_scale = float(o.gradient_scale), epsilon = float(o.epsilon);
+    const float epsilon = float(o.epsilon);
     const float correction1 = float(1 / o.correction1), correction2 = float(1 / o.correction2);
     const float keep = float(1 - o.rate * o.decay), rate = float(o.rate), share = float(o.average);
     float *parameters = state.parameters, *average = state.average, *first = state.first;
     float* second = state.second + range.second;
     for (std::int64_t i = range.begin; i < range.end; ++i, ++second) {
-      const float g = state.gradient[i] * gradient_scale;
+      const float g = state.gradient[i];
       first[i] = one * first[i] + one_rest * g;
       *second = two * *second + two_rest * g * g;
       const float update = first[i] * correction1 / (std::sqrt(*second * correction2) + epsilon);
