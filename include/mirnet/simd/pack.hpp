@@ -8,6 +8,16 @@
 #include <mirnet/base/half.hpp>
 #include <mirnet/config.hpp>
 
+// GCC 12 takes what its own intrinsics leave undefined for a mistake (bug 105593): hundreds of warnings, and it reports
+// them though these are system headers.
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
+
 // Unlike this library, xsimd does not stand an application's macros of these names (<windows.h> has them).
 #pragma push_macro("min")
 #pragma push_macro("max")
