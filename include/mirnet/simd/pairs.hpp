@@ -21,7 +21,13 @@ inline constexpr bool has_pair_products = true;
 
 using Pairs = __m512i;
 MIRNET_ALWAYS_INLINE Pairs load(Pair const* p) noexcept { return _mm512_loadu_si512(p); }
-MIRNET_ALWAYS_INLINE Pairs broadcast(Pair v) noexcept { return _mm512_set1_epi32(std::bit_cast<int>(v)); }
+MIRNET_ALWAYS_INLINE Pairs broadcast(Pair v) noexcept {
+  Pairs pairs = _mm512_set1_epi32(std::bit_cast<int>(v));
+#if defined(__clang__)
+  asm("" : "+v"(pairs));  // clang 16 cannot make the broadcast an operand of the product from memory, and crashes
+#endif
+  return pairs;
+}
 MIRNET_ALWAYS_INLINE Pack fma(Pairs x, Pairs y, Pack z) noexcept {
   return Pack(_mm512_dpbf16_ps(z, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(y)));
 }
