@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 
 #include <mirnet/io/pnm.hpp>
@@ -56,6 +57,19 @@ TEST_CASE("PFM of either byte order, with its scale") {
   CHECK(decode("Pf\n1 1\n1.0\n\x3f\x40\0\0"sv).value().samples<float>()[0] == 0.75f);
   CHECK(decode("Pf\n1 1\n-1.0\n\0\0\x40\x3f"sv).value().samples<float>()[0] == 0.75f);
   CHECK(decode("Pf 1 1 -2e0 \0\0\x40\x3f"sv).value().samples<float>()[0] == 1.5f);
+}
+
+TEST_CASE("the scale of a PFM is read as the C library reads it") {
+  for (auto const* word : {"1", "-1.0", "+1", ".5", "5.", "2e0", "-2E+1", "25e-2", "0.0039215686", "1234567.875",
+                           "1e-3", "123456789012345e-14", "1e-30", "3.4e38", "00012.50"}) {
+    CAPTURE(word);
+    bool const read = word[0] != '+';  // which PFM has no use for
+    CHECK(detail::pfm_scale(word) == (read ? std::strtof(word, nullptr) : 0.0f));
+  }
+  for (auto const* word : {"", "-", ".", "e", "1e", "1e+", "1e-", "--1", "1.2.3", "1,5", "1e5.0", "0x10", "1e+-2"}) {
+    CAPTURE(word);
+    CHECK(detail::pfm_scale(word) == 0.0f);
+  }
 }
 
 TEST_CASE("floats and gray are written to PPM as 16-bit colours, integers to PFM with white as 1") {

@@ -151,7 +151,9 @@ class JpegCheck {
     bool const needs_dc = !progressive_ || (first == 0 && !refines);
     bool const needs_ac = !progressive_ || first != 0;
     for (std::size_t i = 0; i < count; ++i) {
-      auto const component = std::ranges::find(components(), number(data[1 + 2 * i]), &Component::id);
+      int const id = number(data[1 + 2 * i]);
+      auto const component =
+          std::find_if(components().begin(), components().end(), [&](Component const& c) { return c.id == id; });
       if (component == components().end()) return damage("a scan names a component that the frame header lacks");
       int const tables = number(data[2 + 2 * i]);
       bool const defined = (!needs_dc || dc_.has(tables >> 4)) && (!needs_ac || ac_.has(tables & 15)) &&
@@ -173,7 +175,9 @@ class JpegCheck {
 
   Result<ImageInfo> finish() noexcept {
     if (count_ == 0) return damage("it ends before its frame header");
-    if (!std::ranges::all_of(components(), &Component::scanned)) return damage("it ends before all of its scans");
+    bool const complete =
+        std::all_of(components().begin(), components().end(), [](Component const& c) { return c.scanned; });
+    if (!complete) return damage("it ends before all of its scans");
     return info_;
   }
 

@@ -177,7 +177,8 @@ inline void to_map(Image const& image, Index first_row, Index first_column, View
       auto const* from = samples.data() + ((first_row + y) * image.width() + first_column) * image.channels();
       float* to = map.row(y);
       for (Index x = 0; x < map.width(); ++x, from += image.channels(), to += map.pitch()) {
-        std::ranges::copy(detail::unit_colours(from, image.colours()), to);
+        auto const colours = detail::unit_colours(from, image.colours());
+        std::copy(colours.begin(), colours.end(), to);
       }
     }
   });

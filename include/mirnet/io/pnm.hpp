@@ -7,10 +7,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <span>
@@ -120,11 +120,41 @@ Result<void> read_plain(char const* name, NetpbmReader& reader, Index maximum, s
   return {};
 }
 
-/// The scale of a PFM: its sign is the byte order; 0 where the word is no number.
+/// The scale of a PFM: its sign is the byte order; 0 where the word is no finite number. Numbers of up to 15 digits are
+/// rounded as the C library would. (Whose functions want a locale with a decimal point; and libc++ has no from_chars of
+/// floating-point numbers.)
 inline float pfm_scale(std::string_view word) noexcept {
-  float scale = 0.0f;
-  auto const [end, error] = std::from_chars(word.data(), word.data() + word.size(), scale);
-  return error == std::errc{} && end == word.data() + word.size() && std::isfinite(scale) ? scale : 0.0f;
+  std::size_t at = 0;
+  auto const next_is = [&](char c) { return at < word.size() && word[at] == c; };
+  auto const sign = [&] {
+    bool const negative = next_is('-');
+    at += negative;
+    return negative;
+  };
+  auto const digits = [&](auto&& add) {
+    std::size_t const first = at;
+    for (; at < word.size() && word[at] >= '0' && word[at] <= '9'; ++at) add(word[at] - '0');
+    return static_cast<int>(at - first);
+  };
+  bool const negative = sign();
+  double number = 0.0;
+  auto const add = [&](int digit) { number = number * 10.0 + digit; };
+  int const whole = digits(add);
+  int decimals = 0;
+  if (next_is('.')) ++at, decimals = digits(add);
+  if (whole + decimals == 0) return 0.0f;
+  int exponent = 0;
+  if (next_is('e') || next_is('E')) {
+    ++at;
+    bool const small = sign();
+    if (!small && next_is('+')) ++at;
+    if (digits([&](int digit) { exponent = (std::min)(exponent * 10 + digit, 10000); }) == 0) return 0.0f;
+    if (small) exponent = -exponent;
+  }
+  exponent -= decimals;
+  double const power = std::pow(10.0, std::abs(exponent));
+  float const scale = static_cast<float>(exponent < 0 ? number / power : number * power);
+  return at == word.size() && std::isfinite(scale) ? negative ? -scale : scale : 0.0f;
 }
 
 inline Result<ByteBuffer> with_header(char const* header, Index raster_bytes) noexcept {

@@ -1,0 +1,2 @@
+// Whether a compiler has the standard library that its flags name.
+#include <version>
