@@ -2,6 +2,14 @@
 # with xsimd 8 cannot be used: its target links a library (xtl) that they do not bring.
 include(FindPackageHandleStandardArgs)
 
+# A project that has made a target of xsimd (with FetchContent, say) means that one.
+foreach(target IN ITEMS xsimd xsimd::xsimd)
+  if(NOT XSIMD_INCLUDE_DIR AND TARGET ${target})
+    get_target_property(dirs ${target} INTERFACE_INCLUDE_DIRECTORIES)
+    string(REGEX REPLACE "\\$<BUILD_INTERFACE:([^>]*)>" "\\1" dirs "${dirs}")
+    find_path(XSIMD_INCLUDE_DIR xsimd/xsimd.hpp PATHS ${dirs} NO_DEFAULT_PATH)
+  endif()
+endforeach()
 find_path(XSIMD_INCLUDE_DIR xsimd/xsimd.hpp DOC "Folder that holds xsimd/xsimd.hpp")
 mark_as_advanced(XSIMD_INCLUDE_DIR)
 
