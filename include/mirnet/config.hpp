@@ -71,6 +71,8 @@
 #define MIRNET_ISA sse2
 #elif defined(__ARM_NEON)
 #define MIRNET_ISA neon
+#elif defined(__wasm_simd128__)
+#error "mirnet's kernels need -msse2 beside -msimd128; with MIRNET_NO_SIMD=1, plain ones take many times as long"
 #else
 #undef MIRNET_NO_SIMD
 #define MIRNET_NO_SIMD 1

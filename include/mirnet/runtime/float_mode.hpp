@@ -10,7 +10,7 @@
 namespace mirnet::inline MIRNET_ABI {
 
 /// The mode of the thread that it is made in, until it is destroyed; then everything is as before, exception flags
-/// included. Does nothing on processors that are not listed, and with MIRNET_KEEP_FLOAT_MODE.
+/// included. Does nothing on processors that are not listed, WebAssembly among them, and with MIRNET_KEEP_FLOAT_MODE.
 class FloatMode {
  public:
   FloatMode() noexcept { set(ours); }
@@ -20,7 +20,7 @@ class FloatMode {
 
  private:
   // Memory is named, so that compilers leave what is computed between its loads and stores.
-#if defined(__SSE__) && defined(__GNUC__) && !MIRNET_KEEP_FLOAT_MODE
+#if defined(__SSE__) && !defined(__wasm__) && defined(__GNUC__) && !MIRNET_KEEP_FLOAT_MODE
   using Register = std::uint32_t;
   static constexpr Register ours = 0x9FC0;  // flush to zero, denormals are zero, no exceptions
   static Register get() noexcept {
