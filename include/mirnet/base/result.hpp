@@ -90,6 +90,10 @@ class [[nodiscard]] Result {
     if (!ok()) detail::no_value(error());
     return **this;
   }
+  constexpr T const& value() const& {
+    if (!ok()) detail::no_value(error());
+    return **this;
+  }
   constexpr T value() && {
     if (!ok()) detail::no_value(error());
     return std::move(**this);

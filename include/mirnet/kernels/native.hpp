@@ -1,6 +1,9 @@
 // The kernels of the instruction set that this translation unit is compiled for.
 #pragma once
 
+#include <type_traits>
+
+#include <mirnet/base/half.hpp>
 #include <mirnet/config.hpp>
 
 #if MIRNET_NO_SIMD
@@ -46,8 +49,11 @@ inline constexpr KernelTable<T> native_table{
 template <class T = float>
 constexpr KernelTable<T> const& native_kernels() noexcept {
 #if MIRNET_NO_SIMD
+  static_assert(std::is_same_v<T, float>, "native_kernels: without SIMD there are kernels of float only");
   return reference_kernels<T>();
 #else
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>,
+                "native_kernels: there are SIMD kernels of float and bfloat16; double has those of kernels/eigen.hpp");
   return native_table<T>;
 #endif
 }

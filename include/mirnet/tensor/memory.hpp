@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <span>
 #if defined(_WIN32)
@@ -20,7 +21,7 @@ class Memory {
  public:
   Memory() = default;
 
-  /// Errors: memory.
+  /// Bytes that are not initialised. Errors: memory.
   static Result<Memory> allocate(Index bytes) noexcept {
     auto const rounded = checked_sum(bytes, alignment_bytes - 1);
     Memory memory;
@@ -29,7 +30,14 @@ class Memory {
       memory.bytes_.reset(static_cast<std::byte*>(take(memory.size_ ? memory.size_ : 64)));
     }
     if (!memory.bytes_)
-      return Error(ErrorCode::memory, "%lld bytes of memory are not to be had", static_cast<long long>(bytes));
+      return Error(ErrorCode::memory, "cannot allocate %lld bytes of memory", static_cast<long long>(bytes));
+    return memory;
+  }
+
+  /// Bytes that are zero, as those are to be that weights are packed into. Errors: memory.
+  static Result<Memory> zeros(Index bytes) noexcept {
+    auto memory = allocate(bytes);
+    if (memory && bytes > 0) std::memset(memory->bytes().data(), 0, memory->bytes().size());
     return memory;
   }
 

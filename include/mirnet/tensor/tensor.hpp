@@ -1,7 +1,6 @@
 // A feature map that owns its memory.
 #pragma once
 
-#include <cstring>
 #include <memory>
 #include <type_traits>
 
@@ -26,7 +25,7 @@ class Tensor {
                    static_cast<long long>(shape.width), static_cast<long long>(shape.height),
                    static_cast<long long>(shape.channels));
     }
-    auto memory = Memory::allocate(*bytes);
+    auto memory = Memory::zeros(*bytes);
     if (!memory) return memory.error();
     return Tensor(*std::move(memory), shape);
   }
@@ -36,10 +35,7 @@ class Tensor {
   Shape shape() const noexcept { return shape_; }
 
  private:
-  Tensor(Memory memory, Shape shape) noexcept : memory_(std::move(memory)), shape_(shape) {
-    auto const bytes = memory_.bytes();
-    std::memset(bytes.data(), 0, bytes.size());
-  }
+  Tensor(Memory memory, Shape shape) noexcept : memory_(std::move(memory)), shape_(shape) {}
   T* data() const noexcept { return reinterpret_cast<T*>(memory_.bytes().data()); }
 
   Memory memory_;
