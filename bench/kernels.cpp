@@ -51,6 +51,11 @@ struct Target {
     made.algorithm = algorithm;
     return made;
   }
+  Context<T> rehearsal(KernelTable<T> const& table) const noexcept {
+    auto made = context(table);
+    made.arena = mirnet::Arena::for_rehearsal();
+    return made;
+  }
 };
 
 // --- Maps, weights and a run ----------------------------------------------------------------------------------------
@@ -87,7 +92,7 @@ double bytes_of(std::initializer_list<View<T const>> maps) {
 template <class T, class Forward>
 void measure(benchmark::State& state, Target<T> const& target, double bytes, Forward&& forward) {
   bench::CountedKernels<T> const counted(*target.kernels);
-  auto rehearsal = target.context(counted.table());
+  auto rehearsal = target.rehearsal(counted.table());
   forward(rehearsal);
   double const macs = static_cast<double>(rehearsal.macs);
   // Kernels that are no matrix products have one way to be computed.
@@ -204,7 +209,7 @@ void spatial_gate(benchmark::State& state, Target<T> const& target, Case const& 
   attention.layers([&](auto& layer, mirnet::Name const&) { layer.bind(weights.view().data()); }, mirnet::Name(""));
   auto gate = Tensor<T>::create({1, 1, shapes.input().pixels()}).value();
   // The planes are taken outside of the loop: their statistics come from the convolution before.
-  auto rehearsal = target.context(*target.kernels);
+  auto rehearsal = target.rehearsal(*target.kernels);
   { typename mirnet::SpatialAttention<T>::Planes const planes(rehearsal, shapes.input()); }
   auto const memory = mirnet::Memory::allocate(rehearsal.arena.peak()).value();
   auto owner = target.context(*target.kernels);

@@ -1,6 +1,7 @@
 // Plans and runs: any size, any number of threads, exact memory, no allocation.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <limits>
@@ -375,7 +376,8 @@ TEST_CASE("a rehearsal asks for what a run does, though it leaves out most of a 
       auto const go = [&](Context<float>& context) {
         network.forward(context, View<float const>(nullptr, shape), View<float>(nullptr, shape));
       };
-      Context<float> rehearsal(*kernels), run(*kernels);
+      auto rehearsal = Context<float>::for_rehearsal(*kernels);
+      Context<float> run(*kernels);
       rehearsal.parallel.workers = run.parallel.workers = 3;
       go(rehearsal);
       auto const memory = Memory::allocate(rehearsal.arena.peak()).value();
@@ -402,6 +404,37 @@ TEST_CASE("the largest size that can be planned is planned right, and a larger o
   auto const larger = model.plan(context, (rows / 4 + 1) * 4, 4096);
   REQUIRE(!larger.ok());
   CHECK(larger.error().code() == mirnet::ErrorCode::memory);
+}
+
+TEST_CASE("images whose pixels lie further apart than they need to") {
+  auto const model = make_model<float>(small);
+  for (auto const* kernels : test::kernel_tables()) {
+    INFO(std::string(kernels->isa));
+    for (Shape const shape : {Shape{16, 24, 3}, Shape{15, 21, 3}}) {  // run as they are, and padded
+      Context<float> context(*kernels);
+      auto const plan = model.plan(context, shape.height, shape.width).value();
+      auto const memory = Memory::allocate(plan.bytes).value();
+      auto const image = make_image<float>(shape);
+      auto expected = make_image<float>(shape);
+      CHECK(model.run(context, plan, memory.bytes(), image.view(), expected.view()).ok());
+      Shape const wide{shape.height, shape.width, 33};
+      auto in = make_image<float>(wide), out = make_image<float>(wide);
+      View<float> const wide_in(in.view().data(), shape, 48), wide_out(out.view().data(), shape, 48);
+      Index different = 0;
+      for (Index i = 0; i < shape.pixels(); ++i) {
+        std::copy_n(image.view().data() + i * 16, 16, wide_in.data() + i * 48);
+        std::fill_n(wide_out.data() + i * 48, 48, 7.0f);
+      }
+      CHECK(model.run(context, plan, memory.bytes(), wide_in, wide_out).ok());
+      for (Index i = 0; i < shape.pixels(); ++i) {
+        for (Index c = 0; c < 3; ++c) {
+          different += wide_out.data()[i * 48 + c] != expected.view().data()[i * 16 + c];
+        }
+        for (Index c = 16; c < 48; ++c) different += wide_out.data()[i * 48 + c] != 7.0f;
+      }
+      CHECK(different == 0);
+    }
+  }
 }
 
 TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") {
@@ -438,6 +471,11 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
         mirnet::ErrorCode::invalid_argument);
   CHECK(code(model.run(context, plan, memory.bytes(), {in.data(), in.shape(), 3}, image.view())) ==
         mirnet::ErrorCode::invalid_argument);
+  auto wide = make_image<float>({8, 8, 32});
+  View<float> const wide_output(wide.view().data(), {8, 8, 3}, 32), shifted(wide.view().data() + 4, {8, 8, 3}, 16);
+  CHECK(code(model.run(context, plan, memory.bytes(), in, wide_output)) == mirnet::ErrorCode::invalid_argument);
+  CHECK(code(model.run(context, plan, memory.bytes(), in, shifted)) == mirnet::ErrorCode::invalid_argument);
+  CHECK(code(model.run(context, plan, memory.bytes(), shifted, image.view())) == mirnet::ErrorCode::invalid_argument);
   mirnet::ThreadPool pool(2);
   Context<float> threaded(*context.kernels, pool);
   CHECK(code(model.run(threaded, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);

@@ -34,11 +34,14 @@ namespace {
 /// body(context) as a network does it: a rehearsal that measures, then a run in exactly that memory.
 template <class T>
 void run(KernelTable<T> const& kernels, ParallelFor const& parallel, std::function<void(Context<T>&)> const& body) {
-  Context<T> rehearsal(kernels, parallel), context(kernels, parallel);
+  auto rehearsal = Context<T>::for_rehearsal(kernels, parallel);
+  Context<T> context(kernels, parallel);
   body(rehearsal);
+  CHECK(rehearsal.status().ok());
   auto const memory = Memory::allocate(rehearsal.arena.peak()).value();
   context.arena = Arena(memory.bytes());
   body(context);
+  CHECK(context.status().ok());
   CHECK(context.arena.peak() == rehearsal.arena.peak());
   CHECK(context.arena.live_blocks() == 0);
   CHECK(context.macs == rehearsal.macs);
@@ -446,7 +449,7 @@ TEST_CASE("the average of what a convolution writes is gathered while it does, b
               rows.forward(context, std::as_const(in).view(), rows_of(out, first, count), {.sums = &sums});
             }
             T* const average = averages[threads - 1].data() + guard;
-            global_average<T>(context, sums, View<T>(average, {1, 1, row.out}));
+            global_average(context, sums, View<T>(average, {1, 1, row.out}));
           });
         }
         CHECK(same_bits(averages[0], averages[1]));
@@ -484,6 +487,150 @@ TEST_CASE("sums of channels: lines of several calls, over all of their pixels") 
       CHECK(sums.mean(2) == 0.0);
     });
   });
+}
+
+namespace {
+
+/// Channels of a map that has NaN in all others.
+template <class T>
+struct Slice {
+  Slice(Shape shape, Index wide, Index first_channel)
+      : map(Tensor<T>::create({shape.height, shape.width, wide}).value()) {
+    std::fill_n(map.view().data(), map.view().pixels() * map.view().pitch(), static_cast<T>(std::nanf("")));
+    view = {map.view().data() + first_channel, shape, map.view().pitch()};
+  }
+  explicit Slice(Shape shape) : Slice(shape, 4 * channel_group<T>, channel_group<T>) {}
+
+  void copy(View<T const> from) {
+    for (Index i = 0; i < from.pixels(); ++i) {
+      std::copy_n(from.data() + i * from.pitch(), from.channels(), view.data() + i * view.pitch());
+    }
+  }
+  /// Whether the others still have it, and the slice has the bits of that map.
+  bool is(View<T const> expected) const {
+    View<T const> const all = map.view();
+    Index const first = view.data() - all.data();
+    for (Index i = 0; i < all.pixels(); ++i) {
+      for (Index c = 0; c < all.pitch(); ++c) {
+        T const found = all.data()[i * all.pitch() + c];
+        bool const inside = c >= first && c < first + view.channels();
+        if (inside ? found != expected.data()[i * expected.pitch() + c - first] : found == found) return false;
+      }
+    }
+    return true;
+  }
+
+  Tensor<T> map;
+  View<T> view;
+};
+
+}  // namespace
+
+TEST_CASE("a slice of a wider map is read and written like a map, and nothing beside it is touched") {
+  Random random(11);
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    Index const lines = channel_group<T>;
+    for (Index const channels : {lines, 2 * lines}) {
+      INFO(channels, " channels");
+      Shape const shape{9, 10, channels};
+      auto const input = random_map<T>(shape, random), residual = random_map<T>(shape, random);
+      auto const compare = [&](char const* name, Shape output, auto forward) {
+        INFO(std::string(name));
+        auto expected = Tensor<T>::create(output).value();
+        Slice<T> in(shape), added(shape), out(output);
+        in.copy(input.view());
+        added.copy(residual.view());
+        run<T>(kernels, {}, [&](auto& context) { forward(context, input.view(), residual.view(), expected.view()); });
+        run<T>(kernels, {}, [&](auto& context) { forward(context, in.view, added.view, out.view); });
+        CHECK(out.is(expected.view()));
+        CHECK(in.is(input.view()));
+      };
+      for (Index const kernel : {1, 3, 5}) {
+        Conv2d<T> layer(channels, channels, kernel);
+        Parameters<T> const weights(layer, random);
+        compare("convolution", shape, [&](Context<T>& context, View<T const> x, View<T const> added, View<T> y) {
+          layer.forward(context, x, y, {.slope = T(0.25), .residual = added});
+        });
+      }
+      ConvTranspose2d<T> transposed(channels, channels);
+      Parameters<T> const weights(transposed, random);
+      compare(
+          "transposed convolution", transposed.output_shape(shape),
+          [&](Context<T>& context, View<T const> x, View<T const>, View<T> y) { transposed.forward(context, x, y); });
+
+      Slice<T> in_place(shape);
+      in_place.copy(input.view());
+      auto expected = Tensor<T>::create(shape).value();
+      std::copy_n(input.view().data(), input.view().pixels() * input.view().pitch(), expected.view().data());
+      PRelu<T> prelu;
+      T const slope = T(0.25);
+      prelu.pack(nullptr, 0, {&slope, 1});
+      for (View<T> const map : {expected.view(), in_place.view}) {
+        run<T>(kernels, {}, [&](Context<T>& context) {
+          prelu.forward(context, map);
+          sigmoid(context, map);
+        });
+      }
+      CHECK(in_place.is(expected.view()));
+    }
+  });
+}
+
+TEST_CASE("the sigmoid leaves padding at zero") {
+  every_table([]<class T>(KernelTable<T> const& kernels) {
+    for (Index const channels : {1, 5, 16, 17}) {
+      auto map = Tensor<T>::create({3, 2, channels}).value();
+      run<T>(kernels, {}, [&](Context<T>& context) { sigmoid(context, map.view()); });
+      CHECK(difference<T>(map.view(), 4, [](Index, Index, Index) { return 0.5; }) == "");
+    }
+  });
+}
+
+TEST_CASE("a rehearsal says which map a layer does not take, and why") {
+  auto const& kernels = plain_kernels<float>();
+  Conv2d<float> const convolution(16, 16, 3);
+  ConvTranspose2d<float> const transposed(16, 16);
+  alignas(64) static float numbers[8 * 8 * 32];
+  View<float> const map(numbers, {4, 4, 16}), wide(numbers, {4, 4, 16}, 32), odd(numbers, {4, 4, 16}, 24);
+  View<float> const doubled(numbers, {8, 8, 16}), shifted(numbers + 8, {4, 4, 16}), small(numbers, {2, 2, 16});
+  auto const after = [&](auto forward) {
+    auto context = Context<float>::for_rehearsal(kernels);
+    forward(context);
+    CHECK(context.arena.live_blocks() == 0);
+    auto const status = context.status();
+    REQUIRE(!status.ok());
+    CHECK(status.error().code() == ErrorCode::invalid_argument);
+    return std::string(status.error().message());
+  };
+  CHECK(after([&](auto& context) { convolution.forward(context, map, doubled); }) ==
+        "convolution: the output has 8x8 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) {
+          convolution.forward(context, View<float>(numbers, {4, 4, 17}), map);
+          convolution.forward(context, odd, map);  // the first is what counts
+        }) == "convolution: the input has 4x4 pixels of 17 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { convolution.forward(context, map, map, {.residual = doubled}); }) ==
+        "convolution: the residual has 8x8 pixels of 16 channels, expected 4x4 of 16");
+  std::string const starts = ", and data that starts at a multiple of 64 bytes";
+  CHECK(after([&](auto& context) { convolution.forward(context, map, map, {.residual = wide}); }) ==
+        "convolution: the residual has a pixel pitch of 32 elements for 16 channels, expected 16" + starts);
+  CHECK(after([&](auto& context) { convolution.forward(context, odd, map); }) ==
+        "convolution: the input has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16" + starts);
+  CHECK(after([&](auto& context) { convolution.forward(context, map, shifted); }) ==
+        "convolution: the output has a pixel pitch of 16 elements for 16 channels, expected a multiple of 16" + starts);
+  CHECK(after([&](auto& context) { transposed.forward(context, map, map); }) ==
+        "transposed convolution: the output has 4x4 pixels of 16 channels, expected 8x8 of 16");
+  CHECK(after([&](auto& context) { blur_pool(context, wide, small); }) ==
+        "blur-pool: the input has a pixel pitch of 32 elements for 16 channels, expected 16" + starts);
+  CHECK(after([&](auto& context) { blur_pool(context, map, map); }) ==
+        "blur-pool: the input has 4x4 pixels of 16 channels, expected 8x8 of 16");
+  CHECK(after([&](auto& context) { bilinear_double(context, map, map); }) ==
+        "bilinear x2: the output has 4x4 pixels of 16 channels, expected 8x8 of 16");
+  CHECK(after([&](auto& context) { sigmoid(context, odd); }) ==
+        "sigmoid: the map has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16" + starts);
+  CHECK(after([&](auto& context) {
+          View<float const> const maps[] = {map, small};
+          global_average<float>(context, maps, View<float>(numbers, {1, 1, 16}));
+        }) == "mean: the input has 2x2 pixels of 16 channels, expected 4x4 of 16");
 }
 
 TEST_CASE("layers give the same bits for 1, 2, 3 and 7 threads") {
@@ -563,7 +710,7 @@ TEST_CASE("the average of several maps is the sum of their averages") {
       views.push_back(view);
     }
     auto average = Tensor<T>::create({1, 1, 2}).value();
-    run<T>(kernels, {}, [&](Context<T>& context) { global_average<T>(context, views, average.view()); });
+    run<T>(kernels, {}, [&](Context<T>& context) { global_average(context, views, average.view()); });
     CHECK(average.view()(0, 0, 0) == 5);
     CHECK(average.view()(0, 0, 1) == 10);
   });

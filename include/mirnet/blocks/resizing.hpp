@@ -72,6 +72,10 @@ class Downsampling {
   /// The last 1x1 convolutions of both branches, behind their blurs.
   constexpr void project(Context<T>& context, Node& node, Band<T const> filtered, Band<T const> x,
                          Band<T> output) const noexcept {
+    if (!context.accepts("blurred 1x1", "input", x.rows, x.rows.shape(), Layout::dense) ||
+        !context.accepts("blurred 1x1", "output", output.rows, output.rows.shape(), Layout::dense)) {
+      return;
+    }
     context.count(output.rows.pixels(), macs_a_pixel(x.rows.shape(), output.rows.shape()));
     auto const blur = [&](Band<T const> input) {
       return Resampling<T>{input.rows.data(), input.map_height, input.rows.width(), input.rows.pitch(),
@@ -81,7 +85,7 @@ class Downsampling {
                                     .channels = x.rows.channels(),
                                     .weights = {top_5_.packed(), bottom_1_.packed()},
                                     .output = output.rows.data(),
-                                    .output_groups = output.rows.pitch() / channel_group<T>};
+                                    .output_groups = divide_up(output.rows.channels(), channel_group<T>)};
     KernelTable<T> const& kernels = *context.kernels;
     Index const bytes = kernels.blurred_projection_scratch(work);
     auto const scratch = context.scratch(bytes);

@@ -34,6 +34,10 @@ class SelectiveKernelFusion {
   /// All maps have one shape; the output may be one of them.
   constexpr void forward(Context<T>& context, std::span<View<T const> const> streams, View<T> output) const noexcept {
     MIRNET_ASSERT(static_cast<Index>(streams.size()) == streams_);
+    for (auto const& stream : streams) {
+      if (!context.accepts("fusion", "stream", stream, output.shape(), Layout::dense)) return;
+    }
+    if (!context.accepts("fusion", "output", output, output.shape(), Layout::dense)) return;
     Shape const vector{1, 1, output.channels()};
     Index const pitch = output.pitch();
 

@@ -31,6 +31,14 @@ constexpr Small narrowed(Index value) noexcept {
   return static_cast<Small>(value);
 }
 
+/// Whether a convolution takes these rows, which have any height.
+template <class T>
+constexpr bool accepts(Context<T>& context, char const* layer, Band<T const> input, Index in, Band<T> output,
+                       Index out) noexcept {
+  return context.accepts(layer, "input", input.rows, {input.rows.height(), input.rows.width(), in}) &&
+         context.accepts(layer, "output", output.rows, {output.rows.height(), output.rows.width(), out});
+}
+
 /// A convolution with its weights and scratch memory as the kernels want them, for any rows of one map. `whole`
 /// describes all of it and the weights; the preparation is a piece of the node's work.
 template <class T>
@@ -86,7 +94,7 @@ constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T c
           .first_row = output.first_row,
           .output_height = output.rows.height(),
           .output_width = output.rows.width(),
-          .output_groups = pitch / channel_group<T>,
+          .output_groups = divide_up(output.rows.channels(), channel_group<T>),
           .output_row_step = output.rows.width() * pitch,
           .output_pixel_step = pitch};
 }
@@ -137,7 +145,7 @@ class Conv2d {
   /// has the output's shape; it may be the output itself.
   constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
                          Epilogue<T> epilogue = {}) const noexcept {
-    MIRNET_ASSERT(output.shape() == output_shape(input.shape()));
+    if (!context.accepts("convolution", "output", output, output_shape(input.shape()))) return;
     Rows(*this, context, input.shape()).forward(context, input, output, epilogue);
   }
 
@@ -155,7 +163,11 @@ class Conv2d {
     /// `input` has the rows that the output's rows are computed from. No two calls may be for the same rows.
     constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output,
                            Epilogue<T> epilogue = {}) const noexcept {
-      MIRNET_ASSERT(input.rows.channels() == layer_.in() && output.rows.channels() == layer_.out());
+      if (!detail::accepts(context, "convolution", input, layer_.in(), output, layer_.out())) return;
+      if (epilogue.residual.pixels() > 0 && !context.accepts_pitch("convolution", "residual", epilogue.residual,
+                                                                   output.rows.shape(), output.rows.pitch())) {
+        return;
+      }
       context.count(output.rows.pixels(), macs_a_pixel_);
       Node node = node_;
       node.activation = epilogue.slope != T(1);
@@ -254,7 +266,7 @@ class ConvTranspose2d {
   constexpr Shape output_shape(Shape input) const noexcept { return {2 * input.height, 2 * input.width, out()}; }
 
   constexpr void forward(Context<T>& context, View<T const> input, View<T> output, T slope = T(1)) const noexcept {
-    MIRNET_ASSERT(output.shape() == output_shape(input.shape()));
+    if (!context.accepts("transposed convolution", "output", output, output_shape(input.shape()))) return;
     Rows(*this, context, input.shape()).forward(context, input, output, slope);
   }
 
@@ -271,7 +283,7 @@ class ConvTranspose2d {
     /// The output's first row and height are even; `input` has the rows that it is computed from: those of half the
     /// output's numbers and, where the map has it, the next.
     constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output, T slope = T(1)) const noexcept {
-      MIRNET_ASSERT(input.rows.channels() == layer_.in() && output.rows.channels() == layer_.out());
+      if (!detail::accepts(context, "transposed convolution", input, layer_.in(), output, layer_.out())) return;
       context.count(output.rows.pixels() / 4, 9 * layer_.in() * layer_.out());
       Node node = node_;
       node.activation = slope != T(1);
@@ -357,7 +369,13 @@ class GatedConv1x1 {
   /// pixel_gate has r.pixels() elements, channel_gate is 1 x 1 x channels. The output may be the residual, not r.
   constexpr void forward(Context<T>& context, View<T const> r, T const* pixel_gate, View<T const> channel_gate,
                          View<T> output, View<T const> residual) const noexcept {
-    MIRNET_ASSERT(r.channels() == channels_ && output.shape() == r.shape() && residual.shape() == r.shape());
+    Shape const shape{r.height(), r.width(), channels_};
+    if (!context.accepts("gated 1x1", "input", r, shape, Layout::dense) ||
+        !context.accepts("gated 1x1", "channel gate", channel_gate, {1, 1, channels_}) ||
+        !context.accepts("gated 1x1", "residual", residual, shape, Layout::dense) ||
+        !context.accepts("gated 1x1", "output", output, shape, Layout::dense)) {
+      return;
+    }
     context.count(r.pixels(), 2 * channels_ * channels_);
     GatedProjection<T> const work{.input = r.data(),
                                   .pixels = r.pixels(),

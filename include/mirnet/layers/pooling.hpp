@@ -16,10 +16,11 @@ template <class T>
 class ChannelSums {
  public:
   constexpr ChannelSums(Context<T>& context, Index channels) noexcept
-      : pitch_(pixel_pitch<T>(channels)), totals_(context.arena, pitch_) {
+      : channels_(channels), pitch_(pixel_pitch<T>(channels)), totals_(context.arena, pitch_) {
     context.once([&] { std::fill_n(totals_.data(), pitch_, 0.0); });
   }
 
+  constexpr Index channels() const noexcept { return channels_; }
   constexpr Index pitch() const noexcept { return pitch_; }
 
   /// Adds the lines that the kernels have filled for so many pixels.
@@ -35,7 +36,7 @@ class ChannelSums {
   double mean(Index channel) const noexcept { return totals_.data()[channel] / static_cast<double>(pixels_); }
 
  private:
-  Index pitch_, pixels_ = 0;
+  Index channels_, pitch_, pixels_ = 0;
   ArenaBlock<double> totals_;
 };
 
@@ -44,7 +45,8 @@ namespace detail {
 template <class T>
 constexpr void write_means(Context<T> const& context, ChannelSums<T> const& sums, View<T> output) noexcept {
   context.once([&] {
-    for (Index c = 0; c < output.pitch(); ++c) output.data()[c] = static_cast<T>(sums.mean(c));
+    Index const lines = pixel_pitch<T>(output.channels());
+    for (Index c = 0; c < lines; ++c) output.data()[c] = static_cast<T>(sums.mean(c));
   });
 }
 
@@ -52,7 +54,8 @@ constexpr void write_means(Context<T> const& context, ChannelSums<T> const& sums
 
 /// The mean over all pixels of a map whose sums are there: `output` is 1x1.
 template <class T>
-constexpr void global_average(Context<T>& context, ChannelSums<T> const& sums, View<T> output) noexcept {
+constexpr void global_average(Context<T>& context, ChannelSums<T> const& sums, ViewOf<T> output) noexcept {
+  if (!context.accepts("mean", "output", output, {1, 1, sums.channels()})) return;
   Node node = context.new_node("mean", output.shape(), output.shape());
   node.kernel = "sums of the layer before";
   Piece const piece(context, node);
@@ -61,8 +64,13 @@ constexpr void global_average(Context<T>& context, ChannelSums<T> const& sums, V
 
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
 template <class T>
-constexpr void global_average(Context<T>& context, std::span<View<T const> const> maps, View<T> output) noexcept {
+constexpr void global_average(Context<T>& context, std::span<ViewOf<T const> const> maps, ViewOf<T> output) noexcept {
   constexpr Index pixels_a_line = 256;
+  Shape const shape = maps[0].shape();
+  for (auto const& map : maps) {
+    if (!context.accepts("mean", "input", map, shape, Layout::dense)) return;
+  }
+  if (!context.accepts("mean", "output", output, {1, 1, shape.channels})) return;
   Index const pixels = maps[0].pixels(), pitch = maps[0].pitch(), lines = divide_up(pixels, pixels_a_line);
   ChannelSums<T> sums(context, maps[0].channels());
   ArenaBlock<Accumulator<T>> const partial(context.arena, lines * pitch);

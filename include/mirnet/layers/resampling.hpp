@@ -10,8 +10,12 @@ namespace mirnet::inline MIRNET_ABI {
 /// Anti-aliased downsampling by two (Zhang, ICML 2019): [1 2 1] x [1 2 1] / 16, borders reflected without the edge.
 /// The input's height and width are even.
 template <class T>
-constexpr void blur_pool(Context<T>& context, View<T const> input, View<T> output) noexcept {
-  MIRNET_ASSERT(input.height() == 2 * output.height() && input.width() == 2 * output.width());
+constexpr void blur_pool(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  Shape const doubled{2 * output.height(), 2 * output.width(), output.channels()};
+  if (!context.accepts("blur-pool", "input", input, doubled, Layout::dense) ||
+      !context.accepts("blur-pool", "output", output, output.shape(), Layout::dense)) {
+    return;
+  }
   Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
   Node node = context.new_node("blur-pool", input.shape(), output.shape());
   node.kernel = "blur_pool";
@@ -31,7 +35,11 @@ constexpr Node bilinear_double_node(Context<T>& context, Shape input) noexcept {
 /// Some rows of what bilinear_double makes of a map; `input` has the rows that they are computed from.
 template <class T>
 constexpr void bilinear_double_rows(Context<T>& context, Node& node, Band<T const> input, Band<T> output) noexcept {
-  MIRNET_ASSERT(output.map_height == 2 * input.map_height && output.rows.width() == 2 * input.rows.width());
+  Shape const doubled{output.rows.height(), 2 * input.rows.width(), input.rows.channels()};
+  if (!context.accepts("bilinear x2", "input", input.rows, input.rows.shape(), Layout::dense) ||
+      !context.accepts("bilinear x2", "output", output.rows, doubled, Layout::dense)) {
+    return;
+  }
   Resampling<T> const work{input.rows.data(),  input.map_height, input.rows.width(), input.rows.pitch(),
                            output.rows.data(), input.first_row,  output.first_row};
   Piece const piece(context, node);
@@ -41,7 +49,9 @@ constexpr void bilinear_double_rows(Context<T>& context, Node& node, Band<T cons
 
 /// torch.nn.Upsample(scale_factor=2, mode='bilinear', align_corners=False).
 template <class T>
-constexpr void bilinear_double(Context<T>& context, View<T const> input, View<T> output) noexcept {
+constexpr void bilinear_double(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  Shape const doubled{2 * input.height(), 2 * input.width(), input.channels()};
+  if (!context.accepts("bilinear x2", "output", output, doubled, Layout::dense)) return;
   Node node = bilinear_double_node(context, input.shape());
   bilinear_double_rows<T>(context, node, input, output);
 }

@@ -68,12 +68,12 @@ class Model {
     if (!model) return model.error();
     if (auto const checked = check_size(config, height, width); !checked) return checked.error();
     BytesNeeded bytes{.model = *model, .model_in_place = Network<T>::structure_bytes(config)};
-    Context<T> rehearsal(kernels, {.workers = workers});
+    auto rehearsal = Context<T>::for_rehearsal(kernels, {.workers = workers});
     rehearsal.algorithm = algorithm;
-    Network<T>::with_outline(config, [&](Network<T> const& outline) {
-      rehearse(outline, config, rehearsal, height, width);
-      bytes.run = rehearsal.arena.peak();
-    });
+    Network<T>::with_outline(config,
+                             [&](Network<T> const& outline) { rehearse(outline, config, rehearsal, height, width); });
+    if (auto const measured = rehearsal.status(); !measured) return measured.error();
+    bytes.run = rehearsal.arena.peak();
     return bytes;
   }
 
@@ -109,13 +109,14 @@ class Model {
 
   /// Rehearses a run with this context's kernels and number of workers for an image of any size from 1x1, and tells its
   /// trace the nodes. Takes as long for any size. Errors: invalid_argument, for a size below 1; memory, for one that no
-  /// memory can hold.
+  /// memory can hold, and for more maps at a time than an arena has blocks.
   Result<Plan> plan(Context<T> const& context, Index height, Index width) const noexcept {
     if (auto const checked = check_size(config_, height, width); !checked) return checked.error();
-    Context<T> rehearsal(*context.kernels, context.parallel);
+    auto rehearsal = Context<T>::for_rehearsal(*context.kernels, context.parallel);
     rehearsal.algorithm = context.algorithm;
     rehearsal.trace = context.trace;
     rehearse(network_, config_, rehearsal, height, width);
+    if (auto const measured = rehearsal.status(); !measured) return measured.error();
     return Plan{.height = height,
                 .width = width,
                 .bytes = rehearsal.arena.peak(),
@@ -126,8 +127,8 @@ class Model {
                 .algorithm = context.algorithm};
   }
 
-  /// Restores an image: `image` and `output` have the plan's height and width, the configuration's channels, a pitch
-  /// of whole 64-byte lines, and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes.
+  /// Restores an image: `image` and `output` have the plan's height and width, the configuration's channels, the same
+  /// pitch of whole 64-byte lines, and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes.
   /// Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small; cancelled.
   Result<void> run(Context<T>& context, Plan const& plan, std::span<std::byte> memory, View<Pixel const> image,
                    View<Pixel> output) const noexcept {
@@ -138,9 +139,15 @@ class Model {
                    static_cast<long long>(shape.width), static_cast<long long>(shape.height),
                    static_cast<long long>(shape.channels));
     }
-    if (image.pitch() % channel_group<Pixel> != 0 || output.pitch() % channel_group<Pixel> != 0) {
-      return Error(ErrorCode::invalid_argument, "the pixel pitch of image and output must be a multiple of %lld",
+    if (image.pitch() % channel_group<Pixel> != 0 || output.pitch() != image.pitch()) {
+      return Error(ErrorCode::invalid_argument,
+                   "the pixel pitch is %lld in the image and %lld in the output, expected one multiple of %lld in both",
+                   static_cast<long long>(image.pitch()), static_cast<long long>(output.pitch()),
                    static_cast<long long>(channel_group<Pixel>));
+    }
+    if (!starts_a_line(image.data()) || !starts_a_line(output.data())) {
+      return Error(ErrorCode::invalid_argument, "image or output does not start at a multiple of %lld bytes",
+                   static_cast<long long>(alignment_bytes));
     }
     if (plan.config != config_ || plan.workers != context.parallel.workers ||
         std::string_view(plan.isa) != context.kernels->isa) {
@@ -155,10 +162,11 @@ class Model {
     }
     if (auto const checked = check_memory(memory, plan.bytes); !checked) return checked;
     context.arena = Arena(memory);
+    context.refusal = {};
     forward(network_, config_, context, image, output);
+    auto const done = context.status();
     context.arena = {};
-    if (context.stopped()) return Error(ErrorCode::cancelled, "stopped before the image was done");
-    return {};
+    return done;
   }
 
  private:
@@ -204,8 +212,12 @@ class Model {
     return round_up(layer.packed_elements(), channel_group<T>);
   }
 
+  static bool starts_a_line(void const* data) noexcept {
+    return reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
+  }
+
   static Result<void> check_memory(std::span<std::byte> memory, Index bytes) noexcept {
-    if (reinterpret_cast<std::uintptr_t>(memory.data()) % alignment_bytes != 0) {
+    if (!starts_a_line(memory.data())) {
       return Error(ErrorCode::invalid_argument, "the memory does not start at a multiple of %lld",
                    static_cast<long long>(alignment_bytes));
     }
@@ -377,7 +389,6 @@ class Model {
         for (Index line = 0; line < lines; line += channel_group<To>) {
           for (Index c = line; c < line + channel_group<To>; ++c) to[c] = static_cast<To>(pixel[c]);
         }
-        std::fill(to + lines, to + map.pitch(), To(0));
       }
     }
   }

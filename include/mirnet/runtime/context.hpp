@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <mirnet/base/result.hpp>
 #include <mirnet/kernels/table.hpp>
 #include <mirnet/runtime/float_mode.hpp>
 #include <mirnet/runtime/parallel.hpp>
@@ -22,15 +23,41 @@ struct Progress {
   void* self = nullptr;
 };
 
+/// What a layer asks of the maps that it is given, besides their shape.
+enum class Layout {
+  lines,  ///< kernels read and write whole 64-byte lines: pixels start at one, and all of the channels' lines are
+          ///< theirs
+  dense,  ///< and between the pixels is nothing else: not a slice of a map with more channels
+};
+
+/// Why a layer did not take a map that it was given.
+struct Refusal {
+  char const* layer = nullptr;  ///< null: there is none
+  char const* map = "";         ///< which
+  Shape found{}, expected{};
+  Index found_pitch = 0, expected_pitch = 0;  ///< 0: the shape is what is wrong
+  bool multiple = false;                      ///< multiples of the expected pitch would do
+};
+
 template <class T>
 class ScopedContext;
 
-/// Handed to every layer. While its arena only measures, layers take and give back their memory as in a run and count
-/// their arithmetic, but call no kernel: that is how a plan is made.
+/// Handed to every layer, with an arena over memory to compute in.
+///
+/// In a rehearsal, layers take and give back their memory as in a run and count their arithmetic, but call no kernel:
+/// that is how a plan is made. Without memory, or with too little, and once a layer has refused a map, nothing more is
+/// computed: status() says why, and an assertion fails where it happens.
 template <class T>
 struct Context {
   explicit constexpr Context(KernelTable<T> const& table, ParallelFor threads = {}) noexcept
       : kernels(&table), parallel(threads) {}
+
+  /// A context that only measures: arena.peak() is what a run with these kernels and workers needs.
+  static constexpr Context for_rehearsal(KernelTable<T> const& table, ParallelFor threads = {}) noexcept {
+    Context context(table, threads);
+    context.arena = Arena::for_rehearsal();
+    return context;
+  }
 
   KernelTable<T> const* kernels;
   ParallelFor parallel;
@@ -47,12 +74,43 @@ struct Context {
   Node const* node = nullptr;    ///< what is being computed; null without a trace
   Index nodes = 0;               ///< that the run has had so far
 
+  Refusal refusal;  ///< the first, kept until the caller clears it
+
+  /// Whether all that was asked for was computed, or measured. Errors: invalid_argument, where a layer was given a map
+  /// that it does not take; memory, where the arena could not hand out a block; cancelled.
+  constexpr Result<void> status() const noexcept {
+    if (refusal.layer != nullptr) return refused();
+    if (arena.fault() != Arena::Fault::none) return short_of_memory();
+    if (stopped()) return Error(ErrorCode::cancelled, "stopped before the image was done");
+    return {};
+  }
+
+  /// Whether a layer takes a map of this shape and layout. If not, the context computes nothing of what follows.
+  template <class U>
+  constexpr bool accepts(char const* layer, char const* name, View<U> map, Shape expected,
+                         Layout layout = Layout::lines) noexcept {
+    using Element = std::remove_const_t<U>;
+    bool const dense = layout == Layout::dense;
+    return accepts_pitch(layer, name, map, expected,
+                         dense ? pixel_pitch<Element>(map.channels()) : channel_group<Element>, !dense);
+  }
+
+  /// The same for a map whose pixel pitch has to be this, or a multiple of it.
+  template <class U>
+  constexpr bool accepts_pitch(char const* layer, char const* name, View<U> map, Shape expected, Index pitch,
+                               bool multiple = false) noexcept {
+    if (map.shape() != expected) return refuse({layer, name, map.shape(), expected});
+    bool const fits = multiple ? map.pitch() % pitch == 0 : map.pitch() == pitch;
+    if (fits && starts_a_line(map.data())) return true;
+    return refuse({layer, name, map.shape(), expected, map.pitch(), pitch, multiple});
+  }
+
   constexpr bool stopped() const noexcept { return stop != nullptr && stop->load(std::memory_order_relaxed); }
 
   /// body(first, last, worker) for ranges of at most `most` that make up [0, total).
   template <class Body>
   constexpr void each_range(Index total, Index most, Body&& body) const noexcept {
-    if (arena.measuring() || stopped()) return;
+    if (!computing()) return;
     parallel(divide_up(total, most), [&](Index item, Index worker) {
       if (stopped()) return;
       Index const first = item * most;
@@ -63,7 +121,7 @@ struct Context {
   /// body() once, in the calling thread.
   template <class Body>
   constexpr void once(Body&& body) const noexcept {
-    if (!arena.measuring() && !stopped()) told(0, body);
+    if (computing()) told(0, body);
   }
 
   /// `bytes` of scratch memory for each worker; worker w's start at data() + w*bytes.
@@ -98,6 +156,46 @@ struct Context {
   }
 
  private:
+  constexpr bool computing() const noexcept {
+    return !arena.measuring() && arena.fault() == Arena::Fault::none && refusal.layer == nullptr && !stopped();
+  }
+
+  static constexpr bool starts_a_line(void const* data) noexcept {
+    return std::is_constant_evaluated() || reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
+  }
+
+  constexpr bool refuse(Refusal const& why) noexcept {
+    if (refusal.layer == nullptr) refusal = why;
+    MIRNET_ASSERT(arena.measuring() && "a layer does not take the map that it is given: Context::status says why");
+    return false;
+  }
+
+  MIRNET_NOINLINE Result<void> refused() const noexcept {
+    auto const number = [](Index value) { return static_cast<long long>(value); };
+    Shape const &found = refusal.found, &expected = refusal.expected;
+    if (refusal.expected_pitch == 0) {
+      return Error(ErrorCode::invalid_argument,
+                   "%s: the %s has %lldx%lld pixels of %lld channels, expected %lldx%lld of %lld", refusal.layer,
+                   refusal.map, number(found.width), number(found.height), number(found.channels),
+                   number(expected.width), number(expected.height), number(expected.channels));
+    }
+    return Error(
+        ErrorCode::invalid_argument,
+        "%s: the %s has a pixel pitch of %lld elements for %lld channels, expected %s%lld, and data that starts "
+        "at a multiple of %lld bytes",
+        refusal.layer, refusal.map, number(refusal.found_pitch), number(found.channels),
+        refusal.multiple ? "a multiple of " : "", number(refusal.expected_pitch), number(alignment_bytes));
+  }
+
+  MIRNET_NOINLINE Result<void> short_of_memory() const noexcept {
+    if (arena.fault() == Arena::Fault::too_many_blocks) {
+      return Error(ErrorCode::memory, "the network holds more than %lld maps at a time",
+                   static_cast<long long>(Arena::most_blocks));
+    }
+    return Error(ErrorCode::memory, "the context's arena has %lld bytes, a layer needs more",
+                 static_cast<long long>(arena.size()));
+  }
+
   /// A worker's part of the node that runs.
   template <class Body>
   void told(Index worker, Body&& body) const noexcept {

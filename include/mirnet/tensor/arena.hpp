@@ -16,9 +16,21 @@
 namespace mirnet::inline MIRNET_ABI {
 
 /// Places blocks at the lowest free offset of one range of bytes. No heap: the list of live blocks is part of it.
+///
+/// What it cannot place it refuses, for good: fault() says why, and a Context with that arena computes nothing more.
 class Arena {
  public:
-  /// An arena that only measures: it hands out offsets without memory behind them, and peak() is what was needed.
+  /// Why a block was refused.
+  enum class Fault {
+    none,
+    no_room,          ///< the memory is too small, or there is none
+    too_many_blocks,  ///< more than most_blocks at a time
+  };
+  static constexpr Index most_blocks = 64;  // four streams in four columns, with every transient, need about half
+  /// The offset of a block that was refused.
+  static constexpr Index nowhere = -1;
+
+  /// An arena without memory: it refuses every block.
   Arena() = default;
 
   /// An arena over the caller's bytes, which must start at a multiple of 64 and outlive what is taken from it.
@@ -27,7 +39,19 @@ class Arena {
     MIRNET_ASSERT(reinterpret_cast<std::uintptr_t>(base_) % alignment_bytes == 0);
   }
 
-  constexpr bool measuring() const noexcept { return base_ == nullptr; }
+  /// An arena that only measures: it hands out offsets without memory behind them, and peak() is what was needed.
+  static constexpr Arena for_rehearsal() noexcept {
+    Arena arena;
+    arena.measuring_ = true;
+    arena.size_ = (std::numeric_limits<Index>::max)();
+    return arena;
+  }
+
+  constexpr bool measuring() const noexcept { return measuring_; }
+  constexpr Fault fault() const noexcept { return fault_; }
+  /// Of the memory; of a rehearsal the largest Index.
+  constexpr Index size() const noexcept { return size_; }
+  /// The bytes that were needed at most, up to the first fault.
   constexpr Index peak() const noexcept { return peak_; }
   constexpr Index live_blocks() const noexcept { return count_; }
   /// Of the blocks that are taken now.
@@ -37,9 +61,11 @@ class Arena {
     return bytes;
   }
 
-  /// The offset of a free range of `bytes`. Asserts that there is one: a plan has proved it beforehand.
+  /// The offset of a free range of `bytes`, or `nowhere`.
   constexpr Index take(Index bytes) noexcept {
-    MIRNET_ASSERT(count_ < capacity && bytes >= 0 && bytes <= (std::numeric_limits<Index>::max)() - alignment_bytes);
+    MIRNET_ASSERT(bytes >= 0 && bytes <= (std::numeric_limits<Index>::max)() - alignment_bytes);
+    if (fault_ != Fault::none) return nowhere;
+    if (count_ == most_blocks) return refuse(Fault::too_many_blocks);
     // Nothing is empty, so that offsets identify blocks.
     Index const size = round_up(std::max<Index>(bytes, 1), alignment_bytes);
     Index place = 0, at = 0;
@@ -47,7 +73,7 @@ class Arena {
       place = blocks_[at].offset + blocks_[at].size;
       ++at;
     }
-    MIRNET_ASSERT(size <= size_ - place);
+    if (size > size_ - place) return refuse(Fault::no_room);
     std::move_backward(blocks_ + at, blocks_ + count_, blocks_ + count_ + 1);
     blocks_[at] = {place, size};
     ++count_;
@@ -56,6 +82,7 @@ class Arena {
   }
 
   constexpr void give_back(Index offset) noexcept {
+    if (offset == nowhere) return;
     Block* const block = find(offset);
     std::move(block + 1, blocks_ + count_, block);
     --count_;
@@ -64,6 +91,7 @@ class Arena {
   /// Moves a block and what it holds to the lowest place where it fits, and returns that: what is held for long is not
   /// to leave gaps that are too small for others.
   constexpr Index settle(Index offset) noexcept {
+    if (fault_ != Fault::none) return offset;
     Index const size = find(offset)->size;
     give_back(offset);
     Index const place = take(size);  // at the latest where it was
@@ -71,14 +99,22 @@ class Arena {
     return place;
   }
 
-  /// Where an offset lies; null while measuring.
-  constexpr std::byte* at(Index offset) const noexcept { return measuring() ? nullptr : base_ + offset; }
+  /// Where an offset lies; null while measuring, and for `nowhere`.
+  constexpr std::byte* at(Index offset) const noexcept {
+    return measuring_ || offset == nowhere ? nullptr : base_ + offset;
+  }
 
  private:
   struct Block {
     Index offset = 0, size = 0;
   };
-  static constexpr Index capacity = 64;  // four streams in four columns, with every transient, need about half
+
+  /// A rehearsal reports faults. A run in memory that no rehearsal has measured is a mistake of the caller's.
+  constexpr Index refuse(Fault fault) noexcept {
+    fault_ = fault;
+    MIRNET_ASSERT(measuring_ && "the context's arena has too little memory, or none: rehearse first");
+    return nowhere;
+  }
 
   constexpr Block* find(Index offset) noexcept {
     Block* const end = blocks_ + count_;
@@ -88,10 +124,12 @@ class Arena {
   }
 
   std::byte* base_ = nullptr;
-  Index size_ = (std::numeric_limits<Index>::max)();
+  Index size_ = 0;
   Index peak_ = 0;
   Index count_ = 0;
-  Block blocks_[capacity];  // by offset
+  Fault fault_ = Fault::none;
+  bool measuring_ = false;
+  Block blocks_[most_blocks];  // by offset
 };
 
 /// A block of an arena for as long as this object lives; move-only. Its contents are not initialised.
@@ -120,9 +158,10 @@ class ArenaBlock {
     if (arena_ != nullptr) offset_ = arena_->settle(offset_);
   }
 
-  /// Null while the arena only measures.
+  /// Null while the arena only measures, and where it has refused the block.
   constexpr T* data() const noexcept {
-    return arena_ == nullptr || arena_->measuring() ? nullptr : reinterpret_cast<T*>(arena_->at(offset_));
+    if (arena_ == nullptr || arena_->measuring()) return nullptr;
+    return reinterpret_cast<T*>(arena_->at(offset_));
   }
 
  private:

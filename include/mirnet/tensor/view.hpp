@@ -50,4 +50,8 @@ class View {
   Index pitch_ = 0;
 };
 
+/// Parameters of functions whose T is the context's: maps, and views of other constness, convert to them.
+template <class T>
+using ViewOf = View<std::type_identity_t<T>>;
+
 }  // namespace mirnet::inline MIRNET_ABI

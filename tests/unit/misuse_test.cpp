@@ -1,0 +1,115 @@
+// What a release build does where a debug build stops at an assertion: it computes nothing, writes nothing, and says
+// so. This program is compiled without assertions, whatever the build.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include <mirnet/mirnet.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+using namespace mirnet;
+
+namespace {
+
+struct Fixture {
+  Fixture() {
+    layer.bind(weights.view().data());
+    std::fill_n(weights.view().data(), layer.packed_elements(), 1.0f);
+    std::fill_n(output.view().data(), output.view().pixels() * output.view().pitch(), 7.0f);
+  }
+
+  bool untouched() {
+    View<float const> const view = output.view();
+    return std::all_of(view.data(), view.data() + view.pixels() * view.pitch(), [](float x) { return x == 7.0f; });
+  }
+  void forward(Context<float>& context) {
+    layer.forward(context, input.view(), output.view());
+    CHECK(context.arena.live_blocks() == 0);
+  }
+
+  Conv2d<float> layer{16, 16, 3};
+  Tensor<float> weights = Tensor<float>::create({1, 1, layer.packed_elements()}).value();
+  Tensor<float> input = Tensor<float>::create({20, 20, 16}).value(),
+                output = Tensor<float>::create({20, 20, 16}).value();
+};
+
+std::string error_of(Context<float> const& context, ErrorCode code) {
+  auto const status = context.status();
+  REQUIRE(!status.ok());
+  CHECK(status.error().code() == code);
+  return status.error().message();
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a context without memory") {
+  Context<float> context(native_kernels());
+  CHECK(context.status().ok());
+  forward(context);
+  CHECK(untouched());
+  CHECK(error_of(context, ErrorCode::memory) == "the context's arena has 0 bytes, a layer needs more");
+
+  auto const memory = Memory::allocate(1 << 20).value();
+  context.arena = Arena(memory.bytes());
+  CHECK(context.status().ok());
+  forward(context);
+  CHECK(context.status().ok());
+  CHECK(!untouched());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a context with too little memory") {
+  auto rehearsal = Context<float>::for_rehearsal(native_kernels());
+  forward(rehearsal);
+  REQUIRE(rehearsal.status().ok());
+  REQUIRE(rehearsal.arena.peak() > 64);
+  auto const memory = Memory::allocate(rehearsal.arena.peak() - 64).value();
+  Context<float> context(native_kernels());
+  context.arena = Arena(memory.bytes());
+  forward(context);
+  CHECK(untouched());
+  CHECK(error_of(context, ErrorCode::memory) ==
+        "the context's arena has " + std::to_string(memory.bytes().size()) + " bytes, a layer needs more");
+}
+
+TEST_CASE("a network that holds more maps than an arena has blocks") {
+  auto const memory = Memory::allocate(1 << 20).value();
+  for (bool const rehearsal : {true, false}) {
+    CAPTURE(rehearsal);
+    auto context = Context<float>::for_rehearsal(native_kernels());
+    if (!rehearsal) context.arena = Arena(memory.bytes());
+    {
+      std::vector<ArenaMap<float>> maps;
+      for (Index i = 0; i < Arena::most_blocks; ++i) maps.emplace_back(context.arena, Shape{2, 2, 16});
+      CHECK(context.status().ok());
+      for (Index i = 0; i < 3; ++i) maps.emplace_back(context.arena, Shape{2, 2, 16});
+      CHECK(context.arena.live_blocks() == Arena::most_blocks);
+      maps[3].settle();
+      maps.back().settle();
+      CHECK(maps.back().view().data() == nullptr);
+      CHECK((maps.front().view().data() == nullptr) == rehearsal);
+    }
+    CHECK(context.arena.live_blocks() == 0);
+    CHECK(error_of(context, ErrorCode::memory) == "the network holds more than 64 maps at a time");
+    bool computed = false;
+    context.once([&] { computed = true; });
+    CHECK(!computed);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a map that a layer does not take") {
+  auto const memory = Memory::allocate(1 << 20).value();
+  Context<float> context(native_kernels());
+  context.arena = Arena(memory.bytes());
+  layer.forward(context, View<float const>(input.view().data(), {20, 10, 16}), output.view());
+  CHECK(untouched());
+  CHECK(error_of(context, ErrorCode::invalid_argument) ==
+        "convolution: the output has 20x20 pixels of 16 channels, expected 10x20 of 16");
+  forward(context);  // not before the caller has seen it
+  CHECK(untouched());
+  context.refusal = {};
+  forward(context);
+  CHECK(!untouched());
+}
