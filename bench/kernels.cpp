@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include <mirnet/blocks/spatial_attention.hpp>
+#include <mirnet/networks/mirnet/spatial_attention.hpp>
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>

@@ -30,6 +30,7 @@
 
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
@@ -84,10 +85,10 @@ int fail(std::string const& message) {
 
 /// A network that is ready to run.
 struct Session {
-  Session(mirnet::Model<float> network, mirnet::KernelTable<float> const& kernels, Index threads)
+  Session(mirnet::Model<mirnet::Mirnet<float>> network, mirnet::KernelTable<float> const& kernels, Index threads)
       : model(std::move(network)), pool(threads), context(kernels, pool) {}
 
-  mirnet::Model<float> model;
+  mirnet::Model<mirnet::Mirnet<float>> model;
   mirnet::ThreadPool pool;
   mirnet::Context<float> context;
   cli::Rehearsal rehearsal;
@@ -218,8 +219,8 @@ int main(int argc, char** argv) {
   auto const kernels = cli::choose_kernels(isa.empty() ? std::optional<std::string>() : isa);
   if (!kernels) return fail(kernels.error().message());
   auto const& weights = options.values["weights"];
-  auto model = weights.empty() ? mirnet::Model<float>::load(test::make_weight_file(mirnet::Config{}))
-                               : mirnet::load_model<float>(weights.c_str());
+  auto model = weights.empty() ? mirnet::Model<mirnet::Mirnet<float>>::load(test::make_weight_file(mirnet::MirnetConfig{}))
+                               : mirnet::load_model<mirnet::Mirnet<float>>(weights.c_str());
   if (!model) return fail(model.error().message());
 
   Session session(*std::move(model), **kernels, threads);

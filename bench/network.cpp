@@ -12,6 +12,7 @@
 #include <thread>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
@@ -24,11 +25,12 @@
 namespace {
 
 using mirnet::Algorithm;
-using mirnet::Config;
+using Config = mirnet::MirnetConfig;
 using mirnet::Context;
 using mirnet::Index;
 using mirnet::KernelTable;
 using mirnet::Memory;
+using mirnet::Mirnet;
 using mirnet::Model;
 using mirnet::Shape;
 using mirnet::Tensor;
@@ -44,11 +46,11 @@ NamedConfig const networks[] = {{"published", {}},
 
 /// Made when first asked for: most runs are filtered.
 template <class T>
-Model<T> const& random_model(NamedConfig const& network) {
-  static std::map<std::string, Model<T>> models;
+Model<Mirnet<T>> const& random_model(NamedConfig const& network) {
+  static std::map<std::string, Model<Mirnet<T>>> models;
   auto found = models.find(network.name);
   if (found == models.end()) {
-    found = models.emplace(network.name, Model<T>::load(test::make_weight_file(network.config)).value()).first;
+    found = models.emplace(network.name, Model<Mirnet<T>>::load(test::make_weight_file(network.config)).value()).first;
   }
   return found->second;
 }

@@ -6,7 +6,7 @@ cmake_policy(VERSION 3.22)
 get_filename_component(INCLUDE_DIR ${INCLUDE_DIR} ABSOLUTE)
 
 # Lowest first; a folder may include from itself and from those before it.
-set(layers base tensor simd kernels runtime layers blocks model io interop)
+set(layers base tensor simd kernels runtime layers model networks io interop)
 
 # Which headers may include other libraries.
 set(allowed_xsimd "^simd/")
@@ -20,8 +20,8 @@ endif()
 
 # version.hpp and config.hpp are below all layers, the umbrella is above them.
 function(rank header result)
-  get_filename_component(folder ${header} DIRECTORY)
-  if(folder)
+  if(header MATCHES "^([^/]+)/")
+    set(folder ${CMAKE_MATCH_1})
     list(FIND layers ${folder} index)
     if(index EQUAL -1)
       message(SEND_ERROR "${header}: no layer is called ${folder}")

@@ -10,7 +10,7 @@
 
 int main(int argc, char** argv) try {
   if (argc != 4) return std::fprintf(stderr, "usage: minimal WEIGHTS.mirw INPUT OUTPUT\n"), 2;
-  auto const model = mirnet::load_model<float>(argv[1]).value();
+  auto const model = mirnet::load_model<mirnet::Mirnet<float>>(argv[1]).value();
   auto const noisy = mirnet::read_image(argv[2]).value();
   mirnet::ThreadPool pool;
   mirnet::Context<float> context(mirnet::native_kernels(), pool);

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include <mirnet/io/restore.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/version.hpp>
 
@@ -36,7 +37,7 @@ struct Measured {
 
 /// The median of some runs, for about a second, after one to get going.
 template <class T>
-mirnet::Result<Measured> measure(mirnet::Model<T> const& model, mirnet::KernelTable<T> const& kernels,
+mirnet::Result<Measured> measure(mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::KernelTable<T> const& kernels,
                                  mirnet::ThreadPool& pool, mirnet::Index size) {
   auto const picture = sample_picture(size);
   if (!picture) return picture.error();

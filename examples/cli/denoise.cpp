@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include <mirnet/io/restore.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"
@@ -142,7 +143,7 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
 template <class T>
 class Session {
  public:
-  Session(Options const& options, InstructionSet const& set, mirnet::Model<T> const& model)
+  Session(Options const& options, InstructionSet const& set, mirnet::Model<mirnet::Mirnet<T>> const& model)
       : options_(options),
         model_(model),
         pool_(options.threads > 0 ? options.threads : usable_cores()),
@@ -183,7 +184,7 @@ class Session {
  private:
   /// Refuses a picture for which the memory is not there or not allowed: the system would promise it all the same, and
   /// end the program when it is used.
-  mirnet::Result<mirnet::Tiling> plan(mirnet::Image const& image) const {
+  mirnet::Result<mirnet::Tiling<mirnet::MirnetConfig>> plan(mirnet::Image const& image) const {
     // The compressed result lies beside the picture and the result when the network's memory is free again.
     double const budget = options_.reading.memory();
     double const encoding = 4.0 * static_cast<double>(image.bytes().size());
@@ -222,7 +223,7 @@ class Session {
   }
 
   /// The computation, with its progress on the screen.
-  mirnet::Result<mirnet::Image> run(Work const& work, mirnet::Image const& image, mirnet::Tiling const& tiling) {
+  mirnet::Result<mirnet::Image> run(Work const& work, mirnet::Image const& image, mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
     ProgressDisplay display(options_.style(), work.input, static_cast<double>(image.pixels()) * 1e-6, tiling.macs());
     context_.macs = 0;
     context_.progress = {
@@ -245,7 +246,7 @@ class Session {
   }
 
   Options const& options_;
-  mirnet::Model<T> const& model_;
+  mirnet::Model<mirnet::Mirnet<T>> const& model_;
   mirnet::ThreadPool pool_;
   mirnet::Context<T> context_;
   double seconds_a_mac_ = 0;

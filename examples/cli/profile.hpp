@@ -5,7 +5,8 @@
 #include <vector>
 
 #include <mirnet/base/result.hpp>
-#include <mirnet/model/config.hpp>
+#include <mirnet/networks/mirnet/config.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/shape.hpp>
 
 namespace cli {
@@ -48,7 +49,7 @@ struct Profile {
   std::string processor, compiler, flags, isa, precision, algorithm, weights;
   unsigned processors = 0;  ///< that the machine has
   mirnet::Index threads = 0, width = 0, height = 0, parameters = 0;
-  mirnet::Config config;
+  mirnet::MirnetConfig config;
   int warmup = 0;
   double peak_gflops = 0;                     ///< 0: there is no loop to measure it with
   double bandwidth = 0, bandwidth_bytes = 0;  ///< GB/s, over a working set of so many bytes; 0: not measured

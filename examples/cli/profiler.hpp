@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "counted_kernels.hpp"
 #include "ticks.hpp"
@@ -29,7 +30,7 @@ struct NodeRecord {
 /// All nodes of a run in their order, and its plan.
 struct Rehearsal {
   std::vector<NodeRecord> nodes;
-  mirnet::Plan plan;
+  mirnet::Plan<mirnet::MirnetConfig> plan;
   mirnet::Index pieces = 0;
 };
 
@@ -54,7 +55,7 @@ class NodeList {
 
 /// The nodes of a run with this context for an image of this size. Errors: those of Model::plan.
 template <class T>
-mirnet::Result<Rehearsal> rehearse(mirnet::Model<T> const& model, mirnet::Context<T> const& context,
+mirnet::Result<Rehearsal> rehearse(mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::Context<T> const& context,
                                    mirnet::Index height, mirnet::Index width) {
   bench::CountedKernels<T> const counted(*context.kernels);
   NodeList list(bench::CountedKernels<T>::products);

@@ -22,7 +22,7 @@ char const* depth(mirnet::SampleType type) {
   return names[static_cast<int>(type)];
 }
 
-std::string plan_text(mirnet::Tiling const& tiling) {
+std::string plan_text(mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
   if (tiling.tiles() == 1) return "the whole picture at once";
   return format("%lld x %lld tiles of %lld x %lld", number(tiling.x.count()), number(tiling.y.count()),
                 number(tiling.x.length()), number(tiling.y.length()));

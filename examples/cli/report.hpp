@@ -5,6 +5,7 @@
 #include <string>
 
 #include <mirnet/io/restore.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "commands.hpp"
 
@@ -31,7 +32,7 @@ struct Report {
   // What is known as far as it came.
   mirnet::Index width = 0, height = 0, channels = 0;
   mirnet::SampleType read = mirnet::SampleType::u8, stored = mirnet::SampleType::u8;
-  std::optional<mirnet::Tiling> tiling;
+  std::optional<mirnet::Tiling<mirnet::MirnetConfig>> tiling;
   Times seconds;
   std::optional<double> estimated_seconds;
   std::optional<Likeness> before, after;

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include <mirnet/io/model_file.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 namespace fs = std::filesystem;
 
@@ -95,11 +96,11 @@ std::span<std::byte const> builtin_weights() {
 }
 
 template <class T>
-mirnet::Result<mirnet::Model<T>> load_weights(std::optional<std::string> const& path) {
-  if (path) return mirnet::load_model<T>(path->c_str());
-  return mirnet::Model<T>::load(builtin_weights());
+mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std::string> const& path) {
+  if (path) return mirnet::load_model<mirnet::Mirnet<T>>(path->c_str());
+  return mirnet::Model<mirnet::Mirnet<T>>::load(builtin_weights());
 }
-template mirnet::Result<mirnet::Model<float>> load_weights(std::optional<std::string> const&);
-template mirnet::Result<mirnet::Model<mirnet::bfloat16>> load_weights(std::optional<std::string> const&);
+template mirnet::Result<mirnet::Model<mirnet::Mirnet<float>>> load_weights(std::optional<std::string> const&);
+template mirnet::Result<mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>> load_weights(std::optional<std::string> const&);
 
 }  // namespace cli

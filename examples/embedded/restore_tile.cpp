@@ -19,12 +19,12 @@ namespace {
 
 using mirnet::Index;
 
-constexpr mirnet::Config network{.features = 8, .groups = 2, .blocks = 2};
+constexpr mirnet::MirnetConfig network{.features = 8, .groups = 2, .blocks = 2};
 constexpr mirnet::Shape shape{16, 12, network.channels};
 
 // Memory of the sizes that these need, which the compiler finds out.
 constexpr auto needed =
-    mirnet::Model<float>::bytes_needed(network, shape.height, shape.width, mirnet::native_kernels(), Scheduler::cores)
+    mirnet::Model<mirnet::Mirnet<float>>::bytes_needed(network, shape.height, shape.width, mirnet::native_kernels(), Scheduler::cores)
         .value();
 alignas(64) std::byte model_memory[needed.model_in_place];
 alignas(64) std::byte run_memory[needed.run];
@@ -34,7 +34,7 @@ alignas(64) float input[image_elements];
 alignas(64) float output[image_elements];
 
 Scheduler scheduler;
-std::optional<mirnet::Model<float>> model;
+std::optional<mirnet::Model<mirnet::Mirnet<float>>> model;
 char message[512] = "";
 
 void keep(mirnet::Error const& error) noexcept {
@@ -58,7 +58,7 @@ Memory memory() noexcept {
 }
 
 bool set_up() noexcept {
-  auto loaded = mirnet::Model<float>::load_in_place(weights(), model_memory);
+  auto loaded = mirnet::Model<mirnet::Mirnet<float>>::load_in_place(weights(), model_memory);
   if (!loaded) return keep(loaded.error()), false;
   model.emplace(*std::move(loaded));
   return true;
@@ -94,7 +94,7 @@ long restore() noexcept {
 }
 
 char const* refusal() noexcept {
-  auto const cut_off = mirnet::Model<float>::load_in_place(weights().first(weights().size() - 1), model_memory);
+  auto const cut_off = mirnet::Model<mirnet::Mirnet<float>>::load_in_place(weights().first(weights().size() - 1), model_memory);
   if (cut_off) return "";
   keep(cut_off.error());
   return message;

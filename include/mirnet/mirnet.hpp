@@ -1,8 +1,9 @@
-// Everything an application with fixed compiler flags includes: tensors, the kernels of its instruction set, the
-// network. Image files (mirnet/io), the thread pool (mirnet/runtime/thread_pool.hpp) and Eigen (mirnet/interop and
+// Everything an application with fixed compiler flags includes: tensors, the kernels of its instruction set, models,
+// MIRNet. Image files (mirnet/io), the thread pool (mirnet/runtime/thread_pool.hpp) and Eigen (mirnet/interop and
 // mirnet/kernels/eigen.hpp) are not part of it: they need more than the language and xsimd.
 #pragma once
 
 #include <mirnet/kernels/native.hpp>
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/tensor.hpp>

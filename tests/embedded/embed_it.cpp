@@ -37,7 +37,7 @@ int main() {
   if (!done) return failed(done.error().message());
   if (calls == 0) return failed("the scheduler was not asked");
 
-  auto const model = mirnet::Model<float>::load({shipped, shipped_end});
+  auto const model = mirnet::Model<mirnet::Mirnet<float>>::load({shipped, shipped_end});
   if (!model) return failed(model.error().message());
   if (model->config() != network) return failed("the weights that ship are of another network");
   mirnet::Context<float> context(mirnet::native_kernels());

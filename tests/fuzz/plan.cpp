@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "fuzz.hpp"
 #include "instruction_sets.hpp"
@@ -21,9 +22,10 @@
 
 namespace {
 
-using mirnet::Config;
+using Config = mirnet::MirnetConfig;
 using mirnet::Context;
 using mirnet::Index;
+using mirnet::Mirnet;
 using mirnet::Model;
 
 /// Mostly of a network that can run here, of which there are few, as weights take long to make; else at the ends of the
@@ -86,18 +88,18 @@ struct Scheduler {
 
 /// The last few models, which take long to make.
 template <class T>
-Model<T> const& model_of(Config const& config) {
-  static std::list<std::pair<Config, Model<T>>> models;
+Model<Mirnet<T>> const& model_of(Config const& config) {
+  static std::list<std::pair<Config, Model<Mirnet<T>>>> models;
   for (auto const& [known, model] : models) {
     if (known == config) return model;
   }
   if (models.size() > 150) models.pop_back();
-  models.emplace_front(config, Model<T>::load(test::make_weight_file(config)).value());
+  models.emplace_front(config, Model<Mirnet<T>>::load(test::make_weight_file(config)).value());
   return models.front().second;
 }
 
 template <class T>
-test::Buffer<float> restore(Model<T> const& model, Context<T>& context, mirnet::Plan const& plan,
+test::Buffer<float> restore(Model<Mirnet<T>> const& model, Context<T>& context, mirnet::Plan<Config> const& plan,
                             test::Buffer<float> const& image, mirnet::Shape shape) {
   auto const memory = mirnet::Memory::allocate(plan.bytes).value();
   // What a run does not write must not matter: the contents of the memory are NaN to begin with.
@@ -125,7 +127,7 @@ void run(Config const& config, Index height, Index width, Context<T>& context, F
   auto const& model = model_of<T>(config);
   auto const plan = model.plan(context, height, width).value();
   auto const needed =
-      Model<T>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers, context.algorithm);
+      Model<Mirnet<T>>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers, context.algorithm);
   fuzz::require(needed->run == plan.bytes && needed->model == model.bytes(), "a plan says what was said before");
 
   mirnet::Shape const shape{height, width, config.channels};
@@ -162,11 +164,11 @@ void plan(FuzzedDataProvider& input, bool runs) {
   context.algorithm = input.ConsumeBool() ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
   config.unshuffle = make_unshuffle(input);
 
-  auto const model_bytes = Model<T>::bytes_needed(config);
+  auto const model_bytes = Model<Mirnet<T>>::bytes_needed(config);
   if (!model_bytes) fuzz::require_sentence(model_bytes.error());
-  fuzz::require(model_bytes.ok() == mirnet::check(config).ok(), "where addresses have 64 bits, any network fits");
+  fuzz::require(model_bytes.ok() == config.check().ok(), "where addresses have 64 bits, any network fits");
   auto const needed =
-      Model<T>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers, context.algorithm);
+      Model<Mirnet<T>>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers, context.algorithm);
   if (!needed) return fuzz::require_sentence(needed.error());
   fuzz::require(height >= 1 && width >= 1, "an image has a pixel");
   fuzz::require(needed->model == *model_bytes && needed->model > needed->model_in_place, "a model has weights");

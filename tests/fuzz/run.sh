@@ -120,7 +120,7 @@ files_of() {
     command_line) echo examples/cli/{command_line,files,memory_limit,suggestion}.cpp examples/cli/size.hpp ;;
     image) echo include/mirnet/io/{check_*,image_*,pnm}.hpp examples/cli/{encode,metadata}.cpp ;;
     netpbm) echo include/mirnet/io/pnm.hpp ;;
-    plan) echo include/mirnet/model/{config,model,network}.hpp include/mirnet/{blocks/*,layers/*,tensor/arena}.hpp ;;
+    plan) echo include/mirnet/model/model.hpp include/mirnet/{networks/mirnet/*,layers/*,tensor/arena}.hpp ;;
     weights) echo include/mirnet/model/{byte_source,weight_file}.hpp include/mirnet/base/crc32c.hpp ;;
   esac
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "fuzz.hpp"
 #include "instruction_sets.hpp"
@@ -25,6 +26,7 @@
 
 namespace {
 
+using mirnet::Mirnet;
 using mirnet::Model;
 using test::Bytes;
 using test::get;
@@ -39,14 +41,14 @@ std::vector<Bytes> const& good_files() {
     constexpr test::Storage storages[] = {test::Storage::f32, test::Storage::bf16, test::Storage::f32_packed,
                                           test::Storage::bf16_packed};
     for (auto const storage : storages) {
-      for (mirnet::Config const& config :
-           {mirnet::Config{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 1},
-            mirnet::Config{.features = 9, .groups = 2, .blocks = 1, .streams = 1, .columns = 2, .channels = 3},
-            mirnet::Config{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1, .channels = 3}}) {
+      for (mirnet::MirnetConfig const& config :
+           {mirnet::MirnetConfig{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 1},
+            mirnet::MirnetConfig{.features = 9, .groups = 2, .blocks = 1, .streams = 1, .columns = 2, .channels = 3},
+            mirnet::MirnetConfig{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1, .channels = 3}}) {
         list.push_back(test::make_weight_file(config, 1, storage));
       }
     }
-    mirnet::Config const cells{
+    mirnet::MirnetConfig const cells{
         .features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 3, .unshuffle = 2};
     for (auto const storage : storages) list.push_back(test::make_weight_file(cells, 1, storage));
     return list;
@@ -110,13 +112,13 @@ Bytes make_file(std::uint8_t const* data, std::size_t size) {
 
 /// A model runs, whatever its numbers are.
 template <class T>
-void run(Model<T> const& model) {
+void run(Model<Mirnet<T>> const& model) {
   static auto const* const set = cli::choose_instruction_set().value();
   mirnet::Context<T> context(*set->kernels_of<T>());
   auto const& config = model.config();
   auto const plan = model.plan(context, 3, 5).value();
   auto const memory = mirnet::Memory::allocate(plan.bytes).value();
-  auto const needed = Model<T>::bytes_needed(config, 3, 5, *context.kernels).value();
+  auto const needed = Model<Mirnet<T>>::bytes_needed(config, 3, 5, *context.kernels).value();
   fuzz::require(needed.run == plan.bytes, "the bytes of a run are known without the model");
   auto const pitch = mirnet::pixel_pitch<float>(config.channels);
   auto const pixels = mirnet::Memory::allocate(2 * 15 * pitch * 4).value();
@@ -130,42 +132,42 @@ void run(Model<T> const& model) {
 }
 
 template <class T>
-void check(mirnet::Result<Model<T>> const& model) {
+void check(mirnet::Result<Model<Mirnet<T>>> const& model) {
   if (!model) {
     fuzz::require_sentence(model.error());
     fuzz::require(model.error().code() == mirnet::ErrorCode::model, "a weight file is refused as a model");
     return;
   }
-  fuzz::require(mirnet::check(model->config()).ok(), "a model's hyper-parameters are in their ranges");
+  fuzz::require(model->config().check().ok(), "a model's hyper-parameters are in their ranges");
   run(*model);
 }
 
 template <class T>
 void load(Bytes const& file, unsigned how, unsigned where) {
   if (how == 0) {
-    auto const model = Model<T>::load(file);
+    auto const model = Model<Mirnet<T>>::load(file);
     if (model)
-      fuzz::require(model->bytes() == Model<T>::bytes_needed(model->config()).value(), "a model's bytes are known");
+      fuzz::require(model->bytes() == Model<Mirnet<T>>::bytes_needed(model->config()).value(), "a model's bytes are known");
     return check(model);
   }
   if (how == 1) {
     Bytes shifted(file.size() + 1);
     std::ranges::copy(file, shifted.begin() + 1);
-    auto const model = Model<T>::load(std::span(shifted).subspan(1));
-    return fuzz::require(model.ok() == Model<T>::load(file).ok(), "the address of a file does not matter");
+    auto const model = Model<Mirnet<T>>::load(std::span(shifted).subspan(1));
+    return fuzz::require(model.ok() == Model<Mirnet<T>>::load(file).ok(), "the address of a file does not matter");
   }
   if (how == 2) {
     auto const aligned = mirnet::Memory::allocate(static_cast<mirnet::Index>(file.size())).value();
     auto const begin = aligned.bytes().size() - (file.size() + 63) / 64 * 64;
     std::ranges::copy(file, aligned.bytes().begin() + static_cast<std::ptrdiff_t>(begin));
     auto const placed = aligned.bytes().subspan(begin, file.size());
-    auto const model = Model<T>::load_in_place(placed);
-    if (model) fuzz::require(Model<T>::load(file).ok(), "what can be used in place can be copied");
+    auto const model = Model<Mirnet<T>>::load_in_place(placed);
+    if (model) fuzz::require(Model<Mirnet<T>>::load(file).ok(), "what can be used in place can be copied");
     return check(model);
   }
   auto const readable = file.size() * where / 64;  // where < 64
   test::ShrinkingSource source(file, readable);
-  auto const model = Model<T>::load(source);
+  auto const model = Model<Mirnet<T>>::load(source);
   fuzz::require(!model.ok(), "a file that ends early is refused");
   check(model);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <mirnet/io/restore.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "pictures.hpp"
@@ -21,10 +22,10 @@ using pictures::equal;
 
 namespace {
 
-constexpr Config on_pixels{.features = 8, .groups = 1, .blocks = 1};
-constexpr Config on_cells{.features = 8, .groups = 1, .blocks = 1, .unshuffle = 2};
+constexpr MirnetConfig on_pixels{.features = 8, .groups = 1, .blocks = 1};
+constexpr MirnetConfig on_cells{.features = 8, .groups = 1, .blocks = 1, .unshuffle = 2};
 
-Model<float> small_model() { return test::make_model<float>(on_pixels); }
+Model<Mirnet<float>> small_model() { return test::make_model<float>(on_pixels); }
 
 /// Rectangle of an image of floats.
 Image crop(Image const& image, Index left, Index top, Index width, Index height) {
@@ -95,7 +96,7 @@ TEST_CASE("tiles of the longest images there are begin where they should, and by
 
 TEST_CASE("tiles of a network on cells of pixels have its cells") {
   struct Case {
-    Config config;
+    MirnetConfig config;
     Index step;
   };
   for (auto const& [config, step] :

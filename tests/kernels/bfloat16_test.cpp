@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include <mirnet/blocks/multi_scale_block.hpp>
+#include <mirnet/networks/mirnet/multi_scale_block.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/buffer.hpp"

@@ -5,6 +5,7 @@
 
 #include <mirnet/kernels/reference.hpp>
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "support/kernel_tables.hpp"
 #include "support/networks.hpp"
@@ -12,28 +13,29 @@
 namespace {
 
 using mirnet::Algorithm;
-using mirnet::Config;
+using Config = mirnet::MirnetConfig;
 using mirnet::Context;
 using mirnet::Index;
+using mirnet::Mirnet;
 using mirnet::Model;
 
 constexpr Config small{.features = 8, .groups = 2, .blocks = 2};
 
 // At compile time, of two sizes. What the numbers should be is tested below.
-constexpr auto small_needs = Model<float>::bytes_needed(small, 64, 64, mirnet::reference_kernels<float>()).value();
+constexpr auto small_needs = Model<Mirnet<float>>::bytes_needed(small, 64, 64, mirnet::reference_kernels<float>()).value();
 static_assert(small_needs.run > 5 * 64 * 64 * 64 && small_needs.run % 64 == 0);
-static_assert(small_needs.model == Model<float>::bytes_needed(small).value());
+static_assert(small_needs.model == Model<Mirnet<float>>::bytes_needed(small).value());
 static_assert(small_needs.model_in_place < small_needs.model);
 
 // On cells of pixels.
 constexpr Config unshuffled = test::unshuffled[0];
 constexpr auto unshuffled_needs =
-    Model<float>::bytes_needed(unshuffled, 37, 91, mirnet::reference_kernels<float>()).value();
+    Model<Mirnet<float>>::bytes_needed(unshuffled, 37, 91, mirnet::reference_kernels<float>()).value();
 static_assert(unshuffled_needs.run <
-              Model<float>::bytes_needed(test::small, 37, 91, mirnet::reference_kernels<float>()).value().run);
+              Model<Mirnet<float>>::bytes_needed(test::small, 37, 91, mirnet::reference_kernels<float>()).value().run);
 
 constexpr Config wide{.features = 64, .groups = 1, .blocks = 1, .streams = 2};
-constexpr auto wide_needs = Model<float>::bytes_needed(wide, 37, 91, mirnet::reference_kernels<float>(), 4).value();
+constexpr auto wide_needs = Model<Mirnet<float>>::bytes_needed(wide, 37, 91, mirnet::reference_kernels<float>(), 4).value();
 
 template <class T>
 void compare(Config const& config, mirnet::KernelTable<T> const& kernels) {
@@ -52,10 +54,10 @@ void compare(Config const& config, mirnet::KernelTable<T> const& kernels) {
         Context<T> context(kernels, {.workers = workers});
         context.algorithm = algorithm;
         auto const plan = model.plan(context, height, width).value();
-        auto const needed = Model<T>::bytes_needed(config, height, width, kernels, workers, algorithm).value();
+        auto const needed = Model<Mirnet<T>>::bytes_needed(config, height, width, kernels, workers, algorithm).value();
         CHECK(needed.run == plan.bytes);
         CHECK(needed.model == model.bytes());
-        CHECK(needed.model_in_place == mirnet::Network<T>::structure_bytes(config));
+        CHECK(needed.model_in_place == mirnet::Mirnet<T>::structure_bytes(config));
       }
     }
   }
@@ -94,7 +96,7 @@ TEST_CASE("what is known at compile time is what is known at run time") {
 TEST_CASE("sizes that cannot be are refused with a sentence") {
   auto const& kernels = mirnet::reference_kernels<float>();
   auto const code = [&](Config const& config, Index height, Index width) {
-    auto const needed = Model<float>::bytes_needed(config, height, width, kernels);
+    auto const needed = Model<Mirnet<float>>::bytes_needed(config, height, width, kernels);
     return needed.ok() ? mirnet::ErrorCode::internal : needed.error().code();
   };
   CHECK(code({.features = 7}, 8, 8) == mirnet::ErrorCode::model);

@@ -9,6 +9,7 @@
 
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
@@ -41,12 +42,12 @@ struct Recorded {
 };
 
 /// The tensors of a weight file by their layers' names.
-std::map<std::string, Recorded> read_tensors(std::string const& path, mirnet::Config& config) {
+std::map<std::string, Recorded> read_tensors(std::string const& path, mirnet::MirnetConfig& config) {
   mirnet::FileSource source(mirnet::InputFile::open(path.c_str(), mirnet::ErrorCode::model).value());
   auto file = mirnet::WeightFile::open(source).value();
-  config = file.config();
+  config = mirnet::Mirnet<float>::configure(file.header()).value();
   std::map<std::string, Recorded> tensors;
-  mirnet::Network<float>::schema(config, [&](auto& layer, Name const& name) {
+  mirnet::Mirnet<float>::schema(config, [&](auto& layer, Name const& name) {
     Recorded& tensor = tensors[name.c_str()] = {layer.shape(), {}};
     file.read_tensor<float>(tensor, nullptr, name).value();
   });
@@ -86,7 +87,7 @@ class Weights {
 TEST_CASE("whole networks agree with PyTorch on every instruction set") {
   for (auto const* name : cases) {
     CAPTURE(name);
-    auto const model = mirnet::load_model<float>(weights(name).c_str()).value();
+    auto const model = mirnet::load_model<mirnet::Mirnet<float>>(weights(name).c_str()).value();
     auto const image = test::read_npy<float>(golden(name) + "/input.npy");
     auto const expected = test::read_npy<float>(golden(name) + "/output.npy");
     double const residual = test::largest_difference(expected.view(), image.view());
@@ -102,7 +103,7 @@ TEST_CASE("whole networks agree with PyTorch on every instruction set") {
 TEST_CASE("networks of bfloat16 agree with PyTorch within 2 percent on every instruction set") {
   for (auto const* name : cases) {
     CAPTURE(name);
-    auto const model = mirnet::load_model<mirnet::bfloat16>(weights(name).c_str()).value();
+    auto const model = mirnet::load_model<mirnet::Mirnet<mirnet::bfloat16>>(weights(name).c_str()).value();
     auto const image = test::read_npy<float>(golden(name) + "/input.npy");
     auto const expected = test::read_npy<float>(golden(name) + "/output.npy");
     double const residual = test::largest_difference(expected.view(), image.view());
@@ -118,7 +119,7 @@ TEST_CASE("networks of bfloat16 agree with PyTorch within 2 percent on every ins
 TEST_CASE("networks of double agree with PyTorch in float64") {
   for (auto const* name : cases) {
     CAPTURE(name);
-    auto const model = mirnet::load_model<double>(weights(name).c_str()).value();
+    auto const model = mirnet::load_model<mirnet::Mirnet<double>>(weights(name).c_str()).value();
     auto const image = test::read_npy<double>(golden(name) + "/input.npy");
     auto const expected = test::read_npy<double, double>(golden(name) + "/output_f64.npy");
     for (auto const* table : {&test::eigen_kernels<double>(), &test::plain_kernels<double>()}) {
@@ -133,7 +134,7 @@ TEST_CASE("networks of double agree with PyTorch in float64") {
 TEST_CASE("every block agrees with PyTorch on every instruction set") {
   for (auto const* name : {"v1_w16_blocks", "v1_w24_two_streams", "v1_w8_four_streams"}) {
     CAPTURE(name);
-    mirnet::Config config;
+    mirnet::MirnetConfig config;
     auto const tensors = read_tensors(weights(name), config);
     auto const paths = block_paths(name);
     mirnet::PRelu<float> prelu;

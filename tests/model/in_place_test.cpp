@@ -6,6 +6,7 @@
 #include <string>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/kernel_tables.hpp"
@@ -16,10 +17,11 @@
 
 namespace {
 
-using mirnet::Config;
+using Config = mirnet::MirnetConfig;
 using mirnet::Context;
 using mirnet::Index;
 using mirnet::Memory;
+using mirnet::Mirnet;
 using mirnet::Model;
 using mirnet::Tensor;
 using test::Bytes;
@@ -43,7 +45,7 @@ class Placed {
 };
 
 template <class T>
-Tensor<float> run(Model<T> const& model, mirnet::KernelTable<T> const& kernels) {
+Tensor<float> run(Model<Mirnet<T>> const& model, mirnet::KernelTable<T> const& kernels) {
   auto const image = test::make_image<float>({10, 13, model.config().channels});
   Context<T> context(kernels);
   return test::run(model, context, image.view());
@@ -57,8 +59,8 @@ constexpr bool can_be_in_place = std::endian::native == std::endian::little;
 /// The sentence with which a file is refused in place, though it can be copied.
 template <class T = float>
 std::string refusal(Placed const& file) {
-  CHECK(Model<T>::load(file.bytes()).ok());
-  auto const model = Model<T>::load_in_place(file.bytes());
+  CHECK(Model<Mirnet<T>>::load(file.bytes()).ok());
+  auto const model = Model<Mirnet<T>>::load_in_place(file.bytes());
   REQUIRE(!model.ok());
   CHECK(model.error().code() == mirnet::ErrorCode::model);
   return model.error().message();
@@ -73,12 +75,12 @@ void compare(Config const& config, Storage plain, Storage packed, EachTable&& ea
     CHECK(contains(refusal<T>(packed_file), "can only be copied here"));
     return;
   }
-  auto const needed = mirnet::Network<T>::structure_bytes(config);
+  auto const needed = mirnet::Mirnet<T>::structure_bytes(config);
   auto const memory = Memory::allocate(needed).value();
-  auto const copied = Model<T>::load(plain_file).value();
-  auto const copied_from_packed = Model<T>::load(packed_file.bytes()).value();
-  auto const in_place = Model<T>::load_in_place(packed_file.bytes(), memory.bytes()).value();
-  auto const in_own_memory = Model<T>::load_in_place(packed_file.bytes()).value();
+  auto const copied = Model<Mirnet<T>>::load(plain_file).value();
+  auto const copied_from_packed = Model<Mirnet<T>>::load(packed_file.bytes()).value();
+  auto const in_place = Model<Mirnet<T>>::load_in_place(packed_file.bytes(), memory.bytes()).value();
+  auto const in_own_memory = Model<Mirnet<T>>::load_in_place(packed_file.bytes()).value();
   CHECK(in_place.bytes() == needed);
   CHECK(in_place.bytes() < copied.bytes());
   CHECK(copied_from_packed.bytes() == copied.bytes());
@@ -91,7 +93,7 @@ void compare(Config const& config, Storage plain, Storage packed, EachTable&& ea
     CHECK(same_bits(run(in_own_memory, kernels), expected));
     CHECK(same_bits(run(copied_from_packed, kernels), expected));
   });
-  auto const refused = Model<T>::load_in_place(packed_file.bytes(), memory.bytes().first(memory.bytes().size() - 64));
+  auto const refused = Model<Mirnet<T>>::load_in_place(packed_file.bytes(), memory.bytes().first(memory.bytes().size() - 64));
   REQUIRE(!refused.ok());
   CHECK(refused.error().code() == mirnet::ErrorCode::memory);
 }
@@ -99,8 +101,8 @@ void compare(Config const& config, Storage plain, Storage packed, EachTable&& ea
 /// Refused by both ways to load it; the sentence of the second.
 std::string refused_twice(Bytes const& file) {
   Placed const placed(file);
-  CHECK_FALSE(Model<float>::load(placed.bytes()).ok());
-  auto const model = Model<float>::load_in_place(placed.bytes());
+  CHECK_FALSE(Model<Mirnet<float>>::load(placed.bytes()).ok());
+  auto const model = Model<Mirnet<float>>::load_in_place(placed.bytes());
   CHECK_FALSE(model.ok());
   return model.ok() ? "" : model.error().message();
 }
@@ -131,9 +133,9 @@ TEST_CASE("packed files load into models of any type") {
     Bytes const packed = test::make_weight_file(tiny, 1, storage);
     Bytes const plain = test::make_weight_file(tiny, 1, storage == Storage::f32_packed ? Storage::f32 : Storage::bf16);
     auto const& kernels = *test::kernel_tables().front();
-    CHECK(same_bits(run(Model<float>::load(packed).value(), kernels), run(Model<float>::load(plain).value(), kernels)));
-    CHECK(Model<double>::load(packed).ok());
-    CHECK(Model<mirnet::bfloat16>::load(packed).ok());
+    CHECK(same_bits(run(Model<Mirnet<float>>::load(packed).value(), kernels), run(Model<Mirnet<float>>::load(plain).value(), kernels)));
+    CHECK(Model<Mirnet<double>>::load(packed).ok());
+    CHECK(Model<Mirnet<mirnet::bfloat16>>::load(packed).ok());
   }
 }
 
@@ -148,24 +150,24 @@ TEST_CASE("what cannot be used in place is refused with what has to be different
   CHECK(contains(refusal(narrow), "conv_in is stored as bf16; to be used in place it is f32"));
   Placed const shifted(test::make_weight_file(tiny, 1, Storage::f32_packed), 4);
   CHECK(contains(refusal(shifted), "lies 4 bytes behind a multiple of 64"));
-  CHECK_FALSE(Model<float>::load_in_place({}).ok());
+  CHECK_FALSE(Model<Mirnet<float>>::load_in_place({}).ok());
 }
 
 TEST_CASE("every prefix and every altered byte of a packed file is refused") {
   Bytes const good = test::make_weight_file(tiny, 1, Storage::f32_packed);
-  REQUIRE(Model<float>::load_in_place(Placed(good).bytes()).ok() == can_be_in_place);
+  REQUIRE(Model<Mirnet<float>>::load_in_place(Placed(good).bytes()).ok() == can_be_in_place);
   auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(good, 96));
   for (std::size_t size = 0; size < good.size(); size += size < data ? 13 : 1021) {
     CAPTURE(size);
-    CHECK_FALSE(Model<float>::load_in_place(Placed(good).bytes().first(size)).ok());
+    CHECK_FALSE(Model<Mirnet<float>>::load_in_place(Placed(good).bytes().first(size)).ok());
   }
   Placed placed(good);
   for (std::size_t at = 0; at < good.size(); at += at < data ? 1 : 611) {
     CAPTURE(at);
     auto& byte = const_cast<std::byte&>(placed.bytes()[at]);
     byte ^= std::byte{0x10};
-    CHECK_FALSE(Model<float>::load_in_place(placed.bytes()).ok());
-    CHECK_FALSE(Model<float>::load(placed.bytes()).ok());
+    CHECK_FALSE(Model<Mirnet<float>>::load_in_place(placed.bytes()).ok());
+    CHECK_FALSE(Model<Mirnet<float>>::load(placed.bytes()).ok());
     byte ^= std::byte{0x10};
   }
 }
@@ -202,6 +204,6 @@ TEST_CASE("a wrong field of a packed file is named, even where the checksum was 
   Bytes file = good;
   put(file, 28, std::uint32_t{0x80000001});
   test::repair_checksum(file);
-  CHECK(Model<float>::load(file).ok());
-  CHECK(Model<float>::load_in_place(Placed(file).bytes()).ok() == can_be_in_place);
+  CHECK(Model<Mirnet<float>>::load(file).ok());
+  CHECK(Model<Mirnet<float>>::load_in_place(Placed(file).bytes()).ok() == can_be_in_place);
 }

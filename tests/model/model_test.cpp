@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
@@ -21,10 +22,11 @@
 
 namespace {
 
-using mirnet::Config;
+using Config = mirnet::MirnetConfig;
 using mirnet::Context;
 using mirnet::Index;
 using mirnet::Memory;
+using mirnet::Mirnet;
 using mirnet::Model;
 using mirnet::Shape;
 using mirnet::Tensor;
@@ -263,7 +265,7 @@ TEST_CASE("one model serves several threads, each with a context of its own") {
 }
 
 TEST_CASE("a plan is exact, and a run stays inside of it and allocates nothing") {
-  Model<float> const models[] = {make_model<float>(small), make_model<float>(test::unshuffled[0])};
+  Model<Mirnet<float>> const models[] = {make_model<float>(small), make_model<float>(test::unshuffled[0])};
   test::Cases cases(4);
   for (auto const* kernels : test::kernel_tables()) {
     if (std::string(kernels->isa) == "eigen") continue;  // Eigen takes memory: no promise for it
@@ -331,12 +333,12 @@ TEST_CASE("the counting allocator counts") {
 TEST_CASE("arithmetic and parameters of the published network") {
   Config const published;
   Index parameters = 0;
-  mirnet::Network<float>::schema(published,
+  mirnet::Mirnet<float>::schema(published,
                                  [&](auto& layer, mirnet::Name const&) { parameters += layer.shape().elements(); });
   CHECK(parameters == 31'787'419);
   // 7.32 million multiply-accumulates a pixel, from a network without weights.
-  auto const structure = Memory::allocate(mirnet::Network<float>::structure_bytes(published)).value();
-  mirnet::Network<float> const network(published, structure.bytes().data());
+  auto const structure = Memory::allocate(mirnet::Mirnet<float>::structure_bytes(published)).value();
+  mirnet::Mirnet<float> const network(published, structure.bytes().data());
   CHECK(published.unshuffle == 1);
   CHECK(published.pad_multiple() == 4);
   Context<float> context(fastest());
@@ -364,8 +366,8 @@ TEST_CASE("a run holds no more maps than plans leave room for, whatever the netw
 TEST_CASE("a rehearsal asks for what a run does, though it leaves out most of a tall map") {
   // 25 of the 28 bands of 1024x224 pixels. A stopped run goes the whole way, with memory, and touches none.
   Config const config{.features = 16, .groups = 1, .blocks = 1, .streams = 4, .columns = 2};
-  auto const structure = Memory::allocate(mirnet::Network<float>::structure_bytes(config)).value();
-  mirnet::Network<float> const network(config, structure.bytes().data());
+  auto const structure = Memory::allocate(mirnet::Mirnet<float>::structure_bytes(config)).value();
+  mirnet::Mirnet<float> const network(config, structure.bytes().data());
   std::atomic<bool> const stop = true;
   test::Cases cases(6);
   for (auto const* kernels : test::kernel_tables()) {
@@ -458,9 +460,9 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
       CHECK(code(of_cells.plan(context, 1, height)) == mirnet::ErrorCode::memory);
     }
   }
-  CHECK(code(Model<float>::bytes_needed({.unshuffle = 0})) == mirnet::ErrorCode::model);
-  CHECK(code(Model<float>::bytes_needed({.unshuffle = 3})) == mirnet::ErrorCode::model);
-  CHECK(code(Model<float>::bytes_needed({.unshuffle = 8})) == mirnet::ErrorCode::model);
+  CHECK(code(Model<Mirnet<float>>::bytes_needed({.unshuffle = 0})) == mirnet::ErrorCode::model);
+  CHECK(code(Model<Mirnet<float>>::bytes_needed({.unshuffle = 3})) == mirnet::ErrorCode::model);
+  CHECK(code(Model<Mirnet<float>>::bytes_needed({.unshuffle = 8})) == mirnet::ErrorCode::model);
 
   auto const plan = model.plan(context, 8, 8).value();
   auto const memory = Memory::allocate(plan.bytes + 64).value();

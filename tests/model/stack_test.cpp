@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/kernel_tables.hpp"
@@ -23,10 +24,11 @@
 namespace {
 
 using mirnet::Algorithm;
-using mirnet::Config;
+using Config = mirnet::MirnetConfig;
 using mirnet::Context;
 using mirnet::Index;
 using mirnet::Memory;
+using mirnet::Mirnet;
 using mirnet::Model;
 using mirnet::Shape;
 using mirnet::Tensor;
@@ -62,10 +64,10 @@ void measure(Config const& config, mirnet::KernelTable<T> const& kernels, Shape 
   std::copy(file.begin(), file.end(), placed.bytes().begin());
   auto const image = Tensor<float>::create(shape).value();
   auto output = Tensor<float>::create(shape).value();
-  auto const memory = Memory::allocate(Model<T>::bytes_needed(config).value()).value();
-  auto const needed = Model<T>::bytes_needed(config, shape.height, shape.width, kernels).value().run;
+  auto const memory = Memory::allocate(Model<Mirnet<T>>::bytes_needed(config).value()).value();
+  auto const needed = Model<Mirnet<T>>::bytes_needed(config, shape.height, shape.width, kernels).value().run;
   auto const direct =
-      Model<T>::bytes_needed(config, shape.height, shape.width, kernels, 1, Algorithm::direct).value().run;
+      Model<Mirnet<T>>::bytes_needed(config, shape.height, shape.width, kernels, 1, Algorithm::direct).value().run;
   auto const working = Memory::allocate(std::max(needed, direct)).value();
   auto const check = [&](char const* what, std::function<void()> const& body) {
     std::size_t const used = stack_used(body);
@@ -76,20 +78,20 @@ void measure(Config const& config, mirnet::KernelTable<T> const& kernels, Shape 
 
   check("copied", [&] {
     mirnet::MemorySource source(file);
-    CHECK(Model<T>::load(source, memory.bytes()).ok());
+    CHECK(Model<Mirnet<T>>::load(source, memory.bytes()).ok());
   });
-  check("in place", [&] { CHECK(Model<T>::load_in_place(placed.bytes(), memory.bytes()).ok()); });
+  check("in place", [&] { CHECK(Model<Mirnet<T>>::load_in_place(placed.bytes(), memory.bytes()).ok()); });
   check("refused", [&] {
     auto const size = placed.bytes().size();
-    CHECK_FALSE(Model<T>::load_in_place(placed.bytes().first(size - 1), memory.bytes()).ok());
+    CHECK_FALSE(Model<Mirnet<T>>::load_in_place(placed.bytes().first(size - 1), memory.bytes()).ok());
     auto& last = placed.bytes()[size - 1];
     last ^= std::byte{1};
-    CHECK_FALSE(Model<T>::load_in_place(placed.bytes(), memory.bytes()).ok());
+    CHECK_FALSE(Model<Mirnet<T>>::load_in_place(placed.bytes(), memory.bytes()).ok());
     last ^= std::byte{1};
   });
   check("sizes",
-        [&] { CHECK(Model<T>::bytes_needed(config, shape.height, shape.width, kernels).value().run == needed); });
-  auto const model = Model<T>::load_in_place(placed.bytes(), memory.bytes()).value();
+        [&] { CHECK(Model<Mirnet<T>>::bytes_needed(config, shape.height, shape.width, kernels).value().run == needed); });
+  auto const model = Model<Mirnet<T>>::load_in_place(placed.bytes(), memory.bytes()).value();
   for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
     check(algorithm == Algorithm::direct ? "direct" : "automatic", [&] {
       Context<T> context(kernels);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
@@ -65,26 +66,26 @@ struct Recorder {
 };
 
 struct Fixture {
-  explicit Fixture(Config const& config, Shape image_shape)
+  explicit Fixture(MirnetConfig const& config, Shape image_shape)
       : model(test::make_model<float>(config)),
         input(Tensor<float>::create(image_shape).value()),
         output(Tensor<float>::create(image_shape).value()) {
     std::fill_n(input.view().data(), image_shape.pixels() * input.view().pitch(), 0.5f);
   }
 
-  Plan plan(Context<float>& context) const {
+  Plan<MirnetConfig> plan(Context<float>& context) const {
     return model.plan(context, input.view().height(), input.view().width()).value();
   }
-  void run(Context<float>& context, Plan const& plan) {
+  void run(Context<float>& context, Plan<MirnetConfig> const& plan) {
     auto const memory = Memory::allocate(plan.bytes).value();
     model.run(context, plan, memory.bytes(), std::as_const(input).view(), output.view()).value();
   }
 
-  Model<float> model;
+  Model<Mirnet<float>> model;
   Tensor<float> input, output;
 };
 
-Config const configs[] = {{.features = 16, .groups = 1, .blocks = 2},
+MirnetConfig const configs[] = {{.features = 16, .groups = 1, .blocks = 2},
                           {.features = 8, .groups = 2, .blocks = 1, .streams = 4},
                           {.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 3},
                           {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1},
@@ -119,7 +120,7 @@ TEST_CASE("nodes have the names of the checkpoint's layers, and all of the plan'
       macs += recorder.nodes.at(number).macs;
     }
     CHECK(macs == plan.macs);
-    Network<float>::schema(config, [&](auto& layer, Name const& name) {
+    Mirnet<float>::schema(config, [&](auto& layer, Name const& name) {
       if (layer.shape().rank != 4) return;  // activations are a part of the layer before
       CHECK_MESSAGE(told.count(std::string(name.view())) == 1, std::string(name.view()));
     });
@@ -128,7 +129,7 @@ TEST_CASE("nodes have the names of the checkpoint's layers, and all of the plan'
 
 TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fields") {
   struct Case {
-    Config config;
+    MirnetConfig config;
     char const *first, *last;
   };
   test::Cases some(2);

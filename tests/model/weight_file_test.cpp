@@ -12,6 +12,7 @@
 
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/folder.hpp"
@@ -24,6 +25,7 @@
 namespace {
 
 using mirnet::ErrorCode;
+using mirnet::Mirnet;
 using mirnet::Model;
 using test::Bytes;
 using test::contains;
@@ -33,7 +35,7 @@ using test::tiny;
 
 /// The sentence with which a file is refused; fails the test if it is not refused as a model.
 std::string refusal(Bytes const& file) {
-  auto const model = Model<float>::load(file);
+  auto const model = Model<Mirnet<float>>::load(file);
   REQUIRE(!model.ok());
   CHECK(model.error().code() == ErrorCode::model);
   return model.error().message();
@@ -43,30 +45,30 @@ std::string refusal(Bytes const& file) {
 
 TEST_CASE("a good file loads from memory, at any address, from disk and into the caller's memory") {
   Bytes const file = test::make_weight_file(tiny);
-  auto const model = Model<float>::load(file).value();
+  auto const model = Model<Mirnet<float>>::load(file).value();
   CHECK(model.config() == tiny);
-  CHECK(model.bytes() == Model<float>::bytes_needed(tiny).value());
+  CHECK(model.bytes() == Model<Mirnet<float>>::bytes_needed(tiny).value());
 
   Bytes shifted(file.size() + 1);
   std::copy(file.begin(), file.end(), shifted.begin() + 1);
-  CHECK(Model<float>::load(std::span(shifted).subspan(1)).ok());
+  CHECK(Model<Mirnet<float>>::load(std::span(shifted).subspan(1)).ok());
 
   test::Folder const folder;
   auto const path = folder / "weights";
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<char const*>(file.data()), static_cast<std::streamsize>(file.size()));
-  CHECK(mirnet::load_model<float>(path.c_str()).ok());
-  CHECK(mirnet::load_model<double>(path.c_str()).ok());
+  CHECK(mirnet::load_model<mirnet::Mirnet<float>>(path.c_str()).ok());
+  CHECK(mirnet::load_model<mirnet::Mirnet<double>>(path.c_str()).ok());
   std::filesystem::remove(path);
-  auto const missing = mirnet::load_model<float>(path.c_str());
+  auto const missing = mirnet::load_model<mirnet::Mirnet<float>>(path.c_str());
   REQUIRE(!missing.ok());
   CHECK(missing.error().code() == ErrorCode::model);
   CHECK(contains(missing.error().message(), path));
 
   auto const memory = mirnet::Memory::allocate(model.bytes()).value();
   mirnet::MemorySource source(file);
-  CHECK(Model<float>::load(source, memory.bytes()).ok());
-  auto const refused = Model<float>::load(source, memory.bytes().first(64));
+  CHECK(Model<Mirnet<float>>::load(source, memory.bytes()).ok());
+  auto const refused = Model<Mirnet<float>>::load(source, memory.bytes().first(64));
   REQUIRE(!refused.ok());
   CHECK(refused.error().code() == ErrorCode::memory);
 }
@@ -75,7 +77,7 @@ TEST_CASE("every prefix is refused, and so is anything appended") {
   Bytes file = test::make_weight_file(tiny);
   for (std::size_t size = 0; size < file.size(); ++size) {
     CAPTURE(size);
-    CHECK_FALSE(Model<float>::load(std::span(file).first(size)).ok());
+    CHECK_FALSE(Model<Mirnet<float>>::load(std::span(file).first(size)).ok());
   }
   // Nor with a header that knows of it.
   for (std::size_t size = file.size() - 1; size >= 128; size -= std::min<std::size_t>(size, size < 8192 ? 1 : 61)) {
@@ -99,7 +101,7 @@ TEST_CASE("a file that shrinks while it is read is refused") {
   for (std::uint64_t readable = 0; readable < file.size(); readable += 1009) {
     CAPTURE(readable);
     test::ShrinkingSource source(file, readable);
-    auto const model = Model<float>::load(source);
+    auto const model = Model<Mirnet<float>>::load(source);
     REQUIRE(!model.ok());
     CHECK(contains(model.error().message(), "cannot be read to its end"));
   }
@@ -123,7 +125,7 @@ TEST_CASE(
     test::repair_checksum(file);
     bool const is_checksum = bit / 8 >= 32 && bit / 8 < 36, is_ignored = bit / 8 == 30 || bit / 8 == 31;
     bool const is_free = is_checksum || is_ignored || std::ranges::find(free_bits, bit) != std::end(free_bits);
-    CHECK(Model<float>::load(file).ok() == is_free);
+    CHECK(Model<Mirnet<float>>::load(file).ok() == is_free);
   }
 }
 
@@ -135,7 +137,7 @@ TEST_CASE("every altered byte of header, table, names and padding is refused") {
       CAPTURE(at);
       Bytes file = good;
       file[at] ^= static_cast<std::byte>(flip);
-      CHECK_FALSE(Model<float>::load(file).ok());
+      CHECK_FALSE(Model<Mirnet<float>>::load(file).ok());
     }
   }
 }
@@ -243,9 +245,9 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
 
 TEST_CASE("a file of version 0.3 says how its network sees the image, an older one does not") {
   for (auto const& config : test::unshuffled) {
-    auto const model = Model<float>::load(test::make_weight_file(config)).value();
+    auto const model = Model<Mirnet<float>>::load(test::make_weight_file(config)).value();
     CHECK(model.config() == config);
-    CHECK(Model<float>::load(test::make_weight_file(config, 1, test::Storage::bf16_packed)).value().config() == config);
+    CHECK(Model<Mirnet<float>>::load(test::make_weight_file(config, 1, test::Storage::bf16_packed)).value().config() == config);
   }
   // One channel, whose network fits the same tensors as one of four channels on single pixels.
   Bytes const good = test::make_weight_file(test::unshuffled[2]);
@@ -253,8 +255,8 @@ TEST_CASE("a file of version 0.3 says how its network sees the image, an older o
   put(file, 40, std::uint16_t{4}), put(file, 42, std::uint16_t{4}), put(file, 64, std::uint16_t{1});
   put(file, 66, std::uint16_t{1});
   test::repair_checksum(file);
-  CHECK(Model<float>::load(file).value().config() ==
-        mirnet::Config{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 4});
+  CHECK(Model<Mirnet<float>>::load(file).value().config() ==
+        mirnet::MirnetConfig{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 4});
 
   struct Mistake {
     char const* sentence;
@@ -287,7 +289,7 @@ TEST_CASE("a file of version 0.3 says how its network sees the image, an older o
 }
 
 TEST_CASE("a file of one network under the hyper-parameters of another is refused") {
-  mirnet::Config const others[] = {
+  mirnet::MirnetConfig const others[] = {
       {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1},
       {.features = 8, .groups = 1, .blocks = 2, .streams = 2, .columns = 1},
       {.features = 16, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
@@ -334,7 +336,7 @@ TEST_CASE("weights that are no numbers do no harm") {
       put(file, at + 44, test::crc32c(std::span(file).subspan(offset, size)));
     }
     test::repair_checksum(file);
-    auto const model = Model<float>::load(file).value();
+    auto const model = Model<Mirnet<float>>::load(file).value();
     for (auto const* kernels : test::kernel_tables()) {
       mirnet::Context<float> context(*kernels);
       auto const plan = model.plan(context, 5, 7).value();

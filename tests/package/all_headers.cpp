@@ -33,9 +33,9 @@
 
 #include "all_headers.inc"
 
-template class mirnet::Model<float>;
-template class mirnet::Model<mirnet::bfloat16>;
-template class mirnet::Model<double>;
+template class mirnet::Model<mirnet::Mirnet<float>>;
+template class mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>;
+template class mirnet::Model<mirnet::Mirnet<double>>;
 template class mirnet::Tensor<float>;
 
 // Of each table, what it points to.

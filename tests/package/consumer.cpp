@@ -17,7 +17,7 @@ int main(int argc, char** argv) try {
   if (argc != 2) return 2;
   std::ifstream stream(argv[1], std::ios::binary);
   std::vector<char> const file{std::istreambuf_iterator<char>(stream), {}};
-  auto const model = mirnet::Model<float>::load(std::as_bytes(std::span(file))).value();
+  auto const model = mirnet::Model<mirnet::Mirnet<float>>::load(std::as_bytes(std::span(file))).value();
 
   mirnet::Context<float> context(mirnet::native_kernels());
   mirnet::Shape const shape{13, 21, model.config().channels};

@@ -12,6 +12,7 @@
 
 #include <mirnet/io/image_file.hpp>
 #include <mirnet/io/restore.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "io/pictures.hpp"
@@ -47,7 +48,7 @@ TEST_CASE("many runs take the memory and the files of few") {
   auto const path = folder / "a.png", result = folder / "b.png";
   auto const image = pictures::draw(16, 12, 3);
   REQUIRE(write_image(path.c_str(), image).ok());
-  auto const model = Model<float>::load(weights).value();
+  auto const model = Model<Mirnet<float>>::load(weights).value();
   Context<float> serial(*test::kernel_tables().front());
   auto const expected = restore(model, image, serial).value();
   int wrong = 0;
@@ -56,7 +57,7 @@ TEST_CASE("many runs take the memory and the files of few") {
     // Everything that an application does, from the start.
     ThreadPool pool(2);
     Context<float> context(*test::kernel_tables()[static_cast<std::size_t>(i) % test::kernel_tables().size()], pool);
-    auto const own = Model<float>::load(weights).value();
+    auto const own = Model<Mirnet<float>>::load(weights).value();
     auto const read = read_image(path.c_str()).value();
     auto const restored = restore(own, read, context).value();
     wrong += context.kernels == serial.kernels && !pictures::equal(restored, expected);

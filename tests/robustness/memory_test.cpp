@@ -7,6 +7,7 @@
 
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/io/restore.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "io/pictures.hpp"
@@ -41,12 +42,12 @@ auto const same_model = [](auto const& a, auto const& b) {
 TEST_CASE("no memory: weights load, from memory and from a file") {
   auto const file = test::make_weight_file(tiny);
   test::fail_each_request(
-      "load", [&] { return Model<float>::load(file); }, same_model);
+      "load", [&] { return Model<Mirnet<float>>::load(file); }, same_model);
   test::Folder const folder;
   auto const path = folder / "weights.mirw";
   REQUIRE(write_file(path.c_str(), file, false).ok());
   test::fail_each_request(
-      "load_model", [&] { return load_model<float>(path.c_str()); }, same_model);
+      "load_model", [&] { return load_model<Mirnet<float>>(path.c_str()); }, same_model);
 }
 
 TEST_CASE("no memory: files are read and written") {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "support/kernel_tables.hpp"
@@ -37,7 +38,7 @@ constexpr float largest = std::numeric_limits<float>::max();
 
 /// body(model, kernels) for a model of float and one of bfloat16 with each of their kernels.
 template <class Body>
-void every_network(Config const& config, Body&& body) {
+void every_network(MirnetConfig const& config, Body&& body) {
   auto const floats = make_model<float>(config);
   for (auto const* kernels : test::kernel_tables()) {
     INFO(std::string(kernels->isa) << ", float");
@@ -61,7 +62,7 @@ Tensor<float> scaled(Tensor<float> image, float factor) {
 
 /// The file's weights, each changed by alter(weight), with the checksums that belong to them.
 template <class Alter>
-test::Bytes altered(Config const& config, Alter alter) {
+test::Bytes altered(MirnetConfig const& config, Alter alter) {
   auto file = test::make_weight_file(config);
   auto const count = test::get<std::uint32_t>(file, 72);
   for (std::size_t tensor = 0; tensor < count; ++tensor) {
@@ -80,7 +81,7 @@ test::Bytes altered(Config const& config, Alter alter) {
 
 /// The fastest of some runs, in seconds.
 template <class T>
-double seconds(Model<T> const& model, Context<T>& context, View<float const> image, int runs) {
+double seconds(Model<Mirnet<T>> const& model, Context<T>& context, View<float const> image, int runs) {
   auto const plan = model.plan(context, image.height(), image.width()).value();
   auto const memory = Memory::allocate(plan.bytes).value();
   auto output = Tensor<float>::create(image.shape()).value();
@@ -98,7 +99,7 @@ double seconds(Model<T> const& model, Context<T>& context, View<float const> ima
 TEST_CASE("NaN, infinity and the smallest and largest numbers in an image") {
   ThreadPool pool(2);
   Shape const shape = test::slow ? Shape{9, 12, 3} : Shape{19, 26, 3};
-  every_network(tiny, [&]<class T>(Model<T> const& model, KernelTable<T> const& kernels) {
+  every_network(tiny, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
     Context<T> context(kernels, pool);
     for (float const value : {no_number, -no_number, infinity, -infinity, denormal, -denormal, largest, -largest}) {
       CAPTURE(value);
@@ -133,7 +134,7 @@ TEST_CASE("NaN, infinity and the smallest and largest numbers as weights") {
       auto const file = altered(tiny, [&](float weight) { return all || ++count % 97 == 0 ? value : weight; });
       auto const check = [&]<class T>(KernelTable<T> const& kernels) {
         Context<T> context(kernels);
-        auto const output = run(Model<T>::load(file).value(), context, image.view());
+        auto const output = run(Model<Mirnet<T>>::load(file).value(), context, image.view());
         CHECK(output.shape() == shape);
         if (all && std::fabs(value) == denormal) CHECK(test::largest_difference(output.view(), image.view()) < 1e-30);
       };
@@ -148,7 +149,7 @@ TEST_CASE("NaN, infinity and the smallest and largest numbers as weights") {
 TEST_CASE("a run has a floating-point mode of its own, in every thread, and leaves the caller's as it was") {
   // Results below the normal numbers.
   auto const image = scaled(make_image<float>(test::slow ? Shape{9, 12, 3} : Shape{21, 30, 3}), 1e-37f);
-  every_network(test::slow ? tiny : small, [&]<class T>(Model<T> const& model, KernelTable<T> const& kernels) {
+  every_network(test::slow ? tiny : small, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
     Context<T> alone(kernels);
     auto const expected = run(model, alone, image.view());
     ThreadPool pool(3);
@@ -174,7 +175,7 @@ TEST_CASE("numbers below the normal ones take no longer than others") {
   auto const image = make_image<float>({32, 48, 3});
   auto const low = scaled(make_image<float>({32, 48, 3}), 1e-37f),
              lowest = scaled(make_image<float>({32, 48, 3}), 1e-39f);
-  every_network(small, [&]<class T>(Model<T> const& model, KernelTable<T> const& kernels) {
+  every_network(small, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
     std::string const isa = kernels.isa;
     if (isa == "eigen" || isa == "scalar") return;  // for oracles
     for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
@@ -197,7 +198,7 @@ TEST_CASE("numbers below the normal ones take no longer than others") {
 
 TEST_CASE("the same bits for any number of threads, a hundred times") {
   auto const image = make_image<float>(test::slow ? Shape{9, 14, 3} : Shape{21, 30, 3});
-  every_network(tiny, [&]<class T>(Model<T> const& model, KernelTable<T> const& kernels) {
+  every_network(tiny, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
     Context<T> serial(kernels);
     auto const expected = run(model, serial, image.view());
     for (Index const threads : {1, 2, 3, 7, 16}) {
@@ -216,7 +217,7 @@ TEST_CASE("the same bits for any number of threads, a hundred times") {
 // Measured: 8e-7 and 0.7 percent.
 TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of bfloat16 with them within 2 percent") {
   for (auto const& config :
-       {tiny, small, Config{.features = 24, .groups = 2, .blocks = 2}, test::unshuffled[0], test::unshuffled[1]}) {
+       {tiny, small, MirnetConfig{.features = 24, .groups = 2, .blocks = 2}, test::unshuffled[0], test::unshuffled[1]}) {
     if (test::slow && config.features > 9) continue;
     auto const image = make_image<float>(test::slow ? Shape{10, 14, 3} : Shape{32, 40, 3});
     auto const floats = make_model<float>(config);

@@ -9,6 +9,7 @@
 
 #include <mirnet/io/image_file.hpp>
 #include <mirnet/io/restore.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "io/pictures.hpp"
@@ -91,7 +92,7 @@ TEST_CASE("one pool serves contexts of several threads in turn") {
 
 TEST_CASE("everything is set up and taken down while others run") {
   auto const file = test::make_weight_file(tiny);
-  auto const model = Model<float>::load(file).value();
+  auto const model = Model<Mirnet<float>>::load(file).value();
   auto const image = make_image<float>({13, 18, 3});
   auto const picture = pictures::draw(30, 20, 3);
   auto const encoded = pictures::file_of(encode_image(picture, OutputFormat::png, "test"));
@@ -109,7 +110,7 @@ TEST_CASE("everything is set up and taken down while others run") {
       if (fastest == nullptr) fastest = &test::plain_kernels<float>();
       ThreadPool pool(number % 4 + 1);
       Context<float> context(*fastest, pool);
-      auto const own = Model<float>::load(file).value();
+      auto const own = Model<Mirnet<float>>::load(file).value();
       auto const& one = number % 2 == 0 ? model : own;
       right &= same_bits(run(one, context, image.view()).view(), expected.view());
       auto const decoded = decode_image(encoded, "test");

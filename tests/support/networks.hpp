@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include <mirnet/model/model.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "weight_writer.hpp"
@@ -16,19 +17,19 @@
 namespace test {
 
 /// As small as networks get with two streams, and one that has all three.
-inline constexpr mirnet::Config tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
-inline constexpr mirnet::Config small{.features = 16, .groups = 1, .blocks = 1};
+inline constexpr mirnet::MirnetConfig tiny{.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 1};
+inline constexpr mirnet::MirnetConfig small{.features = 16, .groups = 1, .blocks = 1};
 /// That work on cells of pixels: 12 channels, more than fit into one line of bfloat16, and more than there are
 /// features.
-inline constexpr mirnet::Config unshuffled[] = {
+inline constexpr mirnet::MirnetConfig unshuffled[] = {
     {.features = 16, .groups = 1, .blocks = 1, .unshuffle = 2},
     {.features = 9, .groups = 1, .blocks = 2, .streams = 2, .columns = 1, .unshuffle = 4},
     {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 1, .unshuffle = 2},
     {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1, .channels = 16, .unshuffle = 4}};
 
 template <class T>
-mirnet::Model<T> make_model(mirnet::Config const& config) {
-  return mirnet::Model<T>::load(make_weight_file(config)).value();
+mirnet::Model<mirnet::Mirnet<T>> make_model(mirnet::MirnetConfig const& config) {
+  return mirnet::Model<mirnet::Mirnet<T>>::load(make_weight_file(config)).value();
 }
 
 /// A picture with structure at every scale: waves and noise in [0, 1].
@@ -51,14 +52,14 @@ mirnet::Tensor<T> make_image(mirnet::Shape shape) {
 
 /// What the model makes of an image, with the context's kernels and threads.
 template <class T>
-mirnet::Tensor<typename mirnet::Model<T>::Pixel> run(
-    mirnet::Model<T> const& model, mirnet::Context<T>& context,
-    std::type_identity_t<mirnet::View<typename mirnet::Model<T>::Pixel const>> image) {
+mirnet::Tensor<typename mirnet::Model<mirnet::Mirnet<T>>::Pixel> run(
+    mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::Context<T>& context,
+    std::type_identity_t<mirnet::View<typename mirnet::Model<mirnet::Mirnet<T>>::Pixel const>> image) {
   auto const plan = model.plan(context, image.height(), image.width()).value();
   auto const memory = mirnet::Memory::allocate(plan.bytes).value();
   // What a run does not write must not matter: the contents of the memory are NaN to begin with.
   std::memset(memory.bytes().data(), 0xFF, memory.bytes().size());
-  auto output = mirnet::Tensor<typename mirnet::Model<T>::Pixel>::create(image.shape()).value();
+  auto output = mirnet::Tensor<typename mirnet::Model<mirnet::Mirnet<T>>::Pixel>::create(image.shape()).value();
   model.run(context, plan, memory.bytes(), image, output.view()).value();
   return output;
 }

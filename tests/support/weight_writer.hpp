@@ -14,7 +14,7 @@
 #include <vector>
 
 #include <mirnet/base/crc32c.hpp>
-#include <mirnet/model/network.hpp>
+#include <mirnet/networks/mirnet/mirnet.hpp>
 
 namespace test {
 
@@ -94,8 +94,10 @@ inline std::vector<float> packed_phases(std::vector<float> const& plain, std::si
 }
 
 /// A file of weights drawn as PyTorch's kaiming_uniform_(a=1.5) draws them, slopes from [0.05, 0.4]: the residual of
-/// such a network is of the order of its input.
-inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1, Storage storage = Storage::f32) {
+/// such a network is of the order of its input. schema(visit) visits its layers, and half(offset, value) in
+/// fields(half) writes a field of the header.
+template <class Schema, class Fields>
+Bytes make_weight_file(Schema&& schema, int minor_version, Fields&& fields, unsigned seed, Storage storage) {
   struct Entry {
     std::string name;
     mirnet::ParameterShape shape;
@@ -103,7 +105,7 @@ inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1, S
   };
   std::vector<Entry> entries;
   std::string names;
-  mirnet::Network<float>::schema(config, [&]<class Layer>(Layer& layer, mirnet::Name const& name) {
+  schema([&]<class Layer>(Layer& layer, mirnet::Name const& name) {
     entries.push_back(
         {std::string(name.view()) + ".weight", layer.shape(), std::is_same_v<Layer, mirnet::ConvTranspose2d<float>>});
     names += entries.back().name;
@@ -159,18 +161,12 @@ inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1, S
 
   unsigned char const magic[] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
   std::memcpy(file.data(), magic, sizeof magic);
-  put(file, 10, static_cast<std::uint16_t>(config.unshuffle > 1 ? 3 : is_packed ? 2 : 1));
+  put(file, 10, static_cast<std::uint16_t>(minor_version));
   put(file, 12, std::uint32_t{0x01020304});
   put(file, 16, std::uint64_t{file.size()});
   put(file, 24, std::uint32_t{128});
   put(file, 28, std::uint32_t{is_packed});
-  auto const half = [&](std::size_t offset, mirnet::Index value) {
-    put(file, offset, static_cast<std::uint16_t>(value));
-  };
-  half(36, 1), half(40, config.channels), half(42, config.channels), half(44, config.features), half(46, config.groups);
-  half(48, config.blocks), half(50, config.streams), half(52, config.columns), half(54, 8), half(56, 2), half(58, 1);
-  half(62, 1), half(64, (1 << (config.streams - 1)) * config.unshuffle);
-  half(66, config.unshuffle > 1 ? config.unshuffle : 0);
+  fields([&](std::size_t offset, mirnet::Index value) { put(file, offset, static_cast<std::uint16_t>(value)); });
   put(file, 72, static_cast<std::uint32_t>(entries.size()));
   put(file, 76, std::uint32_t{64});
   put(file, 80, std::uint64_t{128});
@@ -181,6 +177,23 @@ inline Bytes make_weight_file(mirnet::Config const& config, unsigned seed = 1, S
   put(file, 124, static_cast<std::uint32_t>(names.size()));
   repair_checksum(file);
   return file;
+}
+
+/// One of MIRNet's.
+inline Bytes make_weight_file(mirnet::MirnetConfig const& config, unsigned seed = 1, Storage storage = Storage::f32) {
+  bool const is_packed = storage == Storage::f32_packed || storage == Storage::bf16_packed;
+  return make_weight_file([&](auto&& visit) { mirnet::Mirnet<float>::schema(config, visit); },
+                          config.unshuffle > 1 ? 3
+                          : is_packed          ? 2
+                                               : 1,
+                          [&](auto&& half) {
+                            half(36, 1), half(40, config.channels), half(42, config.channels);
+                            half(44, config.features), half(46, config.groups), half(48, config.blocks);
+                            half(50, config.streams), half(52, config.columns), half(54, 8), half(56, 2), half(58, 1);
+                            half(62, 1), half(64, (1 << (config.streams - 1)) * config.unshuffle);
+                            half(66, config.unshuffle > 1 ? config.unshuffle : 0);
+                          },
+                          seed, storage);
 }
 
 }  // namespace test

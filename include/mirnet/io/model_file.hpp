@@ -18,13 +18,13 @@ class FileSource final : public ByteSource {
   InputFile file_;
 };
 
-/// Errors: model, for whatever is wrong with the file; memory.
-template <class T>
-Result<Model<T>> load_model(char const* path) noexcept {
+/// load_model<Mirnet<float>>("denoise.mirw"). Errors: model, for whatever is wrong with the file; memory.
+template <Network Net>
+Result<Model<Net>> load_model(char const* path) noexcept {
   auto file = InputFile::open(path, ErrorCode::model);
   if (!file) return file.error();
   FileSource source(*std::move(file));
-  auto model = Model<T>::load(source);
+  auto model = Model<Net>::load(source);
   if (!model) return Error(model.error().code(), "%s: %s", path, model.error().message());
   return model;
 }

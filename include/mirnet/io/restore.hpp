@@ -13,10 +13,11 @@
 namespace mirnet::inline MIRNET_ABI {
 
 /// How an image of one size is restored.
+template <class Config>
 struct Tiling {
   TileAxis x, y;
-  Plan plan;        ///< of one tile: all are equally large
-  Index bytes = 0;  ///< that `restore` takes while it runs, with what it returns
+  Plan<Config> plan;  ///< of one tile: all are equally large
+  Index bytes = 0;    ///< that `restore` takes while it runs, with what it returns
 
   Index tiles() const noexcept { return x.count() * y.count(); }
   /// Multiply-accumulates of all tiles: more than the image has by itself, as tiles overlap.
@@ -57,20 +58,17 @@ constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width) noexcept
 }
 inline View<float> tile_rows(float* memory, Index rows, Index width) noexcept { return {memory, {rows, width, 3}, 3}; }
 
-/// What all tiles but the last begin at multiples of: a network on cells of pixels is to see the image's in them.
-constexpr Index tile_step(Config const& config) noexcept { return config.unshuffle == 1 ? 1 : config.pad_multiple(); }
-
 /// Errors: model, where the network is not one for three channels; memory, where no memory could hold it.
-template <class T>
-Result<Tiling> plan_tiling(Model<T> const& model, Context<T> const& context, Image const& image, TileAxis x,
-                           TileAxis y) noexcept {
-  if (model.config().channels != 3) {
+template <Network Net>
+Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Context<typename Net::Scalar> const& context,
+                                                 Image const& image, TileAxis x, TileAxis y) noexcept {
+  if (Index const channels = Net::channels_in(model.config()); channels != 3) {
     return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
-                 static_cast<long long>(model.config().channels));
+                 static_cast<long long>(channels));
   }
   auto const plan = model.plan(context, y.length(), x.length());
   if (!plan) return plan.error();
-  Tiling tiling{x, y, *plan};
+  Tiling<typename Net::Config> tiling{x, y, *plan};
   // Input and output of a tile, the rows that tiles share, and the result.
   auto const map = map_bytes<float>({y.length(), x.length(), 3});
   auto const rows = tiling.tiles() > 1 ? tile_rows_bytes(y.length(), image.width()) : 0;
@@ -84,8 +82,9 @@ Result<Tiling> plan_tiling(Model<T> const& model, Context<T> const& context, Ima
 }
 
 /// Adds a tile's part of rows [first_row, end of the tile) to the rows, of which first_row is the first.
-inline void add_tile(ParallelFor const& parallel, View<float const> tile, Tiling const& tiling, Index tile_x,
-                     Index tile_y, Index first_row, View<float> rows) noexcept {
+template <class Config>
+void add_tile(ParallelFor const& parallel, View<float const> tile, Tiling<Config> const& tiling, Index tile_x,
+              Index tile_y, Index first_row, View<float> rows) noexcept {
   Index const left = tiling.x.first(tile_x), top = tiling.y.first(tile_y);
   parallel(top + tile.height() - first_row, [&](Index row, Index) {
     Index const y = first_row + row;
@@ -103,30 +102,32 @@ inline void add_tile(ParallelFor const& parallel, View<float const> tile, Tiling
 
 /// The image as a whole. Errors: model, where the network is not one for three channels; memory, where no memory could
 /// hold the image.
-template <class T>
-Result<Tiling> plan_whole(Model<T> const& model, Context<T> const& context, Image const& image) noexcept {
+template <Network Net>
+Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context<typename Net::Scalar> const& context,
+                                                Image const& image) noexcept {
   return detail::plan_tiling(model, context, image, TileAxis(image.width(), 1), TileAxis(image.height(), 1));
 }
 
 /// Tiles of at most `longest` pixels in width and height. Errors: as above; invalid_argument, where that is less than
 /// `shortest_tile`.
-template <class T>
-Result<Tiling> plan_tiles(Model<T> const& model, Context<T> const& context, Image const& image,
-                          Index longest) noexcept {
+template <Network Net>
+Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context<typename Net::Scalar> const& context,
+                                                Image const& image, Index longest) noexcept {
   if (longest < shortest_tile) {
     return Error(ErrorCode::invalid_argument, "tiles of %lld pixels are too small; expected %lld or more",
                  static_cast<long long>(longest), static_cast<long long>(shortest_tile));
   }
-  Index const step = detail::tile_step(model.config());
+  Index const step = Net::tile_step(model.config());
   return detail::plan_tiling(model, context, image, TileAxis::of_at_most(image.width(), longest, step),
                              TileAxis::of_at_most(image.height(), longest, step));
 }
 
 /// The image as a whole if that takes at most `bytes`, otherwise the largest tiles that do. Errors: as above; memory,
 /// where the smallest tiles take more.
-template <class T>
-Result<Tiling> plan_within(Model<T> const& model, Context<T> const& context, Image const& image, Index bytes) noexcept {
-  Index const step = detail::tile_step(model.config());
+template <Network Net>
+Result<Tiling<typename Net::Config>> plan_within(Model<Net> const& model, Context<typename Net::Scalar> const& context,
+                                                 Image const& image, Index bytes) noexcept {
+  Index const step = Net::tile_step(model.config());
   TileAxis x(image.width(), 1, step), y(image.height(), 1, step);
   for (;;) {
     auto const tiling = detail::plan_tiling(model, context, image, x, y);
@@ -145,9 +146,9 @@ Result<Tiling> plan_within(Model<T> const& model, Context<T> const& context, Ima
 /// The restored image, with the size, the channels, the sample type and the alpha of the one given. Takes the memory
 /// that it needs and gives it back. T is float or bfloat16. Errors: invalid_argument, where the tiling is another
 /// image's or context's; memory; cancelled.
-template <class T>
-Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context, Tiling const& tiling,
-                      Strength strength = {}) noexcept {
+template <Network Net>
+Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
+                      Tiling<typename Net::Config> const& tiling, Strength strength = {}) noexcept {
   if (tiling.x.size() != image.width() || tiling.y.size() != image.height()) {
     return Error(ErrorCode::invalid_argument, "the tiles are for an image of %lld x %lld pixels, this has %lld x %lld",
                  static_cast<long long>(tiling.x.size()), static_cast<long long>(tiling.y.size()),
@@ -202,8 +203,8 @@ Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& con
 }
 
 /// The same, as a whole. Errors: model, where the network is not one for three channels; memory; cancelled.
-template <class T>
-Result<Image> restore(Model<T> const& model, Image const& image, Context<T>& context) noexcept {
+template <Network Net>
+Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context) noexcept {
   auto const tiling = plan_whole(model, context, image);
   return tiling ? restore(model, image, context, *tiling) : Result<Image>(tiling.error());
 }

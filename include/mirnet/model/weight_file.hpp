@@ -1,4 +1,4 @@
-// Reading a weight file (weights/README.md specifies it). A file is compared with what its hyper-parameters ask for,
+// Reading a weight file (weights/README.md specifies it). A file is compared with what its network asks for,
 // field by field and tensor by tensor, before any memory is taken for it; its data is then streamed, so that a file
 // and its packed copy are never in memory together, or, where it is packed already, used where it lies.
 #pragma once
@@ -17,7 +17,6 @@
 #include <mirnet/base/result.hpp>
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/model/byte_source.hpp>
-#include <mirnet/model/config.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -35,7 +34,6 @@ inline constexpr std::uint64_t weight_header_size = 128, weight_entry_size = 64,
 inline constexpr unsigned char weight_magic[8] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
 inline constexpr unsigned weight_major = 0, weight_minor = 3;
 inline constexpr std::uint32_t weights_are_packed = 1;  // a flag, since 0.2
-inline constexpr unsigned unshuffle_since_minor = 3;    // before, its field was reserved
 
 /// An unsigned little-endian number at an offset of some bytes.
 template <class Unsigned>
@@ -54,6 +52,28 @@ inline Error wrong_field(char const* field, std::uint64_t found, std::uint64_t e
 
 }  // namespace detail
 
+/// What a weight file's header says of its network, for the network to check: fields of 16 bits, at their offsets in
+/// the file (weights/README.md).
+class WeightHeader {
+ public:
+  WeightHeader(std::span<std::byte const> header) noexcept : header_(header) {}
+
+  Index field(std::size_t offset) const noexcept {
+    return static_cast<Index>(detail::little_endian<std::uint16_t>(header_, offset));
+  }
+  /// Of the format, whose major version is 0.
+  Index minor_version() const noexcept { return field(10); }
+
+  /// Errors: model, where a field has another value.
+  Result<void> expect(char const* name, std::size_t offset, Index expected) const noexcept {
+    if (field(offset) == expected) return {};
+    return detail::wrong_field(name, static_cast<std::uint64_t>(field(offset)), static_cast<std::uint64_t>(expected));
+  }
+
+ private:
+  std::span<std::byte const> header_;
+};
+
 /// A weight file whose header, metadata and table have been checked against their checksums. Every error is of the
 /// code `model` and a sentence about the file, without its name.
 class WeightFile {
@@ -63,11 +83,12 @@ class WeightFile {
     WeightFile file(source);
     if (auto const checked = file.check_header(); !checked) return checked.error();
     if (auto const checked = file.check_checksums(); !checked) return checked.error();
-    if (auto const checked = file.check_fields(); !checked) return checked.error();
+    file.rewind();
     return file;
   }
 
-  Config const& config() const noexcept { return config_; }
+  /// Valid as long as this object.
+  WeightHeader header() const noexcept { return {header_}; }
 
   /// Compares the table with the tensors that `schema` lists: schema(visit) calls visit(layer, name) for each, in the
   /// file's order.
@@ -293,47 +314,6 @@ class WeightFile {
     return true;
   }
 
-  /// What the network is.
-  Result<void> check_fields() noexcept {
-    auto const field = [&](std::size_t offset) { return static_cast<Index>(header<std::uint16_t>(offset)); };
-    if (field(36) == 2) {
-      return Error(ErrorCode::model, "the network is MIRNet-v2, which this program does not run yet");
-    }
-    config_ = {.features = field(44),
-               .groups = field(46),
-               .blocks = field(48),
-               .streams = field(50),
-               .columns = field(52),
-               .channels = field(40)};
-    bool const has_unshuffle = header<std::uint16_t>(10) >= detail::unshuffle_since_minor;
-    if (has_unshuffle) config_.unshuffle = field(66);
-    struct Fixed {
-      char const* name;
-      Index found, expected;
-    };
-    Fixed const fixed[] = {{"the architecture", field(36), 1},
-                           {"the number of output channels", field(42), config_.channels},
-                           {"the reduction of channel attention", field(54), 8},
-                           {"the numerator of the channel factor", field(56), 2},
-                           {"the denominator of the channel factor", field(58), 1},
-                           {"bias", field(60), 0},
-                           {"the scale", field(62), 1},
-                           {"the reserved field at byte 66", has_unshuffle ? 0 : field(66), 0}};
-    for (auto const& f : fixed) {
-      if (f.found != f.expected) {
-        return detail::wrong_field(f.name, static_cast<std::uint64_t>(f.found), static_cast<std::uint64_t>(f.expected));
-      }
-    }
-    if (auto const task = header<std::uint16_t>(38); task > 1) return detail::wrong_field("the task", task, 1);
-    if (auto const checked = check(config_); !checked) return checked;
-    if (field(64) != config_.pad_multiple()) {
-      return detail::wrong_field("the pad multiple", static_cast<std::uint64_t>(field(64)),
-                                 static_cast<std::uint64_t>(config_.pad_multiple()));
-    }
-    rewind();
-    return {};
-  }
-
   void rewind() noexcept {
     next_ = 0;
     name_end_ = 0;
@@ -479,7 +459,6 @@ class WeightFile {
 
   ByteSource* source_;
   std::byte header_[detail::weight_header_size] = {};
-  Config config_;
   bool packed_ = false;
   std::uint32_t tensor_count_ = 0;
   std::uint64_t strings_offset_ = 0, strings_size_ = 0, data_offset_ = 0, data_size_ = 0;

@@ -17,7 +17,7 @@ bool PART_RUN(Part& part) noexcept {
   part.version = PART_VERSION;
   part.isa = copy::native_kernels().isa;
 
-  auto const model = copy::Model<float>::load({part.weights, part.weights_bytes});
+  auto const model = copy::Model<copy::Mirnet<float>>::load({part.weights, part.weights_bytes});
   if (!model) return false;
   copy::Shape const shape{part.height, part.width, model->config().channels};
   auto noisy = copy::Tensor<float>::create(shape);

@@ -7,7 +7,7 @@
 namespace mirnet::inline MIRNET_ABI {
 
 /// The published network is the default: 31.8 million parameters.
-struct Config {
+struct MirnetConfig {
   Index features = 64;  ///< channels of the full-resolution stream, 8 to 1024 (channel attention has an eighth of them)
   Index groups = 3;     ///< recursive residual groups, 1 to 16
   Index blocks = 2;     ///< multi-scale blocks in each, 1 to 16
@@ -19,36 +19,34 @@ struct Config {
   /// pixel of the maps, with the cell's channels in the order of torch's pixel_unshuffle. Channel c of the pixel in row
   /// y and column x of a cell becomes channel c*u*u + y*u + x.
   Index unshuffle = 1;
-  static constexpr Index most_unshuffle = 4, most_cell_channels = 16 * most_unshuffle * most_unshuffle;
 
-  friend constexpr bool operator==(Config const&, Config const&) = default;
+  friend constexpr bool operator==(MirnetConfig const&, MirnetConfig const&) = default;
 
   /// Images are padded to a height and a width that are multiples of this.
   constexpr Index pad_multiple() const noexcept { return unshuffle << (streams - 1); }
   /// Channels of the map that goes into the first convolution, and of the one that comes out of the last.
   constexpr Index cell_channels() const noexcept { return channels * unshuffle * unshuffle; }
-};
 
-/// Errors: model, naming the first hyper-parameter out of its range.
-constexpr Result<void> check(Config const& config) noexcept {
-  struct Range {
-    char const* name;
-    Index value, least, most;
-  };
-  Range const ranges[] = {{"features", config.features, 8, 1024}, {"groups", config.groups, 1, 16},
-                          {"blocks", config.blocks, 1, 16},       {"streams", config.streams, 1, 4},
-                          {"columns", config.columns, 1, 4},      {"channels", config.channels, 1, 16}};
-  for (auto const& range : ranges) {
-    if (range.value < range.least || range.value > range.most) {
-      return Error(ErrorCode::model, "%s is %lld, expected %lld to %lld", range.name,
-                   static_cast<long long>(range.value), static_cast<long long>(range.least),
-                   static_cast<long long>(range.most));
+  /// Errors: model, naming the first hyper-parameter out of its range.
+  constexpr Result<void> check() const noexcept {
+    struct Range {
+      char const* name;
+      Index value, least, most;
+    };
+    Range const ranges[] = {{"features", features, 8, 1024}, {"groups", groups, 1, 16},  {"blocks", blocks, 1, 16},
+                            {"streams", streams, 1, 4},      {"columns", columns, 1, 4}, {"channels", channels, 1, 16}};
+    for (auto const& range : ranges) {
+      if (range.value < range.least || range.value > range.most) {
+        return Error(ErrorCode::model, "%s is %lld, expected %lld to %lld", range.name,
+                     static_cast<long long>(range.value), static_cast<long long>(range.least),
+                     static_cast<long long>(range.most));
+      }
     }
+    if (unshuffle != 1 && unshuffle != 2 && unshuffle != 4) {
+      return Error(ErrorCode::model, "unshuffle is %lld, expected 1, 2 or 4", static_cast<long long>(unshuffle));
+    }
+    return {};
   }
-  if (config.unshuffle != 1 && config.unshuffle != 2 && config.unshuffle != Config::most_unshuffle) {
-    return Error(ErrorCode::model, "unshuffle is %lld, expected 1, 2 or 4", static_cast<long long>(config.unshuffle));
-  }
-  return {};
-}
+};
 
 }  // namespace mirnet::inline MIRNET_ABI

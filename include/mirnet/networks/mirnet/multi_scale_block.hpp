@@ -4,9 +4,9 @@
 
 #include <utility>
 
-#include <mirnet/blocks/dual_attention.hpp>
-#include <mirnet/blocks/resizing.hpp>
-#include <mirnet/blocks/selective_kernel_fusion.hpp>
+#include <mirnet/networks/mirnet/dual_attention.hpp>
+#include <mirnet/networks/mirnet/resizing.hpp>
+#include <mirnet/networks/mirnet/selective_kernel_fusion.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include <mirnet/blocks/multi_scale_block.hpp>
+#include <mirnet/networks/mirnet/multi_scale_block.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 

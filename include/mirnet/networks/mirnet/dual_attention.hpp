@@ -1,8 +1,8 @@
 // The dual attention unit (section 3.2, figure 4): two convolutions, then spatial and channel attention side by side.
 #pragma once
 
-#include <mirnet/blocks/channel_attention.hpp>
-#include <mirnet/blocks/spatial_attention.hpp>
+#include <mirnet/networks/mirnet/channel_attention.hpp>
+#include <mirnet/networks/mirnet/spatial_attention.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
