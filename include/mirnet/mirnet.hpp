@@ -5,5 +5,6 @@
 
 #include <mirnet/kernels/native.hpp>
 #include <mirnet/model/model.hpp>
+#include <mirnet/model/runner.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/tensor.hpp>
