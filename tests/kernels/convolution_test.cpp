@@ -42,7 +42,7 @@ std::ostream& operator<<(std::ostream& out, Residual residual) {
 /// output.
 template <class T>
 struct Operands {
-  Buffer<T> input{}, pixel_gate{}, channel_gate{}, weights{}, residual{}, output{};
+  Buffer<T> input{}, pixel_gate{}, channel_gate{}, weights{}, residual{}, output{}, bias{};
 
   T const* residual_in(Residual place, Buffer<T> const& written) const {
     if (place == Residual::none) return nullptr;
@@ -51,8 +51,8 @@ struct Operands {
   }
 
   Operands magnitudes() const {
-    return {input.magnitudes(),   pixel_gate.magnitudes(), channel_gate.magnitudes(),
-            weights.magnitudes(), residual.magnitudes(),   output.magnitudes()};
+    return {input.magnitudes(),    pixel_gate.magnitudes(), channel_gate.magnitudes(), weights.magnitudes(),
+            residual.magnitudes(), output.magnitudes(),     bias.magnitudes()};
   }
 };
 
@@ -60,7 +60,8 @@ template <class T>
 Operands<T> converted(Operands<float> const& from, Index depth) {
   return {Buffer<T>(from.input),        Buffer<T>(from.pixel_gate),
           Buffer<T>(from.channel_gate), repacked<T>(from.weights, depth),
-          Buffer<T>(from.residual),     Buffer<T>(from.output)};
+          Buffer<T>(from.residual),     Buffer<T>(from.output),
+          Buffer<T>(from.bias)};
 }
 
 /// Residual and output of `size` elements; where the residual is in place, all of the output holds one.
@@ -119,6 +120,7 @@ struct Convolving {
   Index kernel_height, kernel_width, stride = 1, pad_top = 0, pad_left = 0;
   float slope = 1.0f;
   Residual residual = Residual::none;
+  bool biased = false;
   Index spread = 1;  // 2: the odd rows and columns of an output of twice the size, as a transposed convolution writes
 
   Algorithm algorithm = Algorithm::automatic;
@@ -141,7 +143,7 @@ struct Convolving {
     return out << c.kernel_height << 'x' << c.kernel_width << " stride " << c.stride << " padding " << c.pad_top << ','
                << c.pad_left << " from " << c.height << 'x' << c.width << 'x' << c.channels << " to "
                << c.output_height() << 'x' << c.output_width() << 'x' << c.out_channels() << ", slope " << c.slope
-               << ", residual " << c.residual << ", spread " << c.spread
+               << ", residual " << c.residual << (c.biased ? ", bias" : "") << ", spread " << c.spread
                << (c.algorithm == Algorithm::direct ? ", direct" : "") << ", parts of " << c.part_rows << " rows";
   }
 
@@ -150,6 +152,10 @@ struct Convolving {
                              .weights = Buffer<float>(depth() * out_channels())};
     fill(operands.weights.span(), random);
     add_output(operands, output_elements(), residual, random);
+    if (biased) {
+      operands.bias = Buffer<float>(out_channels());
+      fill(operands.bias.span(), random);
+    }
     return operands;
   }
 
@@ -163,6 +169,7 @@ struct Convolving {
             .channels = channels,
             .input_pitch = pixel_pitch<float>(channels),
             .weights = operands.weights.data(),
+            .bias = biased ? operands.bias.data() : nullptr,
             .kernel_height = kernel_height,
             .kernel_width = kernel_width,
             .stride = stride,
@@ -401,6 +408,7 @@ TEST_CASE("convolution: kernels, strides and paddings of every size") {
                          .pad_left = random.between(0, kernel.width),
                          .slope = random.pick(slopes),
                          .residual = random.pick({Residual::none, Residual::separate}),
+                         .biased = random.between(0, 1) == 1,
                          .spread = random.between(1, 2),
                          .part_rows = random.pick({1, 8})},
               random);
@@ -425,6 +433,7 @@ TEST_CASE("convolution: 1x1, for which pixels need not be gathered") {
                          .kernel_width = 1,
                          .slope = random.pick(slopes),
                          .residual = residual,
+                         .biased = groups % 2 == 0,
                          .spread = random.between(1, 2)},
               random);
       }
@@ -455,6 +464,7 @@ TEST_CASE("convolution: shapes with fast algorithms, which the option turns off"
                                  .pad_left = std::min(kernel.width / 2 + random.between(0, 1), size.width),
                                  .slope = random.pick(slopes),
                                  .residual = residual,
+                                 .biased = random.between(0, 1) == 1,
                                  .spread = random.between(1, 2),
                                  .algorithm = algorithm,
                                  .part_rows = random.pick({1, 8})};
@@ -489,6 +499,7 @@ TEST_CASE("convolution: sums of its channels, and the largest and mean value of 
                           .pad_left = kernel.width / 2,
                           .slope = random.pick(slopes),
                           .residual = random.pick(residuals),
+                          .biased = random.between(0, 1) == 1,
                           .spread = random.between(1, 2),
                           .algorithm = algorithm,
                           .part_rows = random.pick({1, 8})},

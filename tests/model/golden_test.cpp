@@ -49,7 +49,7 @@ std::map<std::string, Recorded> read_tensors(std::string const& path, mirnet::Mi
   std::map<std::string, Recorded> tensors;
   mirnet::Mirnet<float>::schema(config, [&](auto& layer, Name const& name) {
     Recorded& tensor = tensors[name.c_str()] = {layer.shape(), {}};
-    file.read_tensor<float>(tensor, nullptr, name).value();
+    file.read_tensor<float>(tensor, nullptr, name / "weight").value();
   });
   return tensors;
 }

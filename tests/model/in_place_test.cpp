@@ -145,9 +145,9 @@ TEST_CASE("what cannot be used in place is refused with what has to be different
   CHECK(contains(refusal(plain), "--dtype f32 --layout packed"));
   CHECK(contains(refusal<mirnet::bfloat16>(plain), "--dtype bf16 --layout packed"));
   Placed const packed(test::make_weight_file(tiny, 1, Storage::f32_packed));
-  CHECK(contains(refusal<mirnet::bfloat16>(packed), "conv_in is stored as f32; to be used in place it is bf16"));
+  CHECK(contains(refusal<mirnet::bfloat16>(packed), "conv_in.weight is stored as f32; to be used in place it is bf16"));
   Placed const narrow(test::make_weight_file(tiny, 1, Storage::bf16_packed));
-  CHECK(contains(refusal(narrow), "conv_in is stored as bf16; to be used in place it is f32"));
+  CHECK(contains(refusal(narrow), "conv_in.weight is stored as bf16; to be used in place it is f32"));
   Placed const shifted(test::make_weight_file(tiny, 1, Storage::f32_packed), 4);
   CHECK(contains(refusal(shifted), "lies 4 bytes behind a multiple of 64"));
   CHECK_FALSE(Model<Mirnet<float>>::load_in_place({}).ok());
@@ -186,7 +186,7 @@ TEST_CASE("a wrong field of a packed file is named, even where the checksum was 
   CHECK(contains(altered([](Bytes& f) { put(f, 28, std::uint32_t{0}); }), "the size of conv_in.weight is"));
   // Lines of 8 channels are as long in either type: 16 of 4 bytes, 32 of 2.
   CHECK(contains(altered([](Bytes& f) { put(f, 128 + 6, std::uint8_t{2}); }),
-                 can_be_in_place ? "conv_in is stored as bf16" : "copied here"));
+                 can_be_in_place ? "conv_in.weight is stored as bf16" : "copied here"));
   CHECK(contains(altered([](Bytes& f) { put(f, 128 + 32, std::uint64_t{1} << 40); }), "the size of conv_in.weight is"));
   CHECK(contains(altered([](Bytes& f) { put(f, 128 + 44, std::uint32_t{0}); }),
                  can_be_in_place ? "does not match its checksum" : "copied here"));

@@ -19,7 +19,8 @@ using namespace mirnet;
 
 namespace {
 
-/// Twice the size, other channels: transposed(prelu(first(image))), with no padding and no parts outside of the object.
+/// Twice the size, other channels: transposed(prelu(first(image) + bias)), with no padding and no parts outside of the
+/// object.
 template <class T>
 class Enlarge {
  public:
@@ -32,7 +33,7 @@ class Enlarge {
 
   Enlarge() = default;
   constexpr Enlarge(Config const& config, std::byte*) noexcept
-      : first_(config.channels_in, config.width, 3), last_(config.width, config.channels_out) {}
+      : first_(config.channels_in, config.width, 3, {.bias = true}), last_(config.width, config.channels_out) {}
 
   static Result<Config> configure(WeightHeader const& header) noexcept {
     if (auto const checked = header.expect("the architecture", 36, 4711); !checked) return checked.error();

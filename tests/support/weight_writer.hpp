@@ -93,22 +93,25 @@ inline std::vector<float> packed_phases(std::vector<float> const& plain, std::si
   return result;
 }
 
-/// A file of weights drawn as PyTorch's kaiming_uniform_(a=1.5) draws them, slopes from [0.05, 0.4]: the residual of
-/// such a network is of the order of its input. schema(visit) visits its layers, and half(offset, value) in
+/// A file of weights drawn as PyTorch's kaiming_uniform_(a=1.5) draws them, slopes and biases from [0.05, 0.4]: the
+/// residual of such a network is of the order of its input. schema(visit) visits its layers, and half(offset, value) in
 /// fields(half) writes a field of the header.
 template <class Schema, class Fields>
 Bytes make_weight_file(Schema&& schema, int minor_version, Fields&& fields, unsigned seed, Storage storage) {
   struct Entry {
     std::string name;
     mirnet::ParameterShape shape;
-    bool transposed;
+    bool transposed, bias;
   };
   std::vector<Entry> entries;
   std::string names;
-  schema([&]<class Layer>(Layer& layer, mirnet::Name const& name) {
-    entries.push_back(
-        {std::string(name.view()) + ".weight", layer.shape(), std::is_same_v<Layer, mirnet::ConvTranspose2d<float>>});
-    names += entries.back().name;
+  schema([&](auto& layer, mirnet::Name const& name) {
+    mirnet::each_parameter(layer, name, [&]<class Parameter>(Parameter& parameter, mirnet::Name const& full_name) {
+      entries.push_back({std::string(full_name.view()), parameter.shape(),
+                         std::is_same_v<Parameter, mirnet::ConvTranspose2d<float>>,
+                         std::is_same_v<Parameter, mirnet::Bias<float>>});
+      names += entries.back().name;
+    });
   });
   bool const is_packed = storage == Storage::f32_packed || storage == Storage::bf16_packed;
   bool const is_narrow = storage == Storage::bf16 || storage == Storage::bf16_packed;
@@ -122,20 +125,21 @@ Bytes make_weight_file(Schema&& schema, int minor_version, Fields&& fields, unsi
   std::mt19937 random(seed);
   std::uint32_t name_offset = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    auto const& [name, shape, transposed] = entries[i];
+    auto const& [name, shape, transposed, bias] = entries[i];
     float const bound =
         shape.rank == 1 ? 0.0f
                         : std::sqrt(6.0f / (3.25f * static_cast<float>(shape.dim[1] * shape.dim[2] * shape.dim[3])));
     std::uniform_real_distribution<float> weight(shape.rank == 1 ? 0.05f : -bound, shape.rank == 1 ? 0.4f : bound);
     std::vector<float> values(static_cast<std::size_t>(shape.elements()));
     for (float& value : values) value = weight(random);
-    bool const narrow = is_narrow && shape.rank == 4;
+    bool const narrow = is_narrow && (shape.rank == 4 || bias);
     std::size_t const offset = file.size(), element = narrow ? 2 : 4, line = 64 / element;
     std::size_t dim[4];
     for (std::size_t d = 0; d < 4; ++d) dim[d] = static_cast<std::size_t>(shape.dim[d]);
     if (is_packed && shape.rank == 4 && !name.ends_with("SA.spatial.conv.weight")) {
       values = transposed ? packed_phases(values, dim[0], dim[1], line) : packed(values, dim, line);
     }
+    if (is_packed && bias) values.resize((values.size() + line - 1) / line * line);
     std::size_t const size = element * values.size();
     file.resize(offset + align(size));
     for (std::size_t at = 0; at < values.size(); ++at) {

@@ -58,13 +58,23 @@ Tensor<T> random_map(Shape shape, Random& random) {
 template <class T>
 struct Parameters {
   template <class Layer>
-  Parameters(Layer& layer, Random& random) : plain(layer.shape().elements()), packed(layer.packed_elements()) {
+  Parameters(Layer& layer, Random& random) : plain(layer.shape().elements()) {
+    Index elements = 0;
+    each_parameter(layer, Unnamed(), [&](auto& parameter, Unnamed) { elements += parameter.packed_elements(); });
+    packed = Buffer<T>(elements);
     fill(plain.span(), random);
     layer.bind(packed.data());
     layer.pack(packed.data(), 0, plain.span());
+    if constexpr (requires { layer.has_bias(); }) {
+      if (!layer.has_bias()) return;
+      bias = Buffer<T>(layer.bias().shape().elements());
+      fill(bias.span(), random);
+      layer.bias().bind(packed.data() + layer.packed_elements());
+      layer.bias().pack(packed.data() + layer.packed_elements(), 0, bias.span());
+    }
   }
 
-  Buffer<T> plain, packed;
+  Buffer<T> plain, packed, bias;
 };
 
 /// Whether a map is `expected(y, x, c)`, channel padding zero, to the rounding of sums of `depth` products.
@@ -155,42 +165,45 @@ TEST_CASE("Conv2d is torch.nn.Conv2d") {
     INFO("kernel ", row.kernel, ", stride ", row.stride, ", padding ", row.padding, ", ", row.in, " to ", row.out,
          " channels, ", row.height, "x", row.width);
     every_table([&]<class T>(KernelTable<T> const& kernels) {
-      Conv2d<T> layer(row.in, row.out, row.kernel, row.stride, row.padding);
-      Parameters<T> const weights(layer, random);
-      auto const input = random_map<T>({row.height, row.width, row.in}, random);
-      auto const in = input.view();
-      Shape const shape = layer.output_shape(in.shape());
-      CHECK(shape == Shape{(row.height + 2 * row.padding - row.kernel) / row.stride + 1,
-                           (row.width + 2 * row.padding - row.kernel) / row.stride + 1, row.out});
-      auto const residual = random_map<T>(shape, random);
-      auto const convolution = [&](Index y, Index x, Index o) {
-        double sum = 0.0;
-        for (Index i = 0; i < row.in; ++i) {
-          for (Index ky = 0; ky < row.kernel; ++ky) {
-            for (Index kx = 0; kx < row.kernel; ++kx) {
-              Index const iy = y * row.stride + ky - row.padding, ix = x * row.stride + kx - row.padding;
-              if (iy < 0 || iy >= row.height || ix < 0 || ix >= row.width) continue;
-              T const weight = weights.plain[((o * row.in + i) * row.kernel + ky) * row.kernel + kx];
-              sum += static_cast<double>(weight) * static_cast<double>(in(iy, ix, i));
+      for (bool const biased : {false, true}) {
+        CAPTURE(biased);
+        Conv2d<T> layer(row.in, row.out, row.kernel, {.stride = row.stride, .padding = row.padding, .bias = biased});
+        Parameters<T> const weights(layer, random);
+        auto const input = random_map<T>({row.height, row.width, row.in}, random);
+        auto const in = input.view();
+        Shape const shape = layer.output_shape(in.shape());
+        CHECK(shape == Shape{(row.height + 2 * row.padding - row.kernel) / row.stride + 1,
+                             (row.width + 2 * row.padding - row.kernel) / row.stride + 1, row.out});
+        auto const residual = random_map<T>(shape, random);
+        auto const convolution = [&](Index y, Index x, Index o) {
+          double sum = biased ? static_cast<double>(weights.bias[o]) : 0.0;
+          for (Index i = 0; i < row.in; ++i) {
+            for (Index ky = 0; ky < row.kernel; ++ky) {
+              for (Index kx = 0; kx < row.kernel; ++kx) {
+                Index const iy = y * row.stride + ky - row.padding, ix = x * row.stride + kx - row.padding;
+                if (iy < 0 || iy >= row.height || ix < 0 || ix >= row.width) continue;
+                T const weight = weights.plain[((o * row.in + i) * row.kernel + ky) * row.kernel + kx];
+                sum += static_cast<double>(weight) * static_cast<double>(in(iy, ix, i));
+              }
             }
           }
-        }
-        return sum;
-      };
-      Index const depth = row.kernel * row.kernel * row.in;
-      auto output = Tensor<T>::create(shape).value();
-      auto const out = output.view();
-      run<T>(kernels, {}, [&](Context<T>& context) { layer.forward(context, in, out); });
-      CHECK(difference<T>(out, depth, convolution) == "");
+          return sum;
+        };
+        Index const depth = row.kernel * row.kernel * row.in;
+        auto output = Tensor<T>::create(shape).value();
+        auto const out = output.view();
+        run<T>(kernels, {}, [&](Context<T>& context) { layer.forward(context, in, out); });
+        CHECK(difference<T>(out, depth, convolution) == "");
 
-      run<T>(kernels, {}, [&](Context<T>& context) {
-        layer.forward(context, in, out, {.slope = T(0.25), .residual = residual.view()});
-        CHECK(context.macs == static_cast<std::uint64_t>(shape.pixels() * row.out * depth));
-      });
-      CHECK(difference<T>(out, depth, [&](Index y, Index x, Index o) {
-              double const sum = convolution(y, x, o);
-              return (sum > 0.0 ? sum : 0.25 * sum) + static_cast<double>(residual.view()(y, x, o));
-            }) == "");
+        run<T>(kernels, {}, [&](Context<T>& context) {
+          layer.forward(context, in, out, {.slope = T(0.25), .residual = residual.view()});
+          CHECK(context.macs == static_cast<std::uint64_t>(shape.pixels() * row.out * depth));
+        });
+        CHECK(difference<T>(out, depth, [&](Index y, Index x, Index o) {
+                double const sum = convolution(y, x, o);
+                return (sum > 0.0 ? sum : 0.25 * sum) + static_cast<double>(residual.view()(y, x, o));
+              }) == "");
+      }
     });
   }
 }
@@ -251,7 +264,8 @@ TEST_CASE("Conv2d in bands of rows gives the bits of the whole, from no more row
   for (auto const& row : table) {
     INFO("kernel ", row.kernel, ", stride ", row.stride, ", padding ", row.padding, ", ", row.in, " to ", row.out,
          " channels, ", row.height, "x", row.width);
-    Conv2d<float> layer(row.in, row.out, row.kernel, row.stride, row.padding);
+    Conv2d<float> layer(row.in, row.out, row.kernel,
+                        {.stride = row.stride, .padding = row.padding, .bias = row.out % 3 != 0});
     Parameters<float> const weights(layer, random);
     auto const input = random_map<float>({row.height, row.width, row.in}, random);
     View<float const> const in = input.view();

@@ -116,6 +116,7 @@ struct Direct {
         .groups = columns(work) / channel_group<float>,
         .sum = nullptr,  // where there is more than one slice
         .sum_pitch = 0,
+        .bias = work.bias,
         .finish = true,
         .c = work.output,
         .c_offsets = offsets,

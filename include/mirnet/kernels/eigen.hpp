@@ -28,7 +28,8 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
       Index const y = pixel / work.output_width, x = pixel % work.output_width;
       Index const at = y * work.output_row_step + x * work.output_pixel_step + g * group;
       for (Index o = 0; o < group; ++o) {
-        T const value = reference::activated(c(pixel - first, o), work.slope);
+        T const sum = work.bias != nullptr ? c(pixel - first, o) + work.bias[g * group + o] : c(pixel - first, o);
+        T const value = reference::activated(sum, work.slope);
         work.output[at + o] = work.residual != nullptr ? value + work.residual[at + o] : value;
       }
     }

@@ -28,6 +28,7 @@ struct Gemm {
   float* sum;
   Index sum_pitch;
   bool accumulate = false;
+  T const* bias = nullptr;  // null or, for each column, what its sums start from if they do not accumulate
 
   // With `finish`, prelu(C, slope) + residual is written, and row r starts at c + c_offsets[r], of the residual at
   // residual + c_offsets[r].
@@ -101,6 +102,11 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   if (work.accumulate) {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = load(unfinished(r, v));
+    }
+  } else if (work.bias != nullptr) {
+    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+      Pack const start = load(work.bias + column + v * lanes);
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = start;
     }
   } else {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {

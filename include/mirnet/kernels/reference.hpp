@@ -29,7 +29,7 @@ void convolve(Convolution<T> const& work, Index pixel) noexcept {
   Index const row = pixel / work.output_width, x = pixel % work.output_width, y = work.first_row + row;
   Index const at = row * work.output_row_step + x * work.output_pixel_step;
   for (Index o = 0; o < work.output_groups * channel_group<T>; ++o) {
-    T sum = 0;
+    T sum = work.bias != nullptr ? work.bias[o] : T(0);
     for (Index ky = 0; ky < work.kernel_height; ++ky) {
       Index const iy = y * work.stride - work.pad_top + ky;
       if (iy < 0 || iy >= work.height) continue;

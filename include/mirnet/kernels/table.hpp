@@ -36,7 +36,7 @@ struct Statistics {
 };
 
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
-/// output = prelu(convolution, slope) and output += residual; or some rows of one.
+/// output = prelu(convolution + bias, slope) and output += residual; or some rows of one.
 ///
 /// The input map has height x width pixels, of which those outside are zero. Its pixel (y, x) is at
 /// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's 64-byte line; of
@@ -45,7 +45,8 @@ struct Statistics {
 /// output + (y - first_row)*output_row_step + x*output_pixel_step, residual and statistics likewise, and all
 /// `output_groups * channel_group<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
-/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels.
+/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. The bias has a number for each
+/// channel that is written, zeros for the padding.
 /// The residual may be the output itself.
 template <class T>
 struct Convolution {
@@ -54,6 +55,7 @@ struct Convolution {
   Index input_first_row = 0;
 
   T const* weights;
+  T const* bias = nullptr;  // null: there is none
   Index kernel_height, kernel_width, stride, pad_top, pad_left;
 
   T* output;

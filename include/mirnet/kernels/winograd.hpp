@@ -314,12 +314,17 @@ struct Tiles {
           AxisY::output(point, result);
           for (int y = 0; y < AxisY::outputs; ++y) half[y][x] = result[y];
         }
+        T const* const bias = work.bias == nullptr ? nullptr : work.bias + column + c;
         T* out = work.output + offset + c;
         T const* added = has_residual ? work.residual + offset + c : nullptr;
         Index const end = is_whole ? AxisY::outputs : rows;
         MIRNET_ROLLED for (int y = 0; y < end; ++y) {
           Pack result[AxisX::outputs];
           AxisX::output(half[y], result);
+          if (bias != nullptr) {
+            Pack const added_bias = load(bias);
+            for (int x = 0; x < AxisX::outputs; ++x) result[x] = result[x] + added_bias;
+          }
           for (int x = 0; x < AxisX::outputs; ++x) {
             if (!is_whole && x >= pixels) break;
             Pack value = prelu(result[x], slope);

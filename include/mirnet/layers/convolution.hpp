@@ -1,4 +1,4 @@
-// Convolution layers: packed weights and the call of the kernel. None has a bias, as none in MIRNet has.
+// Convolution layers: packed weights and the call of the kernel.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace mirnet::inline MIRNET_ABI {
 /// What happens to each result of a convolution before it is written.
 template <class T>
 struct Epilogue {
-  T slope = T(1);              ///< PReLU's; 1 is none, 0 is ReLU
+  T slope = T(1);              ///< of PReLU or LeakyReLU behind the bias; 1 is none, 0 is ReLU
   View<T const> residual{};    ///< added after the activation; without data: none
   Statistics<T> statistics{};  ///< gathered from what is written; channel_sums are taken from `sums`
   ChannelSums<T>* sums = nullptr;
@@ -101,22 +101,27 @@ constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T c
 
 }  // namespace detail
 
+/// What a Conv2d may have besides its channels and its kernel.
+struct ConvOptions {
+  Index stride = 1;
+  Index padding = -1;  ///< -1: half of the kernel, with which odd kernels and a stride of 1 keep the size
+  bool bias = false;
+};
+
 /// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels, kernel, kernel), zero padding. At most
-/// 65535 channels, and 255 for the others.
+/// 65535 channels, and 255 for kernel, stride and padding.
 template <class T>
 class Conv2d {
  public:
   Conv2d() = default;
 
-  /// Without `padding`, odd kernels keep the size.
-  constexpr Conv2d(Index in_channels, Index out_channels, Index kernel, Index stride, Index padding) noexcept
+  constexpr Conv2d(Index in_channels, Index out_channels, Index kernel, ConvOptions options = {}) noexcept
       : in_(detail::narrowed<std::uint16_t>(in_channels)),
         out_(detail::narrowed<std::uint16_t>(out_channels)),
         kernel_(detail::narrowed<std::uint8_t>(kernel)),
-        stride_(detail::narrowed<std::uint8_t>(stride)),
-        padding_(detail::narrowed<std::uint8_t>(padding)) {}
-  constexpr Conv2d(Index in_channels, Index out_channels, Index kernel) noexcept
-      : Conv2d(in_channels, out_channels, kernel, 1, kernel / 2) {}
+        stride_(detail::narrowed<std::uint8_t>(options.stride)),
+        padding_(detail::narrowed<std::uint8_t>(options.padding < 0 ? kernel / 2 : options.padding)),
+        has_bias_(options.bias) {}
 
   constexpr ParameterShape shape() const noexcept { return {4, {out(), in(), kernel(), kernel()}}; }
   constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
@@ -132,6 +137,10 @@ class Conv2d {
       packed[packed_position<T>(depth(), o, (y * kernel() + x) * in() + i)] = value;
     });
   }
+
+  constexpr bool has_bias() const noexcept { return has_bias_; }
+  /// Behind the weights, so that bind() is for both.
+  constexpr Bias<T> bias() const noexcept { return {advance(weights_, packed_elements()), out()}; }
 
   /// The weights as kernels read them.
   constexpr T const* packed() const noexcept { return weights_; }
@@ -215,6 +224,7 @@ class Conv2d {
 
   constexpr Convolution<T> work(Band<T const> input, Band<T> output) const noexcept {
     Convolution<T> work = detail::convolution_of<T>(input, output, weights_, kernel(), kernel());
+    if (has_bias_) work.bias = advance(weights_, packed_elements());
     work.stride = stride();
     work.pad_top = work.pad_left = padding();
     return work;
@@ -224,6 +234,7 @@ class Conv2d {
   // A network has hundreds of these.
   std::uint16_t in_ = 0, out_ = 0;
   std::uint8_t kernel_ = 1, stride_ = 1, padding_ = 0;
+  bool has_bias_ = false;
 };
 
 /// torch.nn.ConvTranspose2d(kernel 3, stride 2, padding 1, output_padding 1): weights (in_channels, out_channels, 3,

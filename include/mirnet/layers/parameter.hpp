@@ -8,7 +8,8 @@
 //   void pack(T* packed, Index first, span<T const> v)  puts v there, of which v[i] is element first + i of the
 //                                                       checkpoint's arrangement; the caller has zeroed the memory
 //
-// A slope lives in its layer and not in packed memory.
+// That is the layer's weight. A layer whose has_bias() is true has a bias(), which offers the same of its own and lies
+// right behind the weight, at the next multiple of 64 bytes. A slope lives in its layer and not in packed memory.
 #pragma once
 
 #include <algorithm>
@@ -56,6 +57,38 @@ void each_element(ParameterShape const& shape, Index first, std::span<T const> v
     ++a;
   }
 }
+
+/// visit(parameter, name) for the weight of a layer and, if it has one, for its bias.
+template <class Layer, class Path, class Visitor>
+constexpr void each_parameter(Layer& layer, Path const& name, Visitor&& visit) {
+  visit(layer, name / "weight");
+  if constexpr (requires { layer.has_bias(); }) {
+    if (layer.has_bias()) {
+      auto bias = layer.bias();
+      visit(bias, name / "bias");
+    }
+  }
+}
+
+/// Where a bias lies: right behind the packed weights of its layer.
+template <class T>
+class Bias {
+ public:
+  constexpr Bias(T const* place, Index channels) noexcept : place_(place), channels_(channels) {}
+
+  constexpr ParameterShape shape() const noexcept { return {1, {channels_, 1, 1, 1}}; }
+  constexpr Index packed_elements(Index line = channel_group<T>) const noexcept { return round_up(channels_, line); }
+  constexpr Index packed_from(Index, Index at) const noexcept { return at < channels_ ? at : no_element; }
+  /// `packed` is where it is expected: there are no other places.
+  void bind([[maybe_unused]] T const* packed) const noexcept { MIRNET_ASSERT(packed == place_); }
+  void pack(T* packed, Index first, std::span<T const> values) const noexcept {
+    std::copy(values.begin(), values.end(), packed + first);
+  }
+
+ private:
+  T const* place_;
+  Index channels_;
+};
 
 /// Weights that kernels read as the checkpoint has them.
 template <class T>

@@ -50,12 +50,14 @@ class Model {
   static constexpr Result<Index> bytes_needed(Config const& config) noexcept {
     if (auto const checked = Net::check(config); !checked) return checked.error();
     std::optional<Index> bytes = Net::structure_bytes(config);
-    auto const add = [&](auto& layer, Unnamed) {
-      if (auto const packed = checked_product(packed_size(layer), sizeof(T)); bytes && packed) {
-        bytes = checked_sum(*bytes, *packed);
-      } else {
-        bytes.reset();
-      }
+    auto const add = [&](auto& layer, Unnamed name) {
+      each_parameter(layer, name, [&](auto& parameter, Unnamed) {
+        if (auto const packed = checked_product(packed_size(parameter), sizeof(T)); bytes && packed) {
+          bytes = checked_sum(*bytes, *packed);
+        } else {
+          bytes.reset();
+        }
+      });
     };
     Net::schema(config, add, Unnamed());
     if (!bytes) return Error(ErrorCode::memory, "the weights need more memory than this machine can address");
@@ -131,9 +133,9 @@ class Model {
   }
 
   /// Computes the network's output for an image: `image` has the plan's height and width and the network's channels,
-  /// `output` its output shape. Both have a pitch of whole 64-byte lines, the same where they have as many channels, and
-  /// do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes. Allocates nothing if T is float or
-  /// bfloat16. Errors: invalid_argument; memory, where it is too small; cancelled.
+  /// `output` its output shape. Both have a pitch of whole 64-byte lines, the same where they have as many channels,
+  /// and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes. Allocates nothing if T is
+  /// float or bfloat16. Errors: invalid_argument; memory, where it is too small; cancelled.
   Result<void> run(Context<T>& context, Plan<Config> const& plan, std::span<std::byte> memory, View<Pixel const> image,
                    View<Pixel> output) const noexcept {
     Shape const shape{plan.height, plan.width, Net::channels_in(config_)};
@@ -252,10 +254,12 @@ class Model {
     T* next = reinterpret_cast<T*>(memory.data() + structure);
     Result<void> result;
     network_.layers(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
-      layer.bind(next);
-      parameters_ += layer.shape().elements();
-      if (result) result = file.read_tensor(layer, next, name);
-      next += packed_size(layer);
+      each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
+        parameter.bind(next);
+        parameters_ += parameter.shape().elements();
+        if (result) result = file.read_tensor(parameter, next, full_name);
+        next += packed_size(parameter);
+      });
     });
     return result;
   }
@@ -263,14 +267,16 @@ class Model {
   /// Points the network at the weights in a file, all but the slopes.
   Result<void> place_weights(WeightFile& weights, std::span<std::byte const> file) noexcept {
     Result<void> result;
-    network_.layers(config_, [&]<class Layer>(Layer& layer, Name const& name) MIRNET_NOINLINE {
-      parameters_ += layer.shape().elements();
-      if (!result) return;
-      if (layer.packed_elements() == 0) {  // its numbers are its own
-        result = weights.read_tensor(layer, static_cast<T*>(nullptr), name);
-      } else {
-        result = weights.template place_tensor<T>(layer, file, name);
-      }
+    network_.layers(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {
+      each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
+        parameters_ += parameter.shape().elements();
+        if (!result) return;
+        if (parameter.packed_elements() == 0) {  // its numbers are its own
+          result = weights.read_tensor(parameter, static_cast<T*>(nullptr), full_name);
+        } else {
+          result = weights.template place_tensor<T>(parameter, file, full_name);
+        }
+      });
     });
     return result;
   }

@@ -90,17 +90,19 @@ class WeightFile {
   /// Valid as long as this object.
   WeightHeader header() const noexcept { return {header_}; }
 
-  /// Compares the table with the tensors that `schema` lists: schema(visit) calls visit(layer, name) for each, in the
-  /// file's order.
+  /// Compares the table with the tensors that `schema` lists: schema(visit) calls visit(layer, name) for each layer,
+  /// in the file's order.
   template <class Schema>
   Result<void> check_tensors(Schema&& schema) noexcept {
     Result<void> result;
     std::uint32_t count = 0;
     schema([&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
-      if (result && count < tensor_count_) {
-        if (auto const tensor = next_tensor(layer, name); !tensor) result = tensor.error();
-      }
-      ++count;
+      each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
+        if (result && count < tensor_count_) {
+          if (auto const tensor = next_tensor(parameter, full_name); !tensor) result = tensor.error();
+        }
+        ++count;
+      });
     });
     if (!result) return result;
     if (count != tensor_count_) return detail::wrong_field("the number of tensors", tensor_count_, count);
@@ -112,8 +114,8 @@ class WeightFile {
     return {};
   }
 
-  /// Reads the tensors in order, one call each: layer.pack(packed, first, values) gets them piece by piece. The tensors
-  /// have been checked.
+  /// Reads the tensors in order, one call for each parameter: layer.pack(packed, first, values) gets it piece by piece.
+  /// The tensors have been checked.
   template <class T, class Layer>
   Result<void> read_tensor(Layer& layer, T* packed, Name const& name) noexcept {
     auto const found = next_tensor(layer, name);
@@ -324,8 +326,8 @@ class WeightFile {
   template <class Layer>
   Result<Tensor> next_tensor(Layer const& layer, Name const& name) noexcept {
     ParameterShape const shape = layer.shape();
-    if (!is_packed(layer)) return next_entry(shape, name / "weight", shape.elements(), shape.elements());
-    return next_entry(shape, name / "weight", layer.packed_elements(channels_a_line(StorageType::f32)),
+    if (!is_packed(layer)) return next_entry(shape, name, shape.elements(), shape.elements());
+    return next_entry(shape, name, layer.packed_elements(channels_a_line(StorageType::f32)),
                       layer.packed_elements(channels_a_line(StorageType::f16)));
   }
 
@@ -426,7 +428,7 @@ class WeightFile {
   /// Slopes are stored as they are.
   template <class Layer>
   bool is_packed(Layer const& layer) const noexcept {
-    return packed_ && layer.shape().rank > 1;
+    return packed_ && layer.packed_elements(1) > 0;
   }
 
   template <class T>
