@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Draws the logs of training: the gain in PSNR on the validation crops against the pixels seen.
+"""Draws the logs of training: the PSNR on the validation crops against the pixels seen, or the minutes of work.
 
-    weights/train/plot.py OUT.svg LOG...
+    weights/train/plot.py [--time] OUT.svg LOG...
 
 A log is a log.jsonl of train.py, or a state that long_run.sh wrote. Each is a series of lines, one for each noise.
 Needs matplotlib (Debian: python3-matplotlib).
 """
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import compact
 CASES = {"sigma15": "σ = 15", "sigma25": "σ = 25", "sigma50": "σ = 50", "camera": "camera",
          "dark": "dark, strong noise", "weak": "weak, as DSLRs", "blocky": "camera, JPEG of quality 40",
          "grain": "film"}
-STYLES = ["-", "--", ":", "-."]
+STYLES = [("-", "tab:blue"), ("--", "tab:orange"), (":", "tab:green"), ("-.", "tab:red")]
 
 
 def read(path):
@@ -35,6 +36,7 @@ def read(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--time", action="store_true", help="against minutes of work")
     parser.add_argument("output", type=Path, metavar="OUT.svg")
     parser.add_argument("logs", nargs="+", type=Path, metavar="LOG")
     options = parser.parse_args()
@@ -59,15 +61,15 @@ def main():
     columns = max(2, (len(cases) + 1) // 2)
     figure, rows = pyplot.subplots(2, columns, figsize=(4.5 * columns, 6), sharex=True, squeeze=False)
     for axes, (case, title) in zip(rows.flat, cases.items()):
-        for path, lines, style in zip(options.logs, logs, STYLES):
+        for path, lines, (style, color) in zip(options.logs, logs, itertools.cycle(STYLES)):
             lines = [line for line in lines if case in line]  # older logs have fewer cases
-            axes.plot([line["pixels"] / 1e9 for line in lines], [line[case] for line in lines], style,
-                      color="tab:blue", label=path.parent.name)
+            progress = [line["seconds"] / 60 if options.time else line["pixels"] / 1e9 for line in lines]
+            axes.plot(progress, [line[case] for line in lines], style, color=color, label=path.parent.name)
         axes.set_title(title)
         axes.grid(alpha=0.3)
         axes.set_ylabel("PSNR, dB")
     for axes in rows[1]:
-        axes.set_xlabel("gigapixels seen")
+        axes.set_xlabel("minutes of work" if options.time else "gigapixels seen")
     for axes in rows.flat[len(cases):]:
         axes.set_visible(False)
     if len(options.logs) > 1:
