@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <mirnet/base/integer.hpp>
+
 namespace cli {
 
 /// Where a system tells about itself. Tests bring their own files.
@@ -14,11 +16,13 @@ struct SystemFiles {
   std::filesystem::path root = "/";
   /// The processors that this process may run on. Empty: those of the real system.
   std::vector<int> processors = {};
+
+  /// What stands in front of /proc.
+  std::string prefix() const { return root == "/" ? std::string() : root.string(); }
 };
 
-/// Cores that this process may use, hardware threads of one core counted once, and no more than the whole processors
-/// that a container's quota allows. At least 1.
-int usable_cores(SystemFiles const& system = {});
+/// mirnet::usable_cores of these files.
+mirnet::Index usable_cores(SystemFiles const& system = {});
 
 /// Bytes that can be had without taking them from others: what the system says is available, or what a container's
 /// limit leaves, if that is less. Nothing where the system does not tell.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <mirnet/runtime/parallel.hpp>
+#include <mirnet/runtime/usable_cores.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -20,10 +21,10 @@ namespace mirnet::inline MIRNET_ABI {
 /// second caller waits for the first.
 class ThreadPool {
  public:
-  /// 0: as many as the machine runs at once. Where the system gives fewer, the pool has fewer: see workers(). (Without
+  /// 0: as many as there are usable_cores(). Where the system gives fewer, the pool has fewer: see workers(). (Without
   /// exceptions, the standard library ends the program then.)
   explicit ThreadPool(Index threads = 0) {
-    if (threads <= 0) threads = static_cast<Index>((std::max)(1u, std::thread::hardware_concurrency()));
+    if (threads <= 0) threads = usable_cores();
     threads_.reserve(static_cast<std::size_t>(threads - 1));
 #if MIRNET_EXCEPTIONS
     try {
