@@ -511,7 +511,7 @@ struct Slice {
   Slice(Shape shape, Index wide, Index first_channel)
       : map(Tensor<T>::create({shape.height, shape.width, wide}).value()) {
     std::fill_n(map.view().data(), map.view().pixels() * map.view().pitch(), static_cast<T>(std::nanf("")));
-    view = {map.view().data() + first_channel, shape, map.view().pitch()};
+    view = channel_slice(map.view(), first_channel, shape.channels);
   }
   explicit Slice(Shape shape) : Slice(shape, 4 * channel_group<T>, channel_group<T>) {}
 

@@ -107,6 +107,20 @@ TEST_CASE("a view finds rows, pixels and channels") {
   CHECK(View<float>(numbers.data(), {1, 1, 5}).pitch() == 16);
 }
 
+TEST_CASE("a slice of channels has the map's pixels") {
+  auto map = Tensor<float>::create({2, 3, 37}).value();
+  auto const all = map.view();
+  for (Index i = 0; i < all.pixels() * all.pitch(); ++i) all.data()[i] = static_cast<float>(i);
+  auto const middle = channel_slice(all, 16, 16);
+  CHECK(middle.shape() == Shape{2, 3, 16});
+  CHECK(middle.pitch() == all.pitch());
+  CHECK(middle(1, 2, 15) == all(1, 2, 31));
+  View<float const> const last = channel_slice(std::as_const(map).view(), 32, 5);
+  CHECK(last.channels() == 5);
+  CHECK(last(0, 1, 4) == all(0, 1, 36));
+  CHECK(channel_slice(View<float>(nullptr, {2, 3, 32}), 16, 16).data() == nullptr);
+}
+
 TEST_CASE("a view of numbers is a view of constants, not the reverse") {
   static_assert(std::is_convertible_v<View<float>, View<float const>>);
   static_assert(!std::is_convertible_v<View<float const>, View<float>>);
