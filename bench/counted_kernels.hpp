@@ -29,7 +29,7 @@ class CountedKernels {
       auto const& blur = work.blur[0];
       if (blur.first_row == 0) {
         products_ += product(blur.height / 2 * (blur.width / 2), work.branches * work.channels,
-                             work.output_groups * mirnet::channel_group<T>);
+                             work.output_lines * mirnet::channels_per_line<T>);
       }
       return real_.blurred_projection_scratch(work);
     };
@@ -54,7 +54,7 @@ class CountedKernels {
   static constexpr Index outputs(Index taps) noexcept { return taps == 1 ? 1 : 4; }
 
   static double products_of(mirnet::Convolution<T> const& work, mirnet::ConvolutionPlan const& plan) noexcept {
-    Index const columns = work.output_groups * mirnet::channel_group<T>;
+    Index const columns = work.output_lines * mirnet::channels_per_line<T>;
     if (plan.method == 0) {  // the definition
       return product(work.output_height * work.output_width, work.kernel_height * work.kernel_width * work.channels,
                      columns);

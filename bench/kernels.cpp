@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include <mirnet/networks/mirnet/spatial_attention.hpp>
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
+#include <mirnet/networks/mirnet/spatial_attention.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "counted_kernels.hpp"
@@ -148,7 +148,7 @@ void blurred_projection(benchmark::State& state, Target<T> const& target, Case c
                                           .channels = shapes.in,
                                           .weights = {top.layer.packed(), bottom.layer.packed()},
                                           .output = output.view().data(),
-                                          .output_groups = output.view().pitch() / mirnet::channel_group<T>};
+                                          .output_lines = output.view().pitch() / mirnet::channels_per_line<T>};
   measure(state, target, bytes_of<T>({filtered.view(), input.view(), output.view()}), [&](Context<T>& context) {
     auto const& kernels = *context.kernels;
     context.count(output.shape().pixels(), 2 * shapes.in * shapes.out);

@@ -45,7 +45,7 @@ struct Shrinking {
   Index channels, groups;
 
   Index pitch() const { return pixel_pitch<float>(channels); }
-  Index columns() const { return groups * channel_group<float>; }
+  Index columns() const { return groups * channels_per_line<float>; }
   Index input_row() const { return 2 * width * pitch(); }
 
   friend std::ostream& operator<<(std::ostream& out, Shrinking const& c) {
@@ -120,7 +120,7 @@ struct Shrinking {
                                                 .channels = channels,
                                                 .weights = {operands.weights[0].data(), operands.weights[1].data()},
                                                 .output = output.data() + guard + first * width * columns(),
-                                                .output_groups = columns() / channel_group<T>};
+                                                .output_lines = columns() / channels_per_line<T>};
                 Index const scratch = kernels.blurred_projection_scratch(work);
                 in_ranges((last - first) * width, kernels.block_pixels, split, [&](Index begin, Index end) {
                   Buffer<T> poisoned(divide_up(scratch, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
@@ -162,7 +162,7 @@ TEST_CASE("blurred projection: sizes, channels and groups, in pieces and bands o
 
 TEST_CASE("blurred projection: each map with its own weights") {
   // 2x2 pixels: the border is reflected, so the one output sees a quarter of each.
-  constexpr Index group = channel_group<float>;
+  constexpr Index group = channels_per_line<float>;
   Shrinking const shape{1, 1, 2, 1};
   Operands<float> operands;
   for (int branch = 0; branch < branches; ++branch) {

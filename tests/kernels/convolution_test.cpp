@@ -30,7 +30,7 @@ namespace {
 constexpr double roundings = 4.0;
 constexpr double fast_roundings = 16.0;
 constexpr double sum_roundings = 16.0;  // of the pixels of a map, one after the other
-constexpr Index group = channel_group<float>;
+constexpr Index group = channels_per_line<float>;
 
 enum class Residual { none, separate, in_place };
 
@@ -178,7 +178,7 @@ struct Convolving {
             .output = output.data() + guard + phase,
             .output_height = output_height(),
             .output_width = output_width(),
-            .output_groups = out_channels() / channel_group<T>,
+            .output_lines = out_channels() / channels_per_line<T>,
             .output_row_step = spread * row,
             .output_pixel_step = spread * out_channels(),
             .residual = advance(operands.residual_in(residual, output), phase),

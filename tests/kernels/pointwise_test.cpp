@@ -23,7 +23,7 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 template <class T>
 Buffer<T> lines(std::vector<double> const& values) {
   auto const size = static_cast<Index>(values.size());
-  Buffer<T> buffer = guarded<T>(round_up(size, channel_group<float>));
+  Buffer<T> buffer = guarded<T>(round_up(size, channels_per_line<float>));
   std::fill(buffer.data() + guard, buffer.data() + buffer.size() - guard, T(0));
   std::transform(values.begin(), values.end(), buffer.data() + guard, [](double x) { return static_cast<T>(x); });
   return buffer;
@@ -109,7 +109,7 @@ TEST_CASE("softmax: whatever the size of the logits, and nothing between the vec
 
 TEST_CASE("softmax: equal logits share, e to the logit is the proportion") {
   every_table([]<class T>(KernelTable<T> const& kernels) {
-    constexpr Index line = channel_group<float>;
+    constexpr Index line = channels_per_line<float>;
     Buffer<T> x(2 * line, T(1000));
     x[1] = 0;
     x[line + 1] = static_cast<T>(std::log(3.0));
@@ -169,7 +169,7 @@ TEST_CASE("spatial gate: widths of every remainder, split into any rows") {
   constexpr Index height = 5;
   for (Index width = 1; width <= 40; ++width) {
     CAPTURE(width);
-    Index const pitch = round_up(width + 4, channel_group<float>) + channel_group<float>;
+    Index const pitch = round_up(width + 4, channels_per_line<float>) + channels_per_line<float>;
     Index const plane = (height + 4) * pitch;
     Buffer<float> planes(2 * plane), weights(50);
     fill(weights.span(), random, -0.3f, 0.3f);

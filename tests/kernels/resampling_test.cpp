@@ -77,7 +77,7 @@ constexpr auto bilinear_of = [](auto const& kernels) { return kernels.bilinear_d
 /// A kernel's result for one channel of numbers.
 template <class T>
 std::vector<T> one_channel(Kernel<T> kernel, std::vector<T> const& values, Size in, Size out) {
-  constexpr Index line = channel_group<T>;
+  constexpr Index line = channels_per_line<T>;
   Buffer<T> input(in.height * in.width * line);
   for (Index i = 0; i < in.height * in.width; ++i) input[i * line] = values[static_cast<std::size_t>(i)];
   auto const output = run(kernel, input, in, out, line);

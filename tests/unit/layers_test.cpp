@@ -140,7 +140,7 @@ TEST_CASE("parameters arrive in any pieces") {
     // Back again: every element of the arrangement is one of the checkpoint's, and each of those is there once.
     std::vector<Index> found(static_cast<std::size_t>(whole.plain.size()));
     for (Index at = 0; at < layer.packed_elements(); ++at) {
-      Index const from = layer.packed_from(mirnet::channel_group<float>, at);
+      Index const from = layer.packed_from(mirnet::channels_per_line<float>, at);
       CHECK(packed[static_cast<std::size_t>(at)] == (from == mirnet::no_element ? 0.0f : whole.plain[from]));
       if (from != mirnet::no_element) ++found[static_cast<std::size_t>(from)];
     }
@@ -513,7 +513,7 @@ struct Slice {
     std::fill_n(map.view().data(), map.view().pixels() * map.view().pitch(), static_cast<T>(std::nanf("")));
     view = channel_slice(map.view(), first_channel, shape.channels);
   }
-  explicit Slice(Shape shape) : Slice(shape, 4 * channel_group<T>, channel_group<T>) {}
+  explicit Slice(Shape shape) : Slice(shape, 4 * channels_per_line<T>, channels_per_line<T>) {}
 
   void copy(View<T const> from) {
     for (Index i = 0; i < from.pixels(); ++i) {
@@ -543,7 +543,7 @@ struct Slice {
 TEST_CASE("a slice of a wider map is read and written like a map, and nothing beside it is touched") {
   Random random(11);
   every_table([&]<class T>(KernelTable<T> const& kernels) {
-    Index const lines = channel_group<T>;
+    Index const lines = channels_per_line<T>;
     for (Index const channels : {lines, 2 * lines}) {
       INFO(channels, " channels");
       Shape const shape{9, 10, channels};

@@ -52,7 +52,9 @@ MIRNET_ALWAYS_INLINE void output_offsets(Convolution<T> const& work, Index first
 template <class T>
 struct Direct {
   using Element = Operand<T>;
-  static constexpr Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
+  static constexpr Index columns(Convolution<T> const& work) noexcept {
+    return work.output_lines * channels_per_line<T>;
+  }
   static constexpr Index depth(Convolution<T> const& work) noexcept {
     return work.kernel_height * work.kernel_width * work.channels;
   }
@@ -69,14 +71,14 @@ struct Direct {
   }
   static constexpr Index patch_elements(Convolution<T> const& work) noexcept {
     if (in_place(work)) return 0;
-    return block_pixels * operands<T>(taps_per_slice(work) * work.channels) + channel_group<float>;
+    return block_pixels * operands<T>(taps_per_slice(work) * work.channels) + channels_per_line<float>;
   }
   /// The patches, and sums between slices: the output may hold the residual until the last.
   static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
     return patch_elements(work) + (slices(work) > 1 ? block_pixels * columns(work) : 0);
   }
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
-    constexpr Index wide = channel_group<T>, narrow = channel_group<float>;
+    constexpr Index wide = channels_per_line<T>, narrow = channels_per_line<float>;
     Index const column = item * narrow;
     weights_of(work.weights + column / wide * wide * depth(work) + column % wide, depth(work), narrow,
                prepared + column * operands<T>(depth(work)));
@@ -112,8 +114,8 @@ struct Direct {
         .rows = last - first,
         .depth = 0,
         .b = weights,
-        .b_group_stride = operands<T>(depth(work)) * channel_group<float>,
-        .groups = columns(work) / channel_group<float>,
+        .b_line_stride = operands<T>(depth(work)) * channels_per_line<float>,
+        .lines = columns(work) / channels_per_line<float>,
         .sum = nullptr,  // where there is more than one slice
         .sum_pitch = 0,
         .bias = work.bias,
@@ -131,7 +133,7 @@ struct Direct {
         product.depth = operands<T>(work.channels);
         Index const next = (std::min)(last + block_pixels, work.output_height * work.output_width) - last;
         product.ahead = reinterpret_cast<std::byte const*>(input + (last - first) * work.input_pitch);
-        product.ahead_lines = next * work.input_pitch / channel_group<T>;
+        product.ahead_lines = next * work.input_pitch / channels_per_line<T>;
         return gemm(product);
       }
     }
@@ -144,7 +146,7 @@ struct Direct {
       product.a_pitch = product.depth = operands<T>(numbers);
       Index const padding = product.depth * numbers_an_operand<T> - numbers;
       im2col(work, first, last, tap, end, reinterpret_cast<OperandNumber<T>*>(scratch), padding);
-      product.b = weights + operands<T>(tap * work.channels) * channel_group<float>;
+      product.b = weights + operands<T>(tap * work.channels) * channels_per_line<float>;
       product.accumulate = tap > 0;
       product.finish = end == taps;
       gemm(product);
@@ -205,7 +207,7 @@ constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm
     Index const weights = kernel.weights_elements(work) * static_cast<Index>(sizeof(float));
     return ConvolutionPlan{.method = method,
                            .weights_bytes = weights,
-                           .weights_items = weights == 0 ? 0 : kernel.columns(work) / channel_group<float>,
+                           .weights_items = weights == 0 ? 0 : kernel.columns(work) / channels_per_line<float>,
                            .scratch_bytes = kernel.scratch_elements(work) * static_cast<Index>(sizeof(float)),
                            .name = method_name(method, work)};
   });
@@ -236,7 +238,7 @@ void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::b
 template <class T>
 constexpr Index gated_projection_scratch(GatedProjection<T> const& work) noexcept {
   Index const depth = 2 * work.channels;
-  Index const patches = convolution_detail::block_pixels * operands<T>(depth) + channel_group<float>;
+  Index const patches = convolution_detail::block_pixels * operands<T>(depth) + channels_per_line<float>;
   return (patches + weight_operands<T>(depth, work.pitch)) * static_cast<Index>(sizeof(float));
 }
 
@@ -264,9 +266,9 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, s
       .a_pitch = pitch,
       .rows = last - first,
       .depth = pitch,
-      .b = weights_of(work.weights, depth, work.pitch, patches + block_pixels * pitch + channel_group<float>),
-      .b_group_stride = pitch * channel_group<float>,
-      .groups = work.pitch / channel_group<float>,
+      .b = weights_of(work.weights, depth, work.pitch, patches + block_pixels * pitch + channels_per_line<float>),
+      .b_line_stride = pitch * channels_per_line<float>,
+      .lines = work.pitch / channels_per_line<float>,
       .sum = nullptr,
       .sum_pitch = 0,
       .finish = true,
@@ -277,7 +279,7 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, s
 
 template <class T>
 constexpr Index blurred_projection_scratch(BlurredProjection<T> const& work) noexcept {
-  Index const columns = work.output_groups * channel_group<T>;
+  Index const columns = work.output_lines * channels_per_line<T>;
   Index const elements = convolution_detail::block_pixels * (operands<T>(work.blur[0].pitch) + columns);
   return (elements + weight_operands<T>(work.channels, columns)) * static_cast<Index>(sizeof(float));
 }
@@ -286,7 +288,7 @@ template <class T>
 void blurred_projection(BlurredProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept {
   using namespace convolution_detail;
   MIRNET_ASSERT(last - first <= block_pixels);
-  Index const columns = work.output_groups * channel_group<T>;
+  Index const columns = work.output_lines * channels_per_line<T>;
   Index const numbers = work.blur[0].pitch, operand_pitch = operands<T>(numbers);
   auto* const blurred = reinterpret_cast<Operand<T>*>(scratch);
   float* const sums = floats(scratch) + block_pixels * operand_pitch;
@@ -297,8 +299,8 @@ void blurred_projection(BlurredProjection<T> const& work, Index first, Index las
                               .rows = last - first,
                               .depth = operands<T>(work.channels),
                               .b = nullptr,
-                              .b_group_stride = operands<T>(work.channels) * channel_group<float>,
-                              .groups = columns / channel_group<float>,
+                              .b_line_stride = operands<T>(work.channels) * channels_per_line<float>,
+                              .lines = columns / channels_per_line<float>,
                               .sum = sums,
                               .sum_pitch = columns,
                               .c = work.output + first * columns,

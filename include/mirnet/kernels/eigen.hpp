@@ -19,16 +19,16 @@ using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>
 /// patches [pixels x depth] times packed weights, into the output pixels from `first` on.
 template <class T>
 void multiply(Convolution<T> const& work, Index first, Index last, T const* patches, Index depth) {
-  constexpr Index group = channel_group<T>;
+  constexpr Index line = channels_per_line<T>;
   Eigen::Map<Matrix<T> const> const a(patches, last - first, depth);
-  Matrix<T> c(last - first, group);
-  for (Index g = 0; g < work.output_groups; ++g) {
-    c.noalias() = a * Eigen::Map<Matrix<T> const>(work.weights + g * depth * group, depth, group);
+  Matrix<T> c(last - first, line);
+  for (Index g = 0; g < work.output_lines; ++g) {
+    c.noalias() = a * Eigen::Map<Matrix<T> const>(work.weights + g * depth * line, depth, line);
     for (Index pixel = first; pixel < last; ++pixel) {
       Index const y = pixel / work.output_width, x = pixel % work.output_width;
-      Index const at = y * work.output_row_step + x * work.output_pixel_step + g * group;
-      for (Index o = 0; o < group; ++o) {
-        T const sum = work.bias != nullptr ? c(pixel - first, o) + work.bias[g * group + o] : c(pixel - first, o);
+      Index const at = y * work.output_row_step + x * work.output_pixel_step + g * line;
+      for (Index o = 0; o < line; ++o) {
+        T const sum = work.bias != nullptr ? c(pixel - first, o) + work.bias[g * line + o] : c(pixel - first, o);
         T const value = reference::activated(sum, work.slope);
         work.output[at + o] = work.residual != nullptr ? value + work.residual[at + o] : value;
       }
@@ -39,7 +39,7 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
 template <class T>
 constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm) noexcept {
   Index const patches = reference::block_pixels * work.kernel_height * work.kernel_width * work.channels;
-  return {.scratch_bytes = (patches + channel_group<T>)*static_cast<Index>(sizeof(T)), .name = "im2col+eigen"};
+  return {.scratch_bytes = (patches + channels_per_line<T>)*static_cast<Index>(sizeof(T)), .name = "im2col+eigen"};
 }
 
 template <class T>

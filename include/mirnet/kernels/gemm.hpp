@@ -1,4 +1,4 @@
-// Matrix multiplication on registers: C[rows x columns] = A[rows x depth] * B, with B packed in groups of 16 columns
+// Matrix multiplication on registers: C[rows x columns] = A[rows x depth] * B, with B packed in lines of 16 columns
 // so that the inner loop reads it from front to back. A's rows are pixels or patches, B's columns output channels.
 #pragma once
 
@@ -12,8 +12,8 @@
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
-/// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_group_stride + k*16 + n%16].
-/// `groups` of 16 columns are computed. Each element of C is one chain of fused multiply-adds over k, whatever the
+/// Element (r, k) of A is at a[r*a_pitch + k]; element (k, n) of B at b[n/16*b_line_stride + k*16 + n%16].
+/// `lines` of 16 columns are computed. Each element of C is one chain of fused multiply-adds over k, whatever the
 /// blocking. Nothing is read or written beyond what is named here.
 /// T is what finished results are stored as; the elements of A and B are floats, or pairs of bfloat16, of which each
 /// counts as one of the depth.
@@ -22,7 +22,7 @@ struct Gemm {
   Element const* a;
   Index a_pitch, rows, depth;
   Element const* b;
-  Index b_group_stride, groups;
+  Index b_line_stride, lines;
 
   // A dense matrix: C where it is not finished, and what to start from if a part of the depth is there already.
   float* sum;
@@ -45,7 +45,7 @@ struct Gemm {
 
 namespace gemm_detail {
 
-inline constexpr Index group = channel_group<float>;
+inline constexpr Index line = channels_per_line<float>;
 
 // A tile of C lives in registers: rows x vectors accumulators, and of a column of A and a row of B the shorter one
 // whole and one register of the other.
@@ -60,7 +60,7 @@ inline constexpr Index group = channel_group<float>;
 //                                 every fourth column of A.)
 //
 // Instructions count even where the multipliers are what limits: a core may be shared with another thread.
-// A group of columns that fills half a tile has tiles of half the width.
+// A line of columns that fills half a tile has tiles of half the width.
 #if defined(__i386__) || defined(_M_IX86)
 inline constexpr int tile_rows = 1, tile_vectors = 4, narrow_tile_rows = 2;
 #elif defined(__aarch64__)
@@ -81,18 +81,18 @@ inline constexpr bool four_at_a_time = true;
 // Loops over these constants must unroll completely, or the accumulators would live in memory.
 #define MIRNET_UNROLL _Pragma("GCC unroll 16")
 
-/// Rows [row, row + Rows) and Vectors registers of columns from `column` on. Whole groups, or a part of one.
+/// Rows [row, row + Rows) and Vectors registers of columns from `column` on. Whole lines, or a part of one.
 template <int Rows, int Vectors, class T, class Element>
 void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   using namespace simd;
-  constexpr int vectors_per_group = static_cast<int>(group / lanes);
-  constexpr int groups = (std::max)(1, Vectors / vectors_per_group);
+  constexpr int vectors_per_line = static_cast<int>(line / lanes);
+  constexpr int lines = (std::max)(1, Vectors / vectors_per_line);
 
   Element const* a[Rows];
-  Element const* b[groups];
+  Element const* b[lines];
   MIRNET_UNROLL for (int r = 0; r < Rows; ++r) a[r] = work.a + (row + r) * work.a_pitch;
-  MIRNET_UNROLL for (int g = 0; g < groups; ++g) {
-    b[g] = work.b + (column / group + g) * work.b_group_stride + column % group;
+  MIRNET_UNROLL for (int g = 0; g < lines; ++g) {
+    b[g] = work.b + (column / line + g) * work.b_line_stride + column % line;
   }
   auto const unfinished = [&](int r, int v) MIRNET_INLINE_LAMBDA {  // where there is one
     return work.sum + (row + r) * work.sum_pitch + column + v * lanes;
@@ -115,7 +115,7 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   }
 
   auto const weight = [&](Index k, int v) MIRNET_INLINE_LAMBDA {
-    return load(b[v / vectors_per_group] + k * group + v % vectors_per_group * lanes);
+    return load(b[v / vectors_per_line] + k * line + v % vectors_per_line * lanes);
   };
   auto const multiply = [&](Index k) MIRNET_INLINE_LAMBDA {
     if constexpr (Rows < Vectors) {
@@ -152,7 +152,7 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   };
   auto const step = [&](Index count) MIRNET_INLINE_LAMBDA {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) a[r] += count;
-    MIRNET_UNROLL for (int g = 0; g < groups; ++g) b[g] += count * group;
+    MIRNET_UNROLL for (int g = 0; g < lines; ++g) b[g] += count * line;
   };
   Index k = 0;
   if constexpr (four_at_a_time) {
@@ -224,23 +224,23 @@ template <class T, class Element>
 void gemm(Gemm<T, Element> const& work) noexcept {
   using namespace gemm_detail;
   constexpr Index tile_columns = tile_vectors * simd::lanes;
-  Index const columns = work.groups * group;
+  Index const columns = work.lines * line;
   Index column = 0;
   for (; column + tile_columns <= columns; column += tile_columns)
     column_of_tiles<tile_rows, tile_vectors>(work, column);
-  if constexpr (tile_columns > group) {
-    // An odd number of groups leaves one that fills half a tile.
+  if constexpr (tile_columns > line) {
+    // An odd number of lines leaves one that fills half a tile.
     if (column < columns) column_of_tiles<narrow_tile_rows, tile_vectors / 2>(work, column);
   }
 }
 
-/// Packed weights of `depth` as B has them: operands in groups of 16 columns. Those of float are that already; others
+/// Packed weights of `depth` as B has them: operands in lines of 16 columns. Those of float are that already; others
 /// are copied to `to`, weight_operands() elements.
 inline float const* weights_of(float const* weights, Index, Index, float*) noexcept { return weights; }
 
 template <class T>
 Operand<T> const* weights_of(T const* weights, Index depth, Index columns, Operand<T>* to) noexcept {
-  constexpr Index wide = channel_group<T>, narrow = channel_group<float>;
+  constexpr Index wide = channels_per_line<T>, narrow = channels_per_line<float>;
   Index const steps = operands<T>(depth);
   for (Index column = 0; column < columns; column += narrow) {
     T const* const from = weights + column / wide * depth * wide + column % wide;

@@ -70,7 +70,7 @@ template <class T, class Patch>
 void im2col(Convolution<T> const& work, Index first_pixel, Index last_pixel, Index first_tap, Index last_tap,
             Patch* patches, Index padding = 0) noexcept {
   using namespace im2col_detail;
-  constexpr Index line = channel_group<Patch>, few = line / 4;
+  constexpr Index line = channels_per_line<Patch>, few = line / 4;
   if (work.channels <= few) return gather<few>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
   gather<line>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
 }

@@ -47,7 +47,7 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
 /// The statistics of a block begin with zeros.
 template <class T>
 void start_statistics(Convolution<T> const& work, Index block) noexcept {
-  Index const columns = work.output_groups * channel_group<T>;
+  Index const columns = work.output_lines * channels_per_line<T>;
   if (work.statistics.channel_sums != nullptr)
     std::fill_n(work.statistics.channel_sums + block * columns, columns, 0.0f);
 }
@@ -59,16 +59,16 @@ void add_statistics(Convolution<T> const& work, Index block, Index y, Index x, I
   T const* const first = work.output + y * work.output_row_step + x * work.output_pixel_step;
   if (statistics.channel_sums != nullptr) {
     using namespace simd;
-    Index const columns = work.output_groups * channel_group<T>;
+    Index const columns = work.output_lines * channels_per_line<T>;
     float* const sums = statistics.channel_sums + block * columns;
-    for (Index c = 0; c < columns; c += channel_group<float>) {
-      Pack sum[channel_group<float> / lanes];
-      for (Index v = 0; v < channel_group<float> / lanes; ++v) sum[v] = load(sums + c + v * lanes);
+    for (Index c = 0; c < columns; c += channels_per_line<float>) {
+      Pack sum[channels_per_line<float> / lanes];
+      for (Index v = 0; v < channels_per_line<float> / lanes; ++v) sum[v] = load(sums + c + v * lanes);
       T const* in = first + c;
       for (Index pixel = 0; pixel < pixels; ++pixel, in += work.output_pixel_step) {
-        for (Index v = 0; v < channel_group<float> / lanes; ++v) sum[v] = sum[v] + load(in + v * lanes);
+        for (Index v = 0; v < channels_per_line<float> / lanes; ++v) sum[v] = sum[v] + load(in + v * lanes);
       }
-      for (Index v = 0; v < channel_group<float> / lanes; ++v) store(sums + c + v * lanes, sum[v]);
+      for (Index v = 0; v < channels_per_line<float> / lanes; ++v) store(sums + c + v * lanes, sum[v]);
     }
   }
   if (statistics.maximum != nullptr) {

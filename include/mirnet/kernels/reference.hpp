@@ -28,7 +28,7 @@ void convolve(Convolution<T> const& work, Index pixel) noexcept {
   Index const depth = work.kernel_height * work.kernel_width * work.channels;
   Index const row = pixel / work.output_width, x = pixel % work.output_width, y = work.first_row + row;
   Index const at = row * work.output_row_step + x * work.output_pixel_step;
-  for (Index o = 0; o < work.output_groups * channel_group<T>; ++o) {
+  for (Index o = 0; o < work.output_lines * channels_per_line<T>; ++o) {
     T sum = work.bias != nullptr ? work.bias[o] : T(0);
     for (Index ky = 0; ky < work.kernel_height; ++ky) {
       Index const iy = y * work.stride - work.pad_top + ky;
@@ -61,7 +61,7 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
 template <class T>
 void gather_statistics(Convolution<T> const& work, Index block, Index first, Index last) noexcept {
   Statistics<T> const& statistics = work.statistics;
-  Index const columns = work.output_groups * channel_group<T>;
+  Index const columns = work.output_lines * channels_per_line<T>;
   auto* const sums = statistics.channel_sums == nullptr ? nullptr : statistics.channel_sums + block * columns;
   if (sums != nullptr) std::fill_n(sums, columns, T(0));
   for (Index pixel = first; pixel < last; ++pixel) {
@@ -144,7 +144,7 @@ void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexc
 
 template <class T>
 void blurred_projection(BlurredProjection<T> const& work, Index first, Index last, std::byte*) noexcept {
-  Index const width = work.blur[0].width / 2, columns = work.output_groups * channel_group<T>;
+  Index const width = work.blur[0].width / 2, columns = work.output_lines * channels_per_line<T>;
   for (Index pixel = first; pixel < last; ++pixel) {
     T* const out = work.output + pixel * columns;
     std::fill_n(out, columns, T(0));

@@ -13,8 +13,8 @@ namespace mirnet::inline MIRNET_ABI {
 /// Where the weight of output channel o and patch element k lies in the packed weights of a product of `depth`.
 template <class T>
 MIRNET_ALWAYS_INLINE constexpr Index packed_position(Index depth, Index o, Index k) noexcept {
-  constexpr Index group = channel_group<T>;
-  return (o / group * depth + k) * group + o % group;
+  constexpr Index line = channels_per_line<T>;
+  return (o / line * depth + k) * line + o % line;
 }
 
 /// What the convolutions of a network may use.
@@ -27,7 +27,7 @@ enum class Algorithm {
 template <class T>
 struct Statistics {
   Accumulator<T>* channel_sums =
-      nullptr;           // a line of sums for each block, `output_groups * channel_group<T>` apart; null: none
+      nullptr;           // a line of sums for each block, `output_lines * channels_per_line<T>` apart; null: none
   T* maximum = nullptr;  // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
   T* mean = nullptr;
   Index plane_pitch = 0, channels = 0;
@@ -43,11 +43,10 @@ struct Statistics {
 /// its rows only those are read that lie under the kernel at some output row.
 /// The output rows are [first_row, first_row + output_height); pixel (y, x) is at
 /// output + (y - first_row)*output_row_step + x*output_pixel_step, residual and statistics likewise, and all
-/// `output_groups * channel_group<T>` channels are written: the padding with zeros, as its weights are zero.
+/// `output_lines * channels_per_line<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
-/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. The bias has a number for each
-/// channel that is written, zeros for the padding.
-/// The residual may be the output itself.
+/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. The bias has a number for
+/// each channel that is written, zeros for the padding. The residual may be the output itself.
 template <class T>
 struct Convolution {
   T const* input;
@@ -60,7 +59,7 @@ struct Convolution {
 
   T* output;
   Index first_row = 0;
-  Index output_height, output_width, output_groups, output_row_step, output_pixel_step;
+  Index output_height, output_width, output_lines, output_row_step, output_pixel_step;
 
   T const* residual = nullptr;  // null: nothing is added
   T slope = T(1);               // of the negative side; 1 leaves the result as it is, 0 is ReLU
@@ -100,7 +99,7 @@ struct Resampling {
 };
 
 /// The end of a downsampler, both branches in one product: sum over i of weights[i] * blur_pool(inputs[i]), each
-/// 1x1 from `channels` to `output_groups` groups. Blurred pixels exist in blocks only.
+/// 1x1 from `channels` to `output_lines` lines. Blurred pixels exist in blocks only.
 template <class T>
 struct BlurredProjection {
   static constexpr int branches = 2;
@@ -108,12 +107,12 @@ struct BlurredProjection {
   Index channels;
   T const* weights[branches];  // packed as in Convolution
   T* output;                   // of the first row
-  Index output_groups;
+  Index output_lines;
 };
 
 /// The convolution of the two pooled planes of the spatial attention: gate = sigmoid(W * [maximum ; mean]), 5x5.
 /// Both planes have a border of two zeros above, below and to the left, and `plane_pitch` elements from row to row,
-/// at least width + 4 rounded up to channel_group<T>, plus channel_group<T>, zero behind the pixels.
+/// at least width + 4 rounded up to channels_per_line<T>, plus channels_per_line<T>, zero behind the pixels.
 template <class T>
 struct SpatialGate {
   T const* maximum;

@@ -26,20 +26,19 @@ struct Tiles {
   using Element = Operand<T>;
   using Number = OperandNumber<T>;
   static constexpr int points_y = AxisY::points, points_x = AxisX::points, points = points_y * points_x;
-  static constexpr Index group = channel_group<float>;
+  static constexpr Index line = channels_per_line<float>;
   /// Output columns that are multiplied and transformed back at a time.
   static constexpr Index most_columns = 64;
 
   // Matrices lie a line further apart than they are long: with a distance of a multiple of 4 KiB, one tile's elements
   // of all of them would compete for the same few lines of the first-level cache.
-  static constexpr Index line = alignment_bytes / static_cast<Index>(sizeof(float));
   static constexpr Index input_pitch(Index channels) noexcept { return round_up(operands<T>(channels), line); }
   static constexpr Index input_step(Index channels, Index tiles) noexcept {
     return tiles * input_pitch(channels) + line;
   }
   static constexpr Index output_step(Index tiles) noexcept { return tiles * most_columns + line; }
   /// Of a tile's pixels where they are gathered: numbers of T, which take the memory of as many floats at most.
-  static constexpr Index patch_pitch(Index channels) noexcept { return round_up(channels, channel_group<T>); }
+  static constexpr Index patch_pitch(Index channels) noexcept { return round_up(channels, channels_per_line<T>); }
 
   /// Tiles of a block at most: a multiple of every tile height of the GEMM, and few, as many workers share a band.
   static constexpr Index most_tiles(Index channels) noexcept {
@@ -61,7 +60,9 @@ struct Tiles {
 
   // --- Weights: `points` matrices, each packed as a 1x1 kernel's ---------------------------------------------------
 
-  static constexpr Index columns(Convolution<T> const& work) noexcept { return work.output_groups * channel_group<T>; }
+  static constexpr Index columns(Convolution<T> const& work) noexcept {
+    return work.output_lines * channels_per_line<T>;
+  }
 
   static constexpr Index matrix_elements(Convolution<T> const& work) noexcept {
     return operands<T>(work.channels) * columns(work);
@@ -70,14 +71,14 @@ struct Tiles {
     return points * matrix_elements(work);
   }
 
-  /// The weights of one group of 16 output channels.
+  /// The weights of one line of 16 output channels.
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     using namespace simd;
     Index const matrix = matrix_elements(work), steps = operands<T>(work.channels);
-    Element* const to = prepared + item * steps * group;
+    Element* const to = prepared + item * steps * line;
     for (Index step = 0; step < steps; ++step) {
-      for (Index column = 0; column < group; column += lanes) {
-        Element* const at = to + step * group + column;
+      for (Index column = 0; column < line; column += lanes) {
+        Element* const at = to + step * line + column;
         if constexpr (std::is_same_v<Element, float>) {
           Pack point[points];
           transform_kernel(work, item, step, column, point);
@@ -146,8 +147,8 @@ struct Tiles {
                                    .rows = tiles,
                                    .depth = steps,
                                    .b = weights + column * steps,
-                                   .b_group_stride = steps * group,
-                                   .groups = some_columns / group,
+                                   .b_line_stride = steps * line,
+                                   .lines = some_columns / line,
                                    .sum = to,
                                    .sum_pitch = most_columns};
       bool const last_columns = column + some_columns == columns(work);
@@ -166,15 +167,15 @@ struct Tiles {
   }
 
  private:
-  /// Of the kernel of one input channel, `lanes` output channels of the group from `column` on.
+  /// Of the kernel of one input channel, `lanes` output channels of the line from `column` on.
   static MIRNET_ALWAYS_INLINE void transform_kernel(Convolution<T> const& work, Index item, Index channel, Index column,
                                                     simd::Pack* to) noexcept {
     using namespace simd;
     constexpr int taps_y = AxisY::taps, taps_x = AxisX::taps;
-    constexpr Index wide = channel_group<T>;
+    constexpr Index wide = channels_per_line<T>;
     Index const tap_step = work.channels * wide;
     T const* const from =
-        work.weights + item * group / wide * taps_y * taps_x * tap_step + item * group % wide + channel * wide + column;
+        work.weights + item * line / wide * taps_y * taps_x * tap_step + item * line % wide + channel * wide + column;
     Pack halves[taps_x][points_y];
     for (int x = 0; x < taps_x; ++x) {
       Pack tap[taps_y];
@@ -248,7 +249,7 @@ struct Tiles {
     for (Index c = 0; c < work.channels; c += lanes) {
       T const* row = from + c;
       Number* column = reinterpret_cast<Number*>(to) + c;
-      if (c % group == 0) for_next_tile(row + points_x * pixel_step, points_y, row_step, pixel_step, prefetch);
+      if (c % line == 0) for_next_tile(row + points_x * pixel_step, points_y, row_step, pixel_step, prefetch);
       if constexpr (points_y == 1) {
         Pack pixel[points_x], point[points_x];
         for (int x = 0; x < points_x; ++x) pixel[x] = load(row + x * pixel_step);
@@ -302,7 +303,7 @@ struct Tiles {
       Pack const slope = broadcast(work.slope);
       Index const row_step = work.output_row_step, pixel_step = work.output_pixel_step;
       for (Index c = 0; c < columns; c += lanes) {
-        if (is_whole && c % group == 0) {
+        if (is_whole && c % line == 0) {
           for_next_tile(work.output + offset + c + AxisX::outputs * pixel_step, AxisY::outputs, row_step, pixel_step,
                         prefetch_to_write);
         }

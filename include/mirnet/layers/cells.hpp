@@ -49,7 +49,7 @@ void fit_to_cells(View<From const> image, View<To> map, Index cell, Index first,
   };
   // Gathered one by one, converted a line at a time.
   From pixel[most_channels_of_a_cell] = {};
-  Index const lines = round_up(image.channels() * cell * cell, channel_group<To>);
+  Index const lines = round_up(image.channels() * cell * cell, channels_per_line<To>);
   for (Index y = first; y < last; ++y) {
     From const* rows[largest_cell];
     for (Index i = 0; i < cell; ++i) rows[i] = image.row(source(y * cell + i, image.height(), map.height() * cell));
@@ -61,8 +61,8 @@ void fit_to_cells(View<From const> image, View<To> map, Index cell, Index first,
         }
       }
       To* const to = map.pixel(y, x);
-      for (Index line = 0; line < lines; line += channel_group<To>) {
-        for (Index c = line; c < line + channel_group<To>; ++c) to[c] = static_cast<To>(pixel[c]);
+      for (Index line = 0; line < lines; line += channels_per_line<To>) {
+        for (Index c = line; c < line + channels_per_line<To>; ++c) to[c] = static_cast<To>(pixel[c]);
       }
     }
   }

@@ -94,7 +94,7 @@ constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T c
           .first_row = output.first_row,
           .output_height = output.rows.height(),
           .output_width = output.rows.width(),
-          .output_groups = divide_up(output.rows.channels(), channel_group<T>),
+          .output_lines = divide_up(output.rows.channels(), channels_per_line<T>),
           .output_row_step = output.rows.width() * pitch,
           .output_pixel_step = pitch};
 }
@@ -124,11 +124,11 @@ class Conv2d {
         has_bias_(options.bias) {}
 
   constexpr ParameterShape shape() const noexcept { return {4, {out(), in(), kernel(), kernel()}}; }
-  constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
-    return depth() * round_up(out(), group);
+  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+    return depth() * round_up(out(), line);
   }
-  constexpr Index packed_from(Index group, Index at) const noexcept {
-    auto const [o, k] = packed_place(group, depth(), at);
+  constexpr Index packed_from(Index line, Index at) const noexcept {
+    auto const [o, k] = packed_place(line, depth(), at);
     return o < out() ? (o * in() + k % in()) * kernel() * kernel() + k / in() : no_element;
   }
   void bind(T const* packed) noexcept { weights_ = packed; }
@@ -252,14 +252,14 @@ class ConvTranspose2d {
       : in_(detail::narrowed<std::uint16_t>(in_channels)), out_(detail::narrowed<std::uint16_t>(out_channels)) {}
 
   constexpr ParameterShape shape() const noexcept { return {4, {in(), out(), 3, 3}}; }
-  constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
-    return 9 * in() * round_up(out(), group);
+  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+    return 9 * in() * round_up(out(), line);
   }
-  constexpr Index packed_from(Index group, Index at) const noexcept {
+  constexpr Index packed_from(Index line, Index at) const noexcept {
     int phase = 3;
-    while (at < phase_start(phase / 2, phase % 2, group)) --phase;
+    while (at < phase_start(phase / 2, phase % 2, line)) --phase;
     Index const odd_y = phase / 2, odd_x = phase % 2;
-    auto const [o, k] = packed_place(group, phase_depth(odd_y, odd_x), at - phase_start(odd_y, odd_x, group));
+    auto const [o, k] = packed_place(line, phase_depth(odd_y, odd_x), at - phase_start(odd_y, odd_x, line));
     if (o >= out()) return no_element;
     Index const tap = k / in(), i = k % in(), down = tap / (1 + odd_x), across = tap % (1 + odd_x);
     Index const ky = odd_y ? 2 - 2 * down : 1, kx = odd_x ? 2 - 2 * across : 1;  // as in pack
@@ -337,9 +337,9 @@ class ConvTranspose2d {
   constexpr Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in(); }
 
   /// The phases' weights follow each other: 1, 2, 2 and 4 taps.
-  constexpr Index phase_start(Index odd_y, Index odd_x, Index group = channel_group<T>) const noexcept {
+  constexpr Index phase_start(Index odd_y, Index odd_x, Index line = channels_per_line<T>) const noexcept {
     Index const taps_before = odd_y * 3 + odd_x * (1 + odd_y);
-    return taps_before * in() * round_up(out(), group);
+    return taps_before * in() * round_up(out(), line);
   }
 
   /// Phase 2*odd_y + odd_x.
@@ -370,10 +370,10 @@ class GatedConv1x1 {
   explicit constexpr GatedConv1x1(Index channels) noexcept : conv_(2 * channels, channels, 1), channels_(channels) {}
 
   constexpr ParameterShape shape() const noexcept { return conv_.shape(); }
-  constexpr Index packed_elements(Index group = channel_group<T>) const noexcept {
-    return conv_.packed_elements(group);
+  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+    return conv_.packed_elements(line);
   }
-  constexpr Index packed_from(Index group, Index at) const noexcept { return conv_.packed_from(group, at); }
+  constexpr Index packed_from(Index line, Index at) const noexcept { return conv_.packed_from(line, at); }
   void bind(T const* packed) noexcept { conv_.bind(packed); }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept { conv_.pack(packed, first, values); }
 

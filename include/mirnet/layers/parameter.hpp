@@ -1,8 +1,8 @@
 // What every layer with parameters offers to those who list, place and fill them:
 //
 //   ParameterShape shape() const                        as the checkpoint stores it
-//   Index packed_elements(Index group) const            of its arrangement for kernels, in lines of `group` channels
-//   Index packed_from(Index group, Index at) const      which of the checkpoint's elements is at `at` in that
+//   Index packed_elements(Index line) const             of its arrangement for kernels, in lines of `line` channels
+//   Index packed_from(Index line, Index at) const       which of the checkpoint's elements is at `at` in that
 //                                                       arrangement, or no_element: a zero
 //   void bind(T const* packed)                          where that is, for the kernels of T
 //   void pack(T* packed, Index first, span<T const> v)  puts v there, of which v[i] is element first + i of the
@@ -31,13 +31,13 @@ struct ParameterShape {
 /// Said of padding, which kernels read as zeros.
 inline constexpr Index no_element = -1;
 
-/// The inverse of packed_position, for lines of `group` channels: output channel and patch element of the weight at a
+/// The inverse of packed_position, for lines of `line` channels: output channel and patch element of the weight at a
 /// place in the packed weights of a product of `depth`. The channel may be one of padding.
 struct PackedPlace {
   Index output, element;
 };
-constexpr PackedPlace packed_place(Index group, Index depth, Index at) noexcept {
-  return {at / (group * depth) * group + at % group, at / group % depth};
+constexpr PackedPlace packed_place(Index line, Index depth, Index at) noexcept {
+  return {at / (line * depth) * line + at % line, at / line % depth};
 }
 
 /// body(value, a, b, y, x) for the elements of a rank-4 parameter from `first` on.
@@ -77,7 +77,9 @@ class Bias {
   constexpr Bias(T const* place, Index channels) noexcept : place_(place), channels_(channels) {}
 
   constexpr ParameterShape shape() const noexcept { return {1, {channels_, 1, 1, 1}}; }
-  constexpr Index packed_elements(Index line = channel_group<T>) const noexcept { return round_up(channels_, line); }
+  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+    return round_up(channels_, line);
+  }
   constexpr Index packed_from(Index, Index at) const noexcept { return at < channels_ ? at : no_element; }
   /// `packed` is where it is expected: there are no other places.
   void bind([[maybe_unused]] T const* packed) const noexcept { MIRNET_ASSERT(packed == place_); }

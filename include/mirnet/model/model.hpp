@@ -143,7 +143,7 @@ class Model {
     if (auto const checked = check_shape("output", output.shape(), Net::output_shape(config_, shape)); !checked) {
       return checked;
     }
-    Index const line = channel_group<Pixel>;
+    Index const line = channels_per_line<Pixel>;
     bool const same = image.channels() != output.channels() || image.pitch() == output.pitch();
     if (image.pitch() % line != 0 || output.pitch() % line != 0 || !same) {
       return Error(ErrorCode::invalid_argument,
@@ -227,7 +227,7 @@ class Model {
 
   template <class Layer>
   static constexpr Index packed_size(Layer const& layer) noexcept {
-    return round_up(layer.packed_elements(), channel_group<T>);
+    return round_up(layer.packed_elements(), channels_per_line<T>);
   }
 
   static bool starts_a_line(void const* data) noexcept {
@@ -249,7 +249,7 @@ class Model {
   /// Places the weights behind the network's structure and fills them.
   Result<void> read_weights(WeightFile& file, std::span<std::byte> memory) noexcept {
     Index const structure = Net::structure_bytes(config_);
-    // Kernels compute whole groups of channels: the weights of those that do not exist are zero.
+    // Kernels compute whole lines of channels: the weights of those that do not exist are zero.
     std::memset(memory.data() + structure, 0, static_cast<std::size_t>(bytes_ - structure));
     T* next = reinterpret_cast<T*>(memory.data() + structure);
     Result<void> result;

@@ -186,7 +186,7 @@ class WeightFile {
     Crc32c crc;
     crc.add(bytes);
     if (crc.value() != found->crc) return wrong_checksum(name);
-    bool const has_padding = layer.packed_elements(channel_group<T>) != layer.shape().elements();
+    bool const has_padding = layer.packed_elements(channels_per_line<T>) != layer.shape().elements();
     if (has_padding) {
       auto const unpacked = unpack(layer, found->type, 0, bytes, name, [](std::size_t, Index) {});
       if (!unpacked) return unpacked;

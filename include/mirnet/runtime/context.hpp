@@ -92,7 +92,7 @@ struct Context {
     using Element = std::remove_const_t<U>;
     bool const dense = layout == Layout::dense;
     return accepts_pitch(layer, name, map, expected,
-                         dense ? pixel_pitch<Element>(map.channels()) : channel_group<Element>, !dense);
+                         dense ? pixel_pitch<Element>(map.channels()) : channels_per_line<Element>, !dense);
   }
 
   /// The same for a map whose pixel pitch has to be this, or a multiple of it.

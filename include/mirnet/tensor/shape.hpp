@@ -13,12 +13,12 @@ inline constexpr Index alignment_bytes = 64;
 
 /// How many channels of type T share one 64-byte line; pixel pitches are multiples of it.
 template <class T>
-inline constexpr Index channel_group = alignment_bytes / static_cast<Index>(sizeof(T));
+inline constexpr Index channels_per_line = alignment_bytes / static_cast<Index>(sizeof(T));
 
 /// Elements from one pixel to the next for a map of `channels` channels.
 template <class T>
 constexpr Index pixel_pitch(Index channels) noexcept {
-  return round_up(channels, channel_group<T>);
+  return round_up(channels, channels_per_line<T>);
 }
 
 /// Height, width and channels of a feature map.
@@ -36,7 +36,7 @@ struct Shape {
 template <class T>
 constexpr std::optional<Index> map_bytes(Shape const& shape) noexcept {
   if (shape.height < 0 || shape.width < 0 || shape.channels < 0) return std::nullopt;
-  auto const padded = checked_sum(shape.channels, channel_group<T> - 1);
+  auto const padded = checked_sum(shape.channels, channels_per_line<T> - 1);
   auto const pixels = checked_product(shape.height, shape.width);
   if (!padded || !pixels) return std::nullopt;
   auto const elements = checked_product(*pixels, pixel_pitch<T>(shape.channels));

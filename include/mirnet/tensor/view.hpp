@@ -51,11 +51,11 @@ class View {
 };
 
 /// Channels [first, first + count) of a map, for instance to let a layer write its part of what would otherwise be a
-/// concatenation. Layers take slices of whole 64-byte lines: `first` is a multiple of channel_group<T>, and so is
+/// concatenation. Layers take slices of whole 64-byte lines: `first` is a multiple of channels_per_line<T>, and so is
 /// `count`, unless the slice goes to the map's last channel.
 template <class T>
 constexpr View<T> channel_slice(View<T> map, Index first, Index count) noexcept {
-  [[maybe_unused]] constexpr Index line = channel_group<std::remove_const_t<T>>;
+  [[maybe_unused]] constexpr Index line = channels_per_line<std::remove_const_t<T>>;
   MIRNET_ASSERT(first >= 0 && count >= 0 && first + count <= map.channels() && first % line == 0);
   MIRNET_ASSERT(count % line == 0 || first + count == map.channels());
   return {advance(map.data(), first), {map.height(), map.width(), count}, map.pitch()};

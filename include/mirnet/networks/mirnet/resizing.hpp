@@ -85,7 +85,7 @@ class Downsampling {
                                     .channels = x.rows.channels(),
                                     .weights = {top_5_.packed(), bottom_1_.packed()},
                                     .output = output.rows.data(),
-                                    .output_groups = divide_up(output.rows.channels(), channel_group<T>)};
+                                    .output_lines = divide_up(output.rows.channels(), channels_per_line<T>)};
     KernelTable<T> const& kernels = *context.kernels;
     Index const bytes = kernels.blurred_projection_scratch(work);
     auto const scratch = context.scratch(bytes);

@@ -19,7 +19,7 @@ class SpatialAttention {
    public:
     constexpr Planes(Context<T>& context, Shape r) noexcept
         : shape_(r),
-          pitch_(round_up(r.width + 2 * border, channel_group<T>) + channel_group<T>),
+          pitch_(round_up(r.width + 2 * border, channels_per_line<T>) + channels_per_line<T>),
           plane_((r.height + 2 * border) * pitch_),
           memory_(context.arena, 2 * plane_) {
       context.once([&] { std::fill_n(memory_.data(), 2 * plane_, T(0)); });
