@@ -139,7 +139,8 @@ start() {
     [[ $new != *" parameters from "* ]] || break
     sleep 0.2
   done
-  [[ " $* " != *" --resume "* ]] || state='what --resume names' # options of the caller win
+  [[ -n "$state" || " $* " != *" --start "* ]] || state='what --start names' # options of the caller win
+  [[ " $* " != *" --resume "* ]] || state='what --resume names'
   say "training from ${state:-random parameters}, as process $!; see status"
 }
 
