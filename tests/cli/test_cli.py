@@ -805,13 +805,19 @@ class Json(ProgramTest):
         self.file("a.png", png(draw(300, 280, 3)))
         said = self.succeeds("denoise", "a.png", "o.png", "--estimate")
         self.assertRegex(said, r"plan +the whole picture at once\nmemory +\d+\.\d MiB\ntime +about \d+:\d\d\n")
-        found, = [json.loads(line) for line in self.succeeds(
-            "denoise", "a.png", "o.png", "--estimate", "--json", "--tile", "256").splitlines()]
-        self.assertEqual(found["state"], "estimated")
-        self.assertEqual(found["plan"]["tiles"], [2, 2])
-        self.assertFalse((self.path / "o.png").exists())
-        done, = [json.loads(line) for line in self.succeeds("denoise", "a.png", "o.png", "--json").splitlines()]
-        self.assertTrue(0.2 < found["estimated_seconds"] / done["seconds"]["run"] < 6)
+        ratios = []
+        for _ in range(3):  # other programs may take the processors from either of the two
+            found, = [json.loads(line) for line in self.succeeds(
+                "denoise", "a.png", "o.png", "--estimate", "--json", "--tile", "256").splitlines()]
+            self.assertEqual(found["state"], "estimated")
+            self.assertEqual(found["plan"]["tiles"], [2, 2])
+            self.assertFalse((self.path / "o.png").exists())
+            done, = [json.loads(line) for line in self.succeeds("denoise", "a.png", "o.png", "--json").splitlines()]
+            (self.path / "o.png").unlink()
+            ratios.append(found["estimated_seconds"] / done["seconds"]["run"])
+            if 0.2 < ratios[-1] < 6:
+                return
+        self.fail(f"estimates are {ratios} of the time")
 
     def test_gate(self):
         self.file("a.png", png(draw(30, 20, 3)))
