@@ -1,5 +1,7 @@
 // What a release build does where a debug build stops at an assertion: it computes nothing, writes nothing, and says
 // so. This program is compiled without assertions, whatever the build.
+#define MIRNET_ASSERT(condition) static_cast<void>(0)
+
 #include <doctest/doctest.h>
 
 #include <algorithm>

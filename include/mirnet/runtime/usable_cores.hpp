@@ -40,6 +40,7 @@ class SystemPath {
 
  private:
   void append(std::string_view part) noexcept {
+    if (part.empty()) return;
     if (part.size() >= sizeof text_ - size_) {
       size_ = sizeof text_ - 1;  // nothing fits behind it
       text_[0] = '\0';
