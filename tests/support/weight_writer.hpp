@@ -109,7 +109,7 @@ Bytes make_weight_file(Schema&& schema, int minor_version, Fields&& fields, unsi
     mirnet::each_parameter(layer, name, [&]<class Parameter>(Parameter& parameter, mirnet::Name const& full_name) {
       entries.push_back({std::string(full_name.view()), parameter.shape(),
                          std::is_same_v<Parameter, mirnet::ConvTranspose2d<float>>,
-                         std::is_same_v<Parameter, mirnet::Bias<float>>});
+                         full_name.view().ends_with(".bias")});
       names += entries.back().name;
     });
   });

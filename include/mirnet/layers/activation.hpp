@@ -33,6 +33,8 @@ constexpr void each_element_in_place(Context<T>& context, char const* name, View
 template <class T>
 class PRelu {
  public:
+  static constexpr bool holds_its_numbers = true;
+
   constexpr ParameterShape shape() const noexcept { return {}; }
   constexpr Index packed_elements(Index = 0) const noexcept { return 0; }
   constexpr Index packed_from(Index, Index) const noexcept { return no_element; }

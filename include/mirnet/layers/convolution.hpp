@@ -140,7 +140,7 @@ class Conv2d {
 
   constexpr bool has_bias() const noexcept { return has_bias_; }
   /// Behind the weights, so that bind() is for both.
-  constexpr Bias<T> bias() const noexcept { return {advance(weights_, packed_elements()), out()}; }
+  constexpr PlainParameter<T> bias() const noexcept { return PlainParameter<T>({1, {out(), 1, 1, 1}}); }
 
   /// The weights as kernels read them.
   constexpr T const* packed() const noexcept { return weights_; }

@@ -9,7 +9,8 @@
 //                                                       checkpoint's arrangement; the caller has zeroed the memory
 //
 // That is the layer's weight. A layer whose has_bias() is true has a bias(), which offers the same of its own and lies
-// right behind the weight, at the next multiple of 64 bytes. A slope lives in its layer and not in packed memory.
+// right behind the weight, at the next multiple of 64 bytes. A slope lives in its layer and not in packed memory:
+// packed_elements() is 0, and a member holds_its_numbers says so to the compiler.
 #pragma once
 
 #include <algorithm>
@@ -70,29 +71,7 @@ constexpr void each_parameter(Layer& layer, Path const& name, Visitor&& visit) {
   }
 }
 
-/// Where a bias lies: right behind the packed weights of its layer.
-template <class T>
-class Bias {
- public:
-  constexpr Bias(T const* place, Index channels) noexcept : place_(place), channels_(channels) {}
-
-  constexpr ParameterShape shape() const noexcept { return {1, {channels_, 1, 1, 1}}; }
-  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
-    return round_up(channels_, line);
-  }
-  constexpr Index packed_from(Index, Index at) const noexcept { return at < channels_ ? at : no_element; }
-  /// `packed` is where it is expected: there are no other places.
-  void bind([[maybe_unused]] T const* packed) const noexcept { MIRNET_ASSERT(packed == place_); }
-  void pack(T* packed, Index first, std::span<T const> values) const noexcept {
-    std::copy(values.begin(), values.end(), packed + first);
-  }
-
- private:
-  T const* place_;
-  Index channels_;
-};
-
-/// Weights that kernels read as the checkpoint has them.
+/// Numbers that kernels read as the checkpoint has them; those of a vector up to the end of its last line, with zeros.
 template <class T>
 class PlainParameter {
  public:
@@ -100,8 +79,10 @@ class PlainParameter {
   explicit constexpr PlainParameter(ParameterShape shape) noexcept : shape_(shape) {}
 
   constexpr ParameterShape shape() const noexcept { return shape_; }
-  constexpr Index packed_elements(Index = 0) const noexcept { return shape_.elements(); }
-  constexpr Index packed_from(Index, Index at) const noexcept { return at; }
+  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+    return shape_.rank == 1 ? round_up(shape_.elements(), line) : shape_.elements();
+  }
+  constexpr Index packed_from(Index, Index at) const noexcept { return at < shape_.elements() ? at : no_element; }
   void bind(T const* packed) noexcept { values_ = packed; }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
     std::copy(values.begin(), values.end(), packed + first);

@@ -268,10 +268,10 @@ class Model {
   Result<void> place_weights(WeightFile& weights, std::span<std::byte const> file) noexcept {
     Result<void> result;
     network_.layers(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {
-      each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
+      each_parameter(layer, name, [&]<class Parameter>(Parameter& parameter, Name const& full_name) {
         parameters_ += parameter.shape().elements();
         if (!result) return;
-        if (parameter.packed_elements() == 0) {  // its numbers are its own
+        if constexpr (requires { Parameter::holds_its_numbers; }) {
           result = weights.read_tensor(parameter, static_cast<T*>(nullptr), full_name);
         } else {
           result = weights.template place_tensor<T>(parameter, file, full_name);

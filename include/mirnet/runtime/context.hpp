@@ -87,8 +87,8 @@ struct Context {
 
   /// Whether a layer takes a map of this shape and layout. If not, the context computes nothing of what follows.
   template <class U>
-  constexpr bool accepts(char const* layer, char const* name, View<U> map, Shape expected,
-                         Layout layout = Layout::lines) noexcept {
+  MIRNET_NOINLINE constexpr bool accepts(char const* layer, char const* name, View<U> map, Shape expected,
+                                         Layout layout = Layout::lines) noexcept {
     using Element = std::remove_const_t<U>;
     bool const dense = layout == Layout::dense;
     return accepts_pitch(layer, name, map, expected,
@@ -99,10 +99,7 @@ struct Context {
   template <class U>
   constexpr bool accepts_pitch(char const* layer, char const* name, View<U> map, Shape expected, Index pitch,
                                bool multiple = false) noexcept {
-    if (map.shape() != expected) return refuse({layer, name, map.shape(), expected});
-    bool const fits = multiple ? map.pitch() % pitch == 0 : map.pitch() == pitch;
-    if (fits && starts_a_line(map.data())) return true;
-    return refuse({layer, name, map.shape(), expected, map.pitch(), pitch, multiple});
+    return check_map({layer, name, map.shape(), expected, map.pitch(), pitch, multiple}, map.data());
   }
 
   constexpr bool stopped() const noexcept { return stop != nullptr && stop->load(std::memory_order_relaxed); }
@@ -164,8 +161,16 @@ struct Context {
     return std::is_constant_evaluated() || reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
   }
 
-  constexpr bool refuse(Refusal const& why) noexcept {
-    if (refusal.layer == nullptr) refusal = why;
+  /// `map` has what would be refused. One function for all layers and types: code is small where memory is.
+  MIRNET_NOINLINE constexpr bool check_map(Refusal map, void const* data) noexcept {
+    if (map.found == map.expected) {
+      Index const pitch = map.found_pitch;
+      if (starts_a_line(data) && (map.multiple ? pitch % map.expected_pitch == 0 : pitch == map.expected_pitch))
+        return true;
+    } else {
+      map.expected_pitch = 0;
+    }
+    if (refusal.layer == nullptr) refusal = map;
     MIRNET_ASSERT(arena.measuring() && "a layer does not take the map that it is given: Context::status says why");
     return false;
   }
