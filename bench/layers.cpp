@@ -219,8 +219,9 @@ int main(int argc, char** argv) {
   auto const kernels = cli::choose_kernels(isa.empty() ? std::optional<std::string>() : isa);
   if (!kernels) return fail(kernels.error().message());
   auto const& weights = options.values["weights"];
-  auto model = weights.empty() ? mirnet::Model<mirnet::Mirnet<float>>::load(test::make_weight_file(mirnet::MirnetConfig{}))
-                               : mirnet::load_model<mirnet::Mirnet<float>>(weights.c_str());
+  auto model = weights.empty()
+                   ? mirnet::Model<mirnet::Mirnet<float>>::load(test::make_weight_file(mirnet::MirnetConfig{}))
+                   : mirnet::load_model<mirnet::Mirnet<float>>(weights.c_str());
   if (!model) return fail(model.error().message());
 
   Session session(*std::move(model), **kernels, threads);

@@ -223,7 +223,8 @@ class Session {
   }
 
   /// The computation, with its progress on the screen.
-  mirnet::Result<mirnet::Image> run(Work const& work, mirnet::Image const& image, mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
+  mirnet::Result<mirnet::Image> run(Work const& work, mirnet::Image const& image,
+                                    mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
     ProgressDisplay display(options_.style(), work.input, static_cast<double>(image.pixels()) * 1e-6, tiling.macs());
     context_.macs = 0;
     context_.progress = {

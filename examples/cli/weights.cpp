@@ -101,6 +101,7 @@ mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std:
   return mirnet::Model<mirnet::Mirnet<T>>::load(builtin_weights());
 }
 template mirnet::Result<mirnet::Model<mirnet::Mirnet<float>>> load_weights(std::optional<std::string> const&);
-template mirnet::Result<mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>> load_weights(std::optional<std::string> const&);
+template mirnet::Result<mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>> load_weights(
+    std::optional<std::string> const&);
 
 }  // namespace cli

@@ -23,9 +23,9 @@ constexpr mirnet::MirnetConfig network{.features = 8, .groups = 2, .blocks = 2};
 constexpr mirnet::Shape shape{16, 12, network.channels};
 
 // Memory of the sizes that these need, which the compiler finds out.
-constexpr auto needed =
-    mirnet::Model<mirnet::Mirnet<float>>::bytes_needed(network, shape.height, shape.width, mirnet::native_kernels(), Scheduler::cores)
-        .value();
+constexpr auto needed = mirnet::Model<mirnet::Mirnet<float>>::bytes_needed(network, shape.height, shape.width,
+                                                                           mirnet::native_kernels(), Scheduler::cores)
+                            .value();
 alignas(64) std::byte model_memory[needed.model_in_place];
 alignas(64) std::byte run_memory[needed.run];
 
@@ -94,7 +94,8 @@ long restore() noexcept {
 }
 
 char const* refusal() noexcept {
-  auto const cut_off = mirnet::Model<mirnet::Mirnet<float>>::load_in_place(weights().first(weights().size() - 1), model_memory);
+  auto const cut_off =
+      mirnet::Model<mirnet::Mirnet<float>>::load_in_place(weights().first(weights().size() - 1), model_memory);
   if (cut_off) return "";
   keep(cut_off.error());
   return message;

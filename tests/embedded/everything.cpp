@@ -12,7 +12,8 @@ template class mirnet::Tensor<mirnet::bfloat16>;
 mirnet::KernelTable<mirnet::bfloat16> const* bfloat16_kernels() { return &mirnet::native_kernels<mirnet::bfloat16>(); }
 #endif
 
-mirnet::Result<mirnet::Plan<mirnet::MirnetConfig>> plan(mirnet::Model<mirnet::Mirnet<float>> const& model, mirnet::ParallelFor threads) {
+mirnet::Result<mirnet::Plan<mirnet::MirnetConfig>> plan(mirnet::Model<mirnet::Mirnet<float>> const& model,
+                                                        mirnet::ParallelFor threads) {
   mirnet::Context<float> const context(mirnet::native_kernels(), threads);
   return model.plan(context, 480, 640);
 }

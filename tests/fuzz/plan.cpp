@@ -126,8 +126,8 @@ template <class T>
 void run(Config const& config, Index height, Index width, Context<T>& context, FuzzedDataProvider& input) {
   auto const& model = model_of<T>(config);
   auto const plan = model.plan(context, height, width).value();
-  auto const needed =
-      Model<Mirnet<T>>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers, context.algorithm);
+  auto const needed = Model<Mirnet<T>>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers,
+                                                     context.algorithm);
   fuzz::require(needed->run == plan.bytes && needed->model == model.bytes(), "a plan says what was said before");
 
   mirnet::Shape const shape{height, width, config.channels};
@@ -167,8 +167,8 @@ void plan(FuzzedDataProvider& input, bool runs) {
   auto const model_bytes = Model<Mirnet<T>>::bytes_needed(config);
   if (!model_bytes) fuzz::require_sentence(model_bytes.error());
   fuzz::require(model_bytes.ok() == config.check().ok(), "where addresses have 64 bits, any network fits");
-  auto const needed =
-      Model<Mirnet<T>>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers, context.algorithm);
+  auto const needed = Model<Mirnet<T>>::bytes_needed(config, height, width, *context.kernels, context.parallel.workers,
+                                                     context.algorithm);
   if (!needed) return fuzz::require_sentence(needed.error());
   fuzz::require(height >= 1 && width >= 1, "an image has a pixel");
   fuzz::require(needed->model == *model_bytes && needed->model > needed->model_in_place, "a model has weights");

@@ -147,7 +147,8 @@ void load(Bytes const& file, unsigned how, unsigned where) {
   if (how == 0) {
     auto const model = Model<Mirnet<T>>::load(file);
     if (model)
-      fuzz::require(model->bytes() == Model<Mirnet<T>>::bytes_needed(model->config()).value(), "a model's bytes are known");
+      fuzz::require(model->bytes() == Model<Mirnet<T>>::bytes_needed(model->config()).value(),
+                    "a model's bytes are known");
     return check(model);
   }
   if (how == 1) {

@@ -22,7 +22,8 @@ using mirnet::Model;
 constexpr Config small{.features = 8, .groups = 2, .blocks = 2};
 
 // At compile time, of two sizes. What the numbers should be is tested below.
-constexpr auto small_needs = Model<Mirnet<float>>::bytes_needed(small, 64, 64, mirnet::reference_kernels<float>()).value();
+constexpr auto small_needs =
+    Model<Mirnet<float>>::bytes_needed(small, 64, 64, mirnet::reference_kernels<float>()).value();
 static_assert(small_needs.run > 5 * 64 * 64 * 64 && small_needs.run % 64 == 0);
 static_assert(small_needs.model == Model<Mirnet<float>>::bytes_needed(small).value());
 static_assert(small_needs.model_in_place < small_needs.model);
@@ -35,7 +36,8 @@ static_assert(unshuffled_needs.run <
               Model<Mirnet<float>>::bytes_needed(test::small, 37, 91, mirnet::reference_kernels<float>()).value().run);
 
 constexpr Config wide{.features = 64, .groups = 1, .blocks = 1, .streams = 2};
-constexpr auto wide_needs = Model<Mirnet<float>>::bytes_needed(wide, 37, 91, mirnet::reference_kernels<float>(), 4).value();
+constexpr auto wide_needs =
+    Model<Mirnet<float>>::bytes_needed(wide, 37, 91, mirnet::reference_kernels<float>(), 4).value();
 
 template <class T>
 void compare(Config const& config, mirnet::KernelTable<T> const& kernels) {

@@ -93,7 +93,8 @@ void compare(Config const& config, Storage plain, Storage packed, EachTable&& ea
     CHECK(same_bits(run(in_own_memory, kernels), expected));
     CHECK(same_bits(run(copied_from_packed, kernels), expected));
   });
-  auto const refused = Model<Mirnet<T>>::load_in_place(packed_file.bytes(), memory.bytes().first(memory.bytes().size() - 64));
+  auto const refused =
+      Model<Mirnet<T>>::load_in_place(packed_file.bytes(), memory.bytes().first(memory.bytes().size() - 64));
   REQUIRE(!refused.ok());
   CHECK(refused.error().code() == mirnet::ErrorCode::memory);
 }
@@ -133,7 +134,8 @@ TEST_CASE("packed files load into models of any type") {
     Bytes const packed = test::make_weight_file(tiny, 1, storage);
     Bytes const plain = test::make_weight_file(tiny, 1, storage == Storage::f32_packed ? Storage::f32 : Storage::bf16);
     auto const& kernels = *test::kernel_tables().front();
-    CHECK(same_bits(run(Model<Mirnet<float>>::load(packed).value(), kernels), run(Model<Mirnet<float>>::load(plain).value(), kernels)));
+    CHECK(same_bits(run(Model<Mirnet<float>>::load(packed).value(), kernels),
+                    run(Model<Mirnet<float>>::load(plain).value(), kernels)));
     CHECK(Model<Mirnet<double>>::load(packed).ok());
     CHECK(Model<Mirnet<mirnet::bfloat16>>::load(packed).ok());
   }

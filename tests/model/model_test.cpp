@@ -334,7 +334,7 @@ TEST_CASE("arithmetic and parameters of the published network") {
   Config const published;
   Index parameters = 0;
   mirnet::Mirnet<float>::schema(published,
-                                 [&](auto& layer, mirnet::Name const&) { parameters += layer.shape().elements(); });
+                                [&](auto& layer, mirnet::Name const&) { parameters += layer.shape().elements(); });
   CHECK(parameters == 31'787'419);
   // 7.32 million multiply-accumulates a pixel, from a network without weights.
   auto const structure = Memory::allocate(mirnet::Mirnet<float>::structure_bytes(published)).value();

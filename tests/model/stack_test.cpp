@@ -89,8 +89,9 @@ void measure(Config const& config, mirnet::KernelTable<T> const& kernels, Shape 
     CHECK_FALSE(Model<Mirnet<T>>::load_in_place(placed.bytes(), memory.bytes()).ok());
     last ^= std::byte{1};
   });
-  check("sizes",
-        [&] { CHECK(Model<Mirnet<T>>::bytes_needed(config, shape.height, shape.width, kernels).value().run == needed); });
+  check("sizes", [&] {
+    CHECK(Model<Mirnet<T>>::bytes_needed(config, shape.height, shape.width, kernels).value().run == needed);
+  });
   auto const model = Model<Mirnet<T>>::load_in_place(placed.bytes(), memory.bytes()).value();
   for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
     check(algorithm == Algorithm::direct ? "direct" : "automatic", [&] {

@@ -86,10 +86,10 @@ struct Fixture {
 };
 
 MirnetConfig const configs[] = {{.features = 16, .groups = 1, .blocks = 2},
-                          {.features = 8, .groups = 2, .blocks = 1, .streams = 4},
-                          {.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 3},
-                          {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1},
-                          test::unshuffled[0]};
+                                {.features = 8, .groups = 2, .blocks = 1, .streams = 4},
+                                {.features = 8, .groups = 1, .blocks = 1, .streams = 2, .columns = 3},
+                                {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1},
+                                test::unshuffled[0]};
 
 constexpr Shape larger = test::slow ? Shape{16, 24, 3} : Shape{40, 64, 3};
 

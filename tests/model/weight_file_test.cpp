@@ -247,7 +247,8 @@ TEST_CASE("a file of version 0.3 says how its network sees the image, an older o
   for (auto const& config : test::unshuffled) {
     auto const model = Model<Mirnet<float>>::load(test::make_weight_file(config)).value();
     CHECK(model.config() == config);
-    CHECK(Model<Mirnet<float>>::load(test::make_weight_file(config, 1, test::Storage::bf16_packed)).value().config() == config);
+    CHECK(Model<Mirnet<float>>::load(test::make_weight_file(config, 1, test::Storage::bf16_packed)).value().config() ==
+          config);
   }
   // One channel, whose network fits the same tensors as one of four channels on single pixels.
   Bytes const good = test::make_weight_file(test::unshuffled[2]);

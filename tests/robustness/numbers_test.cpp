@@ -216,8 +216,8 @@ TEST_CASE("the same bits for any number of threads, a hundred times") {
 
 // Measured: 8e-7 and 0.7 percent.
 TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of bfloat16 with them within 2 percent") {
-  for (auto const& config :
-       {tiny, small, MirnetConfig{.features = 24, .groups = 2, .blocks = 2}, test::unshuffled[0], test::unshuffled[1]}) {
+  for (auto const& config : {tiny, small, MirnetConfig{.features = 24, .groups = 2, .blocks = 2}, test::unshuffled[0],
+                             test::unshuffled[1]}) {
     if (test::slow && config.features > 9) continue;
     auto const image = make_image<float>(test::slow ? Shape{10, 14, 3} : Shape{32, 40, 3});
     auto const floats = make_model<float>(config);
