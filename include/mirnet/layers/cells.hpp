@@ -47,6 +47,7 @@ void fit_to_cells(View<From const> image, View<To> map, Index cell, Index first,
     if (i < side) return i;
     return wanted - side < side ? 2 * (side - 1) - i : side - 1;
   };
+  MIRNET_ASSERT(cell <= largest_cell && image.channels() * cell * cell <= most_channels_of_a_cell);
   // Gathered one by one, converted a line at a time.
   From pixel[most_channels_of_a_cell] = {};
   Index const lines = round_up(image.channels() * cell * cell, channels_per_line<To>);

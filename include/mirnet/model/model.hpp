@@ -168,13 +168,7 @@ class Model {
       return Error(ErrorCode::invalid_argument, "plan and context name different algorithms for convolutions");
     }
     if (auto const checked = check_memory(memory, plan.bytes); !checked) return checked;
-    context.arena = Arena(memory);
-    context.refusal = {};
-    context.nodes = 0;
-    network_.run(context, config_, image, output);
-    auto const done = context.status();
-    context.arena = {};
-    return done;
+    return context.compute_in(memory, [&] { network_.run(context, config_, image, output); });
   }
 
  private:
@@ -230,10 +224,6 @@ class Model {
     return round_up(layer.packed_elements(), channels_per_line<T>);
   }
 
-  static bool starts_a_line(void const* data) noexcept {
-    return reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
-  }
-
   static Result<void> check_memory(std::span<std::byte> memory, Index bytes) noexcept {
     if (!starts_a_line(memory.data())) {
       return Error(ErrorCode::invalid_argument, "the memory does not start at a multiple of %lld",
@@ -285,7 +275,6 @@ class Model {
   static constexpr void rehearse(Net const& network, Config const& config, Context<T>& context, Index height,
                                  Index width) noexcept {
     Shape const image{height, width, Net::channels_in(config)};
-    context.nodes = 0;
     network.run(context, config, View<Pixel const>(nullptr, image),
                 View<Pixel>(nullptr, Net::output_shape(config, image)));
   }

@@ -45,12 +45,7 @@ class Runner {
     forward(rehearsal);
     if (auto const measured = rehearsal.status(); !measured) return measured;
     if (auto const there = provide(rehearsal.arena.peak()); !there) return there;
-    context_.arena = Arena(memory_);
-    context_.refusal = {};
-    forward(context_);
-    auto const done = context_.status();
-    context_.arena = {};
-    return done;
+    return context_.compute_in(memory_, [&] { forward(context_); });
   }
 
   /// The network's output for an image, as Model::run computes it, in a map of the caller's. Errors: as Model::plan and

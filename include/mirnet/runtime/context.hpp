@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -104,6 +105,19 @@ struct Context {
 
   constexpr bool stopped() const noexcept { return stop != nullptr && stop->load(std::memory_order_relaxed); }
 
+  /// Runs body() in this memory, from the first node on, and says how it went: status(). Afterwards the context has no
+  /// memory.
+  template <class Body>
+  Result<void> compute_in(std::span<std::byte> memory, Body&& body) noexcept {
+    arena = Arena(memory);
+    refusal = {};
+    nodes = 0;
+    body();
+    auto const done = status();
+    arena = {};
+    return done;
+  }
+
   /// body(first, last, worker) for ranges of at most `most` that make up [0, total).
   template <class Body>
   constexpr void each_range(Index total, Index most, Body&& body) const noexcept {
@@ -155,10 +169,6 @@ struct Context {
  private:
   constexpr bool computing() const noexcept {
     return !arena.measuring() && arena.fault() == Arena::Fault::none && refusal.layer == nullptr && !stopped();
-  }
-
-  static constexpr bool starts_a_line(void const* data) noexcept {
-    return std::is_constant_evaluated() || reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
   }
 
   /// `map` has what would be refused. One function for all layers and types: code is small where memory is.

@@ -36,7 +36,7 @@ class Arena {
   /// An arena over the caller's bytes, which must start at a multiple of 64 and outlive what is taken from it.
   explicit Arena(std::span<std::byte> memory) noexcept
       : base_(memory.data()), size_(static_cast<Index>(memory.size())) {
-    MIRNET_ASSERT(reinterpret_cast<std::uintptr_t>(base_) % alignment_bytes == 0);
+    MIRNET_ASSERT(starts_a_line(base_));
   }
 
   /// An arena that only measures: it hands out offsets without memory behind them, and peak() is what was needed.

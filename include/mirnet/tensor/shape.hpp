@@ -1,7 +1,9 @@
 // The shape of a feature map and how it lies in memory: channels last, every pixel starting a 64-byte line.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <type_traits>
 
 #include <mirnet/base/integer.hpp>
 
@@ -10,6 +12,11 @@ namespace mirnet::inline MIRNET_ABI {
 /// Maps and packed weights start at multiples of this, on every instruction set: memory laid out by one
 /// translation unit is read by others that were compiled with other flags.
 inline constexpr Index alignment_bytes = 64;
+
+/// Whether an address is a multiple of it; at compile time, where there are none, yes.
+constexpr bool starts_a_line(void const* data) noexcept {
+  return std::is_constant_evaluated() || reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
+}
 
 /// How many channels of type T share one 64-byte line; pixel pitches are multiples of it.
 template <class T>

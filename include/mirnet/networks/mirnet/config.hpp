@@ -3,6 +3,7 @@
 
 #include <mirnet/base/integer.hpp>
 #include <mirnet/base/result.hpp>
+#include <mirnet/layers/cells.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -33,8 +34,9 @@ struct MirnetConfig {
       char const* name;
       Index value, least, most;
     };
-    Range const ranges[] = {{"features", features, 8, 1024}, {"groups", groups, 1, 16},  {"blocks", blocks, 1, 16},
-                            {"streams", streams, 1, 4},      {"columns", columns, 1, 4}, {"channels", channels, 1, 16}};
+    Range const ranges[] = {{"features", features, 8, 1024}, {"groups", groups, 1, 16},
+                            {"blocks", blocks, 1, 16},       {"streams", streams, 1, 4},
+                            {"columns", columns, 1, 4},      {"channels", channels, 1, most_channels_of_a_pixel}};
     for (auto const& range : ranges) {
       if (range.value < range.least || range.value > range.most) {
         return Error(ErrorCode::model, "%s is %lld, expected %lld to %lld", range.name,
@@ -42,7 +44,7 @@ struct MirnetConfig {
                      static_cast<long long>(range.most));
       }
     }
-    if (unshuffle != 1 && unshuffle != 2 && unshuffle != 4) {
+    if (unshuffle != 1 && unshuffle != 2 && unshuffle != largest_cell) {
       return Error(ErrorCode::model, "unshuffle is %lld, expected 1, 2 or 4", static_cast<long long>(unshuffle));
     }
     return {};
