@@ -344,7 +344,8 @@ class Load(ProgramTest):
         if LONG:
             print(f"{counts}: peaks of {few_kib} and {many_kib} KiB, {few_files} and {many_files} files open",
                   file=sys.stderr)
-        self.assertLessEqual(many_files, few_files + 2)
+        # Few pictures are seen few times, perhaps never while a file is open: the bound is not relative.
+        self.assertLessEqual(many_files, 16)
         if not SANITIZED:
             self.assertLess(many_kib, few_kib + 1024)
 
