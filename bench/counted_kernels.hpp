@@ -2,8 +2,6 @@
 // tiles cost some more: a rehearsal through this table adds them up, kernel by kernel.
 #pragma once
 
-#include <cstdlib>
-
 #include <mirnet/kernels/table.hpp>
 
 namespace bench {
@@ -50,26 +48,12 @@ class CountedKernels {
     return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
   }
 
-  /// Every fast algorithm computes four outputs along an axis of more than one tap, from 3 + taps products.
-  static constexpr Index outputs(Index taps) noexcept { return taps == 1 ? 1 : 4; }
-
   static double products_of(mirnet::Convolution<T> const& work, mirnet::ConvolutionPlan const& plan) noexcept {
     Index const columns = work.output_lines * mirnet::channels_per_line<T>;
-    if (plan.method == 0) {  // the definition
-      return product(work.output_height * work.output_width, work.kernel_height * work.kernel_width * work.channels,
-                     columns);
-    }
-    Index const across = outputs(work.kernel_width), down = outputs(work.kernel_height);
-    Index const products = (across + work.kernel_width - 1) * (down + work.kernel_height - 1);
-    // One matrix of weights for each product of a tile, of floats or of pairs of bfloat16: an algorithm that this
-    // function does not know ends here.
-    Index const column_bytes = products * columns * static_cast<Index>(sizeof(float));
-    if (plan.weights_bytes != column_bytes * work.channels &&
-        plan.weights_bytes != column_bytes * mirnet::divide_up(work.channels, 2)) {
-      std::abort();
-    }
-    Index const tiles = mirnet::divide_up(work.output_height, down) * mirnet::divide_up(work.output_width, across);
-    return product(tiles * products, work.channels, columns);
+    if (plan.tile_products == 0) return product(work.output_height * work.output_width, work.depth(), columns);
+    Index const tiles =
+        mirnet::divide_up(work.output_height, plan.tile_height) * mirnet::divide_up(work.output_width, plan.tile_width);
+    return product(tiles * plan.tile_products, work.group_channels(), columns);
   }
 
   static inline mirnet::KernelTable<T> real_;

@@ -4,7 +4,10 @@
 #pragma once
 
 #include <mirnet/kernels/native.hpp>
+#include <mirnet/layers/activation.hpp>
+#include <mirnet/layers/convolution.hpp>
 #include <mirnet/model/model.hpp>
+#include <mirnet/model/network_base.hpp>
 #include <mirnet/model/runner.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/tensor.hpp>

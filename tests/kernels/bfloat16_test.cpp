@@ -130,7 +130,7 @@ void check_conv2d(char const* name, Shape in, Index out_channels, Index kernel, 
     using T = std::remove_cvref_t<decltype(*to.data())>;
     Conv2d<T> layer(in.channels, out_channels, kernel);
     filling(layer, Name("layer"));
-    layer.forward(context, from, to, {.slope = T(slope)});
+    layer.forward(context, from, to, {.activation = leaky_relu(static_cast<float>(slope))});
   });
 }
 
@@ -185,7 +185,7 @@ TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rou
     using T = std::remove_cvref_t<decltype(*out.data())>;
     ConvTranspose2d<T> layer(32, 48);
     filling(layer, Name("layer"));
-    layer.forward(context, in, out, T(0.25f));
+    layer.forward(context, in, out, leaky_relu(0.25f));
   });
   check("dual attention", {20, 28, 48}, {20, 28, 48}, 4,
         [](auto& filling, auto& context, auto& prelu, auto in, auto out) {

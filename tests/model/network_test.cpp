@@ -70,7 +70,7 @@ class Enlarge {
     body(network);
   }
   template <class Visitor>
-  void layers(Config const&, Visitor&& visit) {
+  void each_layer(Config const&, Visitor&& visit) {
     visit_layers(visit, Name());
   }
 
@@ -78,13 +78,13 @@ class Enlarge {
                      View<Pixel> output) const noexcept {
     ArenaMap<T> const inner(context.arena, first_.output_shape(image.shape()));
     if constexpr (std::is_same_v<T, Pixel>) {
-      first_.forward(context.at("first"), image, inner, {.slope = prelu_.slope()});
+      first_.forward(context.at("first"), image, inner, {.activation = prelu_});
       last_.forward(context.at("last"), inner, output);
     } else {
       ArenaMap<T> const narrow(context.arena, image.shape()),
           result(context.arena, output_shape(config, image.shape()));
       fit<T>(context.at("in"), image, narrow.view(), 1);
-      first_.forward(context.at("first"), narrow, inner, {.slope = prelu_.slope()});
+      first_.forward(context.at("first"), narrow, inner, {.activation = prelu_});
       last_.forward(context.at("last"), inner, result);
       fit<T>(context.at("out"), View<T const>(result), output, 1);
     }

@@ -44,7 +44,7 @@ TEST_CASE("layers in a runner, in memory of the caller's") {
   auto output = Tensor<float>::create({20, 30, 3}).value();
   auto const network = [&](Context<float>& context) {
     ArenaMap<float> const inner(context.arena, {20, 30, 16});
-    first.forward(context, image.view(), inner, {.slope = 0.0f});
+    first.forward(context, image.view(), inner, {.activation = relu});
     last.forward(context, inner, output.view(), {.residual = image.view()});
   };
   auto const& kernels = *test::kernel_tables().front();

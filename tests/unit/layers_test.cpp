@@ -15,6 +15,7 @@
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/band.hpp>
 #include <mirnet/layers/convolution.hpp>
+#include <mirnet/layers/pixel_shuffle.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
@@ -196,7 +197,7 @@ TEST_CASE("Conv2d is torch.nn.Conv2d") {
         CHECK(difference<T>(out, depth, convolution) == "");
 
         run<T>(kernels, {}, [&](Context<T>& context) {
-          layer.forward(context, in, out, {.slope = T(0.25), .residual = residual.view()});
+          layer.forward(context, in, out, {.activation = leaky_relu(0.25f), .residual = residual.view()});
           CHECK(context.macs == static_cast<std::uint64_t>(shape.pixels() * row.out * depth));
         });
         CHECK(difference<T>(out, depth, [&](Index y, Index x, Index o) {
@@ -247,7 +248,7 @@ TEST_CASE("ConvTranspose2d is torch.nn.ConvTranspose2d(3, stride=2, padding=1, o
       auto const out = output.view();
       run<T>(kernels, {}, [&](Context<T>& context) { layer.forward(context, input.view(), out); });
       CHECK(difference<T>(out, 4 * row.in, sum) == "");
-      run<T>(kernels, {}, [&](Context<T>& context) { layer.forward(context, input.view(), out, T(0)); });
+      run<T>(kernels, {}, [&](Context<T>& context) { layer.forward(context, input.view(), out, relu); });
       CHECK(difference<T>(out, 4 * row.in, [&](Index y, Index x, Index o) { return std::max(sum(y, x, o), 0.0); }) ==
             "");
     });
@@ -277,7 +278,7 @@ TEST_CASE("Conv2d in bands of rows gives the bits of the whole, from no more row
       run<float>(kernels, {}, [&](Context<float>& context) {
         context.algorithm = algorithm;
         layer.forward(context, in, View<float>(whole.data() + guard, shape),
-                      {.slope = 0.25f, .residual = residual.view()});
+                      {.activation = leaky_relu(0.25f), .residual = residual.view()});
         macs = context.macs;
       });
       run<float>(kernels, {}, [&](Context<float>& context) {
@@ -289,8 +290,9 @@ TEST_CASE("Conv2d in bands of rows gives the bits of the whole, from no more row
           Index const top = std::max<Index>(first * row.stride - row.padding, 0);
           Index const end = std::min((first + count - 1) * row.stride - row.padding + row.kernel, row.height);
           OnlyRows const needed(in, top, end);
-          rows.forward(context, needed.band(), rows_of(out, first, count),
-                       {.slope = 0.25f, .residual = rows_of<float const>(residual.view(), first, count).rows});
+          rows.forward(
+              context, needed.band(), rows_of(out, first, count),
+              {.activation = leaky_relu(0.25f), .residual = rows_of<float const>(residual.view(), first, count).rows});
         }
         CHECK(context.macs == macs);
       });
@@ -316,7 +318,7 @@ TEST_CASE("ConvTranspose2d in bands of rows gives the bits of the whole, from no
       std::uint64_t macs = 0;
       run<float>(kernels, {}, [&](Context<float>& context) {
         context.algorithm = algorithm;
-        layer.forward(context, in, View<float>(whole.data() + guard, shape), 0.25f);
+        layer.forward(context, in, View<float>(whole.data() + guard, shape), leaky_relu(0.25f));
         macs = context.macs;
       });
       run<float>(kernels, {}, [&](Context<float>& context) {
@@ -326,7 +328,7 @@ TEST_CASE("ConvTranspose2d in bands of rows gives the bits of the whole, from no
         for (Index first = 0; first < row.height; first += rows_in_a_band) {
           Index const end = std::min(first + rows_in_a_band, row.height);
           OnlyRows const needed(in, first, std::min(end + 1, row.height));
-          rows.forward(context, needed.band(), rows_of(out, 2 * first, 2 * (end - first)), 0.25f);
+          rows.forward(context, needed.band(), rows_of(out, 2 * first, 2 * (end - first)), leaky_relu(0.25f));
         }
         CHECK(context.macs == macs);
       });
@@ -363,7 +365,8 @@ TEST_CASE("the residual of a convolution may be its output, whatever the kernel"
             run<T>(kernels, {}, [&](Context<T>& context) {
               context.algorithm = algorithm;
               View<T> const out = same ? in_place.view() : separate.view();
-              layer.forward(context, in.view(), out, {.slope = T(0.25), .residual = same ? out : added.view()});
+              layer.forward(context, in.view(), out,
+                            {.activation = leaky_relu(0.25f), .residual = same ? out : added.view()});
             });
           }
           CHECK(difference<T>(in_place.view(), 0, std::as_const(separate).view()) == "");
@@ -563,7 +566,7 @@ TEST_CASE("a slice of a wider map is read and written like a map, and nothing be
         Conv2d<T> layer(channels, channels, kernel);
         Parameters<T> const weights(layer, random);
         compare("convolution", shape, [&](Context<T>& context, View<T const> x, View<T const> added, View<T> y) {
-          layer.forward(context, x, y, {.slope = T(0.25), .residual = added});
+          layer.forward(context, x, y, {.activation = leaky_relu(0.25f), .residual = added});
         });
       }
       ConvTranspose2d<T> transposed(channels, channels);
@@ -765,4 +768,30 @@ TEST_CASE("activations go over the whole map") {
     }
     CHECK(wrong == 0);
   });
+}
+
+TEST_CASE("pixel shuffle and unshuffle") {
+  Random random(8);
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    for (Index const factor : {1, 2, 3}) {
+      CAPTURE(factor);
+      Shape const shape{factor * 9, factor * 5, 7}, cells{9, 5, 7 * factor * factor};
+      auto const image = random_map<T>(shape, random);
+      auto unshuffled = Tensor<T>::create(cells).value(), back = Tensor<T>::create(shape).value();
+      run<T>(kernels, {}, [&](Context<T>& context) {
+        pixel_unshuffle(context, image.view(), unshuffled.view(), factor);
+        pixel_shuffle(context, unshuffled.view(), back.view(), factor);
+      });
+      CHECK(difference<T>(unshuffled.view(), 0, [&](Index y, Index x, Index c) {
+              Index const cell = factor * factor, row = y * factor + c % cell / factor;
+              return static_cast<double>(image.view()(row, x * factor + c % factor, c / cell));
+            }) == "");
+      CHECK(difference<T>(back.view(), 0,
+                          [&](Index y, Index x, Index c) { return static_cast<double>(image.view()(y, x, c)); }) == "");
+    }
+  });
+  auto context = Context<float>::for_rehearsal(*kernel_tables().front());
+  pixel_unshuffle(context, View<float const>(nullptr, {5, 4, 3}), View<float>(nullptr, {2, 2, 12}), 2);
+  CHECK(std::string(context.status().error().message()) ==
+        "pixel unshuffle: the input has 4x5 pixels of 3 channels, expected 4x4 of 3");
 }

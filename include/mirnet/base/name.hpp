@@ -1,8 +1,8 @@
 // Dotted names of layers and tensors, as checkpoints have them, without a heap.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <string_view>
 
 #include <mirnet/base/integer.hpp>
@@ -16,14 +16,14 @@ class Name {
   static constexpr std::size_t capacity = 120;
 
   Name() = default;
-  explicit Name(std::string_view text) noexcept { append(text); }
+  explicit constexpr Name(std::string_view text) noexcept { append(text); }
 
-  friend Name operator+(Name name, std::string_view text) noexcept {
+  friend constexpr Name operator+(Name name, std::string_view text) noexcept {
     name.append(text);
     return name;
   }
-  friend Name operator+(Name const& name, Index number) noexcept {
-    char digits[24];
+  friend constexpr Name operator+(Name const& name, Index number) noexcept {
+    char digits[24] = {};
     char* first = digits + sizeof digits;
     do *--first = static_cast<char>('0' + number % 10);
     while ((number /= 10) > 0);
@@ -32,18 +32,18 @@ class Name {
 
   /// Joined by a dot.
   template <class Part>
-  friend Name operator/(Name const& name, Part part) noexcept {
+  friend constexpr Name operator/(Name const& name, Part part) noexcept {
     return (name.size_ > 0 ? name + std::string_view(".") : name) + part;
   }
 
-  std::string_view view() const noexcept { return {text_, size_}; }
+  constexpr std::string_view view() const noexcept { return {text_, size_}; }
   /// Ends with a zero.
-  char const* c_str() const noexcept { return text_; }
+  constexpr char const* c_str() const noexcept { return text_; }
 
  private:
-  void append(std::string_view text) noexcept {
+  constexpr void append(std::string_view text) noexcept {
     MIRNET_ASSERT(text.size() <= capacity - size_);
-    std::memcpy(text_ + size_, text.data(), text.size());
+    std::copy(text.begin(), text.end(), text_ + size_);
     size_ += text.size();
     text_[size_] = '\0';
   }

@@ -66,6 +66,10 @@ struct Direct {
     return divide_up(work.kernel_height * work.kernel_width, taps_per_slice(work));
   }
   static constexpr bool suits(Convolution<T> const&) noexcept { return true; }
+  static constexpr char const* name(Convolution<T> const& work) noexcept {
+    return pointwise(work) ? "gemm" : "im2col+gemm";
+  }
+  static constexpr Index tile_height = 1, tile_width = 1, tile_products = 0;
   static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
     return weight_operands<T>(depth(work), columns(work));
   }
@@ -123,7 +127,9 @@ struct Direct {
         .c = work.output,
         .c_offsets = offsets,
         .residual = work.residual,
-        .slope = work.slope};
+        .subtracts = work.subtracts,
+        .slope = work.slope,
+        .slopes = work.slopes};
     if constexpr (std::is_same_v<T, OperandNumber<T>>) {
       if (in_place(work)) {
         T const* const input =
@@ -154,13 +160,125 @@ struct Direct {
   }
 };
 
+/// Several groups whose channels do not fill whole lines, pixel by pixel: the definition, with a register for each
+/// `lanes` output channels.
+template <class T>
+struct Grouped {
+  using Element = Operand<T>;
+  static constexpr Index columns(Convolution<T> const& work) noexcept {
+    return work.output_lines * channels_per_line<T>;
+  }
+  static constexpr bool suits(Convolution<T> const& work) noexcept { return work.groups > 1; }
+  static constexpr char const* name(Convolution<T> const& work) noexcept {
+    return depthwise(work) ? "depthwise" : "grouped";
+  }
+  static constexpr Index tile_height = 1, tile_width = 1, tile_products = 0;
+  static constexpr Index weights_elements(Convolution<T> const&) noexcept { return 0; }
+  static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
+  static void transform_weights(Convolution<T> const&, Index, Element*) noexcept {}
+  static constexpr Index blocks(Convolution<T> const& work) noexcept { return Direct<T>::blocks(work); }
+
+  static void block(Convolution<T> const& work, Element const*, Index index, float*) noexcept {
+    using namespace simd;
+    Index const first = index * block_pixels;
+    Index const last = (std::min)(first + block_pixels, work.output_height * work.output_width);
+    for (Index pixel = first; pixel < last; ++pixel) {
+      Index const row = pixel / work.output_width, x = pixel % work.output_width;
+      Index const at = row * work.output_row_step + x * work.output_pixel_step;
+      for (Index column = 0; column < columns(work); column += lanes) {
+        Pack sum = work.bias != nullptr ? load(work.bias + column) : broadcast(0.0f);
+        each_tap(work, work.first_row + row, x, [&](T const* in, Index tap) {
+          sum = depthwise(work) ? add_own_channel(work, in, tap, column, sum) : add_tap(work, in, tap, column, sum);
+        });
+        Pack value = simd::prelu(sum, work.slopes != nullptr ? load(work.slopes + column) : broadcast(work.slope));
+        if (work.residual != nullptr) {
+          Pack const residual = load(work.residual + at + column);
+          value = work.subtracts ? residual - value : value + residual;
+        }
+        store(work.output + at + column, value);
+      }
+    }
+  }
+
+ private:
+  /// Whether each output channel sees the input channel of its own number.
+  static constexpr bool depthwise(Convolution<T> const& work) noexcept {
+    return work.groups == work.channels && work.groups == work.output_channels;
+  }
+
+  template <class Body>
+  static MIRNET_ALWAYS_INLINE void each_tap(Convolution<T> const& work, Index y, Index x, Body&& body) noexcept {
+    for (Index ky = 0, tap = 0; ky < work.kernel_height; ++ky) {
+      Index const iy =
+          padded_index(work.padding_mode, y * work.stride - work.pad_top + ky * work.dilation, work.height);
+      for (Index kx = 0; kx < work.kernel_width; ++kx, ++tap) {
+        Index const ix =
+            padded_index(work.padding_mode, x * work.stride - work.pad_left + kx * work.dilation, work.width);
+        if (iy < 0 || ix < 0) continue;
+        body(work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch, tap);
+      }
+    }
+  }
+
+  static MIRNET_ALWAYS_INLINE simd::Pack add_own_channel(Convolution<T> const& work, T const* in, Index tap,
+                                                         Index column, simd::Pack sum) noexcept {
+    return simd::fma(simd::load(in + column), weights(work, tap, column), sum);
+  }
+
+  static simd::Pack add_tap(Convolution<T> const& work, T const* in, Index tap, Index column, simd::Pack sum) noexcept {
+    Index const channels = work.group_channels(), outputs = work.output_channels / work.groups;
+    Index first[simd::lanes];
+    for (Index i = 0; i < simd::lanes; ++i) {
+      first[i] = (std::min)((column + i) / outputs, work.groups - 1) * channels;  // padding has weights of zero
+    }
+    for (Index c = 0; c < channels; ++c) {
+      float values[simd::lanes];
+      for (Index i = 0; i < simd::lanes; ++i) values[i] = static_cast<float>(in[first[i] + c]);
+      sum = simd::fma(simd::load(values), weights(work, tap * channels + c, column), sum);
+    }
+    return sum;
+  }
+
+  /// Of `lanes` output channels for element k of the patch.
+  static MIRNET_ALWAYS_INLINE simd::Pack weights(Convolution<T> const& work, Index k, Index column) noexcept {
+    return simd::load(work.weights + packed_position<T>(work.depth(), column, k));
+  }
+};
+
+/// Whether the groups of a convolution are convolutions of whole lines, which any method computes.
+template <class T>
+constexpr bool has_whole_groups(Convolution<T> const& work) noexcept {
+  return work.groups > 1 && work.channels % (work.groups * channels_per_line<T>) == 0 &&
+         work.output_channels % (work.groups * channels_per_line<T>) == 0;
+}
+
+/// One of them.
+template <class T>
+constexpr Convolution<T> group_of(Convolution<T> const& work, Index group) noexcept {
+  auto const behind = [](auto* p, Index n) { return p == nullptr ? p : p + n; };  // a rehearsal has no memory
+  Convolution<T> part = work;
+  part.groups = 1;
+  part.channels = work.group_channels();
+  part.output_lines = work.output_lines / work.groups;
+  Index const first = group * part.output_lines * channels_per_line<T>;
+  part.input = behind(work.input, group * part.channels);
+  part.weights = behind(work.weights, first * work.depth());
+  part.bias = behind(work.bias, first);
+  part.slopes = behind(work.slopes, first);
+  part.output = behind(work.output, first);
+  part.residual = behind(work.residual, first);
+  return part;
+}
+
 // In the order of ConvolutionPlan::method.
 template <class T>
 using Methods = std::tuple<Direct<T>,                                               // any
                            winograd::Tiles<T, winograd::F43, winograd::F43>,        // 3x3
                            winograd::Tiles<T, winograd::OneTap<1>, winograd::F42>,  // 1x2
                            winograd::Tiles<T, winograd::F42, winograd::OneTap<1>>,  // 2x1
-                           winograd::Tiles<T, winograd::F42, winograd::F42>>;       // 2x2
+                           winograd::Tiles<T, winograd::F42, winograd::F42>,        // 2x2
+                           Grouped<T>>;
+inline constexpr int grouped = 5;
 
 /// body(method) with an object of the type that has this number.
 template <class T, class Body>
@@ -170,29 +288,20 @@ MIRNET_ALWAYS_INLINE constexpr auto with_method(int number, Body&& body) noexcep
     case 2: return body(std::tuple_element_t<2, Methods<T>>{});
     case 3: return body(std::tuple_element_t<3, Methods<T>>{});
     case 4: return body(std::tuple_element_t<4, Methods<T>>{});
+    case grouped: return body(Grouped<T>{});
     default: return body(Direct<T>{});
   }
 }
 
 template <class T>
 constexpr int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
+  if (work.groups > 1) return grouped;
   if (algorithm == Algorithm::direct) return 0;
   int chosen = 0;
-  for (int method = 1; method < static_cast<int>(std::tuple_size_v<Methods<T>>); ++method) {
+  for (int method = 1; method < grouped; ++method) {
     if (with_method<T>(method, [&](auto kernel) { return kernel.suits(work); })) chosen = method;
   }
   return chosen;
-}
-
-template <class T>
-constexpr char const* method_name(int number, Convolution<T> const& work) noexcept {
-  switch (number) {
-    case 1: return "winograd F(4x4,3x3)";
-    case 2: return "toom-cook F(1x4,1x2)";
-    case 3: return "toom-cook F(4x1,2x1)";
-    case 4: return "toom-cook F(4x4,2x2)";
-    default: return pointwise(work) ? "gemm" : "im2col+gemm";
-  }
 }
 
 inline float* floats(std::byte* memory) noexcept { return reinterpret_cast<float*>(memory); }
@@ -202,6 +311,13 @@ inline float* floats(std::byte* memory) noexcept { return reinterpret_cast<float
 template <class T>
 constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm) noexcept {
   using namespace convolution_detail;
+  if (has_whole_groups(work)) {
+    ConvolutionPlan plan = plan_convolution(group_of(work, 0), algorithm);
+    plan.groups = work.groups;
+    plan.weights_bytes *= work.groups;
+    plan.weights_items *= work.groups;
+    return plan;
+  }
   int const method = choose_method(work, algorithm);
   return with_method<T>(method, [&](auto kernel) {
     Index const weights = kernel.weights_elements(work) * static_cast<Index>(sizeof(float));
@@ -209,7 +325,10 @@ constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm
                            .weights_bytes = weights,
                            .weights_items = weights == 0 ? 0 : kernel.columns(work) / channels_per_line<float>,
                            .scratch_bytes = kernel.scratch_elements(work) * static_cast<Index>(sizeof(float)),
-                           .name = method_name(method, work)};
+                           .name = kernel.name(work),
+                           .tile_height = kernel.tile_height,
+                           .tile_width = kernel.tile_width,
+                           .tile_products = kernel.tile_products};
   });
 }
 
@@ -217,19 +336,35 @@ template <class T>
 void prepare_weights(Convolution<T> const& work, ConvolutionPlan const& plan, Index item,
                      std::byte* prepared) noexcept {
   using namespace convolution_detail;
+  if (plan.groups > 1) {
+    Index const items = plan.weights_items / plan.groups, group = item / items;
+    ConvolutionPlan const part{.method = plan.method};
+    return prepare_weights(group_of(work, group), part, item % items,
+                           prepared + group * (plan.weights_bytes / plan.groups));
+  }
   with_method<T>(plan.method,
                  [&](auto kernel) { kernel.transform_weights(work, item, reinterpret_cast<Operand<T>*>(prepared)); });
 }
 
 template <class T>
 constexpr Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept {
-  return convolution_detail::with_method<T>(plan.method, [&](auto kernel) { return kernel.blocks(work); });
+  using namespace convolution_detail;
+  auto const blocks = [&](Convolution<T> const& part) {
+    return with_method<T>(plan.method, [&](auto kernel) { return kernel.blocks(part); });
+  };
+  return plan.groups > 1 ? plan.groups * blocks(group_of(work, 0)) : blocks(work);
 }
 
 template <class T>
 void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index block,
                  std::byte* scratch) noexcept {
   using namespace convolution_detail;
+  if (plan.groups > 1) {
+    ConvolutionPlan const part{.method = plan.method};
+    Index const blocks = convolution_blocks(group_of(work, 0), part), group = block / blocks;
+    return convolution(group_of(work, group), part, prepared + group * (plan.weights_bytes / plan.groups),
+                       block % blocks, scratch);
+  }
   with_method<T>(plan.method, [&](auto kernel) {
     kernel.block(work, reinterpret_cast<Operand<T> const*>(prepared), block, floats(scratch));
   });

@@ -26,25 +26,26 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
     c.noalias() = a * Eigen::Map<Matrix<T> const>(work.weights + g * depth * line, depth, line);
     for (Index pixel = first; pixel < last; ++pixel) {
       Index const y = pixel / work.output_width, x = pixel % work.output_width;
-      Index const at = y * work.output_row_step + x * work.output_pixel_step + g * line;
+      Index const at = y * work.output_row_step + x * work.output_pixel_step;
       for (Index o = 0; o < line; ++o) {
         T const sum = work.bias != nullptr ? c(pixel - first, o) + work.bias[g * line + o] : c(pixel - first, o);
-        T const value = reference::activated(sum, work.slope);
-        work.output[at + o] = work.residual != nullptr ? value + work.residual[at + o] : value;
+        work.output[at + g * line + o] = reference::finished(work, sum, at, g * line + o);
       }
     }
   }
 }
 
 template <class T>
-constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm) noexcept {
+constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm) noexcept {
+  if (work.groups > 1) return reference::plan_convolution(work, algorithm);
   Index const patches = reference::block_pixels * work.kernel_height * work.kernel_width * work.channels;
   return {.scratch_bytes = (patches + channels_per_line<T>)*static_cast<Index>(sizeof(T)), .name = "im2col+eigen"};
 }
 
 template <class T>
-void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte const*, Index block,
+void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index block,
                  std::byte* scratch) noexcept {
+  if (work.groups > 1) return reference::convolution(work, plan, prepared, block, scratch);
   Index const first = block * reference::block_pixels;
   Index const last = (std::min)(first + reference::block_pixels, work.output_height * work.output_width);
   Index const taps = work.kernel_height * work.kernel_width;

@@ -31,12 +31,14 @@ struct Gemm {
   T const* bias = nullptr;  // null or, for each column, what its sums start from if they do not accumulate
 
   // With `finish`, prelu(C, slope) + residual is written, and row r starts at c + c_offsets[r], of the residual at
-  // residual + c_offsets[r].
+  // residual + c_offsets[r]. The rest is as in Convolution.
   bool finish = false;
   T* c = nullptr;
   Index const* c_offsets = nullptr;
   T const* residual = nullptr;  // null: nothing is added
-  float slope = 1.0f;           // as in Convolution
+  bool subtracts = false;
+  float slope = 1.0f;
+  T const* slopes = nullptr;
 
   // Lines of 64 bytes that the caller will read next.
   std::byte const* ahead = nullptr;
@@ -168,7 +170,12 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   }
   T* const c = work.c + column;
   Index const* const offset = work.c_offsets + row;
-  if (work.slope != 1.0f) {
+  if (work.slopes != nullptr) {
+    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+      Pack const slope = load(work.slopes + column + v * lanes);
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = prelu(sum[r][v], slope);
+    }
+  } else if (work.slope != 1.0f) {
     Pack const slope = broadcast(work.slope);
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
@@ -176,6 +183,12 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
   }
   if (work.residual != nullptr) {
     T const* const residual = work.residual + column;
+    if (work.subtracts) {
+      Pack const zero = broadcast(-0.0f);
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+        MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = zero - sum[r][v];
+      }
+    }
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
         sum[r][v] = sum[r][v] + load(residual + offset[r] + v * lanes);

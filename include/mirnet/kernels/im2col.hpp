@@ -37,19 +37,22 @@ void gather(Convolution<T> const& work, Index first_pixel, Index last_pixel, Ind
   Index y = work.first_row + first_pixel / work.output_width, x = first_pixel % work.output_width;
   for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
     Index const top = y * work.stride - work.pad_top, left = x * work.stride - work.pad_left;
-    bool const whole = left >= 0 && left + work.kernel_width <= work.width;
+    bool const whole = left >= 0 && left + (work.kernel_width - 1) * work.dilation < work.width;
     for (Index tap = first_tap; tap < last_tap;) {
       Index const ky = tap / work.kernel_width, kx = tap % work.kernel_width;
-      Index const taps = (std::min)(work.kernel_width - kx, last_tap - tap), iy = top + ky;
+      Index const taps = (std::min)(work.kernel_width - kx, last_tap - tap);
+      Index const iy = padded_index(work.padding_mode, top + ky * work.dilation, work.height);
       tap += taps;
-      if (iy < 0 || iy >= work.height) {
+      if (iy < 0) {
         for (Index t = 0; t < taps; ++t, out += channels) zero_pieces<Piece>(out, channels);
         continue;
       }
       T const* const row = work.input + (iy - work.input_first_row) * row_step;
-      for (Index ix = left + kx; ix < left + kx + taps; ++ix, out += channels) {
-        if (whole || (ix >= 0 && ix < work.width)) {
-          copy_pieces<Piece>(out, row + ix * work.input_pitch, channels);
+      Index ix = left + kx * work.dilation;
+      for (Index t = 0; t < taps; ++t, ix += work.dilation, out += channels) {
+        Index const from = whole ? ix : padded_index(work.padding_mode, ix, work.width);
+        if (from >= 0) {
+          copy_pieces<Piece>(out, row + from * work.input_pitch, channels);
         } else {
           zero_pieces<Piece>(out, channels);
         }

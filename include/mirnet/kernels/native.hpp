@@ -37,6 +37,7 @@ inline constexpr KernelTable<T> native_table{
     .channel_max_mean = channel_max_mean<T>,
     .spatial_gate = spatial_gate<T>,
     .prelu = prelu<T>,
+    .channel_prelu = channel_prelu<T>,
     .sigmoid = sigmoid<T>,
     .softmax = softmax<T>,
     .weighted_sum = weighted_sum<T>,

@@ -16,6 +16,14 @@ void prelu(T* x, Index count, T slope) noexcept {
 }
 
 template <class T>
+void channel_prelu(T* x, Index pixels, Index pitch, Index count, T const* slopes) noexcept {
+  using namespace simd;
+  for (Index pixel = 0; pixel < pixels; ++pixel, x += pitch) {
+    for (Index c = 0; c < count; c += lanes) store(x + c, simd::prelu(load(x + c), load(slopes + c)));
+  }
+}
+
+template <class T>
 void sigmoid(T* x, Index count) noexcept {
   using namespace simd;
   for (Index i = 0; i < count; i += lanes) store(x + i, simd::sigmoid(load(x + i)));

@@ -23,26 +23,43 @@ T logistic(T value) noexcept {
 
 inline constexpr Index block_pixels = 64;
 
+/// The first of the input channels that an output channel sees; padding sees those of the last group.
+template <class T>
+constexpr Index first_input(Convolution<T> const& work, Index o) noexcept {
+  if (work.groups == 1) return 0;
+  return (std::min)(o / (work.output_channels / work.groups), work.groups - 1) * work.group_channels();
+}
+
+/// What is written as output channel o of the pixel at `at`.
+template <class T>
+T finished(Convolution<T> const& work, T sum, Index at, Index o) noexcept {
+  T const value = activated(sum, work.slopes != nullptr ? work.slopes[o] : work.slope);
+  if (work.residual == nullptr) return value;
+  return work.subtracts ? work.residual[at + o] - value : value + work.residual[at + o];
+}
+
 template <class T>
 void convolve(Convolution<T> const& work, Index pixel) noexcept {
-  Index const depth = work.kernel_height * work.kernel_width * work.channels;
+  Index const channels = work.group_channels(), depth = work.depth();
   Index const row = pixel / work.output_width, x = pixel % work.output_width, y = work.first_row + row;
   Index const at = row * work.output_row_step + x * work.output_pixel_step;
   for (Index o = 0; o < work.output_lines * channels_per_line<T>; ++o) {
     T sum = work.bias != nullptr ? work.bias[o] : T(0);
+    Index const first = first_input(work, o);
     for (Index ky = 0; ky < work.kernel_height; ++ky) {
-      Index const iy = y * work.stride - work.pad_top + ky;
-      if (iy < 0 || iy >= work.height) continue;
+      Index const iy =
+          padded_index(work.padding_mode, y * work.stride - work.pad_top + ky * work.dilation, work.height);
+      if (iy < 0) continue;
       for (Index kx = 0; kx < work.kernel_width; ++kx) {
-        Index const ix = x * work.stride - work.pad_left + kx;
-        if (ix < 0 || ix >= work.width) continue;
-        T const* in = work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch;
-        Index const k = (ky * work.kernel_width + kx) * work.channels;
-        for (Index c = 0; c < work.channels; ++c) sum += in[c] * work.weights[packed_position<T>(depth, o, k + c)];
+        Index const ix =
+            padded_index(work.padding_mode, x * work.stride - work.pad_left + kx * work.dilation, work.width);
+        if (ix < 0) continue;
+        T const* in = work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch + first;
+        Index const k = (ky * work.kernel_width + kx) * channels;
+        for (Index c = 0; c < channels; ++c) sum += in[c] * work.weights[packed_position<T>(depth, o, k + c)];
       }
     }
-    sum = activated(sum, work.slope);
-    work.output[at + o] = work.residual != nullptr ? sum + work.residual[at + o] : sum;
+    work.output[at + o] = finished(work, sum, at, o);
   }
 }
 
@@ -213,6 +230,13 @@ void prelu(T* x, Index count, T slope) noexcept {
 }
 
 template <class T>
+void channel_prelu(T* x, Index pixels, Index pitch, Index count, T const* slopes) noexcept {
+  for (Index pixel = 0; pixel < pixels; ++pixel, x += pitch) {
+    for (Index c = 0; c < count; ++c) x[c] = activated(x[c], slopes[c]);
+  }
+}
+
+template <class T>
 void sigmoid(T* x, Index count) noexcept {
   for (Index i = 0; i < count; ++i) x[i] = logistic(x[i]);
 }
@@ -262,6 +286,7 @@ inline constexpr KernelTable<T> table{
     .channel_max_mean = channel_max_mean<T>,
     .spatial_gate = spatial_gate<T>,
     .prelu = prelu<T>,
+    .channel_prelu = channel_prelu<T>,
     .sigmoid = sigmoid<T>,
     .softmax = softmax<T>,
     .weighted_sum = weighted_sum<T>,

@@ -23,6 +23,21 @@ enum class Algorithm {
   direct,     // no fast algorithm (Winograd, Toom-Cook): every product of the definition
 };
 
+/// What lies outside of a convolution's input: PyTorch's padding_mode.
+enum class PaddingMode : unsigned char {
+  zeros,
+  reflect,    ///< the map mirrored at its edge, which is not repeated: for paddings below height and width
+  replicate,  ///< its edge
+};
+
+/// The row or column that takes the place of `i` in a map of `size` of them; -1: a zero.
+MIRNET_ALWAYS_INLINE constexpr Index padded_index(PaddingMode mode, Index i, Index size) noexcept {
+  if (i >= 0 && i < size) return i;
+  if (mode == PaddingMode::zeros) return -1;
+  if (mode == PaddingMode::replicate) return i < 0 ? 0 : size - 1;
+  return i < 0 ? -i : 2 * (size - 1) - i;
+}
+
 /// Where a kernel puts what the attention units want to know of the map that it writes.
 template <class T>
 struct Statistics {
@@ -32,21 +47,23 @@ struct Statistics {
   T* mean = nullptr;
   Index plane_pitch = 0, channels = 0;
 
-  MIRNET_ALWAYS_INLINE bool wanted() const noexcept { return channel_sums != nullptr || maximum != nullptr; }
+  MIRNET_ALWAYS_INLINE constexpr bool wanted() const noexcept { return channel_sums != nullptr || maximum != nullptr; }
 };
 
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
 /// output = prelu(convolution + bias, slope) and output += residual; or some rows of one.
 ///
-/// The input map has height x width pixels, of which those outside are zero. Its pixel (y, x) is at
+/// The input map has height x width pixels; padding_mode says what lies outside. Its pixel (y, x) is at
 /// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's 64-byte line; of
 /// its rows only those are read that lie under the kernel at some output row.
 /// The output rows are [first_row, first_row + output_height); pixel (y, x) is at
 /// output + (y - first_row)*output_row_step + x*output_pixel_step, residual and statistics likewise, and all
 /// `output_lines * channels_per_line<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
-/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. The bias has a number for
-/// each channel that is written, zeros for the padding. The residual may be the output itself.
+/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. Bias and slopes have a number
+/// for each channel that is written, any for the padding's slopes and zeros for its bias. The residual may be the
+/// output itself. Of several groups, output channel o sees the `channels / groups` input channels of its group, o /
+/// (output_channels / groups): c and depth count these. There are no statistics of such a convolution.
 template <class T>
 struct Convolution {
   T const* input;
@@ -56,23 +73,39 @@ struct Convolution {
   T const* weights;
   T const* bias = nullptr;  // null: there is none
   Index kernel_height, kernel_width, stride, pad_top, pad_left;
+  Index dilation = 1;  // pixels from one tap to the next
+  PaddingMode padding_mode = PaddingMode::zeros;
+  Index groups = 1, output_channels = 0;  // output channels: where there are several groups
 
   T* output;
   Index first_row = 0;
   Index output_height, output_width, output_lines, output_row_step, output_pixel_step;
 
   T const* residual = nullptr;  // null: nothing is added
+  bool subtracts = false;       // from the residual, instead of adding it
   T slope = T(1);               // of the negative side; 1 leaves the result as it is, 0 is ReLU
+  T const* slopes = nullptr;    // null, or one for each channel instead
   Statistics<T> statistics{};
+
+  /// Input channels that an output channel sees, and the products that it is a sum of.
+  MIRNET_ALWAYS_INLINE constexpr Index group_channels() const noexcept {
+    return groups == 1 ? channels : channels / groups;
+  }
+  MIRNET_ALWAYS_INLINE constexpr Index depth() const noexcept {
+    return kernel_height * kernel_width * group_channels();
+  }
 };
 
 /// How a table computes a convolution: chosen once for a whole map, then good for any rows of it.
 struct ConvolutionPlan {
   int method = 0;           // the table's own number
+  Index groups = 1;         // that are computed one by one, as convolutions of their own
   Index weights_bytes = 0;  // of the weights as the method wants them; 0: as they are
   Index weights_items = 0;  // pieces that they are made in
   Index scratch_bytes = 0;  // of one worker
   char const* name = "";    // of the method, for people
+  // The method makes tiles of output pixels from so many products for each input and output channel; 0: the definition.
+  Index tile_height = 1, tile_width = 1, tile_products = 0;
 };
 
 /// A 1x1 convolution over [pixel_gate * r ; channel_gate * r] (section 3.2 of the paper, "dual attention unit"), whose
@@ -171,6 +204,8 @@ struct KernelTable {
   void (*spatial_gate)(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept;
 
   void (*prelu)(T* x, Index count, T slope) noexcept;
+  /// The first `count` channels of each pixel, whole lines, with a slope each.
+  void (*channel_prelu)(T* x, Index pixels, Index pitch, Index count, T const* slopes) noexcept;
   void (*sigmoid)(T* x, Index count) noexcept;
   /// In place, over `vectors` vectors of `count` elements that lie `step` elements apart: for each element the
   /// softmax of its values in all vectors.

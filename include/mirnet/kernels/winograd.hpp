@@ -23,6 +23,15 @@ namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::winograd {
 /// (simd/pairs.hpp) and sums in float.
 template <class T, class AxisY, class AxisX>
 struct Tiles {
+  static constexpr char const* name(Convolution<T> const&) noexcept {
+    return points_y == 1      ? "toom-cook F(1x4,1x2)"
+           : points_x == 1    ? "toom-cook F(4x1,2x1)"
+           : AxisY::taps == 2 ? "toom-cook F(4x4,2x2)"
+                              : "winograd F(4x4,3x3)";
+  }
+  static constexpr Index tile_height = AxisY::outputs, tile_width = AxisX::outputs,
+                         tile_products = AxisY::points * AxisX::points;
+
   using Element = Operand<T>;
   using Number = OperandNumber<T>;
   static constexpr int points_y = AxisY::points, points_x = AxisX::points, points = points_y * points_x;
@@ -54,7 +63,7 @@ struct Tiles {
   static constexpr bool suits(Convolution<T> const& work) noexcept {
     constexpr Index fewest_tiles = 16, fewest_channels = 8;
     return work.kernel_height == AxisY::taps && work.kernel_width == AxisX::taps && work.stride == 1 &&
-           work.channels >= fewest_channels &&
+           work.dilation == 1 && work.channels >= fewest_channels &&
            work.output_height * work.output_width >= fewest_tiles * AxisY::outputs * AxisX::outputs;
   }
 
@@ -280,9 +289,14 @@ struct Tiles {
   static void gather(Convolution<T> const& work, Index top, Index left, T* patch) noexcept {
     Index const pitch = patch_pitch(work.channels);
     std::size_t const bytes = static_cast<std::size_t>(pitch) * sizeof(T);
-    for (Index y = top; y < top + points_y; ++y) {
-      for (Index x = left; x < left + points_x; ++x, patch += pitch) {
-        if (y >= 0 && y < end_row(work) && x >= 0 && x < work.width) {
+    // A last tile may go beyond what the part's own rows and columns see, to where nothing may be read.
+    Index const end_y = work.first_row + work.output_height - work.pad_top - 1 + AxisY::taps;
+    Index const end_x = work.output_width - work.pad_left - 1 + AxisX::taps;
+    for (Index point_y = top; point_y < top + points_y; ++point_y) {
+      Index const y = point_y < end_y ? padded_index(work.padding_mode, point_y, work.height) : -1;
+      for (Index point_x = left; point_x < left + points_x; ++point_x, patch += pitch) {
+        Index const x = point_x < end_x ? padded_index(work.padding_mode, point_x, work.width) : -1;
+        if (y >= 0 && x >= 0) {
           std::memcpy(patch, work.input + ((y - work.input_first_row) * work.width + x) * work.input_pitch, bytes);
         } else {
           std::fill_n(patch, pitch, T(0));
@@ -300,7 +314,7 @@ struct Tiles {
     bool const whole = rows == AxisY::outputs && pixels == AxisX::outputs;
     auto const transform = [&](auto is_whole, auto has_residual) {
       using namespace simd;
-      Pack const slope = broadcast(work.slope);
+      Pack slope = broadcast(work.slope);
       Index const row_step = work.output_row_step, pixel_step = work.output_pixel_step;
       for (Index c = 0; c < columns; c += lanes) {
         if (is_whole && c % line == 0) {
@@ -315,6 +329,7 @@ struct Tiles {
           AxisY::output(point, result);
           for (int y = 0; y < AxisY::outputs; ++y) half[y][x] = result[y];
         }
+        if (work.slopes != nullptr) slope = load(work.slopes + column + c);
         T const* const bias = work.bias == nullptr ? nullptr : work.bias + column + c;
         T* out = work.output + offset + c;
         T const* added = has_residual ? work.residual + offset + c : nullptr;
@@ -329,7 +344,10 @@ struct Tiles {
           for (int x = 0; x < AxisX::outputs; ++x) {
             if (!is_whole && x >= pixels) break;
             Pack value = prelu(result[x], slope);
-            if (has_residual) value = value + load(added + x * pixel_step);
+            if (has_residual) {
+              Pack const residual = load(added + x * pixel_step);
+              value = work.subtracts ? residual - value : value + residual;
+            }
             store(out + x * pixel_step, value);
           }
           out += row_step;

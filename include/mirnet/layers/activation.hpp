@@ -1,7 +1,8 @@
-// Activations.
+// Activations: as layers of their own, in place, and as what a convolution does to its results.
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/runtime/context.hpp>
@@ -28,8 +29,8 @@ constexpr void each_element_in_place(Context<T>& context, char const* name, View
 
 }  // namespace detail
 
-/// max(x, 0) + slope * min(x, 0) with one learned slope. In the network it is always applied by the convolution before
-/// it, which takes the slope.
+/// torch.nn.PReLU with one slope: max(x, 0) + slope * min(x, 0). A convolution before it applies it for less than the
+/// layer costs.
 template <class T>
 class PRelu {
  public:
@@ -54,6 +55,73 @@ class PRelu {
  private:
   T slope_ = T(1);
 };
+
+/// torch.nn.PReLU with a slope for each channel: a parameter of `channels` elements.
+template <class T>
+class ChannelPRelu : public PlainParameter<T> {
+ public:
+  ChannelPRelu() = default;
+  explicit constexpr ChannelPRelu(Index channels) noexcept : PlainParameter<T>({1, {channels, 1, 1, 1}}) {}
+
+  constexpr Index channels() const noexcept { return this->shape().dim[0]; }
+
+  /// In place.
+  constexpr void forward(Context<T>& context, View<T> x) const noexcept {
+    if (!context.accepts("prelu", "map", x, {x.height(), x.width(), channels()})) return;
+    Node node = context.new_node("prelu", x.shape(), x.shape());
+    node.kernel = "channel_prelu";
+    Piece const piece(context, node);
+    context.each_range(x.pixels(), 256, [&](Index first, Index last, Index) {
+      context.kernels->channel_prelu(x.data() + first * x.pitch(), last - first, x.pitch(), pixel_pitch<T>(channels()),
+                                     this->data());
+    });
+  }
+};
+
+/// torch.nn.ReLU and LeakyReLU, for Activation.
+struct Relu {};
+inline constexpr Relu relu{};
+struct LeakyRelu {
+  float slope = 0.01f;
+};
+constexpr LeakyRelu leaky_relu(float slope) noexcept { return {slope}; }
+
+/// What a convolution does to each of its results: nothing, or a PReLU whose slope is 0 (ReLU), given (LeakyReLU) or
+/// learned, one or one for each channel. Made from `relu`, `leaky_relu(slope)` or the layer with the slopes, which
+/// outlives it.
+template <class T>
+class Activation {
+ public:
+  constexpr Activation() noexcept {}
+  constexpr Activation(Relu) noexcept : slope_(T(0)) {}
+  constexpr Activation(LeakyRelu layer) noexcept : slope_(T(layer.slope)) {}
+  constexpr Activation(PRelu<T> const& layer) noexcept : slope_(layer.slope()) {}
+  constexpr Activation(ChannelPRelu<T> const& layer) noexcept : layer_(&layer) {}
+
+  /// Of all channels; 1 leaves results as they are.
+  constexpr T slope() const noexcept { return slope_; }
+  /// Of each channel, up to the end of the last line; null: all have one slope.
+  constexpr T const* slopes() const noexcept { return layer_ == nullptr ? nullptr : layer_->data(); }
+  constexpr ChannelPRelu<T> const* layer() const noexcept { return layer_; }
+  constexpr bool computes() const noexcept { return layer_ != nullptr || slope_ != T(1); }
+  /// Whether there are slopes for these channels; if not, the context computes nothing of what follows.
+  constexpr bool takes(Context<T>& context, char const* layer, Index channels) const noexcept {
+    if (layer_ == nullptr || layer_->channels() == channels) return true;
+    return context.refuse({layer, "activation", {1, 1, layer_->channels()}, {1, 1, channels}});
+  }
+
+ private:
+  T slope_ = T(1);
+  ChannelPRelu<T> const* layer_ = nullptr;
+};
+
+/// The activation as a layer of its own, in place.
+template <class T>
+constexpr void activate(Context<T>& context, std::type_identity_t<Activation<T>> activation, ViewOf<T> x) noexcept {
+  if (activation.layer() != nullptr) return activation.layer()->forward(context, x);
+  detail::each_element_in_place(
+      context, "prelu", x, [&](T* first, Index count) { context.kernels->prelu(first, count, activation.slope()); });
+}
 
 /// 1 / (1 + exp(-x)) in place; padding stays zero.
 template <class T>

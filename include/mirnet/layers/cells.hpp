@@ -38,16 +38,13 @@ void add_cells(View<Pixel const> image, View<T const> residual, Index cell, View
   }
 }
 
-/// Fills rows [first, last) of a map that has a pixel for every cell of an image of another size: of the image cut at
-/// the right and below, or continued there by reflection without the edge (torch's 'reflect'); where a side is not
-/// longer than what it lacks, by its edge.
+/// Rows [first, last) of what fit() writes.
 template <class From, class To>
-void fit_to_cells(View<From const> image, View<To> map, Index cell, Index first, Index last) noexcept {
-  auto const source = [](Index i, Index side, Index wanted) {
+void fit_to_cells(View<From const> image, View<To> map, Index cell, bool reflects, Index first, Index last) noexcept {
+  auto const source = [&](Index i, Index side, Index wanted) {
     if (i < side) return i;
-    return wanted - side < side ? 2 * (side - 1) - i : side - 1;
+    return reflects && wanted - side < side ? 2 * (side - 1) - i : side - 1;
   };
-  MIRNET_ASSERT(cell <= largest_cell && image.channels() * cell * cell <= most_channels_of_a_cell);
   // Gathered one by one, converted a line at a time.
   From pixel[most_channels_of_a_cell] = {};
   Index const lines = round_up(image.channels() * cell * cell, channels_per_line<To>);
@@ -73,14 +70,21 @@ void fit_to_cells(View<From const> image, View<To> map, Index cell, Index first,
 
 /// Fits an image to a map that has a pixel for every cell of it, or the reverse with cells of one pixel. Where the map
 /// is smaller, the image is cut at the right and below; where it is larger, it is continued there by reflection without
-/// the edge (torch's 'reflect'), and by its edge where a side is not longer than what it lacks.
+/// the edge (torch's 'reflect'), and by its edge where a side is not longer than what it lacks, or where `reflects` is
+/// false. A cell has at most most_channels_of_a_cell channels.
 template <class T, class From, class To>
-constexpr void fit(Context<T>& context, View<From const> image, View<To> map, Index cell) noexcept {
+constexpr void fit(Context<T>& context, View<From const> image, View<To> map, Index cell,
+                   bool reflects = true) noexcept {
+  if (cell > largest_cell || image.channels() * cell * cell > most_channels_of_a_cell) {
+    context.refuse({.layer = "copy", .reason = "a cell of pixels has more channels than can be gathered"});
+    return;
+  }
   Node node = context.new_node("copy", image.shape(), map.shape());
   node.kernel = "copy";
   Piece const piece(context, node);
-  context.each_range(map.height(), rows_a_range,
-                     [&](Index first, Index last, Index) { detail::fit_to_cells(image, map, cell, first, last); });
+  context.each_range(map.height(), rows_a_range, [&](Index first, Index last, Index) {
+    detail::fit_to_cells(image, map, cell, reflects, first, last);
+  });
 }
 
 /// The sum of an image and a residual, which has a pixel for every cell of the image and may reach beyond it.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <span>
 
+#include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/band.hpp>
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/layers/pooling.hpp>
@@ -16,10 +17,11 @@ namespace mirnet::inline MIRNET_ABI {
 /// What happens to each result of a convolution before it is written.
 template <class T>
 struct Epilogue {
-  T slope = T(1);              ///< of PReLU or LeakyReLU behind the bias; 1 is none, 0 is ReLU
-  View<T const> residual{};    ///< added after the activation; without data: none
-  Statistics<T> statistics{};  ///< gathered from what is written; channel_sums are taken from `sums`
-  ChannelSums<T>* sums = nullptr;
+  Activation<T> activation{};      ///< behind the bias
+  View<T const> residual{};        ///< added after the activation; without pixels: none
+  View<T const> subtract_from{};   ///< or: what the result is subtracted from
+  Statistics<T> statistics{};      ///< gathered from what is written; channel_sums are taken from `sums`
+  ChannelSums<T>* sums = nullptr;  ///< to which the sums of the channels that are written are added
 };
 
 namespace detail {
@@ -101,40 +103,58 @@ constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T c
 
 }  // namespace detail
 
-/// What a Conv2d may have besides its channels and its kernel.
+/// What a Conv2d may have besides its channels and its kernel, with PyTorch's names.
 struct ConvOptions {
   Index stride = 1;
-  Index padding = -1;  ///< -1: half of the kernel, with which odd kernels and a stride of 1 keep the size
+  Index padding = -1;  ///< -1: half of the kernel's extent; then odd kernels with a stride of 1 keep the size
+  Index dilation = 1;
+  Index groups = 1;
+  PaddingMode padding_mode = PaddingMode::zeros;
   bool bias = false;
 };
 
-/// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels, kernel, kernel), zero padding. At most
-/// 65535 channels, and 255 for kernel, stride and padding.
+/// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels / groups, kernel, kernel).
+///
+/// At most 65535 channels, a kernel of 63, and 31 for stride, padding and dilation; groups divide both numbers of
+/// channels, and are at most 254 or as many as input channels (depthwise). A convolution beyond these limits has no
+/// channels, and neither weight files nor maps fit it.
 template <class T>
 class Conv2d {
  public:
   Conv2d() = default;
 
   constexpr Conv2d(Index in_channels, Index out_channels, Index kernel, ConvOptions options = {}) noexcept
-      : in_(detail::narrowed<std::uint16_t>(in_channels)),
-        out_(detail::narrowed<std::uint16_t>(out_channels)),
-        kernel_(detail::narrowed<std::uint8_t>(kernel)),
-        stride_(detail::narrowed<std::uint8_t>(options.stride)),
-        padding_(detail::narrowed<std::uint8_t>(options.padding < 0 ? kernel / 2 : options.padding)),
-        has_bias_(options.bias) {}
+      : kernel_(kernel & 63),
+        stride_(options.stride & 31),
+        padding_(padding_of(kernel, options) & 31),
+        dilation_(options.dilation & 31),
+        groups_((options.groups == in_channels ? depthwise : options.groups) & 255),
+        padding_mode_(static_cast<unsigned>(options.padding_mode) & 3),
+        has_bias_(options.bias) {
+    Index const padding = padding_of(kernel, options), groups = options.groups;
+    auto const within = [](Index value, Index least, Index most) { return value >= least && value <= most; };
+    if (within(in_channels, 1, 65535) && within(out_channels, 1, 65535) && within(kernel, 1, 63) &&
+        within(options.stride, 1, 31) && within(padding, 0, 31) && within(options.dilation, 1, 31) &&
+        (within(groups, 1, depthwise - 1) || groups == in_channels) && in_channels % groups == 0 &&
+        out_channels % groups == 0) {
+      in_ = static_cast<std::uint16_t>(in_channels);
+      out_ = static_cast<std::uint16_t>(out_channels);
+    }
+  }
 
-  constexpr ParameterShape shape() const noexcept { return {4, {out(), in(), kernel(), kernel()}}; }
+  constexpr ParameterShape shape() const noexcept { return {4, {out(), group_channels(), kernel(), kernel()}}; }
   constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
     return depth() * round_up(out(), line);
   }
   constexpr Index packed_from(Index line, Index at) const noexcept {
     auto const [o, k] = packed_place(line, depth(), at);
-    return o < out() ? (o * in() + k % in()) * kernel() * kernel() + k / in() : no_element;
+    Index const in = group_channels();
+    return o < out() ? (o * in + k % in) * kernel() * kernel() + k / in : no_element;
   }
   void bind(T const* packed) noexcept { weights_ = packed; }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
     each_element(shape(), first, values, [&](T value, Index o, Index i, Index y, Index x) {
-      packed[packed_position<T>(depth(), o, (y * kernel() + x) * in() + i)] = value;
+      packed[packed_position<T>(depth(), o, (y * kernel() + x) * group_channels() + i)] = value;
     });
   }
 
@@ -146,16 +166,27 @@ class Conv2d {
   constexpr T const* packed() const noexcept { return weights_; }
 
   constexpr Shape output_shape(Shape input) const noexcept {
-    auto const size = [&](Index n) { return (n + 2 * padding() - kernel()) / stride() + 1; };
+    Index const beyond = 2 * padding() - extent();
+    auto const size = [&](Index n) { return n + beyond < 0 ? 0 : (n + beyond) / stride() + 1; };
     return {size(input.height), size(input.width), out()};
   }
 
   /// `output` has output_shape(input.shape()) and does not overlap the input, unless the kernel is 1x1. The residual
-  /// has the output's shape; it may be the output itself.
+  /// has the output's shape; it may be the output itself. Reflection takes inputs that are larger than the padding.
   constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
                          Epilogue<T> epilogue = {}) const noexcept {
     if (!context.accepts("convolution", "output", output, output_shape(input.shape()))) return;
     Rows(*this, context, input.shape()).forward(context, input, output, epilogue);
+  }
+
+  /// The same into a new map of the context's arena.
+  constexpr ArenaMap<T> operator()(Context<T>& context, View<T const> input, Epilogue<T> epilogue = {}) const noexcept {
+    ArenaMap<T> output(context.arena, output_shape(input.shape()));
+    forward(context, input, output, epilogue);
+    return output;
+  }
+  constexpr ArenaMap<T> operator()(Context<T>& context, View<T const> input, Activation<T> activation) const noexcept {
+    return (*this)(context, input, Epilogue<T>{.activation = activation});
   }
 
   /// The same a few rows at a time.
@@ -173,19 +204,24 @@ class Conv2d {
     constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output,
                            Epilogue<T> epilogue = {}) const noexcept {
       if (!detail::accepts(context, "convolution", input, layer_.in(), output, layer_.out())) return;
-      if (epilogue.residual.pixels() > 0 && !context.accepts_pitch("convolution", "residual", epilogue.residual,
-                                                                   output.rows.shape(), output.rows.pitch())) {
+      bool const subtracts = epilogue.subtract_from.pixels() > 0;
+      View<T const> const residual = subtracts ? epilogue.subtract_from : epilogue.residual;
+      if (residual.pixels() > 0 &&
+          !context.accepts_pitch("convolution", "residual", residual, output.rows.shape(), output.rows.pitch())) {
         return;
       }
+      if (!layer_.takes(context, input, epilogue)) return;
       context.count(output.rows.pixels(), macs_a_pixel_);
       Node node = node_;
-      node.activation = epilogue.slope != T(1);
-      node.residual = epilogue.residual.pixels() > 0;
+      node.activation = epilogue.activation.computes();
+      node.residual = residual.pixels() > 0;
       node.statistics = epilogue.statistics.channels > 0 || epilogue.sums != nullptr;
       if (node.residual) node.bytes += context.bytes_of(node.output);
       Convolution<T> part = layer_.work(input, output);
-      part.slope = epilogue.slope;
-      part.residual = epilogue.residual.data();
+      part.slope = epilogue.activation.slope();
+      part.slopes = epilogue.activation.slopes();
+      part.residual = residual.data();
+      part.subtracts = subtracts;
       part.statistics = epilogue.statistics;
       Index const blocks = prepared_.blocks(context, part);
       if (epilogue.sums == nullptr) {
@@ -212,7 +248,32 @@ class Conv2d {
   constexpr Index kernel() const noexcept { return kernel_; }
   constexpr Index stride() const noexcept { return stride_; }
   constexpr Index padding() const noexcept { return padding_; }
-  constexpr Index depth() const noexcept { return kernel() * kernel() * in(); }
+  constexpr Index groups() const noexcept { return groups_ == depthwise ? in() : groups_; }
+  constexpr Index group_channels() const noexcept { return groups_ == 1 ? in() : in() / std::max<Index>(groups(), 1); }
+  constexpr Index depth() const noexcept { return kernel() * kernel() * group_channels(); }
+  /// Pixels from the first to the last that the kernel sees.
+  constexpr Index extent() const noexcept { return (kernel() - 1) * dilation_ + 1; }
+
+  static constexpr Index padding_of(Index kernel, ConvOptions const& options) noexcept {
+    return options.padding < 0 ? (kernel - 1) * options.dilation / 2 + (kernel % 2 == 0) : options.padding;
+  }
+
+  /// What is asked of the maps beyond their shapes.
+  constexpr bool takes(Context<T>& context, Band<T const> input, Epilogue<T> const& epilogue) const noexcept {
+    if (padding_mode_ == static_cast<unsigned>(PaddingMode::reflect) &&
+        (std::min)(input.map_height, input.rows.width()) <= padding()) {
+      Shape const found = input.map_shape();
+      return context.refuse({"convolution",
+                             "input that is reflected",
+                             found,
+                             {std::max<Index>(found.height, padding() + 1), std::max<Index>(found.width, padding() + 1),
+                              found.channels}});
+    }
+    if (groups_ != 1 && (epilogue.sums != nullptr || epilogue.statistics.wanted())) {
+      return context.refuse({.layer = "convolution", .reason = "several groups have no statistics"});
+    }
+    return epilogue.activation.takes(context, "convolution", out());
+  }
 
   constexpr Node node(Context<T>& context, Shape input, Index macs_a_pixel) const noexcept {
     char const* const operation = kernel() == 1 ? "conv 1x1" : kernel() == 3 ? "conv 3x3" : "conv";
@@ -227,14 +288,22 @@ class Conv2d {
     if (has_bias_) work.bias = advance(weights_, packed_elements());
     work.stride = stride();
     work.pad_top = work.pad_left = padding();
+    work.dilation = dilation_;
+    work.padding_mode = static_cast<PaddingMode>(padding_mode_);
+    if (groups_ != 1) {
+      work.groups = groups();
+      work.output_channels = out();
+    }
     return work;
   }
+
+  static constexpr unsigned depthwise = 255;  // in groups_: as many as input channels
 
   T const* weights_ = nullptr;
   // A network has hundreds of these.
   std::uint16_t in_ = 0, out_ = 0;
-  std::uint8_t kernel_ = 1, stride_ = 1, padding_ = 0;
-  bool has_bias_ = false;
+  std::uint32_t kernel_ : 6 = 1, stride_ : 5 = 1, padding_ : 5 = 0, dilation_ : 5 = 1, groups_ : 8 = 1,
+                          padding_mode_ : 2 = 0, has_bias_ : 1 = 0;
 };
 
 /// torch.nn.ConvTranspose2d(kernel 3, stride 2, padding 1, output_padding 1): weights (in_channels, out_channels, 3,
@@ -276,9 +345,10 @@ class ConvTranspose2d {
 
   constexpr Shape output_shape(Shape input) const noexcept { return {2 * input.height, 2 * input.width, out()}; }
 
-  constexpr void forward(Context<T>& context, View<T const> input, View<T> output, T slope = T(1)) const noexcept {
+  constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
+                         Activation<T> activation = {}) const noexcept {
     if (!context.accepts("transposed convolution", "output", output, output_shape(input.shape()))) return;
-    Rows(*this, context, input.shape()).forward(context, input, output, slope);
+    Rows(*this, context, input.shape()).forward(context, input, output, activation);
   }
 
   /// The same a few rows at a time.
@@ -293,16 +363,19 @@ class ConvTranspose2d {
 
     /// The output's first row and height are even; `input` has the rows that it is computed from: those of half the
     /// output's numbers and, where the map has it, the next.
-    constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output, T slope = T(1)) const noexcept {
+    constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output,
+                           Activation<T> activation = {}) const noexcept {
       if (!detail::accepts(context, "transposed convolution", input, layer_.in(), output, layer_.out())) return;
+      if (!activation.takes(context, "transposed convolution", layer_.out())) return;
       context.count(output.rows.pixels() / 4, 9 * layer_.in() * layer_.out());
       Node node = node_;
-      node.activation = slope != T(1);
+      node.activation = activation.computes();
       Convolution<T> parts[4];
       Index ends[4], end = 0;
       for (int phase = 0; phase < 4; ++phase) {
         parts[phase] = layer_.work(input, output, phase);
-        parts[phase].slope = slope;
+        parts[phase].slope = activation.slope();
+        parts[phase].slopes = activation.slopes();
         ends[phase] = end += phases_[phase].blocks(context, parts[phase]);
       }
       Piece const piece(context, node);

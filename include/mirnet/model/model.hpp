@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include <mirnet/model/network.hpp>
 #include <mirnet/model/weight_file.hpp>
@@ -108,6 +109,8 @@ class Model {
   }
 
   Config const& config() const noexcept { return config_; }
+  /// With its weights: to compute a part of it, or to call its forward in a Runner.
+  Net const& network() const noexcept { return network_; }
   Index bytes() const noexcept { return bytes_; }
   /// Numbers learned, each counted once however often the network uses it.
   Index parameters() const noexcept { return parameters_; }
@@ -199,7 +202,11 @@ class Model {
       memory = model.own_.bytes();
     }
     if (auto const checked = check_memory(memory, *bytes); !checked) return checked.error();
-    model.network_ = Net(model.config_, memory.data());
+    if constexpr (std::is_constructible_v<Net, Config const&, std::byte*>) {
+      model.network_ = Net(model.config_, memory.data());
+    } else if constexpr (std::is_constructible_v<Net, Config const&>) {
+      model.network_ = Net(model.config_);
+    }
     Result<void> filled;
     if constexpr (in_place) {
       filled = model.place_weights(*weights, file);
@@ -243,21 +250,22 @@ class Model {
     std::memset(memory.data() + structure, 0, static_cast<std::size_t>(bytes_ - structure));
     T* next = reinterpret_cast<T*>(memory.data() + structure);
     Result<void> result;
-    network_.layers(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
-      each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
-        parameter.bind(next);
-        parameters_ += parameter.shape().elements();
-        if (result) result = file.read_tensor(parameter, next, full_name);
-        next += packed_size(parameter);
-      });
-    });
+    network_.each_layer(config_,
+                        [&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
+                          each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
+                            parameter.bind(next);
+                            parameters_ += parameter.shape().elements();
+                            if (result) result = file.read_tensor(parameter, next, full_name);
+                            next += packed_size(parameter);
+                          });
+                        });
     return result;
   }
 
   /// Points the network at the weights in a file, all but the slopes.
   Result<void> place_weights(WeightFile& weights, std::span<std::byte const> file) noexcept {
     Result<void> result;
-    network_.layers(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {
+    network_.each_layer(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {
       each_parameter(layer, name, [&]<class Parameter>(Parameter& parameter, Name const& full_name) {
         parameters_ += parameter.shape().elements();
         if (!result) return;

@@ -24,7 +24,8 @@ struct AnyBody {
 
 }  // namespace detail
 
-/// A network. Net::Scalar is what its maps and weights are of: float, bfloat16 or double; images are of
+/// A network, of which NetworkBase (model/network_base.hpp) has all but the layers and what is done with them.
+/// Net::Scalar is what its maps and weights are of: float, bfloat16 or double; images are of
 /// Accumulator<Scalar>, which is float for bfloat16. Net::Config has its hyper-parameters and can be compared.
 ///
 /// Of the type, for a configuration, and as constant expressions where the bytes of a run are to be one:
@@ -44,16 +45,20 @@ struct AnyBody {
 ///                                                   many bytes as one with them
 ///
 /// Of an object, which Net(Config, memory) builds with its parts in structure_bytes(Config) bytes that start at a
-/// multiple of 64:
+/// multiple of 64, or Net(Config) or Net() where it has no parts outside:
 ///
-///     void layers(Config, visit)                    as schema, of its own layers
+///     void each_layer(Config, visit)                as schema, of its own layers
 ///     void run(Context, Config, image, output)      const; for images of any size that check_size accepts
 template <class Net>
 concept Network = std::equality_comparable<typename Net::Config> && std::default_initializable<typename Net::Config> &&
-    std::constructible_from<Net, typename Net::Config const&, std::byte*> && std::movable<Net> &&
-    requires(Net& net, Net const& built, typename Net::Config const& config, WeightHeader const& header,
-             Context<typename Net::Scalar>& context, View<Accumulator<typename Net::Scalar> const> image,
-             View<Accumulator<typename Net::Scalar>> output, detail::AnyVisitor visit, detail::AnyBody body) {
+    std::movable<Net> &&
+    (std::constructible_from<Net, typename Net::Config const&, std::byte*> ||
+     std::constructible_from<Net, typename Net::Config const&> ||
+     std::default_initializable<Net>)&&requires(Net& net, Net const& built, typename Net::Config const& config,
+                                                WeightHeader const& header, Context<typename Net::Scalar>& context,
+                                                View<Accumulator<typename Net::Scalar> const> image,
+                                                View<Accumulator<typename Net::Scalar>> output,
+                                                detail::AnyVisitor visit, detail::AnyBody body) {
   { Net::configure(header) } -> std::same_as<Result<typename Net::Config>>;
   { Net::check(config) } -> std::same_as<Result<void>>;
   { Net::check_size(config, Index{}, Index{}) } -> std::same_as<Result<void>>;
@@ -63,7 +68,7 @@ concept Network = std::equality_comparable<typename Net::Config> && std::default
   { Net::tile_step(config) } -> std::same_as<Index>;
   Net::schema(config, visit, Unnamed());
   Net::with_outline(config, body);
-  net.layers(config, visit);
+  net.each_layer(config, visit);
   built.run(context, config, image, output);
 };
 

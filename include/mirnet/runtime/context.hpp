@@ -38,6 +38,7 @@ struct Refusal {
   Shape found{}, expected{};
   Index found_pitch = 0, expected_pitch = 0;  ///< 0: the shape is what is wrong
   bool multiple = false;                      ///< multiples of the expected pitch would do
+  char const* reason = nullptr;               ///< instead of all that: a sentence
 };
 
 template <class T>
@@ -101,6 +102,13 @@ struct Context {
   constexpr bool accepts_pitch(char const* layer, char const* name, View<U> map, Shape expected, Index pitch,
                                bool multiple = false) noexcept {
     return check_map({layer, name, map.shape(), expected, map.pitch(), pitch, multiple}, map.data());
+  }
+
+  /// Computes nothing of what follows, as a layer does not take what it is given: false.
+  constexpr bool refuse(Refusal const& what) noexcept {
+    if (refusal.layer == nullptr) refusal = what;
+    MIRNET_ASSERT(arena.measuring() && "a layer does not take what it is given: Context::status says why");
+    return false;
   }
 
   constexpr bool stopped() const noexcept { return stop != nullptr && stop->load(std::memory_order_relaxed); }
@@ -180,14 +188,15 @@ struct Context {
     } else {
       map.expected_pitch = 0;
     }
-    if (refusal.layer == nullptr) refusal = map;
-    MIRNET_ASSERT(arena.measuring() && "a layer does not take the map that it is given: Context::status says why");
-    return false;
+    return refuse(map);
   }
 
   MIRNET_NOINLINE Result<void> refused() const noexcept {
     auto const number = [](Index value) { return static_cast<long long>(value); };
     Shape const &found = refusal.found, &expected = refusal.expected;
+    if (refusal.reason != nullptr) {
+      return Error(ErrorCode::invalid_argument, "%s: %s", refusal.layer, refusal.reason);
+    }
     if (refusal.expected_pitch == 0) {
       return Error(ErrorCode::invalid_argument,
                    "%s: the %s has %lldx%lld pixels of %lld channels, expected %lldx%lld of %lld", refusal.layer,

@@ -30,7 +30,7 @@ class ChannelAttention {
     ArenaMap<T> const mean(context.arena, gate.shape());
     global_average<T>(context.at("avg_pool"), r, mean);
     ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(mean.shape()));
-    squeeze_.forward(context.at("conv_du.0"), mean, squeezed, {.slope = T(0)});
+    squeeze_.forward(context.at("conv_du.0"), mean, squeezed, {.activation = relu});
     excite_.forward(context.at("conv_du.2"), squeezed, gate);
     sigmoid<T>(context.at("conv_du.3"), gate);
   }

@@ -48,7 +48,7 @@ class DualAttention {
     RollingRows<T> inner(context, x.shape(), band + 2);
     auto const forward_band = [&](Index first, Index last) {
       Index const ahead = (std::min)(last + 1, height);
-      conv_0.forward(context, x, inner.append(context, std::max<Index>(first - 1, 0), ahead), {.slope = prelu.slope()});
+      conv_0.forward(context, x, inner.append(context, std::max<Index>(first - 1, 0), ahead), {.activation = prelu});
       conv_2.forward(context, inner.rows(), rows_of(r, first, last - first),
                      {.statistics = planes.statistics(first), .sums = &sums});
     };

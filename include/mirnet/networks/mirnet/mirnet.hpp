@@ -103,7 +103,7 @@ class Mirnet {
   /// visit(layer, name) for each layer with parameters, shared ones once, in the order and with the names of the
   /// authors' checkpoints. This order is the weight file's.
   template <class Visitor>
-  void layers(Config const& config, Visitor&& visit) {
+  void each_layer(Config const& config, Visitor&& visit) {
     visit_layers(config, visit, Name());
   }
 

@@ -48,8 +48,8 @@ class Downsampling {
       Index const ahead = (std::min)(last + 1, height);
       Index const above = std::max<Index>(first - 1, 0);
       Band<T> const added = inner.append(context, above, ahead);
-      top_0.forward(context, rows_of(x, added.first_row, added.rows.height()), added, {.slope = top_1_.slope()});
-      top_2.forward(context, inner.rows(), filtered.append(context, above, last), {.slope = top_3_.slope()});
+      top_0.forward(context, rows_of(x, added.first_row, added.rows.height()), added, {.activation = top_1_});
+      top_2.forward(context, inner.rows(), filtered.append(context, above, last), {.activation = top_3_});
       project(context, last_node, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
     };
     each_band(context, height, band, forward_band, inner, filtered);
@@ -144,13 +144,13 @@ class Upsampling {
       Band<T> const added = inner.append(context, first, ahead);
       Band<T const> const from = rows_of(x, added.first_row, added.rows.height());
       bottom_1.forward(context, from, small.append(context, std::max<Index>(first - 1, 0), ahead));
-      top_0.forward(context, from, added, {.slope = top_1_.slope()});
+      top_0.forward(context, from, added, {.activation = top_1_});
       Band<T> const doubled = rows_of(output, 2 * first, 2 * (last - first));
       Band<T> const band_filtered(
           View<T>(filtered.view().data(), {doubled.rows.height(), filtered_shape.width, filtered_shape.channels}),
           doubled.first_row, filtered_shape.height);
       bilinear_double_rows<T>(context, bilinear_node, small.rows(), doubled);
-      top_2.forward(context, inner.rows(), band_filtered, top_3_.slope());
+      top_2.forward(context, inner.rows(), band_filtered, top_3_);
       top_4.forward(context, band_filtered, doubled, {.residual = doubled.rows});
     };
     each_band(context, height, band, forward_band, inner, small);

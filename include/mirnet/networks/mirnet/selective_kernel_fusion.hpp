@@ -44,7 +44,7 @@ class SelectiveKernelFusion {
     ArenaMap<T> const mean(context.arena, vector);
     global_average<T>(context.at("avg_pool"), streams, mean);
     ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(vector));
-    squeeze_.forward(context.at("conv_du.0"), mean, squeezed, {.slope = prelu_.slope()});
+    squeeze_.forward(context.at("conv_du.0"), mean, squeezed, {.activation = prelu_});
 
     ArenaBlock<T> const weights(context.arena, streams_ * pitch);
     WeightedSum<T> work{streams_, {}, {}, pitch, output.data()};

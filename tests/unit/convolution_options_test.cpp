@@ -1,0 +1,366 @@
+// What a convolution may have besides its kernel - bias, activation, dilation, groups, padding of every mode, a
+// residual to add to or to subtract from - against PyTorch's definition, written out here in the checkpoint's order of
+// the weights.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <mirnet/layers/convolution.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
+#include <mirnet/tensor/tensor.hpp>
+
+#include "support/buffer.hpp"
+#include "support/kernel_tables.hpp"
+#include "support/random.hpp"
+
+using namespace mirnet;
+using namespace test;
+
+namespace {
+
+enum class Behind { nothing, relu, leaky_relu, slope, slopes };
+enum class Added { nothing, residual, subtract_from };
+
+struct Case {
+  Index height, width, in, out, kernel;
+  ConvOptions options;
+  Behind behind = Behind::nothing;
+  Added added = Added::nothing;
+
+  std::string text() const {
+    char const* const modes[] = {"zeros", "reflect", "replicate"};
+    char const* const activations[] = {"none", "relu", "leaky_relu", "prelu", "prelu of channels"};
+    char const* const residuals[] = {"no", "an added", "a subtracting"};
+    std::ostringstream text;
+    text << width << 'x' << height << ", " << in << " to " << out << " channels, kernel " << kernel << ", stride "
+         << options.stride << ", padding " << options.padding << " of " << modes[static_cast<int>(options.padding_mode)]
+         << ", dilation " << options.dilation << ", groups " << options.groups << (options.bias ? ", bias" : "")
+         << ", activation " << activations[static_cast<int>(behind)] << ", " << residuals[static_cast<int>(added)]
+         << " residual";
+    return text.str();
+  }
+};
+
+template <class T>
+double number(T value) {
+  return static_cast<double>(value);
+}
+
+/// A layer with parameters, its input, and its result by the definition, in double.
+template <class T>
+class Definition {
+ public:
+  Definition(Case const& c, Random& random)
+      : layer(c.in, c.out, c.kernel, c.options),
+        weights_(static_cast<std::size_t>(layer.shape().elements())),
+        bias_(static_cast<std::size_t>(c.out)),
+        slopes_(static_cast<std::size_t>(c.out)),
+        packed_(layer.packed_elements() + pixel_pitch<T>(c.out)),
+        packed_slopes_(pixel_pitch<T>(c.out)),
+        channel_prelu(c.out) {
+    fill(std::span(weights_), random);
+    fill(std::span(bias_), random);
+    fill(std::span(slopes_), random);
+    layer.pack(packed_.data(), 0, weights_);
+    layer.bind(packed_.data());
+    if (layer.has_bias()) layer.bias().pack(packed_.data() + layer.packed_elements(), 0, bias_);
+    prelu.pack(nullptr, 0, std::span(slopes_).first(1));
+    channel_prelu.pack(packed_slopes_.data(), 0, slopes_);
+    channel_prelu.bind(packed_slopes_.data());
+    input = Tensor<T>::create({c.height, c.width, c.in}).value();
+    fill(input.view(), random);
+    output_shape = layer.output_shape(input.shape());
+    residual = Tensor<T>::create(output_shape).value();
+    fill(residual.view(), random);
+  }
+
+  Activation<T> activation(Behind behind) const {
+    switch (behind) {
+      case Behind::relu: return relu;
+      case Behind::leaky_relu: return leaky_relu(0.25f);
+      case Behind::slope: return prelu;
+      case Behind::slopes: return channel_prelu;
+      default: return {};
+    }
+  }
+
+  Epilogue<T> epilogue(Case const& c) const {
+    Epilogue<T> epilogue{.activation = activation(c.behind)};
+    if (c.added == Added::residual) epilogue.residual = residual.view();
+    if (c.added == Added::subtract_from) epilogue.subtract_from = residual.view();
+    return epilogue;
+  }
+
+  double expected(Case const& c, Index y, Index x, Index o) const {
+    // -1: a zero.
+    auto const source = [&](Index i, Index size) {
+      if (i >= 0 && i < size) return i;
+      if (c.options.padding_mode == PaddingMode::zeros) return Index{-1};
+      if (c.options.padding_mode == PaddingMode::replicate) return std::clamp<Index>(i, 0, size - 1);
+      return i < 0 ? -i : 2 * size - 2 - i;
+    };
+    Index const in = c.in / c.options.groups, first = o / (c.out / c.options.groups) * in;
+    double sum = c.options.bias ? number(bias_[static_cast<std::size_t>(o)]) : 0.0;
+    for (Index ky = 0; ky < c.kernel; ++ky) {
+      for (Index kx = 0; kx < c.kernel; ++kx) {
+        Index const iy = source(y * c.options.stride - c.options.padding + ky * c.options.dilation, c.height);
+        Index const ix = source(x * c.options.stride - c.options.padding + kx * c.options.dilation, c.width);
+        if (iy < 0 || ix < 0) continue;
+        for (Index i = 0; i < in; ++i) {
+          Index const at = ((o * in + i) * c.kernel + ky) * c.kernel + kx;
+          sum += number(weights_[static_cast<std::size_t>(at)]) * number(input.view()(iy, ix, first + i));
+        }
+      }
+    }
+    double const slopes[] = {1.0, 0.0, 0.25, number(prelu.slope()), number(slopes_[static_cast<std::size_t>(o)])};
+    double const value = sum > 0.0 ? sum : sum * slopes[static_cast<int>(c.behind)];
+    if (c.added == Added::nothing) return value;
+    double const other = number(residual.view()(y, x, o));
+    return c.added == Added::residual ? value + other : other - value;
+  }
+
+  Conv2d<T> layer;
+
+ private:
+  std::vector<T> weights_, bias_, slopes_;
+  Buffer<T> packed_, packed_slopes_;
+
+ public:
+  PRelu<T> prelu;
+  ChannelPRelu<T> channel_prelu;
+  Tensor<T> input, residual;
+  Shape output_shape;
+};
+
+template <class T>
+Tensor<T> run(Definition<T> const& definition, Case const& c, KernelTable<T> const& kernels, ParallelFor threads,
+              Algorithm algorithm) {
+  auto output = Tensor<T>::create(definition.output_shape).value();
+  auto const forward = [&](Context<T>& context) {
+    context.algorithm = algorithm;
+    definition.layer.forward(context, definition.input.view(), output.view(), definition.epilogue(c));
+  };
+  auto rehearsal = Context<T>::for_rehearsal(kernels, threads);
+  forward(rehearsal);
+  auto const memory = Memory::allocate(rehearsal.arena.peak()).value();
+  Context<T> context(kernels, threads);
+  CHECK(context.compute_in(memory.bytes(), [&] { forward(context); }).ok());
+  CHECK(context.macs == rehearsal.macs);
+  CHECK(context.macs ==
+        static_cast<std::uint64_t>(definition.output_shape.pixels() * definition.layer.shape().elements()));
+  return output;
+}
+
+template <class T>
+void check(Case const& c, KernelTable<T> const& kernels, ParallelFor threads, double epsilon, std::uint64_t seed) {
+  Random random(seed);
+  Definition<T> const definition(c, random);
+  double const bound = epsilon * number(static_cast<float>(definition.layer.shape().elements() / c.out + 2));
+  for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
+    INFO(c.text(), ", ", std::string(kernels.isa), algorithm == Algorithm::direct ? ", direct" : "");
+    auto const output = run(definition, c, kernels, threads, algorithm);
+    double worst = 0.0;
+    for (Index y = 0; y < output.shape().height; ++y) {
+      for (Index x = 0; x < output.shape().width; ++x) {
+        for (Index o = 0; o < c.out; ++o) {
+          double const off = std::abs(number(output.view()(y, x, o)) - definition.expected(c, y, x, o));
+          if (!(off <= worst)) worst = off;
+        }
+        for (Index o = c.out; o < output.view().pitch(); ++o) {
+          if (number(output.view().pixel(y, x)[o]) != 0.0) worst = 1e9;
+        }
+      }
+    }
+    CHECK(worst <= bound);
+  }
+}
+
+std::vector<Case> cases() {
+  using enum Behind;
+  std::vector<Case> list{
+      {9, 11, 3, 17, 3, {.padding = 1, .bias = true}, relu},
+      {9, 11, 20, 5, 3, {.padding = 1, .padding_mode = PaddingMode::reflect}, slopes, Added::residual},
+      {30, 27, 16, 16, 3, {.padding = 1, .padding_mode = PaddingMode::reflect, .bias = true}, leaky_relu},
+      {30,
+       27,
+       16,
+       16,
+       3,
+       {.padding = 1, .padding_mode = PaddingMode::replicate, .bias = true},
+       slopes,
+       Added::subtract_from},
+      {30, 27, 17, 33, 3, {.padding = 2, .padding_mode = PaddingMode::replicate}, slope, Added::subtract_from},
+      {12, 10, 16, 16, 3, {.padding = 2, .dilation = 2, .padding_mode = PaddingMode::reflect, .bias = true}},
+      {21, 20, 32, 64, 3, {.padding = 1, .groups = 2, .bias = true}, relu, Added::residual},
+      {21, 20, 64, 64, 3, {.padding = 1, .groups = 2}, slopes, Added::subtract_from},
+      {21, 20, 64, 32, 1, {.padding = 0, .groups = 2, .bias = true}, slopes},
+      {10, 7, 24, 24, 3, {.padding = 1, .groups = 24, .bias = true}, relu, Added::residual},
+      {10, 7, 16, 32, 3, {.padding = 1, .groups = 16, .padding_mode = PaddingMode::reflect}, slopes},
+      {10, 7, 12, 18, 2, {.stride = 2, .padding = 1, .groups = 6, .bias = true}, leaky_relu},
+      {11, 13, 300, 300, 1, {.padding = 0, .groups = 300}},
+      {16, 15, 8, 16, 3, {.stride = 2, .padding = 1, .padding_mode = PaddingMode::reflect}, relu},
+      {18, 9, 5, 7, 5, {.stride = 3, .padding = 4, .dilation = 2, .bias = true}, slope},
+      {1, 1, 3, 3, 3, {.padding = 1, .padding_mode = PaddingMode::replicate, .bias = true}},
+  };
+  Random random(77);
+  for (int i = 0; i < 60; ++i) {
+    Index const groups = random.pick({Index{1}, Index{1}, Index{2}, Index{3}, Index{16}});
+    Case c{random.between(6, 24),          random.between(6, 24), groups * random.between(1, 20),
+           groups * random.between(1, 20), random.between(1, 4),  {}};
+    c.options = {.stride = random.between(1, 3),
+                 .padding = random.between(0, 4),
+                 .dilation = random.between(1, 2),
+                 .groups = groups,
+                 .padding_mode = random.pick({PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate}),
+                 .bias = random.between(0, 1) == 1};
+    c.behind = static_cast<Behind>(random.between(0, 4));
+    c.added = static_cast<Added>(random.between(0, 2));
+    if ((std::min)(c.height, c.width) + 2 * c.options.padding < (c.kernel - 1) * c.options.dilation + 1) continue;
+    list.push_back(c);
+  }
+  return list;
+}
+
+}  // namespace
+
+TEST_CASE("convolutions with every option, on all kernels") {
+  ThreadPool pool(2);
+  std::uint64_t seed = 0;
+  for (auto const& c : cases()) {
+    ++seed;
+    for (auto const* kernels : kernel_tables()) check<float>(c, *kernels, pool, 4e-7, seed);
+    for (auto const& set : bfloat16_tables()) check<bfloat16>(c, *set.halves, {}, 2e-2, seed);
+    check<double>(c, plain_kernels<double>(), {}, 1e-14, seed);
+    check<double>(c, eigen_kernels<double>(), {}, 1e-14, seed);
+  }
+}
+
+TEST_CASE("a convolution of groups is as many convolutions") {
+  // The fast algorithms serve groups of whole lines.
+  Convolution<float> work{};
+  work.height = work.width = work.output_height = work.output_width = 64;
+  work.channels = 64, work.output_channels = 64, work.groups = 4, work.output_lines = 4;
+  work.kernel_height = work.kernel_width = 3, work.stride = work.pad_top = work.pad_left = 1;
+  for (auto const* kernels : kernel_tables()) {
+    std::string const isa = kernels->isa;
+    auto const plan = kernels->plan_convolution(work, Algorithm::automatic);
+    CHECK(std::string(plan.name) == (isa == "scalar" || isa == "eigen" ? "plain loops" : "winograd F(4x4,3x3)"));
+  }
+}
+
+TEST_CASE("parts of a map with every padding") {
+  Random random(5);
+  for (PaddingMode const mode : {PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate}) {
+    for (Index const groups : {1, 2, 32}) {
+      Case const c{37, 30, 32, 32, 3, {.padding = 1, .groups = groups, .padding_mode = mode, .bias = true}};
+      INFO(c.text());
+      for (auto const* kernels : kernel_tables()) {
+        if (std::string(kernels->isa) == "eigen") continue;  // whose bits depend on the number of rows
+        INFO(std::string(kernels->isa));
+        Definition<float> const definition(c, random);
+        auto const whole = run(definition, c, *kernels, {}, Algorithm::automatic);
+        auto parts = Tensor<float>::create(whole.shape()).value();
+        auto const forward = [&](Context<float>& context) {
+          Conv2d<float>::Rows const rows(definition.layer, context, definition.input.shape());
+          for (Index first = 0; first < c.height; first += 8) {
+            Index const end = (std::min)(first + 8, c.height), above = std::max<Index>(first - 1, 0);
+            Index const below = (std::min)(end + 1, c.height);
+            rows.forward(context, rows_of<float const>(definition.input.view(), above, below - above),
+                         rows_of(parts.view(), first, end - first));
+          }
+        };
+        auto rehearsal = Context<float>::for_rehearsal(*kernels);
+        forward(rehearsal);
+        auto const memory = Memory::allocate(rehearsal.arena.peak()).value();
+        Context<float> context(*kernels);
+        CHECK(context.compute_in(memory.bytes(), [&] { forward(context); }).ok());
+        double worst = 0.0;
+        for (Index y = 0; y < c.height; ++y) {
+          for (Index x = 0; x < c.width; ++x) {
+            for (Index o = 0; o < c.out; ++o) {
+              worst = std::max(worst, number(std::abs(parts.view()(y, x, o) - whole.view()(y, x, o))));
+            }
+          }
+        }
+        CHECK(worst == 0.0);
+      }
+    }
+  }
+}
+
+TEST_CASE("what convolutions refuse") {
+  auto const& kernels = *kernel_tables().front();
+  auto const sentence = [&](auto const& layer, Shape shape, Epilogue<float> epilogue = {}) {
+    auto context = Context<float>::for_rehearsal(kernels);
+    layer.forward(context, View<float const>(nullptr, shape), View<float>(nullptr, layer.output_shape(shape)),
+                  epilogue);
+    auto const status = context.status();
+    return std::string(status.ok() ? "" : status.error().message());
+  };
+  Conv2d<float> const reflecting(4, 4, 3, {.padding_mode = PaddingMode::reflect});
+  CHECK(sentence(reflecting, {1, 5, 4}) ==
+        "convolution: the input that is reflected has 5x1 pixels of 4 channels, expected 5x2 of 4");
+  CHECK(sentence(reflecting, {2, 2, 4}).empty());
+  ChannelPRelu<float> const slopes(5);
+  CHECK(sentence(reflecting, {2, 2, 4}, {.activation = slopes}) ==
+        "convolution: the activation has 1x1 pixels of 5 channels, expected 1x1 of 4");
+  auto context = Context<float>::for_rehearsal(kernels);
+  ChannelSums<float> sums(context, 4);
+  CHECK(sentence(Conv2d<float>(4, 4, 3, {.groups = 2}), {2, 2, 4}, {.sums = &sums}) ==
+        "convolution: several groups have no statistics");
+}
+
+TEST_CASE("convolutions beyond the limits have no channels") {
+  for (ConvOptions const& options :
+       {ConvOptions{.stride = 0}, ConvOptions{.stride = 32}, ConvOptions{.padding = 32}, ConvOptions{.dilation = 32},
+        ConvOptions{.groups = 0}, ConvOptions{.groups = 3}, ConvOptions{.groups = 255}}) {
+    CHECK(Conv2d<float>(510, 510 * 2, 3, options).shape().elements() == (options.groups == 3 ? 510 * 2 * 170 * 9 : 0));
+  }
+  CHECK(Conv2d<float>(16, 16, 64).shape().elements() == 0);
+  CHECK(Conv2d<float>(65536, 16, 1).shape().elements() == 0);
+  CHECK(Conv2d<float>(255, 255, 3, {.groups = 255}).shape() == ParameterShape{4, {255, 1, 3, 3}});
+  CHECK(Conv2d<float>(1000, 2000, 3, {.groups = 1000}).shape() == ParameterShape{4, {2000, 1, 3, 3}});
+  CHECK(Conv2d<float>(8, 8, 3, {.groups = 3}).shape().elements() == 0);
+}
+
+TEST_CASE("activations of channels, as layers of their own") {
+  Random random(9);
+  ThreadPool pool(2);
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    for (Index const channels : {3, 16, 21, 64}) {
+      CAPTURE(channels);
+      ChannelPRelu<T> layer(channels);
+      Buffer<T> slopes(layer.packed_elements()), plain(channels);
+      fill(plain.span(), random);
+      layer.pack(slopes.data(), 0, plain.span());
+      layer.bind(slopes.data());
+      auto input = Tensor<T>::create({5, 70, channels}).value(), output = Tensor<T>::create(input.shape()).value();
+      fill(input.view(), random);
+      Context<T> context(kernels, pool);
+      for (bool const one_slope : {false, true}) {
+        std::copy_n(input.view().data(), input.view().pixels() * input.view().pitch(), output.view().data());
+        CHECK(context
+                  .compute_in({},
+                              [&] {
+                                if (one_slope) activate(context, leaky_relu(0.25f), output.view());
+                                if (!one_slope) activate(context, layer, output.view());
+                              })
+                  .ok());
+        Index wrong = 0;
+        for (Index pixel = 0; pixel < input.view().pixels(); ++pixel) {
+          for (Index c = 0; c < input.view().pitch(); ++c) {
+            T const x = input.view().pixel(0, pixel)[c];
+            T const slope = one_slope ? T(0.25f) : c < channels ? plain.data()[c] : T(0);
+            wrong += output.view().pixel(0, pixel)[c] != (x > T(0) ? x : x * slope);
+          }
+        }
+        CHECK(wrong == 0);
+      }
+    }
+  });
+}
