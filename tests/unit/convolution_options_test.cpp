@@ -313,6 +313,7 @@ TEST_CASE("what convolutions refuse") {
   ChannelSums<float> sums(context, 4);
   CHECK(sentence(Conv2d<float>(4, 4, 3, {.groups = 2}), {2, 2, 4}, {.sums = &sums}) ==
         "convolution: several groups have no statistics");
+  CHECK(sentence(Conv2d<float>(1, 4, 3), {2, 2, 1}, {.sums = &sums}).empty());
 }
 
 TEST_CASE("convolutions beyond the limits have no channels") {
@@ -326,6 +327,8 @@ TEST_CASE("convolutions beyond the limits have no channels") {
   CHECK(Conv2d<float>(255, 255, 3, {.groups = 255}).shape() == ParameterShape{4, {255, 1, 3, 3}});
   CHECK(Conv2d<float>(1000, 2000, 3, {.groups = 1000}).shape() == ParameterShape{4, {2000, 1, 3, 3}});
   CHECK(Conv2d<float>(8, 8, 3, {.groups = 3}).shape().elements() == 0);
+  CHECK(Conv2d<float>(0, 8, 3, {.groups = 0}).shape().elements() == 0);
+  CHECK(sizeof(Conv2d<float>) <= 2 * sizeof(std::uint64_t));  // a network has hundreds of these
 }
 
 TEST_CASE("activations of channels, as layers of their own") {

@@ -123,12 +123,15 @@ class Conv2d {
  public:
   Conv2d() = default;
 
-  constexpr Conv2d(Index in_channels, Index out_channels, Index kernel, ConvOptions options = {}) noexcept
+  constexpr Conv2d(Index in_channels, Index out_channels, Index kernel) noexcept
+      : Conv2d(in_channels, out_channels, kernel, ConvOptions{}) {}
+  MIRNET_NOINLINE constexpr Conv2d(Index in_channels, Index out_channels, Index kernel,
+                                   ConvOptions const& options) noexcept
       : kernel_(kernel & 63),
         stride_(options.stride & 31),
         padding_(padding_of(kernel, options) & 31),
         dilation_(options.dilation & 31),
-        groups_((options.groups == in_channels ? depthwise : options.groups) & 255),
+        groups_((options.groups == in_channels && in_channels > 1 ? depthwise : options.groups) & 255),
         padding_mode_(static_cast<unsigned>(options.padding_mode) & 3),
         has_bias_(options.bias) {
     Index const padding = padding_of(kernel, options), groups = options.groups;

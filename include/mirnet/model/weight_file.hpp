@@ -173,26 +173,15 @@ class WeightFile {
   /// usable.
   template <class T, class Layer>
   Result<void> place_tensor(Layer& layer, std::span<std::byte const> file, Name const& name) noexcept {
-    auto const found = next_tensor(layer, name);
-    if (!found) return found.error();
-    if (found->type != storage_of<T>()) {
-      char const* const expected = name_of(storage_of<T>());
-      return Error(ErrorCode::model,
-                   "%s is stored as %s; to be used in place it is %s: convert the file with weights/convert.py --dtype "
-                   "%s --layout packed",
-                   name.c_str(), name_of(found->type), expected, expected);
+    Index const of_32_bits = layer.packed_elements(channels_a_line(StorageType::f32));
+    Index const of_16_bits = layer.packed_elements(channels_a_line(StorageType::f16));
+    std::span<std::byte const> bytes;
+    auto result = find_in_place({layer.shape(), name, of_32_bits, of_16_bits}, storage_of<T>(), file, bytes);
+    if (result && (sizeof(T) == 4 ? of_32_bits : of_16_bits) != layer.shape().elements()) {
+      result = unpack(layer, storage_of<T>(), 0, bytes, name, [](std::size_t, Index) {});
     }
-    auto const bytes = file.subspan(static_cast<std::size_t>(found->offset), static_cast<std::size_t>(found->size));
-    Crc32c crc;
-    crc.add(bytes);
-    if (crc.value() != found->crc) return wrong_checksum(name);
-    bool const has_padding = layer.packed_elements(channels_per_line<T>) != layer.shape().elements();
-    if (has_padding) {
-      auto const unpacked = unpack(layer, found->type, 0, bytes, name, [](std::size_t, Index) {});
-      if (!unpacked) return unpacked;
-    }
-    layer.bind(reinterpret_cast<T const*>(bytes.data()));
-    return check_zeros(found->offset + found->size, data_end_);
+    if (result) layer.bind(reinterpret_cast<T const*>(bytes.data()));
+    return result;
   }
 
  private:
@@ -329,6 +318,33 @@ class WeightFile {
     if (!is_packed(layer)) return next_entry(shape, name, shape.elements(), shape.elements());
     return next_entry(shape, name, layer.packed_elements(channels_a_line(StorageType::f32)),
                       layer.packed_elements(channels_a_line(StorageType::f16)));
+  }
+
+  /// A tensor of so many elements, which depends on the size of their type.
+  struct Expected {
+    ParameterShape shape;
+    Name const& name;
+    Index of_32_bits, of_16_bits;
+  };
+
+  /// The bytes of the next tensor, which is packed and stored as `type`; one function for all layers.
+  MIRNET_NOINLINE Result<void> find_in_place(Expected const& expected, StorageType type,
+                                             std::span<std::byte const> file,
+                                             std::span<std::byte const>& bytes) noexcept {
+    Name const& name = expected.name;
+    auto const found = next_entry(expected.shape, name, expected.of_32_bits, expected.of_16_bits);
+    if (!found) return found.error();
+    if (found->type != type) {
+      return Error(ErrorCode::model,
+                   "%s is stored as %s; to be used in place it is %s: convert the file with weights/convert.py --dtype "
+                   "%s --layout packed",
+                   name.c_str(), name_of(found->type), name_of(type), name_of(type));
+    }
+    bytes = file.subspan(static_cast<std::size_t>(found->offset), static_cast<std::size_t>(found->size));
+    Crc32c crc;
+    crc.add(bytes);
+    if (crc.value() != found->crc) return wrong_checksum(name);
+    return check_zeros(found->offset + found->size, data_end_);
   }
 
   /// The file has so many elements of it, depending on its type.

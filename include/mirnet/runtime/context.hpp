@@ -130,17 +130,15 @@ struct Context {
   template <class Body>
   constexpr void each_range(Index total, Index most, Body&& body) const noexcept {
     if (!computing()) return;
-    parallel(divide_up(total, most), [&](Index item, Index worker) {
-      if (stopped()) return;
-      Index const first = item * most;
-      told(worker, [&] { body(first, (std::min)(first + most, total), worker); });
-    });
+    run_ranges({*this, total, most, &body, [](void const* self, Index first, Index last, Index worker) noexcept {
+                  (*static_cast<std::remove_reference_t<Body> const*>(self))(first, last, worker);
+                }});
   }
 
   /// body() once, in the calling thread.
   template <class Body>
   constexpr void once(Body&& body) const noexcept {
-    if (computing()) told(0, body);
+    each_range(1, 1, [&](Index, Index, Index) { body(); });
   }
 
   /// `bytes` of scratch memory for each worker; worker w's start at data() + w*bytes.
@@ -220,17 +218,31 @@ struct Context {
                  static_cast<long long>(arena.size()));
   }
 
-  /// A worker's part of the node that runs.
-  template <class Body>
-  void told(Index worker, Body&& body) const noexcept {
-    if (node != nullptr) [[unlikely]]
-      trace.begin(trace.self, *node, worker);
+  /// The work of each_range, whatever its body is: one function for all layers.
+  struct Ranges {
+    Context const& context;
+    Index total, most;
+    void const* body;
+    void (*call)(void const* body, Index first, Index last, Index worker) noexcept;
+  };
+
+  MIRNET_NOINLINE static void run_range(Ranges const& ranges, Index item, Index worker) noexcept {
+    Context const& context = ranges.context;
+    if (context.stopped()) return;
+    Index const first = item * ranges.most;
+    if (context.node != nullptr) [[unlikely]]
+      context.trace.begin(context.trace.self, *context.node, worker);
     {
       FloatMode const mode;
-      body();
+      ranges.call(ranges.body, first, (std::min)(first + ranges.most, ranges.total), worker);
     }
-    if (node != nullptr) [[unlikely]]
-      trace.end(trace.self, *node, worker);
+    if (context.node != nullptr) [[unlikely]]
+      context.trace.end(context.trace.self, *context.node, worker);
+  }
+
+  MIRNET_NOINLINE static void run_ranges(Ranges const& ranges) noexcept {
+    ranges.context.parallel(divide_up(ranges.total, ranges.most),
+                            [&](Index item, Index worker) { run_range(ranges, item, worker); });
   }
 };
 
