@@ -478,6 +478,16 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
   CHECK(code(model.run(context, plan, memory.bytes(), in, wide_output)) == mirnet::ErrorCode::invalid_argument);
   CHECK(code(model.run(context, plan, memory.bytes(), in, shifted)) == mirnet::ErrorCode::invalid_argument);
   CHECK(code(model.run(context, plan, memory.bytes(), shifted, image.view())) == mirnet::ErrorCode::invalid_argument);
+  auto tall = make_image<float>({10, 10, 3});
+  View<float> const cropped = crop(tall.view(), 1, 1, 8, 8);
+  auto const of_input = model.run(context, plan, memory.bytes(), cropped, image.view());
+  REQUIRE(code(of_input) == mirnet::ErrorCode::invalid_argument);
+  CHECK(std::string(of_input.error().message()) ==
+        "the image has a row pitch of 160 elements, expected 128: rows without gaps, as in a copy");
+  auto const of_output = model.run(context, plan, memory.bytes(), in, cropped);
+  REQUIRE(code(of_output) == mirnet::ErrorCode::invalid_argument);
+  CHECK(std::string(of_output.error().message()) ==
+        "the output has a row pitch of 160 elements, expected 128: rows without gaps, as in a copy");
   mirnet::ThreadPool pool(2);
   Context<float> threaded(*context.kernels, pool);
   CHECK(code(model.run(threaded, plan, memory.bytes(), in, image.view())) == mirnet::ErrorCode::invalid_argument);

@@ -51,7 +51,8 @@ void fill(std::span<T> values, Random& random, float low = -1.0f, float high = 1
 template <class T>
 void fill(mirnet::View<T> map, Random& random, float low = -1.0f, float high = 1.0f) noexcept {
   for (Index pixel = 0; pixel < map.pixels(); ++pixel) {
-    fill(std::span<T>(map.data() + pixel * map.pitch(), static_cast<std::size_t>(map.channels())), random, low, high);
+    T* const first = map.pixel(pixel / map.width(), pixel % map.width());
+    fill(std::span<T>(first, static_cast<std::size_t>(map.channels())), random, low, high);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -158,6 +159,28 @@ TEST_CASE("binary16: all 65536 numbers, to the bit") {
   CHECK(from_half(0xC000) == -2.0f);
   CHECK(from_half(0x7BFF) == 65504.0f);
   CHECK(from_half(0x0001) == 0x1p-24f);
+}
+
+TEST_CASE("binary16 takes the nearest number, ties to even") {
+  for (std::uint32_t bits = 0; bits < 0x7C00; ++bits) {
+    auto const half = static_cast<std::uint16_t>(bits);
+    float const value = from_half(half);
+    REQUIRE(to_half(value) == half);
+    REQUIRE(to_half(-value) == (half | 0x8000));
+    // Halfway to the next one, and right beside.
+    float const next = bits == 0x7BFF ? 65536.0f : from_half(static_cast<std::uint16_t>(bits + 1));
+    float const middle = (value + next) / 2;
+    REQUIRE(to_half(middle) == bits + (bits & 1));
+    REQUIRE(to_half(std::nextafter(middle, 0.0f)) == bits);
+    REQUIRE(to_half(std::nextafter(middle, 1e9f)) == bits + 1);
+  }
+  float const infinity = std::numeric_limits<float>::infinity();
+  CHECK(to_half(infinity) == 0x7C00);
+  CHECK(to_half(-infinity) == 0xFC00);
+  CHECK(to_half(1e30f) == 0x7C00);
+  CHECK(std::isnan(from_half(to_half(std::nanf("")))));
+  CHECK(std::isnan(from_half(to_half(std::bit_cast<float>(0x7F800001u)))));
+  static_assert(float16(0.1f).bits == 0x2E66 && static_cast<float>(float16(1)) == 1.0f);
 }
 
 TEST_CASE("bfloat16 is the upper half of a float") {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -75,6 +76,43 @@ TEST_CASE("a tensor is aligned and full of zeros, padding included") {
     CHECK(aligned(view.data()));
     CHECK(std::all_of(view.data(), view.data() + view.pixels() * view.pitch(), [](float x) { return x == 0.0f; }));
   }
+}
+
+TEST_CASE("a tensor of a list of numbers") {
+  auto map = Tensor<float>::of({1, 2, 3}, {1, 2, 3, 4, 5, 6}).value();
+  CHECK(map.shape() == Shape{1, 2, 3});
+  for (Index i = 0; i < 6; ++i) CHECK(map.view()(0, i / 3, i % 3) == static_cast<float>(i + 1));
+  CHECK(std::count(map.view().data(), map.view().data() + 32, 0.0f) == 26);  // padding
+
+  CHECK(Tensor<bfloat16>::of({1, 1, 2}, {1.5f, -2}).value().view()(0, 0, 1) == -2.0f);
+  std::uint16_t const numbers[] = {7, 8};
+  CHECK(Tensor<std::uint16_t>::of({2, 1, 1}, numbers).value().view()(1, 0, 0) == 8);
+  CHECK(Tensor<float>::of({0, 4, 2}, {}).ok());
+
+  for (auto const& wrong :
+       {Tensor<float>::of({2, 3, 1}, {1, 2, 3, 4, 5}), Tensor<float>::of({2, 3, 1}, {1, 2, 3, 4, 5, 6, 7})}) {
+    REQUIRE(!wrong.ok());
+    CHECK(wrong.error().code() == ErrorCode::invalid_argument);
+  }
+  CHECK(std::string(Tensor<float>::of({2, 3, 1}, {1, 2}).error().message()) ==
+        "2 numbers for 3x2 pixels of 1 channels, expected 6");
+  CHECK(Tensor<float>::of({-1, -1, 1}, {1}).error().code() == ErrorCode::memory);
+}
+
+TEST_CASE("a tensor like another, and one that is not initialised") {
+  auto const map = Tensor<float>::of({1, 2, 3}, {1, 2, 3, 4, 5, 6}).value();
+  auto const same = Tensor<double>::like(map.view()).value();
+  CHECK(same.shape() == map.shape());
+  CHECK(same.view()(0, 1, 2) == 0.0);
+  CHECK(Tensor<float>::like(crop(map.view(), 0, 1, 1, 1)).value().shape() == Shape{1, 1, 3});
+
+  auto open = Tensor<float>::uninitialised({3, 2, 17}).value();
+  CHECK(aligned(open.view().data()));
+  for (Index i = 0; i < 6; ++i) {
+    for (Index c = 17; c < 32; ++c) CHECK(open.view().data()[i * 32 + c] == 0.0f);
+  }
+  CHECK(Tensor<float>::uninitialised({largest, largest, 1}).error().code() == ErrorCode::memory);
+  CHECK(Tensor<float>::uninitialised({0, 4, 8}).ok());
 }
 
 TEST_CASE("tensors move and do not copy") {

@@ -1,4 +1,5 @@
-// The 16-bit floating-point formats: what weights can be stored in, and bfloat16 as a type for maps and weights.
+// The 16-bit floating-point formats: what weights can be stored in, bfloat16 as a type for maps and weights, and
+// float16 as one for maps that are converted.
 #pragma once
 
 #include <bit>
@@ -33,12 +34,8 @@ struct bfloat16 {
   MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept { return from_bfloat16(bits); }
 };
 
-/// What sums over values of type T, and the pixels of images, are held in.
-template <class T>
-using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
-
 /// IEEE 754 binary16, exactly.
-inline float from_half(std::uint16_t bits) noexcept {
+MIRNET_ALWAYS_INLINE constexpr float from_half(std::uint16_t bits) noexcept {
   std::uint32_t const sign = std::uint32_t{bits & 0x8000u} << 16;
   std::uint32_t const exponent = bits >> 10 & 31u, fraction = bits & 1023u;
   if (exponent == 0) {
@@ -49,5 +46,35 @@ inline float from_half(std::uint16_t bits) noexcept {
   std::uint32_t const wide_exponent = exponent == 31 ? 255 : exponent + (127 - 15);
   return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
 }
+
+/// The nearest IEEE 754 binary16, ties to even; infinity from 65520 on, and a NaN stays one.
+MIRNET_ALWAYS_INLINE constexpr std::uint16_t to_half(float value) noexcept {
+  std::uint32_t const bits = std::bit_cast<std::uint32_t>(value), magnitude = bits & 0x7FFFFFFFu;
+  std::uint32_t const sign = bits >> 16 & 0x8000u;
+  std::uint32_t half = 0x7C00u;
+  if (magnitude > 0x7F800000u) {
+    half = 0x7E00u | (magnitude >> 13 & 0x3FFu);
+  } else if (magnitude < 0x38800000u) {
+    // Below 2^-14, a whole number of 2^-24: the sum with 0.5 is rounded to one.
+    half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u;
+  } else if (magnitude < 0x477FF000u) {
+    half = (magnitude - (112u << 23) + 0xFFFu + (magnitude >> 13 & 1u)) >> 13;
+  }
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+/// A number that is stored as IEEE 754 binary16; arithmetic happens in float. There are no kernels for it.
+struct float16 {
+  std::uint16_t bits = 0;
+
+  constexpr float16() = default;
+  template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+  MIRNET_ALWAYS_INLINE constexpr explicit float16(Number value) noexcept : bits(to_half(static_cast<float>(value))) {}
+  MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept { return from_half(bits); }
+};
+
+/// What sums over values of type T, and the pixels of images, are held in.
+template <class T>
+using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>, float, T>;
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -196,12 +196,14 @@ inline void put_rows(View<float const> map, Image& image, Index first_row) noexc
   image.visit([&](auto samples) {
     using T = typename decltype(samples)::value_type;
     T* to = samples.data() + first_row * image.width() * image.channels();
-    float const* from = map.data();
-    for (Index i = 0; i < map.pixels(); ++i, to += image.channels(), from += map.pitch()) {
-      if (image.colours() == 1) {
-        to[0] = from_unit<T>((from[0] + from[1] + from[2]) / 3.0f);
-      } else {
-        for (Index c = 0; c < 3; ++c) to[c] = from_unit<T>(from[c]);
+    for (Index y = 0; y < map.height(); ++y) {
+      float const* from = map.row(y);
+      for (Index x = 0; x < map.width(); ++x, to += image.channels(), from += map.pitch()) {
+        if (image.colours() == 1) {
+          to[0] = from_unit<T>((from[0] + from[1] + from[2]) / 3.0f);
+        } else {
+          for (Index c = 0; c < 3; ++c) to[c] = from_unit<T>(from[c]);
+        }
       }
     }
   });

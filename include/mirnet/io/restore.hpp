@@ -39,8 +39,8 @@ inline void soften(Image const& image, Index first_row, Strength strength, View<
   if (strength == Strength{}) return;
   image.visit([&](auto samples) {
     auto const* from = samples.data() + first_row * image.width() * image.channels();
-    float* to = rows.data();
-    for (Index i = 0; i < rows.pixels(); ++i, from += image.channels(), to += rows.pitch()) {
+    for (Index i = 0; i < rows.pixels(); ++i, from += image.channels()) {
+      float* const to = rows.pixel(i / rows.width(), i % rows.width());
       auto const before = unit_colours(from, image.colours());
       float const change[] = {to[0] - before[0], to[1] - before[1], to[2] - before[2]};
       float const brightness = 0.299f * change[0] + 0.587f * change[1] + 0.114f * change[2];

@@ -32,9 +32,7 @@ struct Band {
 /// Rows [first, first + count) of a map that is there.
 template <class T>
 constexpr Band<T> rows_of(View<T> map, Index first, Index count) noexcept {
-  return {View<T>(advance(map.data(), first * map.width() * map.pitch()), {count, map.width(), map.channels()},
-                  map.pitch()),
-          first, map.height()};
+  return {rows(map, first, count), first, map.height()};
 }
 
 /// How many rows of a map make a band: few enough that the maps between two layers stay in the last cache, enough for

@@ -136,9 +136,9 @@ class Model {
   }
 
   /// Computes the network's output for an image: `image` has the plan's height and width and the network's channels,
-  /// `output` its output shape. Both have a pitch of whole 64-byte lines, the same where they have as many channels,
-  /// and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes. Allocates nothing if T is
-  /// float or bfloat16. Errors: invalid_argument; memory, where it is too small; cancelled.
+  /// `output` its output shape. Both have rows without gaps and a pitch of whole 64-byte lines, the same where they
+  /// have as many channels, and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes.
+  /// Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small; cancelled.
   Result<void> run(Context<T>& context, Plan<Config> const& plan, std::span<std::byte> memory, View<Pixel const> image,
                    View<Pixel> output) const noexcept {
     Shape const shape{plan.height, plan.width, Net::channels_in(config_)};
@@ -146,6 +146,8 @@ class Model {
     if (auto const checked = check_shape("output", output.shape(), Net::output_shape(config_, shape)); !checked) {
       return checked;
     }
+    if (auto const checked = check_rows("image", image); !checked) return checked;
+    if (auto const checked = check_rows("output", View<Pixel const>(output)); !checked) return checked;
     Index const line = channels_per_line<Pixel>;
     bool const same = image.channels() != output.channels() || image.pitch() == output.pitch();
     if (image.pitch() % line != 0 || output.pitch() % line != 0 || !same) {
@@ -224,6 +226,13 @@ class Model {
                  "the %s has %lldx%lld pixels of %lld channels, expected %lldx%lld of %lld as the plan has", name,
                  number(found.width), number(found.height), number(found.channels), number(expected.width),
                  number(expected.height), number(expected.channels));
+  }
+
+  static Result<void> check_rows(char const* name, View<Pixel const> map) noexcept {
+    if (map.dense()) return {};
+    return Error(ErrorCode::invalid_argument,
+                 "the %s has a row pitch of %lld elements, expected %lld: rows without gaps, as in a copy", name,
+                 static_cast<long long>(map.row_pitch()), static_cast<long long>(map.width() * map.pitch()));
   }
 
   template <class Layer>

@@ -24,7 +24,7 @@ struct Progress {
   void* self = nullptr;
 };
 
-/// What a layer asks of the maps that it is given, besides their shape.
+/// What a layer asks of the maps that it is given, besides their shape and rows without gaps (View::dense).
 enum class Layout {
   lines,  ///< kernels read and write whole 64-byte lines: pixels start at one, and all of the channels' lines are
           ///< theirs
@@ -38,6 +38,7 @@ struct Refusal {
   Shape found{}, expected{};
   Index found_pitch = 0, expected_pitch = 0;  ///< 0: the shape is what is wrong
   bool multiple = false;                      ///< multiples of the expected pitch would do
+  Index found_row_pitch = 0;                  ///< wrong where it is not the width times the found pitch
   char const* reason = nullptr;               ///< instead of all that: a sentence
 };
 
@@ -101,7 +102,7 @@ struct Context {
   template <class U>
   constexpr bool accepts_pitch(char const* layer, char const* name, View<U> map, Shape expected, Index pitch,
                                bool multiple = false) noexcept {
-    return check_map({layer, name, map.shape(), expected, map.pitch(), pitch, multiple}, map.data());
+    return check_map({layer, name, map.shape(), expected, map.pitch(), pitch, multiple, map.row_pitch()}, map.data());
   }
 
   /// Computes nothing of what follows, as a layer does not take what it is given: false.
@@ -177,12 +178,18 @@ struct Context {
     return !arena.measuring() && arena.fault() == Arena::Fault::none && refusal.layer == nullptr && !stopped();
   }
 
+  static constexpr bool dense(Refusal const& map) noexcept {
+    return map.found.height <= 1 || map.found_row_pitch == map.found.width * map.found_pitch;
+  }
+
   /// `map` has what would be refused. One function for all layers and types: code is small where memory is.
   MIRNET_NOINLINE constexpr bool check_map(Refusal map, void const* data) noexcept {
     if (map.found == map.expected) {
       Index const pitch = map.found_pitch;
-      if (starts_a_line(data) && (map.multiple ? pitch % map.expected_pitch == 0 : pitch == map.expected_pitch))
+      if (starts_a_line(data) && dense(map) &&
+          (map.multiple ? pitch % map.expected_pitch == 0 : pitch == map.expected_pitch)) {
         return true;
+      }
     } else {
       map.expected_pitch = 0;
     }
@@ -200,6 +207,12 @@ struct Context {
                    "%s: the %s has %lldx%lld pixels of %lld channels, expected %lldx%lld of %lld", refusal.layer,
                    refusal.map, number(found.width), number(found.height), number(found.channels),
                    number(expected.width), number(expected.height), number(expected.channels));
+    }
+    if (!dense(refusal)) {
+      return Error(ErrorCode::invalid_argument,
+                   "%s: the %s has a row pitch of %lld elements, expected %lld: rows without gaps, as in a copy",
+                   refusal.layer, refusal.map, number(refusal.found_row_pitch),
+                   number(found.width * refusal.found_pitch));
     }
     return Error(
         ErrorCode::invalid_argument,
