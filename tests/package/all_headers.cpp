@@ -48,6 +48,36 @@ void const* all_headers_tables[] = {
     &mirnet::eigen_kernels<double>(),
 };
 
+// The operations on maps, which are templates.
+template <class T>
+mirnet::Result<void> all_headers_operations(mirnet::View<T const> a, mirnet::View<T> b, mirnet::View<T> c) {
+  mirnet::fill(b, 1);
+  mirnet::print(a);
+  mirnet::Result<void> const results[] = {
+      mirnet::copy(a, b),
+      mirnet::convert(a, b),
+      mirnet::concat(a, b, c),
+      mirnet::split(a, b, c),
+      mirnet::transform(a, b, [](auto x) { return x + x; }),
+      mirnet::transform(a, b, c, mirnet::DividedBy{}),
+      mirnet::transform(a, b, c, mirnet::Larger{}),
+      mirnet::reduce(a, b, mirnet::Reduction::max),
+      mirnet::matmul(a, b, c),
+      mirnet::transpose(a, b),
+      mirnet::all_close(a, b),
+  };
+  for (auto const& result : results) {
+    if (!result) return result;
+  }
+  return {};
+}
+template mirnet::Result<void> all_headers_operations(mirnet::View<float const>, mirnet::View<float>,
+                                                     mirnet::View<float>);
+template mirnet::Result<void> all_headers_operations(mirnet::View<mirnet::bfloat16 const>,
+                                                     mirnet::View<mirnet::bfloat16>, mirnet::View<mirnet::bfloat16>);
+template mirnet::Result<void> all_headers_operations(mirnet::View<double const>, mirnet::View<double>,
+                                                     mirnet::View<double>);
+
 #if defined(MIRNET_TEST_MACROS) && !(defined(min) && defined(max))
 #error "an application's macros are still its own after the headers"
 #endif

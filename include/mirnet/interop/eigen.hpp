@@ -1,4 +1,4 @@
-// Feature maps as matrices of Eigen, without a copy.
+// Feature maps as matrices of Eigen and the reverse, without a copy.
 #pragma once
 
 #include <type_traits>
@@ -19,10 +19,30 @@ using EigenMap = Eigen::Map<
     Eigen::Unaligned, Eigen::OuterStride<>>;
 
 /// The view as pixels x channels, its padding left out: to_eigen(map.view()).colwise().mean() averages each channel.
-/// Valid as long as the view's memory is.
+/// Valid as long as the view's memory is. Rows follow each other without gaps (View::dense): of other views Eigen has
+/// no matrix, and there is one without elements after the assertion. It has one of each row (to_eigen(rows(map, y, 1)))
+/// and of a copy.
 template <class T>
 EigenMap<T> to_eigen(View<T> view) noexcept {
-  return {view.data(), view.pixels(), view.channels(), Eigen::OuterStride<>(view.pitch())};
+  MIRNET_ASSERT(view.dense() && "Eigen has no matrix of rows with gaps between them");
+  Index const pixels = view.dense() ? view.pixels() : 0;
+  return {view.data(), pixels, view.channels(), Eigen::OuterStride<>(view.pitch())};
+}
+
+/// A matrix of Eigen as a map of 1xRxC: a pixel for each row and a channel for each column; of a row vector, one pixel.
+/// For matrices, maps and blocks of these that are stored row by row (Eigen::RowMajor); writable where the matrix is.
+/// Valid as long as its memory is. There is no padding of zeros, so layers refuse it: mirnet::copy makes a map for
+/// them.
+template <class Matrix>
+auto from_eigen(Matrix&& matrix) noexcept {
+  using Plain = std::remove_cvref_t<Matrix>;
+  static_assert(std::is_lvalue_reference_v<Matrix> || !std::is_same_v<Plain, typename Plain::PlainObject>,
+                "from_eigen: a temporary matrix would be gone before its view is used");
+  static_assert((Plain::Flags & Eigen::DirectAccessBit) != 0, "from_eigen: an expression has no memory: evaluate it");
+  static_assert(bool{Plain::IsRowMajor} && Plain::InnerStrideAtCompileTime == 1,
+                "from_eigen: a map has the channels of a pixel side by side, as matrices of Eigen::RowMajor have rows");
+  using T = std::remove_pointer_t<decltype(matrix.data())>;
+  return View<T>(matrix.data(), {1, matrix.rows(), matrix.cols()}, matrix.outerStride());
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

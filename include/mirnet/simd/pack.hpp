@@ -180,6 +180,9 @@ MIRNET_ALWAYS_INLINE Pack where_greater(Pack x, Pack y, Pack a, Pack b) noexcept
 #endif
 }
 
+/// a where x is no number, else b. (What x != x is of a NaN differs between releases of xsimd.)
+MIRNET_ALWAYS_INLINE Pack where_nan(Pack x, Pack a, Pack b) noexcept { return xsimd::select(xsimd::isnan(x), a, b); }
+
 /// Where x > y, else: a NaN in x gives y. Releases of xsimd differ in what max does with a NaN.
 MIRNET_ALWAYS_INLINE Pack larger(Pack x, Pack y) noexcept { return where_greater(x, y, x, y); }
 

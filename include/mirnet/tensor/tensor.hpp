@@ -1,4 +1,5 @@
-// A feature map that owns its memory.
+// A map that owns its memory. What vectors, matrices and batches are is said in view.hpp; ops/ops.hpp has what is
+// computed with maps.
 #pragma once
 
 #include <algorithm>

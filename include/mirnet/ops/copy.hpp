@@ -1,0 +1,99 @@
+// Moving numbers: fill, copy, concat and split. For maps of any type and views of any kind; padding is not touched, and
+// maps that are read do not overlap those that are written unless it says so.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <tuple>
+
+#include <mirnet/ops/operands.hpp>
+
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
+
+/// All channels of all pixels become `value`.
+template <class T>
+void fill(View<T> to, std::type_identity_t<Accumulator<std::remove_const_t<T>>> value) noexcept {
+  ops_detail::check_types<T>();
+  T const stored = static_cast<T>(value);
+  ops_detail::each_run([&](Index count, T* run) MIRNET_INLINE_LAMBDA { std::fill_n(run, count, stored); }, to);
+}
+
+/// Any view to any view of its shape and type; this is how a crop becomes a map that layers take. Errors:
+/// invalid_argument, where the shapes differ.
+template <class From, class To>
+Result<void> copy(View<From> from, View<To> to) noexcept {
+  ops_detail::check_types<To, From>();
+  auto const checked = ops_detail::check_same("copy", from.shape(), to.shape());
+  if (!checked) return checked;
+  ops_detail::each_run(
+      [](Index count, From* run, To* into)
+          MIRNET_INLINE_LAMBDA { std::memmove(into, run, static_cast<std::size_t>(count) * sizeof(To)); },
+      from, to);
+  return {};
+}
+
+/// One behind the other along the channels: `to` has the pixels of each part and the channels of all. Errors:
+/// invalid_argument, where it has not.
+template <class T>
+Result<void> concat(std::span<View<std::type_identity_t<T> const> const> parts, View<T> to) noexcept {
+  ops_detail::check_types<T>();
+  Shape together = to.shape();
+  together.channels = 0;
+  for (auto const& part : parts) {
+    if (part.height() != to.height() || part.width() != to.width()) {
+      return ops_detail::mismatch("concat", "part", part.shape(), "destination", to.shape(), "as many pixels");
+    }
+    together.channels += part.channels();
+  }
+  if (together != to.shape()) {
+    return ops_detail::mismatch("concat", "sum of the parts", together, "destination", to.shape(), "as many channels");
+  }
+  Index first = 0;
+  for (auto const& part : parts) {
+    if (auto const copied = copy(part, ops_detail::channels_of(to, first, part.channels())); !copied) return copied;
+    first += part.channels();
+  }
+  return {};
+}
+
+/// concat(a, b, ..., to): the last map is the destination.
+template <class... T>
+Result<void> concat(View<T>... maps) noexcept {
+  static_assert(sizeof...(T) >= 2, "concat takes the parts and then the destination");
+  auto const to = std::get<sizeof...(T) - 1>(std::tuple(maps...));
+  using To = std::remove_pointer_t<decltype(to.data())>;
+  ops_detail::check_types<To, T...>();
+  View<std::remove_const_t<To> const> const all[] = {maps...};
+  return concat<To>(std::span(all, sizeof...(T) - 1), to);
+}
+
+/// The reverse: split(from, a, b, ...) copies the first channels to a, those behind them to b, and so on. Errors:
+/// invalid_argument, where the parts do not have the pixels of `from` or not its number of channels together.
+template <class From, class... To>
+Result<void> split(View<From> from, View<To>... parts) noexcept {
+  static_assert(sizeof...(To) >= 1, "split takes the source and then the parts");
+  (ops_detail::check_types<To, From>(), ...);
+  Shape together = from.shape();
+  together.channels = 0;
+  Shape const shapes[] = {parts.shape()...};
+  for (Shape const& part : shapes) {
+    if (part.height != from.height() || part.width != from.width()) {
+      return ops_detail::mismatch("split", "source", from.shape(), "part", part, "as many pixels");
+    }
+    together.channels += part.channels;
+  }
+  if (together != from.shape()) {
+    return ops_detail::mismatch("split", "source", from.shape(), "sum of the parts", together, "as many channels");
+  }
+  Index first = 0;
+  Result<void> done;
+  auto const one = [&](auto part) {
+    if (done) done = copy(ops_detail::channels_of(from, first, part.channels()), part);
+    first += part.channels();
+  };
+  (one(parts), ...);
+  return done;
+}
+
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA
