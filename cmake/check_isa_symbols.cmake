@@ -1,7 +1,8 @@
-# cmake -D NM=nm -D ISA=avx2 -D OBJECTS=a.o -P check_isa_symbols.cmake
+# cmake -D NM=nm -D ISA=avx2 -D OBJECTS=a.o [-D SHARED=regex] -P check_isa_symbols.cmake
 #
 # Fails if an object that was compiled for one instruction set defines a symbol that other objects could define too
 # and that does not say the instruction set in its name. (isa.cmake says why.)
+# SHARED are symbols that all sets have in common.
 cmake_policy(VERSION 3.22)
 
 execute_process(COMMAND ${NM} --demangle --extern-only --defined-only ${OBJECTS}
@@ -21,7 +22,10 @@ foreach(line IN LISTS lines)
   if(symbol MATCHES "^__x86\\.get_pc_thunk\\.")
     continue()  # two instructions of every 32-bit processor, which tell the program where it is
   endif()
-  if(symbol MATCHES "^mirnet_(bfloat16_)?kernels_${ISA}$")
+  if(SHARED AND symbol MATCHES "${SHARED}")
+    continue()
+  endif()
+  if(symbol MATCHES "^mirnet_(bfloat16_kernels|kernels|ops)_${ISA}$")
     set(accessor TRUE)
   elseif(NOT symbol MATCHES "(^|[^A-Za-z0-9_])(${ISA}|mirnet_xsimd_${ISA})::")
     string(APPEND leaked "\n  ${symbol}")
@@ -32,5 +36,5 @@ if(leaked)
   message(FATAL_ERROR "the object for ${ISA} defines symbols that do not name it:${leaked}")
 endif()
 if(NOT accessor)
-  message(FATAL_ERROR "the object for ${ISA} defines no mirnet_kernels_${ISA} or mirnet_bfloat16_kernels_${ISA}")
+  message(FATAL_ERROR "the object for ${ISA} defines no mirnet_kernels_${ISA}, mirnet_bfloat16_kernels_${ISA} or mirnet_ops_${ISA}")
 endif()

@@ -1,5 +1,6 @@
-// All of mirnet.hpp that an object can have: classes for both types, and the kernels.
+// All of mirnet.hpp that an object can have: classes for both types, and the kernels. And the operations on maps.
 #include <mirnet/mirnet.hpp>
+#include <mirnet/ops/ops.hpp>
 
 template class mirnet::Model<mirnet::Mirnet<float>>;
 template class mirnet::Mirnet<float>;
@@ -17,3 +18,27 @@ mirnet::Result<mirnet::Plan<mirnet::MirnetConfig>> plan(mirnet::Model<mirnet::Mi
   mirnet::Context<float> const context(mirnet::native_kernels(), threads);
   return model.plan(context, 480, 640);
 }
+
+template <class T>
+mirnet::Result<void> operations(mirnet::View<T const> a, mirnet::View<T> b, mirnet::View<T> c) {
+  mirnet::fill(c, 1);
+  for (auto pixel : mirnet::pixels(c)) pixel.channels[0] = T(2);
+  mirnet::print(a);
+  mirnet::Result<void> const results[] = {mirnet::copy(crop(a, 0, 0, 1, 1), crop(b, 0, 0, 1, 1)),
+                                          mirnet::convert(a, b),
+                                          mirnet::concat(a, b, c),
+                                          mirnet::split(a, b, c),
+                                          mirnet::transform(a, b, c, mirnet::Plus{}),
+                                          mirnet::reduce(a, b, mirnet::Reduction::mean),
+                                          mirnet::matmul(a, b, c),
+                                          mirnet::transpose(a, b),
+                                          mirnet::all_close(a, b)};
+  for (auto const& result : results) {
+    if (!result) return result;
+  }
+  return {};
+}
+template mirnet::Result<void> operations(mirnet::View<float const>, mirnet::View<float>, mirnet::View<float>);
+template mirnet::Result<void> operations(mirnet::View<mirnet::bfloat16 const>, mirnet::View<mirnet::bfloat16>,
+                                         mirnet::View<mirnet::bfloat16>);
+template mirnet::Result<void> operations(mirnet::View<double const>, mirnet::View<double>, mirnet::View<double>);

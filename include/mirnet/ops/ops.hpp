@@ -12,7 +12,8 @@
 //
 // Shapes that do not fit come back as an error that names both. Types that do not fit do not compile: nothing converts
 // by itself. What loops over floats is compiled for the instruction set of the translation unit, and named after it, as
-// kernels are.
+// kernels are. Objects for several sets that use it can be linked into one program if they are optimised; they share
+// the constructor of errors, so those for the smallest set come first.
 #pragma once
 
 #include <mirnet/ops/compare.hpp>
