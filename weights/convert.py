@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Converts a MIRNet checkpoint to a .mirw weight file, or checks one. README.md beside this file specifies the format.
+"""Converts a checkpoint to a .mirw weight file, or checks one. README.md beside this file specifies the format.
 
 Reads PyTorch checkpoints (zip archives and the stream that PyTorch wrote before 1.6), safetensors files and weight
 files, with nothing but the standard library. A checkpoint is untrusted input: its pickle is interpreted here by a
@@ -26,6 +26,7 @@ INTERNAL, USAGE, BAD_INPUT, BAD_MODEL, BAD_OUTPUT = 1, 2, 3, 4, 8  # exit codes;
 MAX_CHECKPOINT = 8 << 30  # bytes; the published network with its optimizer's state is 0.4 GB
 MAX_INDEX = 16 << 20  # bytes of pickle or JSON; the published network needs 0.4 MB
 MAX_RANK = 64  # dimensions of a tensor, as in PyTorch
+MAX_SHARED = 32  # times the bytes of a checkpoint: those of its tensors, which may be views of the same values
 
 
 class Failure(Exception):
@@ -162,7 +163,83 @@ def crc32c(data):
     return message ^ 0xFFFFFFFF
 
 
-# The network: what its parameters are called, in PyTorch's order of registration.
+# What a file says of its network, and how it has the tensors.
+
+# The arrangement of a tensor in packed data, which for all but the slopes is of any dtype.
+SLOPE, PLAIN, LINES, CONVOLUTION, TRANSPOSED = "slope", "plain", "lines", "convolution", "transposed convolution"
+
+
+class Parameter(NamedTuple):
+    """A tensor of a weight file. A slope is one number, always f32, and like what is plain it is stored as it is; lines
+    are the values of a vector up to the end of the last line.
+    """
+    name: str
+    shape: tuple
+    kind: str
+
+
+def is_spatial_attention(name):
+    return name.endswith("SA.spatial.conv.weight")
+
+
+OWN_NETWORK, MIRNET_V1 = 0, 1  # values of arch
+
+
+class Own(NamedTuple):
+    """A network that the library does not know."""
+    in_channels: int
+    out_channels: int
+    numbers: tuple
+    tensors: tuple  # of Parameter
+
+    arch = OWN_NETWORK
+
+    def version(self, _task, _layout):
+        return 4
+
+    def fields(self, _version):
+        return (self.in_channels, self.out_channels, *self.numbers)
+
+    @property
+    def transposed(self):
+        return [tensor.name for tensor in self.tensors if tensor.kind == TRANSPOSED]
+
+    def __str__(self):
+        used = max((at + 1 for at, value in enumerate(self.numbers) if value), default=0)
+        return (f"not the library's own: channels {self.in_channels or '?'} to {self.out_channels or '?'}, numbers "
+                f"{', '.join(map(str, self.numbers[:used])) or 'none'}")
+
+
+def split(name):
+    """The name of the layer, with the dot, and of its parameter."""
+    layer, dot, last = name.rpartition(".")
+    return layer + dot, last
+
+
+def is_weight(name, shape):
+    """Whether it can be that of a convolution."""
+    return len(shape) == 4 and split(name)[1] == "weight" and not is_spatial_attention(name)
+
+
+def own_kind(name, shape, transposed):
+    if len(shape) == 1:
+        return SLOPE if shape == (1,) and split(name)[1] != "bias" else LINES
+    if is_weight(name, shape):
+        return TRANSPOSED if name in transposed else CONVOLUTION
+    return PLAIN
+
+
+def own_network(channels, numbers, shapes, transposed):
+    """`shapes` is {name: shape} in the order of the file, `transposed` the names of transposed convolutions."""
+    transposed = set(transposed)
+    for name in sorted(transposed):
+        if name not in shapes or not is_weight(name, shapes[name]):
+            raise BadModel(f"{shown(name)} is said to be a transposed convolution, but it is not the weight of one")
+    return Own(*channels, numbers,
+               tuple(Parameter(name, shape, own_kind(name, shape, transposed)) for name, shape in shapes.items()))
+
+
+# MIRNet: what its parameters are called, in PyTorch's order of registration.
 
 class Hyper(NamedTuple):
     channels: int
@@ -173,10 +250,26 @@ class Hyper(NamedTuple):
     columns: int
     unshuffle: int
 
+    arch = MIRNET_V1
+
     @property
     def cell_channels(self):
         """Those of the map on which the network works: a pixel of it is a cell of the image's."""
         return self.channels * self.unshuffle ** 2
+
+    @property
+    def tensors(self):
+        return tuple(schema(self))
+
+    def version(self, task, layout):
+        return 4 if task > 1 else 3 if self.unshuffle > 1 else 1 + LAYOUTS.index(layout)
+
+    def fields(self, version):
+        return (self.channels, self.channels, self.features, self.groups, self.blocks, self.streams, self.columns,
+                REDUCTION, 2, 1, 0, 1, self.unshuffle << (self.streams - 1), self.unshuffle if version >= 3 else 0)
+
+    def __str__(self):
+        return f"MIRNet: {', '.join(f'{name} {value}' for name, value in self._asdict().items())}"
 
 
 RANGES = ((1, 16), (8, 1024), (1, 16), (1, 16), (1, 4), (1, 4))  # the last field has those of UNSHUFFLES
@@ -268,9 +361,17 @@ def parameters(hyper):
     yield "conv_out.weight", (hyper.cell_channels, f, 3, 3), "conv_out.weight"
 
 
+def kind_of(name, shape):
+    if len(shape) == 1:
+        return SLOPE
+    if is_spatial_attention(name):
+        return PLAIN
+    return TRANSPOSED if re.search(r"\.(last_up|up)\..*\.top\.2\.weight$", name) else CONVOLUTION
+
+
 def schema(hyper):
-    """The tensors of a weight file, in order: [(name, shape)]."""
-    return [(name, shape) for name, shape, owner in parameters(hyper) if name == owner]
+    """The tensors of a weight file, in order."""
+    return [Parameter(name, shape, kind_of(name, shape)) for name, shape, owner in parameters(hyper) if name == owner]
 
 
 # Checkpoints: each reader returns a Checkpoint. Bytes are fetched when a tensor is used.
@@ -278,9 +379,12 @@ def schema(hyper):
 class Storage:
     def __init__(self, dtype, count, fetch: Callable):
         self.dtype, self.count, self.fetch = dtype, count, fetch
+        self.raw = None
 
     def bytes(self):
-        raw = memoryview(self.fetch())
+        if self.raw is None:  # any number of tensors may be views of it
+            self.raw = memoryview(self.fetch())
+        raw = self.raw
         if len(raw) != self.count * ITEM_SIZE[self.dtype]:
             raise BadModel(f"a storage has {len(raw)} bytes, expected {self.count} values of {self.dtype}")
         return raw
@@ -681,7 +785,8 @@ def infer_hyper(tensors, unshuffle):
     first = tensors.get("conv_in.weight")
     units = [tuple(map(int, match.groups())) for match in map(UNIT_NAME.match, tensors) if match]
     if first is None or len(first.shape) != 4 or not units:
-        raise BadModel("a checkpoint of another network (MIRNet has conv_in.weight and body.0.body.0.blocks.0.0.*)")
+        raise BadModel("a checkpoint of another network (MIRNet has conv_in.weight and body.0.body.0.blocks.0.0.*): "
+                       "--network generic converts any")
     features, channels = first.shape[:2]
     if channels % unshuffle ** 2:
         raise BadModel(f"conv_in.weight has {channels} input channels, expected a multiple of {unshuffle ** 2} for "
@@ -742,17 +847,145 @@ def read_model(data, unshuffle=None):
     return hyper, values
 
 
+NORM = ("weight", "bias", "running_mean", "running_var")  # the tensors of a batch normalization
+
+
+def doubles(tensor):
+    """The values as Python has them, exactly."""
+    raw, dtype = tensor.bytes(), tensor.storage.dtype
+    if dtype == "bf16":
+        raw, dtype = widen_bf16(raw), "f32"
+    return struct.unpack(f"<{len(raw) // ITEM_SIZE[dtype]}{STRUCT_CODE[dtype]}", raw)
+
+
+def floats(name, values):
+    try:
+        return struct.pack(f"<{len(values)}f", *values)
+    except OverflowError:
+        raise BadModel(f"{name} has a value too large for f32") from None
+
+
+def check_own_tensor(name, tensor):
+    """A tensor of a network that the library does not know is anything that a file can have."""
+    if not re.fullmatch(NAME, name):
+        raise BadModel(f"the name {shown(name)} is not one of a weight file (1 to 120 of A-Z, a-z, 0-9, '.' and '_')")
+    if tensor.storage.dtype not in FLOATS:
+        raise BadModel(f"{name} is {tensor.storage.dtype}, expected floating-point numbers")
+    if len(tensor.shape) > 4:
+        raise BadModel(f"{name} has {len(tensor.shape)} dimensions, expected 1 to 4")
+    if not all(1 <= size < 1 << 32 for size in tensor.shape):
+        raise BadModel(f"{name} is {joined(tensor.shape)}, expected dimensions of 1 to {(1 << 32) - 1}")
+
+
+def with_biases_behind_weights(names):
+    """In their order, but each bias right behind the weight of its layer, where readers look for it."""
+    known, ordered = set(names), []
+    for name in names:
+        layer, last = split(name)
+        if last == "bias" and layer + "weight" in known:
+            continue
+        ordered.append(name)
+        if last == "weight" and layer + "bias" in known:
+            ordered.append(layer + "bias")
+    return ordered
+
+
+class Norm(NamedTuple):
+    """A batch normalization, as what it does to a channel: x * gain + shift."""
+    gains: list
+    shifts: list
+
+
+def batch_norm(layer, tensors, epsilon):
+    """`layer` ends with the dot."""
+    what = f"the batch normalization {shown(layer[:-1])}"
+    parts = {last: tensors[layer + last] for last in NORM if layer + last in tensors}
+    missing = [last for last in NORM[2:] if last not in parts]
+    if len(parts) == 3 and not missing:
+        missing = [last for last in NORM if last not in parts]
+    if missing:
+        raise BadModel(f"{what} has no {missing[0]}, so that it cannot be folded into a convolution")
+    count = math.prod(parts["running_var"].shape)
+    for last, tensor in parts.items():
+        if tensor.shape != (count,):
+            raise BadModel(f"{what} has a {last} of {joined(tensor.shape)}, expected {count} as of running_var")
+        finite_values(layer + last, tensor)
+    gains, shifts, means, variances = (doubles(parts[last]) if last in parts else (float(last == "weight"),) * count
+                                       for last in NORM)
+    if min(variances) < 0:
+        raise BadModel(f"{what} has a variance below 0 ({min(variances):g})")
+    gains = [gain / math.sqrt(variance + epsilon) for gain, variance in zip(gains, variances)]
+    return Norm(gains, [shift - mean * gain for shift, mean, gain in zip(shifts, means, gains)])
+
+
+def fold(norm, name, before, tensors, transposed):
+    """What becomes of the convolution whose last tensor is `before`: {name: (shape, float32 bytes)}."""
+    channels, (layer, last) = len(norm.gains), split(before)
+    weight, bias = layer + "weight", layer + "bias"
+    shape = tensors[weight].shape if last in ("weight", "bias") and weight in tensors else ()
+    outputs = shape[weight in transposed] if len(shape) == 4 else 0
+    if outputs != channels or bias in tensors and tensors[bias].shape != (channels,):
+        there = f"{before} lies before it" if before else "nothing lies before it"
+        raise BadModel(f"the batch normalization {shown(name)} cannot be folded: {there}, expected a convolution of "
+                       f"{channels} output channels")
+    for tensor in (weight, bias) if bias in tensors else (weight,):
+        finite_values(tensor, tensors[tensor])
+    step = math.prod(shape[1 + (weight in transposed):])  # values of one output channel that follow each other
+    values = doubles(tensors[weight])
+    scaled = [value * norm.gains[at // step % channels] for at, value in enumerate(values)]
+    old = doubles(tensors[bias]) if bias in tensors else (0.0,) * channels
+    shifted = [value * gain + shift for value, gain, shift in zip(old, norm.gains, norm.shifts)]
+    return {weight: (shape, floats(weight, scaled)), bias: ((channels,), floats(bias, shifted))}
+
+
+def read_own(data, channels=(0, 0), numbers=(0,) * 12, transposed=(), epsilon=1e-5):
+    """Returns the network, {name: float32 bytes} and what was folded, in sentences, of a checkpoint of any network."""
+    given = read_checkpoint(data).tensors
+    tensors = {name: tensor for name, tensor in given.items() if split(name)[1] != "num_batches_tracked"}
+    for name, tensor in tensors.items():
+        check_own_tensor(name, tensor)
+        if not tensor.shape:
+            tensors[name] = tensor._replace(shape=(1,), strides=(1,))
+    size = sum(math.prod(tensor.shape) * ITEM_SIZE[tensor.storage.dtype] for tensor in tensors.values())
+    if size > MAX_SHARED * len(data):
+        raise BadModel(f"its tensors have {size} bytes, more than {MAX_SHARED} times those of the checkpoint")
+    order = with_biases_behind_weights(tensors)
+    norms = {layer for layer, last in map(split, given) if last in NORM[2:] or last == "num_batches_tracked"
+             and (layer + "weight" in tensors or layer + "bias" in tensors)}
+    # Folding is to know the transposed convolutions: those that are none are refused before.
+    own_network(channels, numbers, {name: tensors[name].shape for name in order}, transposed)
+    result, folded, done = {}, [], set()
+    for name, before in zip(order, ["", *order]):
+        layer, last = split(name)
+        if layer not in norms or last not in NORM:
+            result[name] = tensors[name].shape, finite_values(name, tensors[name])
+        elif layer not in done:
+            done.add(layer)
+            norm = batch_norm(layer, tensors, epsilon)
+            changed = fold(norm, layer[:-1], before, tensors, transposed)
+            new = "" if set(changed) <= set(result) else ", which has a bias now"
+            result.update(changed)
+            folded.append(f"{layer[:-1]} into {split(before)[0][:-1]}{new}")
+    if not result:
+        raise BadModel("the checkpoint holds no parameters")
+    network = own_network(channels, numbers, {name: shape for name, (shape, _) in result.items()}, transposed)
+    return network, {name: values for name, (_, values) in result.items()}, folded
+
+
 # The weight file.
 
 MAGIC = b"\x89MIRW\r\n\x1a"
-# A file has the oldest version that knows what is in it: plain data, packed data, a network on cells of pixels.
-VERSIONS = ((0, 1), (0, 2), (0, 3))
+# A file has the oldest version that knows what is in it: plain data, packed data, a network on cells of pixels, any
+# network and any task.
+VERSIONS = ((0, 1), (0, 2), (0, 3), (0, 4))
 LAYOUTS = ("checkpoint", "packed")  # their places are the values of the flag
 ENDIAN_TAG = 0x01020304
 ALIGNMENT = 64
 NO_SCALE = 0xFFFFFFFF
-MIRNET_V1 = 1
-TASKS = ("unspecified", "denoise")
+NUMBERS = 12  # of a network that the library does not know
+NAME = r"[A-Za-z0-9._]{1,120}"
+TASKS = ("unspecified", "denoise", "brighten", "upscale", "deblur", "defocus")
+OLD_TASKS = 2  # before 0.4
 DTYPES = ("f32", "f16", "bf16")
 HEADER = struct.Struct("<8sHHIQIII16HIIIQQQQQII")
 ENTRY = struct.Struct("<IHBB4IQQII16x")
@@ -817,32 +1050,27 @@ def align(size):
 # Packed weights are arranged as matrix products read them: lines of 64 bytes with one weight of as many output channels
 # each. What of a convolution's weights belongs to one product is a list of taps, which are (row, column) of the kernel.
 
-def products(name, shape):
-    """The products that a tensor's layer consists of, as lists of taps; none where it is stored as it is."""
-    if len(shape) == 1 or name.endswith("SA.spatial.conv.weight"):
-        return []
-    if re.search(r"\.(last_up|up)\..*\.top\.2\.weight$", name):  # transposed: even and odd rows, columns
+def products(parameter):
+    """The products that a tensor's layer consists of, as lists of taps."""
+    if parameter.kind == TRANSPOSED:  # even and odd rows, columns
         return [list(itertools.product(rows, columns)) for rows in ((1,), (2, 0)) for columns in ((1,), (2, 0))]
-    return [list(itertools.product(range(shape[2]), range(shape[3])))]
+    return [list(itertools.product(range(parameter.shape[2]), range(parameter.shape[3])))]
 
 
-def is_transposed(name, shape):
-    return len(products(name, shape)) > 1
-
-
-def runs(name, shape, line):
+def runs(parameter, line):
     """Yields (place in the packed tensor, place in the checkpoint's, step there, count) for each line that is used.
 
     Places and steps count values; a line is `line` values, and what is not used is zero.
     """
-    _, _, height, width = shape
-    first, second = height * width * shape[1], height * width
-    if is_transposed(name, shape):
-        (inputs, outputs), (input_step, output_step) = shape[:2], (first, second)
-    else:
-        (outputs, inputs), (output_step, input_step) = shape[:2], (first, second)
+    if parameter.kind == LINES:
+        yield 0, 0, 1, parameter.shape[0]
+        return
+    outputs, inputs, height, width = parameter.shape
+    output_step, input_step = height * width * inputs, height * width
+    if parameter.kind == TRANSPOSED:
+        outputs, inputs, output_step, input_step = inputs, outputs, input_step, output_step
     place = 0
-    for taps in products(name, shape):
+    for taps in products(parameter):
         for channel in range(0, outputs, line):
             for (y, x), i in itertools.product(taps, range(inputs)):
                 source = channel * output_step + i * input_step + y * width + x
@@ -850,24 +1078,25 @@ def runs(name, shape, line):
                 place += line
 
 
-def stored_count(name, shape, dtype, layout):
+def stored_count(parameter, dtype, layout):
     """The values that a file has of a tensor."""
-    if layout == "checkpoint" or not products(name, shape):
-        return math.prod(shape)
+    count = math.prod(parameter.shape)
+    if layout == "checkpoint" or parameter.kind in (SLOPE, PLAIN):
+        return count
     line = ALIGNMENT // ITEM_SIZE[dtype]
-    outputs = shape[1] if is_transposed(name, shape) else shape[0]
-    return -(-outputs // line) * line * (math.prod(shape) // outputs)
+    outputs = parameter.shape[parameter.kind == TRANSPOSED]
+    return -(-outputs // line) * line * (count // outputs)
 
 
-def arranged(raw, name, shape, dtype, back=False):
+def arranged(raw, parameter, dtype, back=False):
     """The bytes of a tensor, packed, or of a packed one as a checkpoint has them."""
-    if not products(name, shape):
+    if parameter.kind in (SLOPE, PLAIN):
         return raw
     size = ITEM_SIZE[dtype]
     code = {2: "H", 4: "I"}[size]
-    count = math.prod(shape) if back else stored_count(name, shape, dtype, "packed")
+    count = math.prod(parameter.shape) if back else stored_count(parameter, dtype, "packed")
     source, target = memoryview(raw).cast("B").cast(code), memoryview(bytearray(count * size)).cast(code)
-    for place, at, step, used in runs(name, shape, ALIGNMENT // size):
+    for place, at, step, used in runs(parameter, ALIGNMENT // size):
         line, values = slice(place, place + used), slice(at, at + (used - 1) * step + 1, step)
         if back:
             target[values] = source[line]
@@ -876,44 +1105,50 @@ def arranged(raw, name, shape, dtype, back=False):
     return target.tobytes()
 
 
-def describe(hyper, task, dtypes, crcs, meta, layout):
+def check_packable(network):
+    for name, shape, kind in network.tensors:
+        if kind == TRANSPOSED and shape[2:] != (3, 3):
+            raise BadModel(f"{name} is {joined(shape)}, and packed transposed convolutions have kernels of 3x3")
+
+
+def describe(network, task, dtypes, crcs, meta, layout):
     """The header, table and strings of a file: all but the data is determined by these."""
-    tensors = schema(hyper)
-    strings = "".join(name for name, _ in tensors).encode()
+    tensors = network.tensors
+    strings = "".join(tensor.name for tensor in tensors).encode()
     strings_off = HEADER.size + ENTRY.size * len(tensors)
     data_off = position = align(strings_off + len(strings))
     entries, name_off = [], 0
-    for (name, shape), dtype, crc in zip(tensors, dtypes, crcs):
-        size = stored_count(name, shape, DTYPES[dtype], layout) * ITEM_SIZE[DTYPES[dtype]]
+    for tensor, dtype, crc in zip(tensors, dtypes, crcs):
+        name, shape, _ = tensor
+        size = stored_count(tensor, DTYPES[dtype], layout) * ITEM_SIZE[DTYPES[dtype]]
         entries.append(Entry(name_off, len(name), dtype, len(shape), *shape, *(1,) * (4 - len(shape)),
                              position, size, NO_SCALE, crc))
         name_off += len(name)
         position = align(position + size)
+    version = network.version(task, layout)
     header = Header(
-        MAGIC, *VERSIONS[2 if hyper.unshuffle > 1 else LAYOUTS.index(layout)], ENDIAN_TAG, position + len(meta),
-        HEADER.size,
-        LAYOUTS.index(layout), 0, MIRNET_V1, task,
-        hyper.channels, hyper.channels, hyper.features, hyper.groups, hyper.blocks, hyper.streams, hyper.columns,
-        REDUCTION, 2, 1, 0, 1, hyper.unshuffle << (hyper.streams - 1), hyper.unshuffle if hyper.unshuffle > 1 else 0,
-        crc32c(meta), len(tensors), ALIGNMENT,
+        MAGIC, 0, version, ENDIAN_TAG, position + len(meta), HEADER.size, LAYOUTS.index(layout), 0, network.arch, task,
+        *network.fields(version), crc32c(meta), len(tensors), ALIGNMENT,
         HEADER.size, strings_off, data_off, position - data_off, position, len(meta), len(strings))
     table = b"".join(ENTRY.pack(*entry) for entry in entries) + strings
     packed = HEADER.pack(*header)
     return header._replace(header_crc=crc32c(packed[:32] + packed[36:] + table)), entries, table
 
 
-def encode(hyper, task, values, dtype, meta, layout):
+def encode(network, task, values, dtype, meta, layout):
     """Returns the bytes of a weight file."""
+    if layout == "packed":
+        check_packable(network)
     dtypes, payloads = [], []
-    for name, shape in schema(hyper):
-        stored = "f32" if len(shape) == 1 else dtype  # the slopes: a few bytes, and every pixel's value depends on them
+    for tensor in network.tensors:
+        stored = "f32" if tensor.kind == SLOPE else dtype  # a few bytes, and every pixel's value depends on them
         try:
-            payload = narrow(values[name], stored)
+            payload = narrow(values[tensor.name], stored)
         except OverflowError:
-            raise BadModel(f"{name} has a value too large for {stored}; try --dtype f32") from None
-        payloads.append(arranged(payload, name, shape, stored) if layout == "packed" else payload)
+            raise BadModel(f"{tensor.name} has a value too large for {stored}; try --dtype f32") from None
+        payloads.append(arranged(payload, tensor, stored) if layout == "packed" else payload)
         dtypes.append(DTYPES.index(stored))
-    header, entries, table = describe(hyper, task, dtypes, map(crc32c, payloads), meta, layout)
+    header, entries, table = describe(network, task, dtypes, map(crc32c, payloads), meta, layout)
     file = bytearray(header.file_size)
     parts = [(0, HEADER.pack(*header)), (header.table_off, table), (header.meta_off, meta)]
     for offset, part in itertools.chain(parts, ((e.data_off, p) for e, p in zip(entries, payloads))):
@@ -929,12 +1164,66 @@ def check_fields(what, found, expected):
 
 class WeightFile(NamedTuple):
     header: Header
-    hyper: Hyper
-    tensors: list  # (name, shape, entry)
+    network: NamedTuple  # Hyper or Own
+    tensors: list  # (Parameter, Entry)
     meta: bytes
 
 
-def decode(data):
+def mirnet_of(header):
+    hyper = Hyper(header.in_channels, header.features, header.groups, header.blocks, header.streams, header.columns,
+                  header.unshuffle if header.version_minor >= 3 else 1)
+    check_ranges(hyper)
+    return hyper
+
+
+def own_of(data, header, transposed):
+    """The network that the table of a file describes. Names of transposed convolutions are in the metadata, for no
+    shape tells them; `transposed` are those that the user names, or None.
+    """
+    if header.tensor_count == 0:
+        raise BadModel("tensor_count is 0, expected 1 or more")
+    strings_off = HEADER.size + ENTRY.size * header.tensor_count
+    strings_end = strings_off + header.strings_size
+    if strings_end > len(data):
+        raise BadModel(f"cut off: {len(data)} bytes, the names of the tensors end at {strings_end}")
+    names, shapes = data[strings_off:strings_end], {}
+    position = 0
+    for index, fields in enumerate(ENTRY.iter_unpack(data[HEADER.size:strings_off])):
+        entry = Entry(*fields)
+        if entry.name_off != position:
+            raise BadModel(f"tensor {index}: name_off is {entry.name_off}, expected {position}")
+        position += entry.name_len
+        name = names[entry.name_off:position].decode("latin-1")
+        if len(name) != entry.name_len or not re.fullmatch(NAME, name) or name in shapes:
+            raise BadModel(f"tensor {index} has the name {shown(name)}, expected another than before, of 1 to 120 "
+                           "characters (A-Z, a-z, 0-9, '.' and '_')")
+        if not 1 <= entry.rank <= 4:
+            raise BadModel(f"{name}: rank is {entry.rank}, expected 1 to 4")
+        shapes[name] = (entry.dim0, entry.dim1, entry.dim2, entry.dim3)[:entry.rank]
+        if not 1 <= math.prod(shapes[name]) <= len(data):
+            raise BadModel(f"{name} is {joined(shapes[name])}, expected 1 value or more, and no more than fit in the "
+                           "file")
+    meta = data[header.meta_off:]
+    if crc32c(meta) != header.meta_crc:
+        raise BadModel("wrong checksum of the metadata")
+    said = transposed_in(meta)
+    if said is not None and transposed is not None and set(said) != set(transposed):
+        raise BadModel(f"it says transposed {shown(','.join(said))}, --transposed says {shown(','.join(transposed))}")
+    numbers = header[Header._fields.index("features"):Header._fields.index("meta_crc")]
+    network = own_network((header.in_channels, header.out_channels), numbers, shapes, said or transposed or ())
+    if header.flags:
+        check_packable(network)
+    return network
+
+
+def transposed_in(meta):
+    for line in meta.decode("utf-8", "replace").split("\n"):
+        if line.startswith("transposed="):
+            return line[len("transposed="):].split(",")
+    return None
+
+
+def decode(data, transposed=None):
     """Parses and checks a weight file: it must be, byte for byte, what `encode` makes of its values and metadata."""
     if data[:8] != MAGIC:
         raise BadModel("not a .mirw file (wrong first bytes)")
@@ -951,40 +1240,42 @@ def decode(data):
         raise BadModel(f"flags is {header.flags}, expected less than {len(LAYOUTS)}")
     if header.file_size != len(data):
         raise BadModel(f"file_size is {header.file_size}, but the file has {len(data)} bytes")
-    if header.arch != MIRNET_V1:
-        raise BadModel(f"arch is {header.arch}, expected {MIRNET_V1} (MIRNet)")
-    if header.task >= len(TASKS):
-        raise BadModel(f"task is {header.task}, expected less than {len(TASKS)}")
-    hyper = Hyper(header.in_channels, header.features, header.groups, header.blocks, header.streams, header.columns,
-                  header.unshuffle if header.version_minor >= 3 else 1)
-    check_ranges(hyper)
-    tensors = schema(hyper)
+    is_own = header.arch == OWN_NETWORK and header.version_minor >= 4
+    if not is_own and header.arch != MIRNET_V1:
+        or_own = f" or {OWN_NETWORK} (another)" if header.version_minor >= 4 else ""
+        raise BadModel(f"arch is {header.arch}, expected {MIRNET_V1} (MIRNet){or_own}")
+    tasks = len(TASKS) if header.version_minor >= 4 else OLD_TASKS
+    if header.task >= tasks:
+        raise BadModel(f"task is {header.task}, expected less than {tasks}")
+    network = own_of(data, header, transposed) if is_own else mirnet_of(header)
+    tensors = network.tensors
     if header.tensor_count != len(tensors):
         raise BadModel(f"tensor_count is {header.tensor_count}, expected {len(tensors)}")
     table_end = HEADER.size + ENTRY.size * len(tensors)
     if table_end > len(data):
         raise BadModel(f"cut off: {len(data)} bytes, the table of tensors ends at {table_end}")
     entries = [Entry(*fields) for fields in ENTRY.iter_unpack(data[HEADER.size:table_end])]
-    for (name, _), entry in zip(tensors, entries):
+    for tensor, entry in zip(tensors, entries):
         if entry.dtype >= len(DTYPES):
-            raise BadModel(f"{name}: dtype is {entry.dtype}, expected less than {len(DTYPES)}")
+            raise BadModel(f"{tensor.name}: dtype is {entry.dtype}, expected less than {len(DTYPES)}")
     meta = data[header.meta_off:]
-    expected, expected_entries, table = describe(hyper, header.task, [e.dtype for e in entries],
+    expected, expected_entries, table = describe(network, header.task, [e.dtype for e in entries],
                                                  [e.crc for e in entries], meta, LAYOUTS[header.flags])
-    for (name, _), found, wanted in zip(tensors, entries, expected_entries):
-        check_fields(name + ": ", found, wanted)
+    for tensor, found, wanted in zip(tensors, entries, expected_entries):
+        check_fields(tensor.name + ": ", found, wanted)
     check_fields("", header._replace(header_crc=expected.header_crc), expected)
     if data[HEADER.size:HEADER.size + len(table)] != table:
         raise BadModel("a tensor's name, or a reserved byte of the table, is not what the format says")
     if header.header_crc != expected.header_crc:
         raise BadModel("wrong checksum of the header and table")
     check_data(data, header, tensors, entries)
-    return WeightFile(header, hyper, [(*tensor, entry) for tensor, entry in zip(tensors, entries)], meta)
+    return WeightFile(header, network, list(zip(tensors, entries)), meta)
 
 
 def check_data(data, header, tensors, entries):
     position = header.strings_off + header.strings_size
-    for (name, shape), entry in zip(tensors, entries):
+    for tensor, entry in zip(tensors, entries):
+        name = tensor.name
         if any(data[position:entry.data_off]):
             raise BadModel(f"a padding byte before {name} is not zero")
         position = entry.data_off + entry.data_len
@@ -995,10 +1286,16 @@ def check_data(data, header, tensors, entries):
             raise BadModel(f"{name} has a value that is NaN or infinite")
         if header.flags:
             dtype = DTYPES[entry.dtype]
-            if arranged(arranged(payload, name, shape, dtype, back=True), name, shape, dtype) != payload:
-                raise BadModel(f"{name} has a weight of a channel that does not exist")
+            if arranged(arranged(payload, tensor, dtype, back=True), tensor, dtype) != payload:
+                raise BadModel(f"{name} has a weight of a channel that does not exist{hint(header, tensor)}")
     if any(data[position:header.meta_off]):
         raise BadModel("a padding byte behind the last tensor is not zero")
+
+
+def hint(header, tensor):
+    """What it may be that a user has not said."""
+    is_open = header.arch == OWN_NETWORK and tensor.kind == CONVOLUTION and tensor.shape[2:] == (3, 3)
+    return "; if it is a transposed convolution, name it by --transposed" if is_open else ""
 
 
 # The program.
@@ -1051,20 +1348,22 @@ def write_file(path, data):
 def values_of(data, model):
     """What read_model returns, of a weight file that has been decoded."""
     values = {}
-    for name, shape, entry in model.tensors:
+    for tensor, entry in model.tensors:
         dtype = DTYPES[entry.dtype]
         raw = data[entry.data_off:entry.data_off + entry.data_len]
-        values[name] = widen(arranged(raw, name, shape, dtype, back=True) if model.header.flags else raw, dtype)
-    return model.hyper, values
+        values[tensor.name] = widen(arranged(raw, tensor, dtype, back=True) if model.header.flags else raw, dtype)
+    return model.network, values
 
 
-def metadata(path, digest, extra, before):
-    """The lines about the source, then those of --meta, then the others that the source had.
+def metadata(path, digest, network, extra, before):
+    """The lines about the source, those of this program, of --meta, then the others that the source had.
 
     Control characters in a file's name become '?'.
     """
     name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
     lines = {"source": re.sub(r"[\x00-\x1f\x7f]", "?", name), "source_sha256": digest}
+    if network.arch == OWN_NETWORK:
+        lines["transposed"] = ",".join(network.transposed)
     for pair in extra:
         key, equals, value = pair.partition("=")
         if not equals or not re.fullmatch(r"[a-z0-9_]{1,40}", key) or not value.isprintable():
@@ -1075,59 +1374,125 @@ def metadata(path, digest, extra, before):
     for line in filter(None, before.decode("utf-8", "replace").split("\n")):
         key, _, value = line.partition("=")
         lines.setdefault(key, value)
+    if network.arch == OWN_NETWORK and not network.transposed:
+        del lines["transposed"]
     return "".join(f"{key}={value}\n" for key, value in lines.items()).encode()
 
 
 def print_summary(model):
-    hyper = model.hyper
-    count = sum(math.prod(shape) for _, shape, _ in model.tensors)
-    print(f"network     MIRNet: {', '.join(f'{name} {value}' for name, value in hyper._asdict().items())}")
+    count = sum(math.prod(tensor.shape) for tensor, _ in model.tensors)
+    print(f"network     {model.network}")
     print(f"task        {TASKS[model.header.task]}")
     print(f"parameters  {count} in {len(model.tensors)} tensors")
 
 
-def convert(source, target, dtype, layout, task, unshuffle, extra):
+def check_options(arch, options):
+    """Options that say something of one kind of networks."""
+    names = ("unshuffle",) if arch == OWN_NETWORK else ("numbers", "channels", "transposed", "epsilon")
+    for name in names:
+        if getattr(options, name) is not None:
+            raise Failure(USAGE, f"--{name} is for {'MIRNet' if arch == OWN_NETWORK else '--network generic'} alone")
+
+
+def read_any(data, options):
+    """Returns the decoded weight file or None, the network, its values and what was folded."""
+    if data[:8] == MAGIC:
+        given = decode(data, options.transposed)
+        arch = given.network.arch
+        if options.network is not None and NETWORKS[options.network] != arch:
+            raise BadModel(f"it is a weight file of {'MIRNet' if arch == MIRNET_V1 else 'another network'}, --network "
+                           f"says {options.network}")
+        check_options(arch, options)
+        if options.epsilon is not None:
+            raise Failure(USAGE, "--epsilon is for checkpoints: nothing is folded in a weight file")
+        network, values = values_of(data, given)
+        if arch == MIRNET_V1:
+            check_asked(network.unshuffle, options.unshuffle)
+        else:
+            channels = options.channels or (network.in_channels, network.out_channels)
+            network = Own(*channels, options.numbers or network.numbers, network.tensors)
+        return given, network, values, []
+    arch = NETWORKS[options.network or "mirnet"]
+    check_options(arch, options)
+    if arch == MIRNET_V1:
+        return (None, *read_model(data, options.unshuffle), [])
+    asked = {name: getattr(options, name) for name in ("channels", "numbers", "transposed", "epsilon")}
+    return (None, *read_own(data, **{name: value for name, value in asked.items() if value is not None}))
+
+
+def convert(source, target, options):
     with about(source):
         data = read_file(source)
         if os.path.exists(target) and os.path.samefile(source, target):
             raise Failure(USAGE, "the output would overwrite it")
     digest = hashlib.sha256(data).hexdigest()
     with about(source):
-        given = decode(data) if data[:8] == MAGIC else None
-        if given is not None:
-            check_asked(given.hyper.unshuffle, unshuffle)
-        hyper, values = read_model(data, unshuffle) if given is None else values_of(data, given)
-    task = TASKS.index(task) if task is not None else given.header.task if given is not None else 0
-    meta = metadata(source, digest, extra, b"" if given is None else given.meta)
+        given, network, values, folded = read_any(data, options)
+    task = TASKS.index(options.task) if options.task is not None else given.header.task if given is not None else 0
+    meta = metadata(source, digest, network, options.meta, b"" if given is None else given.meta)
     with about(source):
-        file = encode(hyper, task, values, dtype, meta, layout)
+        file = encode(network, task, values, options.dtype, meta, options.layout)
     with about(target):
         model = decode(file)
         write_file(target, file)
     print_summary(model)
+    for what in folded:
+        print(f"folded      {what}")
     print(f"source      SHA-256 {digest}")
     print(f"result      SHA-256 {hashlib.sha256(file).hexdigest()}, {len(file)} bytes")
 
 
-def inspect(path):
+def inspect(path, transposed):
     with about(path):
         data = read_file(path)
-        model = decode(data)
+        model = decode(data, transposed)
     print_summary(model)
     print(f"file        SHA-256 {hashlib.sha256(data).hexdigest()}, {len(data)} bytes")
     for line in model.meta.decode("utf-8", "replace").splitlines():
         print(f"metadata    {shown(line)}")
-    for name, value in model.header._asdict().items():
+    fields = model.header._asdict()
+    first = Header._fields.index("features")
+    for at, (name, value) in enumerate(fields.items()):
+        if model.header.arch == OWN_NETWORK and first <= at < first + NUMBERS:
+            name = f"number {at - first}"
         print(f"{name:18}  {value if isinstance(value, int) else value.hex(' ')}")
-    for name, shape, entry in model.tensors:
+    for (name, shape, _), entry in model.tensors:
         dtype = DTYPES[entry.dtype]
         print(f"{entry.data_off:10} {entry.data_len:9} {entry.crc:08x} {dtype:4} {joined(shape):13} {name}")
 
 
+def halves(least, most):
+    """Reads so many numbers of 16 bits, separated by commas."""
+    def read(text):
+        parts = text.split(",")
+        if not least <= len(parts) <= most or not all(re.fullmatch(r"[0-9]{1,5}", part) and int(part) < 1 << 16
+                                                      for part in parts):
+            count = f"{most}" if least == most else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"expected {count} numbers of 0 to 65535, separated by commas")
+        return tuple(map(int, parts)) + (0,) * (most - len(parts))
+    return read
+
+
+def positive(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError("expected a number above 0")
+    return value
+
+
+NETWORKS = {"mirnet": MIRNET_V1, "generic": OWN_NETWORK}
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Converts a MIRNet checkpoint to a .mirw weight file.")
+    parser = argparse.ArgumentParser(description="Converts a checkpoint to a .mirw weight file.")
     parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file; or a .mirw file")
     parser.add_argument("output", nargs="?", help="the .mirw file to write")
+    parser.add_argument("--network", choices=NETWORKS,
+                        help="what the checkpoint is of: MIRNet, whose tensors are known, or any other network, whose "
+                             "tensors are written as they are (default: mirnet, or what a .mirw file says)")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="how to store the weights (default: f32)")
     parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0],
                         help="how to arrange them: as the checkpoint does (default), or packed, as programs need them "
@@ -1139,6 +1504,15 @@ def main():
                              "checkpoint's config or the .mirw file says, else 1)")
     parser.add_argument("--meta", action="append", default=[], metavar="KEY=VALUE", help="a line of metadata")
     parser.add_argument("--inspect", action="store_true", help="check the .mirw file INPUT and print what it holds")
+    generic = parser.add_argument_group("for --network generic")
+    generic.add_argument("--channels", type=halves(2, 2), metavar="IN,OUT",
+                         help="channels of the images (default: 0,0, which is not stated)")
+    generic.add_argument("--numbers", type=halves(1, NUMBERS), metavar="N,N,...",
+                         help=f"up to {NUMBERS} numbers that the network alone understands, sizes for instance")
+    generic.add_argument("--transposed", nargs="+", action="extend", metavar="NAME",
+                         help="the weights that are of transposed convolutions, which their shapes do not tell")
+    generic.add_argument("--epsilon", type=positive,
+                         help="of the batch normalizations that are folded into convolutions (default: 1e-5)")
     options = parser.parse_args()
     if options.inspect == (options.output is not None):
         parser.error("give an input and an output, or --inspect and a .mirw file")
@@ -1147,10 +1521,9 @@ def main():
                      "take --dtype f32 or bf16")
     try:
         if options.inspect:
-            inspect(options.input)
+            inspect(options.input, options.transposed)
         else:
-            convert(options.input, options.output, options.dtype, options.layout, options.task, options.unshuffle,
-                    options.meta)
+            convert(options.input, options.output, options)
         sys.stdout.flush()
         return 0
     except BrokenPipeError:  # `--inspect | head`; nothing is left to print, not even at exit

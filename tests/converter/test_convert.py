@@ -73,18 +73,18 @@ HEADER_FIELDS = {  # name: (offset, size)
     "scale": (62, 2), "pad_multiple": (64, 2), "unshuffle": (66, 2), "meta_crc": (68, 4), "tensor_count": (72, 4),
     "alignment": (76, 4), "table_off": (80, 8), "strings_off": (88, 8), "data_off": (96, 8), "data_size": (104, 8),
     "meta_off": (112, 8), "meta_size": (120, 4), "strings_size": (124, 4)}
-CONSTANTS = {"version_major": 0, "endian": 0x01020304, "header_size": 128, "arch": 1, "reduction": 8, "factor_num": 2,
-             "factor_den": 1, "bias": 0, "scale": 1, "alignment": 64, "table_off": 128}
+CONSTANTS = {"version_major": 0, "endian": 0x01020304, "header_size": 128, "alignment": 64, "table_off": 128}
+MIRNET_CONSTANTS = {"arch": 1, "reduction": 8, "factor_num": 2, "factor_den": 1, "bias": 0, "scale": 1}
+NUMBERS = list(HEADER_FIELDS)[list(HEADER_FIELDS).index("features"):list(HEADER_FIELDS).index("meta_crc")]
 
 
 def number_at(data, offset, size):
     return int.from_bytes(data[offset:offset + size], "little")
 
 
-def unpacked(name, shape, payload, size):
+def unpacked(name, shape, payload, size, transposed):
     """The values of a packed tensor where a checkpoint has them; all others must be zero."""
     line, (a, b, height, width) = 64 // size, shape
-    transposed = re.search(r"\.(last_up|up)\.\d.*top\.2\.weight", name)
     inputs, outputs = (a, b) if transposed else (b, a)
     phases = [[(y, x) for y in range(height) for x in range(width)]]
     if transposed:  # even rows see the kernel's middle row, odd rows its last and its first; columns likewise
@@ -106,25 +106,38 @@ def unpacked(name, shape, payload, size):
     return b"".join(values[i] for i in range(len(values)))
 
 
-def read_mirw(data):
+def unpadded(name, shape, payload, size):
+    """The values of a vector, which has zeros up to the end of a line behind them."""
+    assert len(payload) == -(-shape[0] * size // 64) * 64 and not any(payload[shape[0] * size:]), name
+    return payload[:shape[0] * size]
+
+
+def read_mirw(data, transposed=()):
     """Returns (header, {name: (dtype, shape, bytes)}, metadata); AssertionError where the format is violated.
 
-    The bytes are those of the checkpoint's arrangement, whichever the file has.
+    The bytes are those of the checkpoint's arrangement, whichever the file has. `transposed` are the names of a network
+    of one's own.
     """
     assert data[:8] == bytes.fromhex("894d4952570d0a1a")
     header = {name: number_at(data, *place) for name, place in HEADER_FIELDS.items()}
-    for name, value in CONSTANTS.items():
+    own = header["arch"] == 0
+    for name, value in {**CONSTANTS, **({} if own else MIRNET_CONSTANTS)}.items():
         assert header[name] == value, (name, header[name])
-    assert (header["version_minor"], header["flags"], header["unshuffle"]) in (
-        (1, 0, 0), (2, 1, 0), (3, 0, 2), (3, 1, 2), (3, 0, 4), (3, 1, 4))
+    assert header["task"] <= 5 and header["flags"] <= 1
+    if own:
+        assert header["version_minor"] == 4
+    else:
+        assert (header["version_minor"] == 4) == (header["task"] > 1)
+        assert (header["version_minor"], header["flags"], header["unshuffle"]) in (
+            (1, 0, 0), (2, 1, 0), *itertools.product((3,), (0, 1), (2, 4)), *itertools.product((4,), (0, 1), (1, 2, 4)))
+        assert header["in_channels"] == header["out_channels"]
+        assert header["pad_multiple"] == (header["unshuffle"] or 1) * 2 ** (header["streams"] - 1)
     strings_off, meta_off = header["strings_off"], header["meta_off"]
     strings_end = strings_off + header["strings_size"]
     assert header["file_size"] == len(data) == meta_off + header["meta_size"]
     assert strings_off == 128 + 64 * header["tensor_count"]
     assert header["data_off"] == -(-strings_end // 64) * 64
     assert header["data_off"] + header["data_size"] == meta_off and meta_off % 64 == 0
-    assert header["in_channels"] == header["out_channels"]
-    assert header["pad_multiple"] == (header["unshuffle"] or 1) * 2 ** (header["streams"] - 1)
     assert header["crc"] == crc32c(data[:32] + data[36:strings_end])
     meta = data[meta_off:]
     assert header["meta_crc"] == crc32c(meta)
@@ -140,9 +153,12 @@ def read_mirw(data):
         item = (4, 2, 2)[dtype]
         payload = data[offset:offset + size]
         assert crc == crc32c(payload), name
-        if header["flags"] and rank > 1 and "SA.spatial.conv" not in name:
+        if header["flags"] and rank == 4 and name.endswith("weight") and "SA.spatial.conv" not in name:
             assert size % 64 == 0
-            payload = unpacked(name, dims[:rank], payload, item)
+            is_transposed = name in transposed if own else re.search(r"\.(last_up|up)\.\d.*top\.2\.weight", name)
+            payload = unpacked(name, dims, payload, item, is_transposed)
+        elif header["flags"] and rank == 1 and (dims[0] > 1 or name.endswith("bias")):
+            payload = unpadded(name, dims, payload, item)
         assert len(payload) == math.prod(dims) * item
         tensors[name] = (("f32", "f16", "bf16")[dtype], dims[:rank], payload)
         name_position += name_len
@@ -240,7 +256,7 @@ TORCH_KINDS = {"f32": "FloatStorage", "f16": "HalfStorage", "bf16": "BFloat16Sto
 def raw_values(values, dtype="f32"):
     if dtype == "bf16":  # of values that bfloat16 holds exactly
         return b"".join(struct.pack("<f", value)[2:] for value in values)
-    return struct.pack(f"<{len(values)}{dict(f32='f', f16='e', f64='d')[dtype]}", *values)
+    return struct.pack(f"<{len(values)}{dict(f32='f', f16='e', f64='d', i64='q')[dtype]}", *values)
 
 
 def checkpoint_parts(model, dtype="f32", prefix="", legacy=False):
@@ -280,7 +296,8 @@ def legacy_checkpoint(body, storages, item=4, version=pickled(number(1001)), lit
     system = pickled(dictionary([(text("protocol_version"), number(1001)), (text("little_endian"), little)]))
     order = sorted(storages, reverse=True)  # PyTorch's order is that of addresses
     listed = pickled(b"](" + b"".join(map(text, order if keys is None else keys)) + b"e")
-    raw = b"".join(struct.pack("<q", len(storages[key]) // item) + storages[key] for key in order)
+    items = item if isinstance(item, dict) else dict.fromkeys(order, item)
+    raw = b"".join(struct.pack("<q", len(storages[key]) // items[key]) + storages[key] for key in order)
     return MAGIC_PICKLE + version + system + pickled(body) + listed + raw
 
 
@@ -316,6 +333,73 @@ def changed(**values):
     return model
 
 
+# A network that the library does not know. Its counters are integers, as PyTorch's are.
+
+def own_model():
+    """{name: (shape, values)}, values that every dtype holds exactly: convolutions with and without a bias, a transposed
+    one, slopes, and tensors of all other ranks.
+    """
+    shapes = {"head.0.weight": (20, 3, 3, 3), "head.1.weight": (20,), "body.conv.weight": (20, 5, 3, 2),
+              "body.conv.bias": (20,), "body.act.weight": (1,), "up.weight": (20, 6, 3, 3), "up.bias": (6,),
+              "SA.spatial.conv.weight": (1, 2, 5, 5), "line.weight": (7, 6), "wave.weight": (3, 2, 5), "gamma": (6,),
+              "beta": (1, 6, 1, 1), "alpha": (), "last.weight": (1, 6, 1, 1), "last.bias": (1,)}
+    source = random.Random(11)
+    return {name: (shape, [source.randrange(-128, 128) / 64 for _ in range(math.prod(shape))])
+            for name, shape in shapes.items()}
+
+
+OWN_TRANSPOSED = ("--transposed", "up.weight")
+
+
+def own_dtype(name, dtype="f32"):
+    return "i64" if name.endswith("num_batches_tracked") else dtype
+
+
+def own_parts(model, prefix="", legacy=False, dtype="f32"):
+    """As checkpoint_parts."""
+    kinds = {**TORCH_KINDS, "i64": "LongStorage"}
+    storages, pairs = {}, []
+    for index, (name, (shape, values)) in enumerate(model.items()):
+        stored, key = own_dtype(name, dtype), str(index)
+        storages[key] = raw_values(values, stored)
+        pairs.append((text(prefix + name), tensor(storage(key, len(values), kinds[stored], b"N" if legacy else b""),
+                                                  shape)))
+    return ORDERED_DICT + b"(" + b"".join(key + value for key, value in pairs) + b"u", storages
+
+
+def own_zip(model, wrap=lambda body: body, prefix="", legacy=False, dtype="f32"):
+    body, storages = own_parts(model, prefix, legacy, dtype)
+    if not legacy:
+        return zip_checkpoint(wrap(body), storages)
+    items = {str(index): convert.ITEM_SIZE[own_dtype(name, dtype)] for index, name in enumerate(model)}
+    return legacy_checkpoint(wrap(body), storages, items)
+
+
+def own_safetensors(model, dtype="f32"):
+    header, body = {}, b""
+    for name, (shape, values) in model.items():
+        raw = raw_values(values, own_dtype(name, dtype))
+        header[name] = {"dtype": own_dtype(name, dtype).upper(), "shape": list(shape),
+                        "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    return safetensors_file(header, body)
+
+
+def batch_norm(layer, count, seed=5, parts=("weight", "bias", "running_mean", "running_var", "num_batches_tracked")):
+    source = random.Random(seed)
+    model = {f"{layer}.{part}": ((count,), [source.uniform(0.25, 2) if part in ("weight", "running_var")
+                                            else source.uniform(-1, 1) for _ in range(count)])
+             for part in parts if part != "num_batches_tracked"}
+    if "num_batches_tracked" in parts:
+        model[f"{layer}.num_batches_tracked"] = ((), [1234])
+    return {name: (shape, [as_f32(value) for value in values] if shape else values)
+            for name, (shape, values) in model.items()}
+
+
+def as_f32(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -323,12 +407,12 @@ class Case(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         self.source, self.target = self.folder / "model.pth", self.folder / "model.mirw"
 
-    def convert(self, data, *options):
+    def convert(self, data, *options, transposed=()):
         """Converts bytes; returns read_mirw's result."""
         self.source.write_bytes(data)
-        code, _, err = run(self.source, self.target, *options)
+        code, self.said, err = run(self.source, self.target, *options)
         self.assertEqual((code, err), (0, ""))
-        return read_mirw(self.target.read_bytes())
+        return read_mirw(self.target.read_bytes(), transposed)
 
     def refuse(self, data, phrase, *options, code=4):
         """Asserts the exit code and one sentence with `phrase` in it, and that nothing is left in the folder."""
@@ -1113,7 +1197,9 @@ class Inspect(Case):
         self.assert_refused(self.patched(28, "I", 1), "data_len is 432, expected 1728")
         self.assert_refused(self.patched(28, "I", 2), "flags is 2, expected less than 2")
         self.assert_refused(self.patched(10, "H", 3), "unshuffle is 0, expected 1, 2 or 4")
-        self.assert_refused(self.patched(10, "H", 4), "format version 0.4, this program reads 0.1, 0.2, 0.3")
+        self.assert_refused(self.patched(10, "H", 4), "unshuffle is 0, expected 1, 2 or 4")
+        self.assert_refused(self.patched(10, "H", 5), "format version 0.5, this program reads 0.1, 0.2, 0.3, 0.4")
+        self.assert_refused(self.patched(36, "H", 0), "arch is 0, expected 1 (MIRNet)")
         self.assert_refused(self.patched(66, "H", 2), "unshuffle is 2, expected 0")
         self.assert_refused(self.patched(36, "H", 2), "arch is 2")
         self.assert_refused(self.patched(44, "H", 7), "features is 7")
@@ -1278,6 +1364,457 @@ class FromWeightFile(Case):
         for broken in (data[:-1], data[:200], data[:8], data[:1000] + b"!" + data[1001:]):
             with self.subTest(len(broken)):
                 self.refuse(broken, "")
+
+
+class OwnNetworks(Case):
+    """--network generic."""
+
+    def own(self, data, *options, transposed=()):
+        return self.convert(data, "--network", "generic", *options, transposed=transposed)
+
+    def refuse_own(self, model, phrase, *options, code=4):
+        self.refuse(own_zip(model), phrase, "--network", "generic", *options, code=code)
+
+    def assert_own(self, tensors, dtype="f32", model=None):
+        model = own_model() if model is None else model
+        self.assertEqual({name: shape for name, (_, shape, _) in tensors.items()},
+                         {name: shape or (1,) for name, (shape, _) in model.items()})
+        self.assertEqual(list(tensors), list(model))
+        for name, (stored, shape, raw) in tensors.items():
+            expected = "f32" if shape == (1,) and not name.endswith("bias") else dtype
+            self.assertEqual((stored, raw), (expected, raw_values(model[name][1], expected)), name)
+
+    def test_every_kind_of_checkpoint(self):
+        model = own_model()
+        for title, data in {
+                "zip": own_zip(model), "legacy": own_zip(model, legacy=True), "safetensors": own_safetensors(model),
+                "module": own_zip(model, prefix="module."), "f64": own_zip(model, dtype="f64"),
+                "bf16": own_safetensors(model, "bf16"), "f16": own_zip(model, legacy=True, dtype="f16"),
+                **{key: own_zip(model, lambda body, key=key: dictionary([(text("n"), number(1)), (text(key), body)]))
+                   for key in ("params_ema", "params", "state_dict")}}.items():
+            with self.subTest(title):
+                header, tensors, meta = self.own(data)
+                self.assert_own(tensors)
+                self.assertEqual([header[name] for name in ("version_minor", "arch", "task", "in_channels",
+                                                            "out_channels", *NUMBERS)], [4] + [0] * 16)
+                self.assertEqual(meta, {"source": "model.pth", "source_sha256": hashlib.sha256(data).hexdigest()})
+
+    def test_what_the_header_says(self):
+        header, _, _ = self.own(own_zip(own_model()), "--numbers", "17,64,0,65535", "--channels", "3,1", "--task",
+                                "upscale")
+        self.assertEqual([header[name] for name in ("task", "in_channels", "out_channels", *NUMBERS)],
+                         [3, 3, 1, 17, 64, 0, 65535] + [0] * 8)
+        self.assertIn("channels 3 to 1, numbers 17, 64, 0, 65535", self.said)
+        twelve = list(range(1, 13))
+        header, _, _ = self.own(own_zip(own_model()), "--numbers", ",".join(map(str, twelve)), "--channels", "0,6")
+        self.assertEqual([header[name] for name in ("in_channels", "out_channels", *NUMBERS)], [0, 6, *twelve])
+        self.assertIn("channels ? to 6", self.said)
+        for task in range(6):
+            name = ("unspecified", "denoise", "brighten", "upscale", "deblur", "defocus")[task]
+            self.assertEqual(self.own(own_zip(own_model()), "--task", name)[0]["task"], task)
+            self.assertIn(f"task        {name}\n", self.said)
+
+    def test_dtypes_and_layouts(self):
+        for dtype, layout in (("f32", "checkpoint"), ("f16", "checkpoint"), ("bf16", "checkpoint"), ("f32", "packed"),
+                              ("bf16", "packed")):
+            with self.subTest(dtype=dtype, layout=layout):
+                header, tensors, meta = self.own(own_zip(own_model()), "--dtype", dtype, "--layout", layout,
+                                                 *OWN_TRANSPOSED, transposed=("up.weight",))
+                self.assert_own(tensors, dtype)
+                self.assertEqual(header["flags"], layout == "packed")
+                self.assertEqual(meta["transposed"], "up.weight")
+                self.assertEqual(run(self.target, "--inspect")[0], 0)
+
+    def test_a_bias_begins_where_the_packed_weights_of_its_convolution_end(self):
+        for dtype in ("f32", "bf16"):
+            self.own(own_zip(own_model()), "--dtype", dtype, "--layout", "packed", *OWN_TRANSPOSED,
+                     transposed=("up.weight",))
+            data = self.target.read_bytes()
+            places = [struct.unpack_from("<QQ", data, 128 + 64 * i + 24) for i in range(len(own_model()))]
+            for weight in (2, 5, 13):
+                self.assertEqual(places[weight + 1][0], sum(places[weight]))
+
+    def test_a_bias_is_behind_its_weight_whatever_the_order_was(self):
+        model = own_model()
+        shuffled = sorted(model)  # as safetensors files often have them
+        self.assertLess(shuffled.index("last.bias"), shuffled.index("last.weight"))
+        _, tensors, _ = self.own(own_safetensors({name: model[name] for name in shuffled}))
+        self.assertEqual(list(tensors), ["SA.spatial.conv.weight", "alpha", "beta", "body.act.weight",
+                                         "body.conv.weight", "body.conv.bias", "gamma", "head.0.weight",
+                                         "head.1.weight", "last.weight", "last.bias", "line.weight", "up.weight",
+                                         "up.bias", "wave.weight"])
+        self.assert_own({name: tensors[name] for name in model})
+
+    def test_from_a_weight_file(self):
+        options = ("--numbers", "1,2,3", "--channels", "3,6", "--task", "deblur", *OWN_TRANSPOSED)
+        self.own(own_zip(own_model()), *options, "--dtype", "bf16", "--layout", "packed", transposed=("up.weight",))
+        data = self.target.read_bytes()
+        for again in (("--dtype", "f16"), ("--layout", "packed"), ("--network", "generic"), OWN_TRANSPOSED):
+            with self.subTest(again):
+                header, tensors, meta = self.convert(data, *again, transposed=("up.weight",))
+                self.assert_own(tensors, "f16" if "f16" in again else "f32")
+                self.assertEqual([header[name] for name in ("task", "in_channels", "out_channels", *NUMBERS)],
+                                 [4, 3, 6, 1, 2, 3] + [0] * 9)
+                self.assertEqual(meta["transposed"], "up.weight")
+        header, _, _ = self.convert(data, "--numbers", "9", "--channels", "1,1", "--task", "denoise")
+        self.assertEqual([header[name] for name in ("task", "in_channels", "out_channels", *NUMBERS)],
+                         [1, 1, 1, 9] + [0] * 11)
+        self.target.unlink()
+        self.refuse(data, "it is a weight file of another network, --network says mirnet", "--network", "mirnet")
+        self.refuse(data, "it says transposed 'up.weight', --transposed says 'last.weight'", "--transposed",
+                    "last.weight")
+        self.refuse(data, "--unshuffle is for MIRNet alone", "--unshuffle", "1", code=2)
+        self.refuse(data, "--epsilon is for checkpoints", "--epsilon", "1", code=2)
+        self.convert(small_zip())
+        mirnet = self.target.read_bytes()
+        self.target.unlink()
+        self.refuse(mirnet, "it is a weight file of MIRNet, --network says generic", "--network", "generic")
+        self.refuse(mirnet, "--numbers is for --network generic alone", "--numbers", "1", code=2)
+
+    def test_transposed_convolutions_can_be_named_later(self):
+        self.own(own_zip(own_model()))
+        data = self.target.read_bytes()
+        self.convert(data, *OWN_TRANSPOSED, "--layout", "packed", transposed=("up.weight",))
+        packed = self.target.read_bytes()
+        # A packed file of someone who does not say so.
+        meta = packed.index(b"transposed=up.weight\n")
+        silent = bytearray(packed[:meta] + packed[meta + 21:])
+        struct.pack_into("<Q", silent, 16, len(silent))
+        struct.pack_into("<I", silent, 120, len(silent) - number_at(silent, 112, 8))
+        struct.pack_into("<I", silent, 68, crc32c(silent[number_at(silent, 112, 8):]))
+        end = number_at(silent, 88, 8) + number_at(silent, 124, 4)
+        struct.pack_into("<I", silent, 32, crc32c(silent[:32] + silent[36:end]))
+        self.target.unlink()
+        self.refuse(bytes(silent), "up.weight: data_len is 11520, expected 6912")
+        self.assertEqual(run(self.source, "--inspect", *OWN_TRANSPOSED)[0], 0)
+        self.assert_own(self.convert(bytes(silent), *OWN_TRANSPOSED)[1])
+
+    def test_names_and_shapes(self):
+        for name in ("a b", "a/b", "a-b", "x" * 121, "", "\x1b[31m", "\u00e9", "a\n"):
+            with self.subTest(name):
+                self.refuse_own({**own_model(), name: ((1,), [1.0])}, "is not one of a weight file")
+        self.own(own_zip({**own_model(), "x" * 120: ((1,), [1.0])}))
+        self.target.unlink()
+        self.refuse_own({"a": ((1, 1, 1, 1, 1), [1.0])}, "a has 5 dimensions, expected 1 to 4")
+        self.refuse_own({"a": ((2, 0), [])}, "a is 2x0, expected dimensions of 1 to 4294967295")
+        self.refuse_own({"b.num_batches_tracked": ((), [7])}, "the checkpoint holds no parameters")
+        for shape in ((), (1,), (2, 1)):
+            model = {"a": ((1,), [1.0]), "num_batches_tracked": (shape, [3] * math.prod(shape))}
+            self.assertEqual(list(self.own(own_zip(model))[1]), ["a"])
+            self.target.unlink()
+        body = dictionary([(text("index"), tensor(storage("0", 1, "LongStorage"), ()))])
+        self.refuse(zip_checkpoint(body, {"0": bytes(8)}), "index is i64, expected floating-point numbers", "--network",
+                    "generic")
+        self.refuse(own_zip({**own_model(), "module.gamma": ((1,), [1.0])}), "with and without the prefix", "--network",
+                    "generic")
+        self.refuse(zip_checkpoint(b"}", {}), "holds no tensors", "--network", "generic")
+        self.refuse(b"#!/bin/sh", "neither a PyTorch checkpoint", "--network", "generic")
+
+    def test_views_of_one_storage(self):
+        def views(count):
+            body = dictionary([(text(f"a{i}"), tensor(storage("0", 1000), (1000,))) for i in range(count)])
+            return zip_checkpoint(body, {"0": raw_values([0.5] * 1000)})
+
+        _, tensors, _ = self.own(views(20))
+        self.assertEqual([raw for _, _, raw in tensors.values()], [raw_values([0.5] * 1000)] * 20)
+        self.target.unlink()
+        with mock.patch.object(convert, "MAX_SHARED", 4):
+            self.refuse(views(20), "its tensors have 80000 bytes, more than 4 times those of the checkpoint",
+                        "--network", "generic")
+
+    def test_values(self):
+        for value, options, phrase in ((math.nan, (), "gamma has a value that is NaN or infinite"),
+                                       (-math.inf, (), "gamma has a value that is NaN or infinite"),
+                                       (65520.0, ("--dtype", "f16"), "gamma has a value too large for f16"),
+                                       (3.4e38, ("--dtype", "bf16"), "gamma has a value too large for bf16")):
+            with self.subTest(value):
+                self.refuse_own({**own_model(), "gamma": ((2,), [1.0, value])}, phrase, *options)
+        self.refuse(own_zip({"gamma": ((1,), [1e39])}, dtype="f64"), "gamma has a value too large for f32", "--network",
+                    "generic")
+
+    def test_transposed(self):
+        for name in ("missing.weight", "gamma", "head.1.weight", "beta", "up.bias", "line.weight"):
+            self.refuse_own(own_model(), f"'{name}' is said to be a transposed convolution", "--transposed", name)
+        model = {**own_model(), "up.weight": ((20, 6, 2, 2), [0.5] * 480)}
+        self.refuse_own(model, "up.weight is 20x6x2x2, and packed transposed convolutions have kernels of 3x3",
+                        *OWN_TRANSPOSED, "--layout", "packed")
+        self.own(own_zip(model), *OWN_TRANSPOSED)
+        self.target.unlink()
+        self.refuse_own(own_model(), "--meta transposed is given twice, or set", "--meta", "transposed=x", code=2)
+
+    def test_wrong_usage(self):
+        self.source.write_bytes(own_zip(own_model()))
+        for options in (("--numbers", "65536"), ("--numbers", "-1"), ("--numbers", ""), ("--numbers", "1,,2"),
+                        ("--numbers", ",".join("1" * 13)), ("--numbers", "1.5"), ("--channels", "3"),
+                        ("--channels", "3,3,3"), ("--channels", "a,b"), ("--epsilon", "0"), ("--epsilon", "-1"),
+                        ("--epsilon", "nan"), ("--epsilon", "inf"), ("--epsilon", "x"), ("--unshuffle", "2"),
+                        ("--transposed",), ("--task", "dance")):
+            with self.subTest(options):
+                code, out, err = run(self.source, self.target, "--network", "generic", *options)
+                self.assertEqual((code, out), (2, ""))
+        for options in (("--numbers", "1"), ("--channels", "3,3"), ("--epsilon", "1"), OWN_TRANSPOSED):
+            with self.subTest(options):
+                code, _, err = run(self.source, self.target, *options)
+                self.assertEqual(code, 2)
+                self.assert_sentence(err, f"{options[0]} is for --network generic alone")
+        self.assertEqual(run(self.source, self.target, "--network", "other")[0], 2)
+        self.assertEqual(os.listdir(self.folder), [self.source.name])
+        self.refuse(own_zip(own_model()), "--network generic converts any")
+
+
+class BatchNorms(Case):
+    """What --network generic makes of them."""
+
+    def fold(self, model, *options, data=None):
+        _, tensors, _ = self.convert(own_zip(model) if data is None else data, "--network", "generic", *options)
+        return {name: (shape, struct.unpack(f"<{math.prod(shape)}f", raw))
+                for name, (_, shape, raw) in tensors.items()}
+
+    def refuse_norm(self, model, *phrases, options=()):
+        for phrase in phrases:
+            self.refuse(own_zip(model), phrase, "--network", "generic", *options)
+
+    def conv(self, name, shape, bias=None, seed=3):
+        source = random.Random(seed)
+        model = {f"{name}.weight": (shape, [as_f32(source.uniform(-1, 1)) for _ in range(math.prod(shape))])}
+        if bias is not None:
+            model[f"{name}.bias"] = ((bias,), [as_f32(source.uniform(-1, 1)) for _ in range(bias)])
+        return model
+
+    def assert_folded(self, found, model, conv, norm, outputs, axis=0, epsilon=1e-5):
+        """Against the definition: y = (conv(x) + b - mean) / sqrt(var + eps) * g + beta, for each output channel."""
+        shape, weights = model[f"{conv}.weight"]
+        part = {name: model.get(f"{norm}.{name}", ((), None))[1] for name in ("weight", "bias", "running_mean",
+                                                                             "running_var")}
+        bias = model.get(f"{conv}.bias", ((), [0.0] * outputs))[1]
+        self.assertEqual(found[f"{conv}.weight"][0], shape)
+        for index, value in zip(itertools.product(*map(range, shape)), range(math.prod(shape))):
+            o = index[axis]
+            gain = (part["weight"][o] if part["weight"] else 1.0) / (part["running_var"][o] + epsilon) ** 0.5
+            self.assertTrue(math.isclose(found[f"{conv}.weight"][1][value], weights[value] * gain, rel_tol=1e-7))
+        self.assertEqual(found[f"{conv}.bias"][0], (outputs,))
+        for o in range(outputs):
+            gain = (part["weight"][o] if part["weight"] else 1.0) / (part["running_var"][o] + epsilon) ** 0.5
+            expected = (bias[o] - part["running_mean"][o]) * gain + (part["bias"][o] if part["bias"] else 0.0)
+            self.assertTrue(math.isclose(found[f"{conv}.bias"][1][o], expected, rel_tol=2e-7, abs_tol=1e-9))
+
+    def test_with_and_without_a_bias(self):
+        model = {**self.conv("a", (5, 2, 3, 3)), **batch_norm("b", 5), "act.weight": ((5,), [0.5] * 5),
+                 **self.conv("c", (4, 5, 1, 1), 4), **batch_norm("d", 4, 9)}
+        for data in (own_zip(model), own_zip(model, legacy=True), own_safetensors(model)):
+            found = self.fold(model, data=data)
+            self.assertEqual(list(found), ["a.weight", "a.bias", "act.weight", "c.weight", "c.bias"])
+            self.assert_folded(found, model, "a", "b", 5)
+            self.assert_folded(found, model, "c", "d", 4)
+            self.assertEqual(found["act.weight"], ((5,), (0.5,) * 5))
+            self.assertIn("folded      b into a, which has a bias now\nfolded      d into c\n", self.said)
+
+    def test_of_every_source_and_target(self):
+        model = {**self.conv("a", (5, 2, 3, 3)), **batch_norm("b", 5)}
+        half = {name: (shape, [round(value * 256) / 256 for value in values] if shape else values)
+                for name, (shape, values) in model.items()}
+        self.assert_folded(self.fold(half, data=own_zip(half, dtype="f16")), half, "a", "b", 5)
+        self.assert_folded(self.fold(model, data=own_zip(model, dtype="f64")), model, "a", "b", 5)
+        _, narrow, _ = self.convert(own_zip(model), "--network", "generic", "--dtype", "bf16", "--layout", "packed")
+        _, wide, _ = self.convert(own_zip(model), "--network", "generic")
+        for name in wide:
+            values = struct.unpack(f"<{math.prod(wide[name][1])}f", wide[name][2])
+            self.assertEqual((narrow[name][0], narrow[name][2]), ("bf16", b"".join(
+                nearest_bf16(value) for value in values)))
+
+    def test_doubles_are_not_rounded_before(self):
+        model = {"a.weight": ((1, 1, 1, 1), [1.0 + 2.0 ** -40]), "b.running_mean": ((1,), [0.0]),
+                 "b.running_var": ((1,), [2.0 ** -60])}
+        found = self.fold(model, "--epsilon", repr(2.0 ** -60), data=own_zip(model, dtype="f64"))
+        self.assertEqual(found["a.weight"][1][0], as_f32((1.0 + 2.0 ** -40) / math.sqrt(2.0 ** -59)))
+
+    def test_without_affine_and_with_another_epsilon(self):
+        model = {**self.conv("a", (3, 2, 3, 3)), **batch_norm("b", 3, parts=("running_mean", "running_var"))}
+        self.assert_folded(self.fold(model), model, "a", "b", 3)
+        self.assert_folded(self.fold(model, "--epsilon", "0.5"), model, "a", "b", 3, epsilon=0.5)
+
+    def test_grouped_and_transposed_convolutions(self):
+        model = {**self.conv("a", (6, 1, 3, 3)), **batch_norm("b", 6)}
+        self.assert_folded(self.fold(model), model, "a", "b", 6)
+        for shape in ((4, 6, 3, 3), (6, 6, 2, 2)):
+            model = {**self.conv("a", shape), **batch_norm("b", 6)}
+            self.assert_folded(self.fold(model, "--transposed", "a.weight"), model, "a", "b", 6, axis=1)
+        self.target.unlink()
+        model = {**self.conv("a", (4, 6, 3, 3)), **batch_norm("b", 6)}
+        self.refuse_norm(model, "the batch normalization 'b' cannot be folded: a.weight lies before it, expected a "
+                                "convolution of 6 output channels")
+
+    def test_nested_names(self):
+        model = {**self.conv("module.net.0.0", (3, 2, 1, 1)), **batch_norm("module.net.0.1", 3)}
+        found = self.fold(model)
+        self.assertEqual(list(found), ["net.0.0.weight", "net.0.0.bias"])
+        self.assertIn("folded      net.0.1 into net.0.0, which has a bias now\n", self.said)
+
+    def test_refusals(self):
+        conv = self.conv("a", (5, 2, 3, 3))
+        self.refuse_norm({**batch_norm("b", 5), **conv}, "the batch normalization 'b' cannot be folded: nothing lies "
+                                                         "before it, expected a convolution of 5 output channels")
+        self.refuse_norm({**conv, **batch_norm("b", 4)}, "'b' cannot be folded: a.weight lies before it", "of 4 output")
+        self.refuse_norm({**conv, "p.weight": ((1,), [0.5]), **batch_norm("b", 5)}, "p.weight lies before it")
+        self.refuse_norm({**conv, **batch_norm("b", 5), **batch_norm("c", 5)},
+                         "'c' cannot be folded: b.running_var lies")
+        self.refuse_norm({"a.kernel": ((5, 2, 3, 3), [0.5] * 90), **batch_norm("b", 5)}, "a.kernel lies before it")
+        self.refuse_norm({"a.weight": ((5, 2), [0.5] * 10), **batch_norm("b", 5)}, "a.weight lies before it")
+        self.refuse_norm({**conv, "a.bias": ((1,), [0.5]), **batch_norm("b", 5)}, "a.bias lies before it")
+        whole = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        for missing, phrase in (("running_mean", "has no running_mean"), ("running_var", "has no running_var"),
+                                ("weight", "has no weight"), ("bias", "has no bias")):
+            parts = [part for part in whole if part != missing]
+            self.refuse_norm({**conv, **batch_norm("b", 5, parts=parts)}, f"the batch normalization 'b' {phrase}")
+        self.refuse_norm({**conv, **batch_norm("b", 5, parts=("weight", "bias", "num_batches_tracked"))},
+                         "'b' has no running_mean")
+        self.refuse_norm({**conv, **batch_norm("b", 5), "b.weight": ((4,), [1.0] * 4)},
+                         "'b' has a weight of 4, expected 5 as of running_var")
+        self.refuse_norm({**conv, **batch_norm("b", 5), "b.running_var": ((5,), [1.0] * 4 + [-0.5])},
+                         "'b' has a variance below 0 (-0.5)")
+        for name in ("b.running_mean", "b.weight", "a.weight"):
+            shape = {**conv, **batch_norm("b", 5)}[name][0]
+            self.refuse_norm({**conv, **batch_norm("b", 5), name: (shape, [math.nan] * math.prod(shape))},
+                             f"{name} has a value that is NaN or infinite")
+        self.refuse_norm({**conv, **batch_norm("b", 5), "b.weight": ((5,), [3e38] * 5),
+                          "b.running_var": ((5,), [1e-30] * 5)}, "a.weight has a value too large for f32")
+
+    def test_a_layer_normalization_stays(self):
+        model = {**self.conv("a", (5, 2, 3, 3)), **batch_norm("n", 5, parts=("weight", "bias"))}
+        model["n.scale"] = ((5,), [0.5] * 5)
+        found = self.fold({**model, **self.conv("b", (3, 5, 1, 1)), **batch_norm("c", 3), "c.more": ((2,), [1.5, 2.5])})
+        self.assertEqual(found.pop("c.more"), ((2,), (1.5, 2.5)))
+        self.assertEqual([found.pop(f"b.{name}")[0] for name in ("weight", "bias")], [(3, 5, 1, 1), (3,)])
+        self.assertEqual({name: (shape, list(values)) for name, (shape, values) in found.items()}, model)
+
+
+class InspectOwn(Inspect):
+    """The same of a file of an own network; what it says is checked as far as its table goes."""
+
+    def setUp(self):
+        Case.setUp(self)
+        self.convert(own_zip(own_model()), "--network", "generic", "--layout", "packed", "--numbers", "17,64",
+                     "--channels", "3,6", "--meta", "licence=CC0-1.0", *OWN_TRANSPOSED, transposed=("up.weight",))
+        self.data = self.target.read_bytes()
+
+    def test_prints_what_is_there(self):
+        code, out, err = self.inspect(self.data)
+        self.assertEqual((code, err), (0, ""))
+        for phrase in ("'licence=CC0-1.0'", "'transposed=up.weight'", "not the library's own: channels 3 to 6, numbers "
+                       "17, 64\n", "number 1            64\n", "number 11           0\n", "f32  20x5x3x2      body."):
+            self.assertIn(phrase, out)
+
+    def test_fields_with_a_right_checksum(self):
+        free = ("crc", "task", "in_channels", "out_channels", *NUMBERS)
+        for name, (offset, size) in HEADER_FIELDS.items():
+            layout = {2: "H", 4: "I", 8: "Q"}[size]
+            value = number_at(self.data, offset, size)
+            for other in {0, 1, value + 1, value ^ 1, (1 << 8 * size) - 1} - {value}:
+                with self.subTest(name, value=other):
+                    if name not in free:
+                        self.assert_refused(self.patched(offset, layout, other))
+                    elif name not in ("crc", "task"):
+                        self.assertEqual(self.inspect(self.patched(offset, layout, other))[0], 0)
+        for task in range(6):
+            self.assertEqual(self.inspect(self.patched(38, "H", task))[0], 0)
+        self.assert_refused(self.patched(38, "H", 6), "task is 6, expected less than 6")
+        self.assert_refused(self.patched(10, "H", 3), "arch is 0, expected 1 (MIRNet)")
+        self.assert_refused(self.patched(36, "H", 2), "arch is 2, expected 1 (MIRNet) or 0 (another)")
+        self.assert_refused(self.patched(72, "I", 0), "tensor_count is 0, expected 1 or more")
+        self.assert_refused(self.patched(72, "I", 1 << 31), "cut off")
+        self.assert_refused(self.patched(124, "I", (1 << 32) - 1), "cut off")
+
+    def test_entries_with_a_right_checksum(self):
+        entry = 128 + 64  # of the second tensor, head.1.weight: 20
+        for offset, layout, value, phrase in (
+                (0, "I", 1, "tensor 1: name_off is 1, expected 13"), (4, "H", 0, "tensor 1 has the name ''"),
+                (4, "H", 1, "tensor 2: name_off is 26, expected 14"),
+                (4, "H", 65535, "tensor 1 has the name"), (6, "B", 3, "dtype is 3"),
+                (6, "B", 2, "data_len is 128, expected 64"), (7, "B", 0, "rank is 0"), (7, "B", 5, "rank is 5"),
+                (7, "B", 2, "data_len is 128, expected 80"), (8, "I", 0, "is 0, expected 1 value or more"),
+                (8, "I", (1 << 32) - 1, "no more than fit in the file"), (12, "I", 2, "dim1 is 2, expected 1"),
+                (24, "Q", 1 << 63, "data_off is"), (32, "Q", 1, "data_len is 1"), (40, "I", 0, "scale_index is 0"),
+                (44, "I", 0, "wrong checksum"), (63, "B", 1, "reserved byte")):
+            with self.subTest(phrase):
+                self.assert_refused(self.patched(entry + offset, layout, value), phrase)
+        names = number_at(self.data, 88, 8)
+        self.assert_refused(self.patched(names, "B", ord("/")), "tensor 0 has the name '/ead.0.weight'")
+        self.assert_refused(self.patched(names, "26s", b"head.0.weight" * 2), "tensor 1 has the name 'head.0.weight'")
+        huge = bytearray(self.data)  # more bytes than 64 bits count
+        struct.pack_into("<B4I", huge, entry + 7, 4, *[(1 << 32) - 1] * 4)
+        self.data = bytes(huge)
+        self.assert_refused(self.patched(entry, "I", 13), "no more than fit in the file")
+
+    def test_values_that_are_not_finite(self):
+        at, size = number_at(self.data, 128 + 24, 8), number_at(self.data, 128 + 32, 8)
+        data = bytearray(self.data)
+        struct.pack_into("<f", data, at, math.inf)
+        self.data = bytes(data)
+        self.assert_refused(self.patched(128 + 44, "I", crc32c(data[at:at + size])), "NaN or infinite")
+
+    def test_packed(self):
+        # The values behind those of a vector and of a convolution's 20 channels in lines of 16, of which 12 are none.
+        for tensor, place, phrase in ((1, 20, "head.1.weight has a weight of a channel that does not exist"),
+                                      (3, 31, "body.conv.bias has a weight of a channel"),
+                                      (5, 6, "up.weight has a weight of a channel"),
+                                      (0, 16 * 27 + 4, "does not exist; if it is a transposed convolution")):
+            entry = 128 + 64 * tensor
+            at, size = number_at(self.data, entry + 24, 8), number_at(self.data, entry + 32, 8)
+            data, good = bytearray(self.data), self.data
+            self.assertEqual(bytes(data[at + 4 * place:at + 4 * place + 4]), bytes(4))
+            struct.pack_into("<f", data, at + 4 * place, 1.0)
+            self.data = bytes(data)
+            self.assert_refused(self.patched(entry + 44, "I", crc32c(data[at:at + size])), phrase)
+            self.data = good
+
+    def test_metadata_is_no_place_to_lie_in(self):
+        meta = number_at(self.data, 112, 8)
+        for old, new, phrase in ((b"up.weight", b"up.biased", "'up.biased' is said to be a transposed convolution"),
+                                 (b"up.weight", b"gamma,,,,", "'' is said to be a transposed"),
+                                 (b"transposed", b"transposes", "up.weight: data_len is 11520, expected 6912")):
+            data, good = bytearray(self.data), self.data
+            at = data.index(old, meta)
+            data[at:at + len(old)] = new
+            self.assert_refused(bytes(data), "wrong checksum of the metadata")
+            self.data = bytes(data)
+            self.assert_refused(self.patched(68, "I", crc32c(data[meta:])), phrase)
+            self.data = good
+
+
+class Tasks(Case):
+    """MIRNet's files have a version that knows their task."""
+
+    def test_versions(self):
+        cells = small_zip(model_of_channels(12))
+        for data, options, expected in (
+                (small_zip(), (), (1, 0, 0)), (small_zip(), ("--task", "denoise"), (1, 1, 0)),
+                (small_zip(), ("--task", "denoise", "--layout", "packed"), (2, 1, 0)),
+                (cells, ("--task", "denoise", "--unshuffle", "2"), (3, 1, 2)),
+                (small_zip(), ("--task", "brighten"), (4, 2, 1)),
+                (small_zip(), ("--task", "defocus", "--layout", "packed"), (4, 5, 1)),
+                (cells, ("--task", "upscale", "--unshuffle", "2"), (4, 3, 2))):
+            with self.subTest(options):
+                header, tensors, _ = self.convert(data, *options)
+                self.assertEqual(tuple(header[name] for name in ("version_minor", "task", "unshuffle")), expected)
+                again, same, _ = self.convert(self.target.read_bytes())
+                self.assertEqual((again["task"], same), (header["task"], tensors))
+                self.assertEqual(self.convert(self.target.read_bytes(), "--task", "denoise")[0]["task"], 1)
+
+    def test_fields_with_a_right_checksum(self):
+        self.convert(small_zip(), "--task", "deblur")
+        good = self.target.read_bytes()
+        end = number_at(good, 88, 8) + number_at(good, 124, 4)
+        for offset, value, phrase in ((38, 6, "task is 6, expected less than 6"),
+                                      (38, 1, "version_minor is 4, expected 1"), (66, 0, "unshuffle is 0, expected 1"),
+                                      (10, 3, "task is 4, expected less than 2"), (36, 2, "arch is 2")):
+            data = bytearray(good)
+            struct.pack_into("<H", data, offset, value)
+            struct.pack_into("<I", data, 32, crc32c(data[:32] + data[36:end]))
+            self.target.write_bytes(data)
+            with self.subTest(phrase):
+                code, out, err = run(self.target, "--inspect")
+                self.assertEqual((code, out), (4, ""))
+                self.assert_sentence(err, phrase)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,8 @@ CELLS_MODEL = samples.model_of_channels(12)  # on cells of 2x2 pixels
 BODY, STORAGES = samples.checkpoint_parts(CELLS_MODEL)
 BODY = samples.with_config(samples.number(2), BODY)
 LEGACY_BODY, LEGACY_STORAGES = samples.checkpoint_parts(MODEL, legacy=True)
+OWN_MODEL = {**samples.own_model(), **samples.batch_norm("norm", 1)}  # behind the last convolution, of one channel
+OWN_BODY, OWN_STORAGES = samples.own_parts(OWN_MODEL)
 
 
 def opcodes(pickle):
@@ -72,6 +74,7 @@ def opcodes(pickle):
 
 GOOD_PICKLE = opcodes(samples.pickled(BODY))
 LEGACY_PICKLE = opcodes(samples.pickled(LEGACY_BODY))
+OWN_PICKLE = opcodes(samples.pickled(OWN_BODY))
 HOSTILE = [samples.name_of("os", "system"), samples.name_of("builtins", "eval"), samples.name_of("torch", "load"),
            samples.name_of("collections", "OrderedDict"), samples.name_of("torch._utils", "_rebuild_tensor_v2"),
            samples.name_of("torch._utils", "_rebuild_parameter"), samples.name_of("torch", "HalfStorage"),
@@ -160,9 +163,10 @@ def changed_storages(source, storages):
 # Each makes a file of its kind.
 
 def zip_case(source):
-    pickle = changed_pickle(source, GOOD_PICKLE) if source.randrange(4) else b"".join(GOOD_PICKLE)
-    storages = changed_storages(source, STORAGES) if source.randrange(3) == 0 else STORAGES
-    members = samples.zip_members(BODY, storages)
+    body, storages, good = pick(source, ((BODY, STORAGES, GOOD_PICKLE), (OWN_BODY, OWN_STORAGES, OWN_PICKLE)))
+    pickle = changed_pickle(source, good) if source.randrange(4) else b"".join(good)
+    storages = changed_storages(source, storages) if source.randrange(3) == 0 else storages
+    members = samples.zip_members(body, storages)
     members[0] = (members[0][0], pickle)
     if source.randrange(8) == 0:
         at = source.randrange(len(members))
@@ -206,7 +210,8 @@ def changed_json(source, value):
         if kind == 0:
             del value[key]
         elif kind == 1:
-            names = ("dtype", "shape", "data_offsets", "__metadata__", "conv_in.weight", "", "a")
+            names = ("dtype", "shape", "data_offsets", "__metadata__", "conv_in.weight", "", "a", "norm.bias",
+                     "norm.running_var", "up.running_mean", "num_batches_tracked")
             value[pick(source, names)] = value[key]
         else:
             value[key] = changed_json(source, value[key])
@@ -283,33 +288,46 @@ def weight_file_case(source):
 
 SAFETENSORS = [samples.safetensors_parts(MODEL),
                ({"__metadata__": {samples.SECOND + "body.0.weight": samples.FIRST + "body.0.weight"},
-                 "conv_in.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 864]}}, bytes(864))]
+                 "conv_in.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 864]}}, bytes(864)),
+               convert.safetensors_header(samples.own_safetensors(OWN_MODEL))]
 HYPER, VALUES = convert.read_model(samples.safetensors_file(*SAFETENSORS[0]))
 CELLS = convert.read_model(samples.safetensors_file(*samples.safetensors_parts(CELLS_MODEL)), unshuffle=2)
-WEIGHT_FILES = [convert.encode(hyper, 1, values, dtype, b"source=x\n", layout)
-                for (hyper, values), dtype, layout in (
+OWN = convert.read_own(samples.own_safetensors(OWN_MODEL), (3, 1), tuple(range(12)), ("up.weight",))[:2]
+WEIGHT_FILES = [convert.encode(network, 1 + 4 * (network is OWN[0]), values, dtype,
+                               b"source=x\ntransposed=up.weight\n" if network is OWN[0] else b"source=x\n", layout)
+                for (network, values), dtype, layout in (
                     ((HYPER, VALUES), "f32", "checkpoint"), ((HYPER, VALUES), "f16", "checkpoint"),
-                    ((HYPER, VALUES), "bf16", "packed"), (CELLS, "f32", "checkpoint"), (CELLS, "bf16", "packed"))]
+                    ((HYPER, VALUES), "bf16", "packed"), (CELLS, "f32", "checkpoint"), (CELLS, "bf16", "packed"),
+                    (OWN, "f16", "checkpoint"), (OWN, "f32", "packed"), (OWN, "bf16", "packed"))]
 KINDS = {"zip": zip_case, "legacy": legacy_case, "safetensors": safetensors_case, "weight file": weight_file_case}
 
 
-def read(data):
+def read(data, generic):
     """What convert.py does with a file's bytes, up to writing the result."""
     if data[:8] == convert.MAGIC:
-        hyper, values = convert.values_of(data, convert.decode(data))
+        network, values = convert.values_of(data, convert.decode(data))
+    elif generic:
+        network, values, _ = convert.read_own(data, transposed=("up.weight",) if len(data) % 3 == 0 else ())
     else:
-        hyper, values = convert.read_model(data)
+        network, values = convert.read_model(data)
     layout = convert.LAYOUTS[len(data) % 2]
-    return hyper, values, convert.decode(convert.encode(hyper, 0, values, "f32", b"", layout)), layout
+    is_own = network.arch == convert.OWN_NETWORK and network.transposed
+    meta = f"transposed={','.join(network.transposed)}\n".encode() if is_own else b""
+    return network, convert.decode(convert.encode(network, 0, values, "f32", meta, layout)), values
 
 
 def check(data):
-    """Reads a file; says whether it was accepted."""
+    """Reads a file, a checkpoint as one of MIRNet and as one of any network; says whether it was accepted."""
+    accepted = [accepts(data, generic) for generic in ((False,) if data[:8] == convert.MAGIC else (False, True))]
+    return any(accepted)
+
+
+def accepts(data, generic):
     global watching
     signal.alarm(SECONDS)
     watching = True
     try:
-        hyper, values, again, layout = read(data)
+        network, again, values = read(data, generic)
     except convert.BadModel as refusal:
         sentence = str(refusal)
         if not 10 <= len(sentence) <= 400 or not sentence.isascii() or not sentence.isprintable():
@@ -320,7 +338,7 @@ def check(data):
         signal.alarm(0)
         if seen:
             raise Defect(f"while it was read, {seen[0]}")
-    if again.hyper != hyper or convert.encode(hyper, 0, values, "f32", b"", layout) is None:
+    if again.network != network or list(values) != [tensor.name for tensor, _ in again.tensors]:
         raise Defect("the weight file is of another network")
     return True
 
@@ -336,7 +354,7 @@ def main():
 
     signal.signal(signal.SIGALRM, too_slow)
     for data in (samples.zip_checkpoint(BODY, STORAGES), samples.legacy_checkpoint(LEGACY_BODY, LEGACY_STORAGES),
-                 samples.safetensors_file(*SAFETENSORS[0]), *WEIGHT_FILES):
+                 samples.safetensors_file(*SAFETENSORS[0]), samples.own_zip(OWN_MODEL, legacy=True), *WEIGHT_FILES):
         if not check(data):
             raise Defect("a good file is refused")
     for codec in ("ascii", "cp437", "latin-1", "raw-unicode-escape", "unicode-escape", "utf-8"):
