@@ -43,6 +43,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
     std::printf("%-26s %lld\n", name, static_cast<long long>(value));
   };
   std::printf("%-26s %s\n", "weights", path ? one_line(*path).c_str() : "built in");
+  std::printf("%-26s %s\n", "task", name_of(model->task()));
   number("features", config.features);
   number("groups", config.groups);
   number("blocks", config.blocks);

@@ -382,6 +382,7 @@ class Options(ProgramTest):
                      "multiply-adds a pixel"):
             self.assertRegex(built_in, rf"{name} +[1-9]\d*\n")
             self.assertRegex(of_file, rf"{name} +[1-9]\d*\n")
+        self.assertRegex(of_file, r"(?m)^task +denoise$")
         self.assertRegex(of_file, r"working memory +\d+\.\d MiB for 64 x 48 pixels")
         for size in ("64", "64x", "x48", "0x48", "64x-1", "64x48x2", "", "axb", "99999999999999999999x1"):
             self.fails(USAGE, "info", "--size", size, says="expected a width and a height")
@@ -1228,6 +1229,7 @@ class Cells(ProgramTest):
 
     def test_info(self):
         self.assertRegex(self.succeeds("info", self.network), r"channels +3\nunshuffle +2\n")
+        self.assertRegex(self.succeeds("info", self.network), r"(?m)^task +unspecified$")
         self.assertRegex(self.succeeds("info"), r"channels +3\nunshuffle +1\n")
 
     def test_profile(self):

@@ -183,7 +183,7 @@ TEST_CASE("a wrong field of a packed file is named, even where the checksum was 
     return refused_twice(file);
   };
   CHECK(contains(altered([](Bytes& f) { put(f, 10, std::uint16_t{1}); }), "the flags are 0x00000001"));
-  CHECK(contains(altered([](Bytes& f) { put(f, 10, std::uint16_t{4}); }), "a newer program"));
+  CHECK(contains(altered([](Bytes& f) { put(f, 10, std::uint16_t{5}); }), "a newer program"));
   CHECK(contains(altered([](Bytes& f) { put(f, 28, std::uint32_t{3}); }), "the flags are 0x00000003"));
   CHECK(contains(altered([](Bytes& f) { put(f, 28, std::uint32_t{0}); }), "the size of conv_in.weight is"));
   // Lines of 8 channels are as long in either type: 16 of 4 bytes, 32 of 2.

@@ -179,7 +179,7 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
       {"the first dimension of conv_in", [](Bytes& f) { put(f, 44, std::uint16_t{16}); }},
       {"groups is 0", [](Bytes& f) { put(f, 46, std::uint16_t{0}); }},
       {"groups is 17", [](Bytes& f) { put(f, 46, std::uint16_t{17}); }},
-      {"is not body.0.body.1", [](Bytes& f) { put(f, 48, std::uint16_t{2}); }},
+      {"expected \"body.0.body.1.blocks.0.0.body.0.weight\"", [](Bytes& f) { put(f, 48, std::uint16_t{2}); }},
       {"blocks is 999", [](Bytes& f) { put(f, 48, std::uint16_t{999}); }},
       {"streams is 5", [](Bytes& f) { put(f, 50, std::uint16_t{5}); }},
       {"pad multiple", [](Bytes& f) { put(f, 50, std::uint16_t{3}); }},
@@ -204,8 +204,8 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
       {"offset of the metadata", [](Bytes& f) { put(f, 104, ~std::uint64_t{0} - get<std::uint64_t>(f, 96)); }},
       {"offset of the metadata", [](Bytes& f) { put(f, 112, std::uint64_t{1}); }},
       {"end of the metadata", [](Bytes& f) { put(f, 120, std::uint32_t{0xFFFFFFFF}); }},
-      {"tensor 3 is not", [=](Bytes& f) { put(f, entry, std::uint32_t{0xFFFFFFFF}); }},
-      {"tensor 3 is not", [=](Bytes& f) { put(f, entry + 4, std::uint16_t{0xFFFF}); }},
+      {"the name of tensor 3 begins", [=](Bytes& f) { put(f, entry, std::uint32_t{0xFFFFFFFF}); }},
+      {"the name of tensor 3 has 65535 bytes", [=](Bytes& f) { put(f, entry + 4, std::uint16_t{0xFFFF}); }},
       {"storage type", [=](Bytes& f) { put(f, entry + 6, std::uint8_t{3}); }},
       {"the size of", [=](Bytes& f) { put(f, entry + 6, std::uint8_t{1}); }},
       {"storage type", [=](Bytes& f) { put(f, entry + 6, std::uint8_t{255}); }},
@@ -225,9 +225,9 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
       {"the size of", [=](Bytes& f) { put(f, entry + 32, ~std::uint64_t{0}); }},
       {"the size of", [=](Bytes& f) { put(f, entry + 32, ~std::uint64_t{0} - 10); }},  // which wraps when it is rounded
       {"the size of", [=](Bytes& f) { put(f, entry + 32, get<std::uint64_t>(f, entry + 32) - 4); }},
-      {"tensor 4 is not",  // the same name twice
+      {"the name of tensor 4 begins",  // the same name twice
        [=](Bytes& f) { std::copy_n(f.begin() + 128 + 64 * 3, 64, f.begin() + 128 + 64 * 4); }},
-      {"tensor 0 is not",
+      {"tensor 0 is \"..?v_in.weight\", expected \"conv_in.weight\"",
        [=](Bytes& f) { std::memcpy(&f[static_cast<std::size_t>(get<std::uint64_t>(f, 88))], "../", 3); }},
       {"scale index", [=](Bytes& f) { put(f, entry + 40, std::uint32_t{0}); }},
       {"does not match its checksum", [=](Bytes& f) { put(f, entry + 44, std::uint32_t{0}); }},
@@ -275,7 +275,7 @@ TEST_CASE("a file of version 0.3 says how its network sees the image, an older o
        [](Bytes& f) { put(f, 66, std::uint16_t{1}), put(f, 64, std::uint16_t{1}); }},
       {"the reserved field at byte 66 is 2, expected 0", [](Bytes& f) { put(f, 10, std::uint16_t{2}); }},
       {"the reserved field at byte 66 is 2, expected 0", [](Bytes& f) { put(f, 10, std::uint16_t{1}); }},
-      {"the format version is 0.4, this program reads 0.0 to 0.3", [](Bytes& f) { put(f, 10, std::uint16_t{4}); }}};
+      {"the format version is 0.5, this program reads 0.0 to 0.4", [](Bytes& f) { put(f, 10, std::uint16_t{5}); }}};
   for (auto const& mistake : mistakes) {
     file = good;
     mistake.make(file);
@@ -287,6 +287,27 @@ TEST_CASE("a file of version 0.3 says how its network sees the image, an older o
   put(file, 10, std::uint16_t{3});
   test::repair_checksum(file);
   CHECK(contains(refusal(file), "unshuffle is 0, expected 1, 2 or 4"));
+}
+
+TEST_CASE("a file of version 0.4 may have any task, an older one only the first two") {
+  Bytes file = test::make_weight_file(test::unshuffled[2]);
+  for (std::uint16_t minor = 1; minor <= 4; ++minor) {
+    for (std::uint16_t task = 0; task < 8; ++task) {
+      CAPTURE(minor);
+      CAPTURE(task);
+      put(file, 10, minor), put(file, 38, task);
+      put(file, 66, std::uint16_t{minor < 3 ? std::uint16_t{0} : std::uint16_t{1}});
+      put(file, 40, std::uint16_t{4}), put(file, 42, std::uint16_t{4}), put(file, 64, std::uint16_t{1});
+      test::repair_checksum(file);
+      if (task < (minor < 4 ? 2 : 6)) {
+        auto const model = Model<Mirnet<float>>::load(file);
+        REQUIRE(model.ok());
+        CHECK(model.value().task() == static_cast<mirnet::Task>(task));
+      } else {
+        CHECK(refusal(file) == "the task is " + std::to_string(task) + ", expected " + (minor < 4 ? "1" : "0 to 5"));
+      }
+    }
+  }
 }
 
 TEST_CASE("a file of one network under the hyper-parameters of another is refused") {

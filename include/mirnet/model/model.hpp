@@ -111,6 +111,8 @@ class Model {
   Config const& config() const noexcept { return config_; }
   /// With its weights: to compute a part of it, or to call its forward in a Runner.
   Net const& network() const noexcept { return network_; }
+  /// What the weights were trained for, as their file says.
+  Task task() const noexcept { return task_; }
   Index bytes() const noexcept { return bytes_; }
   /// Numbers learned, each counted once however often the network uses it.
   Index parameters() const noexcept { return parameters_; }
@@ -187,6 +189,7 @@ class Model {
     if (!config) return config.error();
     Model model;
     model.config_ = *config;
+    model.task_ = weights->header().task();
     if (auto const checked = weights->check_tensors([&](auto&& visit) { Net::schema(model.config_, visit); });
         !checked) {
       return checked.error();
@@ -297,6 +300,7 @@ class Model {
   }
 
   Config config_;
+  Task task_ = Task::unspecified;
   Memory own_;
   Net network_;
   Index bytes_ = 0, parameters_ = 0;

@@ -30,7 +30,8 @@ struct AnyBody {
 ///
 /// Of the type, for a configuration, and as constant expressions where the bytes of a run are to be one:
 ///
-///     Result<Config> configure(WeightHeader)        what a weight file's header says; errors: model
+///     Result<Config> configure(WeightHeader)        what a weight file's header says; errors: model. A network of your
+///                                                   own begins with header.expect_own_network()
 ///     Result<void> check(Config)                    whether there is such a network; errors: model
 ///     Result<void> check_size(Config, height, width)   whether the bytes of a run for an image of this size can be
 ///                                                   counted; errors: invalid_argument, memory

@@ -17,6 +17,7 @@
 #include <mirnet/base/result.hpp>
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/model/byte_source.hpp>
+#include <mirnet/model/task.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -32,7 +33,7 @@ namespace detail {
 
 inline constexpr std::uint64_t weight_header_size = 128, weight_entry_size = 64, weight_alignment = 64;
 inline constexpr unsigned char weight_magic[8] = {0x89, 'M', 'I', 'R', 'W', '\r', '\n', 0x1A};
-inline constexpr unsigned weight_major = 0, weight_minor = 3;
+inline constexpr unsigned weight_major = 0, weight_minor = 4;
 inline constexpr std::uint32_t weights_are_packed = 1;  // a flag, since 0.2
 
 /// An unsigned little-endian number at an offset of some bytes.
@@ -56,6 +57,9 @@ inline Error wrong_field(char const* field, std::uint64_t found, std::uint64_t e
 /// the file (weights/README.md).
 class WeightHeader {
  public:
+  /// A file of a network of your own has so many numbers for the network alone to understand: sizes, for instance.
+  static constexpr int numbers = 12;
+
   WeightHeader(std::span<std::byte const> header) noexcept : header_(header) {}
 
   Index field(std::size_t offset) const noexcept {
@@ -63,6 +67,40 @@ class WeightHeader {
   }
   /// Of the format, whose major version is 0.
   Index minor_version() const noexcept { return field(10); }
+  /// 0: a network of your own; 1: MIRNet.
+  Index architecture() const noexcept { return field(36); }
+  Task task() const noexcept { return static_cast<Task>(field(38)); }
+  /// Of images; 0 where a network of your own does not state them.
+  Index channels_in() const noexcept { return field(40); }
+  Index channels_out() const noexcept { return field(42); }
+  /// The i-th number of a network of your own, as --numbers of weights/convert.py has given it; 0 if it has not.
+  Index number(int i) const noexcept {
+    MIRNET_ASSERT(i >= 0 && i < numbers);
+    return field(number_offset(i));
+  }
+
+  /// What a network of your own asks first. Errors: model, where the file is one of the library's networks, or of a
+  /// version that knows no others.
+  Result<void> expect_own_network() const noexcept {
+    if (minor_version() < 4) {
+      return Error(ErrorCode::model,
+                   "the format version is 0.%u, and networks of your own have 0.4: convert the checkpoint with "
+                   "weights/convert.py --network generic",
+                   static_cast<unsigned>(minor_version()));
+    }
+    return expect("the architecture", 36, 0);
+  }
+
+  /// Errors: model, where a number behind the first `count` is not 0: the file is for a network that has more.
+  Result<void> expect_no_numbers_from(int count) const noexcept {
+    for (int i = count; i < numbers; ++i) {
+      if (number(i) != 0) {
+        return Error(ErrorCode::model, "number %d of the network is %u, expected 0: it has %d of them", i,
+                     static_cast<unsigned>(number(i)), count);
+      }
+    }
+    return {};
+  }
 
   /// Errors: model, where a field has another value.
   Result<void> expect(char const* name, std::size_t offset, Index expected) const noexcept {
@@ -71,6 +109,8 @@ class WeightHeader {
   }
 
  private:
+  static constexpr std::size_t number_offset(int i) noexcept { return 44 + 2 * static_cast<std::size_t>(i); }
+
   std::span<std::byte const> header_;
 };
 
@@ -83,6 +123,7 @@ class WeightFile {
     WeightFile file(source);
     if (auto const checked = file.check_header(); !checked) return checked.error();
     if (auto const checked = file.check_checksums(); !checked) return checked.error();
+    if (auto const checked = file.check_task(); !checked) return checked.error();
     file.rewind();
     return file;
   }
@@ -293,6 +334,14 @@ class WeightFile {
     return check_zeros(strings_offset_ + strings_size_, data_offset_);
   }
 
+  /// Tasks have the same numbers for all networks; before 0.4, MIRNet alone had some.
+  Result<void> check_task() const noexcept {
+    WeightHeader const fields(header_);
+    if (fields.minor_version() < 4 || fields.task() <= last_task) return {};
+    return Error(ErrorCode::model, "the task is %u, expected 0 to %u", static_cast<unsigned>(fields.task()),
+                 static_cast<unsigned>(last_task));
+  }
+
   bool add_range(Crc32c& crc, std::uint64_t first, std::uint64_t last) noexcept {
     std::byte bytes[1024];
     while (first < last) {
@@ -353,10 +402,7 @@ class WeightFile {
     using namespace detail;
     std::byte entry[weight_entry_size];
     if (!source_->read(weight_header_size + weight_entry_size * next_, entry)) return unreadable();
-    if (!next_name_is(entry, name.view())) {
-      return Error(ErrorCode::model, "tensor %llu is not %s, as these hyper-parameters ask for",
-                   static_cast<unsigned long long>(next_), name.c_str());
-    }
+    if (!next_name_is(entry, name.view())) return wrong_name(entry, name);
     auto const type = std::to_integer<unsigned>(entry[6]);
     if (type > static_cast<unsigned>(StorageType::bf16)) {
       return Error(ErrorCode::model, "the storage type of %s is %u, expected 0 (f32), 1 (f16) or 2 (bf16)",
@@ -407,6 +453,35 @@ class WeightFile {
            detail::little_endian<std::uint16_t>(entry, 4) == expected.size() && expected.size() <= space &&
            source_->read(strings_offset_ + name_end_, std::as_writable_bytes(std::span(found, expected.size()))) &&
            std::string_view(found, expected.size()) == expected;
+  }
+
+  /// Says which name is there instead. Whatever the file has in its place is safe to print.
+  MIRNET_NOINLINE Error wrong_name(std::span<std::byte const> entry, Name const& expected) noexcept {
+    auto const tensor = static_cast<unsigned long long>(next_);
+    std::uint64_t const offset = detail::little_endian<std::uint32_t>(entry, 0);
+    std::uint64_t const size = detail::little_endian<std::uint16_t>(entry, 4), space = strings_size_ - name_end_;
+    if (offset != name_end_) {
+      return Error(ErrorCode::model,
+                   "the name of tensor %llu begins at byte %llu of the names, expected %llu for \"%s\"", tensor,
+                   static_cast<unsigned long long>(offset), static_cast<unsigned long long>(name_end_),
+                   expected.c_str());
+    }
+    if (size == 0 || size > Name::capacity || size > space) {
+      return Error(ErrorCode::model, "the name of tensor %llu has %llu bytes, expected 1 to %llu for \"%s\"", tensor,
+                   static_cast<unsigned long long>(size),
+                   static_cast<unsigned long long>((std::min<std::uint64_t>)(space, Name::capacity)), expected.c_str());
+    }
+    char found[Name::capacity + 1] = {};
+    std::span<char> const characters(found, static_cast<std::size_t>(size));
+    if (!source_->read(strings_offset_ + name_end_, std::as_writable_bytes(characters))) return unreadable();
+    for (char& c : characters) {
+      if (!is_of_a_name(c)) c = '?';
+    }
+    return Error(ErrorCode::model, "tensor %llu is \"%s\", expected \"%s\"", tensor, found, expected.c_str());
+  }
+
+  static constexpr bool is_of_a_name(char c) noexcept {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_';
   }
 
   /// Padding holds nothing: there is one file for a set of weights.

@@ -33,7 +33,7 @@ class Mirnet {
 
   /// Errors: model, for a network of another kind and for hyper-parameters out of range.
   static Result<Config> configure(WeightHeader const& header) noexcept {
-    if (header.field(36) == 2) {
+    if (header.architecture() == 2) {
       return Error(ErrorCode::model, "the network is MIRNet-v2, which this program does not run yet");
     }
     Config config{.features = header.field(44),
@@ -41,7 +41,7 @@ class Mirnet {
                   .blocks = header.field(48),
                   .streams = header.field(50),
                   .columns = header.field(52),
-                  .channels = header.field(40)};
+                  .channels = header.channels_in()};
     bool const has_unshuffle = header.minor_version() >= 3;  // before, its field was reserved
     if (has_unshuffle) config.unshuffle = header.field(66);
     struct Fixed {
@@ -60,7 +60,8 @@ class Mirnet {
     for (auto const& f : fixed) {
       if (auto const checked = header.expect(f.name, f.offset, f.expected); !checked) return checked.error();
     }
-    if (header.field(38) > 1) return header.expect("the task", 38, 1).error();
+    // Newer files have any task, and it has been checked that there is such a one.
+    if (header.minor_version() < 4 && header.task() > Task::denoise) return header.expect("the task", 38, 1).error();
     if (auto const checked = check(config); !checked) return checked.error();
     if (auto const checked = header.expect("the pad multiple", 64, config.pad_multiple()); !checked) {
       return checked.error();
