@@ -246,12 +246,7 @@ TEST_CASE("each task has a name") {
 
 TEST_CASE("what another network's file is refused with") {
   auto const message = [](auto const& model) { return std::string(model.ok() ? "" : model.error().message()); };
-  auto mirnet_file = test::make_weight_file(test::tiny);
-  CHECK(message(Model<Enlarge<float>>::load(mirnet_file)) ==
-        "the format version is 0.1, and networks of your own have 0.4: convert the checkpoint with weights/convert.py "
-        "--network generic");
-  test::put(mirnet_file, 10, std::uint16_t{4});
-  test::repair_checksum(mirnet_file);
+  auto const mirnet_file = test::make_weight_file(test::tiny);
   CHECK(message(Model<Enlarge<float>>::load(mirnet_file)) == "the architecture is 1, expected 0");
   auto const file = test::make_weight_file(Config{});
   CHECK(message(Model<Mirnet<float>>::load(file)) == "the architecture is 0, expected 1");

@@ -52,20 +52,21 @@ class NetworkBase {
 
   /// Errors: model, for a file of one of the library's networks, and for other channels.
   static Result<Config> configure(WeightHeader const& header) noexcept {
-    if (auto const checked = check_header(header, Config{}); !checked) return checked.error();
+    if (auto const checked = check_header(header, Config{}, 0); !checked) return checked.error();
     return Config{};
   }
 
-  /// What configure() checks of any network of one's own: the architecture, and the channels where the file states
-  /// them.
+  /// What configure() checks of any network of one's own: that the file is of one and has no more than so many numbers,
+  /// and its channels where the file states them.
   template <class C>
-  static Result<void> check_header(WeightHeader const& header, C const& config) noexcept {
-    if (auto const checked = header.expect("the architecture", 36, 0); !checked) return checked;
+  static Result<void> check_header(WeightHeader const& header, C const& config, int numbers) noexcept {
+    if (auto const checked = header.expect_own_network(); !checked) return checked;
+    if (auto const checked = header.expect_no_numbers_from(numbers); !checked) return checked;
     Index const in = Net::channels_in(config), out = Net::output_shape(config, {1, 1, in}).channels;
-    if (header.field(40) != 0) {
+    if (header.channels_in() != 0) {
       if (auto const checked = header.expect("the number of input channels", 40, in); !checked) return checked;
     }
-    return header.field(42) == 0 ? Result<void>() : header.expect("the number of output channels", 42, out);
+    return header.channels_out() == 0 ? Result<void>() : header.expect("the number of output channels", 42, out);
   }
 
   template <class C>

@@ -82,13 +82,14 @@ class WeightHeader {
   /// What a network of your own asks first. Errors: model, where the file is one of the library's networks, or of a
   /// version that knows no others.
   Result<void> expect_own_network() const noexcept {
+    if (auto const checked = expect("the architecture", 36, 0); !checked) return checked;
     if (minor_version() < 4) {
       return Error(ErrorCode::model,
                    "the format version is 0.%u, and networks of your own have 0.4: convert the checkpoint with "
                    "weights/convert.py --network generic",
                    static_cast<unsigned>(minor_version()));
     }
-    return expect("the architecture", 36, 0);
+    return {};
   }
 
   /// Errors: model, where a number behind the first `count` is not 0: the file is for a network that has more.
