@@ -6,7 +6,7 @@ cmake_policy(VERSION 3.22)
 get_filename_component(INCLUDE_DIR ${INCLUDE_DIR} ABSOLUTE)
 
 # Lowest first; a folder may include from itself and from those before it.
-set(layers base tensor simd kernels ops runtime layers model networks io interop)
+set(layers base tensor simd kernels ops runtime dispatch layers model networks io interop)
 
 # Which headers may include other libraries.
 set(allowed_xsimd "^simd/")

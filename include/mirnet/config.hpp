@@ -52,31 +52,36 @@
 #define MIRNET_EMULATE_PAIR_PRODUCTS 0
 #endif
 
-// The widest instruction set that the compiler flags allow. Its kernels live in an inline namespace of this name, so
-// that objects compiled for different sets can be linked into one program. `scalar` has no SIMD.
+// The widest instruction set that the compiler flags allow, a row of simd/instruction_set.hpp. `scalar` has no SIMD.
 #if MIRNET_NO_SIMD
-#define MIRNET_ISA scalar
-#elif MIRNET_EMULATE_PAIR_PRODUCTS
-#define MIRNET_ISA emulated
+#define MIRNET_REGISTER_ISA scalar
 #elif defined(__AVX512F__) && defined(__AVX512CD__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
     defined(__AVX512VL__) && defined(__FMA__)
 #if defined(__AVX512BF16__)
-#define MIRNET_ISA avx512bf16
+#define MIRNET_REGISTER_ISA avx512bf16
 #else
-#define MIRNET_ISA avx512
+#define MIRNET_REGISTER_ISA avx512
 #endif
 #elif defined(__AVX2__) && defined(__FMA__)
-#define MIRNET_ISA avx2
+#define MIRNET_REGISTER_ISA avx2
 #elif defined(__SSE2__)
-#define MIRNET_ISA sse2
+#define MIRNET_REGISTER_ISA sse2
 #elif defined(__ARM_NEON)
-#define MIRNET_ISA neon
+#define MIRNET_REGISTER_ISA neon
 #elif defined(__wasm_simd128__)
 #error "mirnet's kernels need -msse2 beside -msimd128; with MIRNET_NO_SIMD=1, plain ones take many times as long"
 #else
 #undef MIRNET_NO_SIMD
 #define MIRNET_NO_SIMD 1
-#define MIRNET_ISA scalar
+#define MIRNET_REGISTER_ISA scalar
+#endif
+
+// Its kernels live in an inline namespace of this name, so that objects compiled for different sets can be linked into
+// one program. `emulated` has the registers of another set.
+#if MIRNET_EMULATE_PAIR_PRODUCTS && !MIRNET_NO_SIMD
+#define MIRNET_ISA emulated
+#else
+#define MIRNET_ISA MIRNET_REGISTER_ISA
 #endif
 
 #define MIRNET_STRINGIFY_(x) #x

@@ -63,15 +63,31 @@ inline constexpr Index line = channels_per_line<float>;
 //
 // Instructions count even where the multipliers are what limits: a core may be shared with another thread.
 // A line of columns that fills half a tile has tiles of half the width.
-#if defined(__i386__) || defined(_M_IX86)
-inline constexpr int tile_rows = 1, tile_vectors = 4, narrow_tile_rows = 2;
-#elif defined(__aarch64__)
-inline constexpr int tile_rows = 4, tile_vectors = 4, narrow_tile_rows = 4;
-#elif defined(__AVX512BW__)
-inline constexpr int tile_rows = 12, tile_vectors = 2, narrow_tile_rows = 12;
-#else
-inline constexpr int tile_rows = 3, tile_vectors = 4, narrow_tile_rows = 6;
-#endif
+struct TileShape {
+  int rows, vectors, narrow_rows;
+
+  /// Of an instruction set with these registers, or more.
+  constexpr int registers() const noexcept {
+    int const whole = rows * vectors + (std::min)(rows, vectors) + 1;
+    int const narrow = narrow_rows * (vectors / 2) + (std::min)(narrow_rows, vectors / 2) + 1;
+    return (std::max)(whole, narrow);
+  }
+};
+
+constexpr TileShape tile_shape(InstructionSet const& set) noexcept {
+  if (set.lane_products && set.registers >= 32) return {4, 4, 4};
+  if (set.registers >= 32) return {12, 2, 12};
+  if (set.registers >= 16) return {3, 4, 6};
+  return {1, set.lanes > 8 ? 2 : 4, 2};
+}
+
+inline constexpr int tile_rows = tile_shape(own_set).rows, tile_vectors = tile_shape(own_set).vectors,
+                     narrow_tile_rows = tile_shape(own_set).narrow_rows;
+static_assert(tile_shape(own_set).registers() <= own_set.registers, "a tile of C lives in registers");
+static_assert(tile_vectors % 2 == 0, "narrow tiles have half the width");
+static_assert(tile_vectors * simd::lanes <= 2 * line, "what is left of the columns fills half a tile");
+static_assert(tile_vectors * simd::lanes % line == 0, "a tile is whole lines wide");
+static_assert(sizeof(simd::Pair) == sizeof(float), "an element of the depth has the size of a lane");
 
 // Of 32-bit ARM's 16 registers, GCC 12 keeps three accumulators in memory where it may load several columns of A early.
 #if defined(__arm__)

@@ -7,6 +7,8 @@
 
 #include <mirnet/base/half.hpp>
 #include <mirnet/config.hpp>
+#include <mirnet/simd/instruction_set.hpp>
+#include <mirnet/tensor/shape.hpp>
 
 // GCC 12 takes what its own intrinsics leave undefined for a mistake (bug 105593): hundreds of warnings, and it reports
 // them though these are system headers.
@@ -32,21 +34,30 @@
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd {
 
-// Named by the same macros that name MIRNET_ISA, and never xsimd::default_arch: releases differ in what that is.
-#if defined(__AVX512BW__)
+// xsimd's name of the set, and never xsimd::default_arch: releases differ in what that is.
+#if MIRNET_SET_HAS_ZMM
 using Architecture = xsimd::avx512bw;
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif MIRNET_SET == MIRNET_SET_avx2
 using Architecture = xsimd::fma3<xsimd::avx2>;
-#elif defined(__SSE2__)
+#elif MIRNET_SET == MIRNET_SET_sse2
 using Architecture = xsimd::sse2;
-#elif defined(__aarch64__)
+#elif MIRNET_SET == MIRNET_SET_neon && defined(__aarch64__)
 using Architecture = xsimd::neon64;
+#elif MIRNET_SET == MIRNET_SET_neon && defined(__arm__)
+using Architecture = xsimd::neon;  // which takes numbers below the normal ones for zero
 #else
-using Architecture = xsimd::neon;  // 32-bit ARM, whose NEON takes numbers below the normal ones for zero
+#error "simd/pack.hpp has no registers for this instruction set: take the plain kernels (kernels/reference.hpp)"
 #endif
 
 using Pack = xsimd::batch<float, Architecture>;
 inline constexpr std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(Pack::size);
+static_assert(lanes == own_set.lanes && sizeof(Pack) == static_cast<std::size_t>(own_set.register_bytes),
+              "xsimd's registers are those of simd/instruction_set.hpp");
+static_assert(lanes * static_cast<std::ptrdiff_t>(sizeof(float)) == own_set.register_bytes,
+              "a register holds nothing but its lanes");
+static_assert(channels_per_line<float> % lanes == 0 && channels_per_line<bfloat16> % lanes == 0,
+              "whole registers make up a line of channels");
+static_assert(alignment_bytes % alignof(Pack) == 0, "maps and weights start where a register may");
 
 MIRNET_ALWAYS_INLINE Pack load(float const* p) noexcept { return Pack::load_unaligned(p); }
 MIRNET_ALWAYS_INLINE void store(float* p, Pack v) noexcept { v.store_unaligned(p); }
@@ -54,22 +65,22 @@ MIRNET_ALWAYS_INLINE void store(float* p, Pack v) noexcept { v.store_unaligned(p
 // Of bfloat16: the upper halves of floats. xsimd has no such conversion, and what compilers make of a loop goes through
 // memory. Rounded is as in to_bfloat16.
 MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
-#if defined(__AVX512BW__)
+#if MIRNET_SET_HAS_ZMM
   __m256i const halves = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(p));
   return Pack(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16)));
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif MIRNET_SET == MIRNET_SET_avx2
   __m128i const halves = _mm_loadu_si128(reinterpret_cast<__m128i const*>(p));
   return Pack(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16)));
-#elif defined(__SSE2__)
+#elif MIRNET_SET == MIRNET_SET_sse2
   __m128i const halves = _mm_loadl_epi64(reinterpret_cast<__m128i const*>(p));
   return Pack(_mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), halves)));
-#else
+#elif MIRNET_SET == MIRNET_SET_neon
   return Pack(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(&p->bits), 16)));
 #endif
 }
 
 MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
-#if defined(__AVX512BW__)
+#if MIRNET_SET_HAS_ZMM
   __m512 const x = v;
   __m512i const bits = _mm512_castps_si512(x);
   __m512i const odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -77,7 +88,7 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   __m512i const quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x00400000));
   rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif MIRNET_SET == MIRNET_SET_avx2
   __m256 const x = v;
   __m256i const bits = _mm256_castps_si256(x);
   __m256i const odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -88,7 +99,7 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   __m256i const halves = _mm256_srai_epi32(rounded, 16);
   __m256i const packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(halves, halves), 0x08);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
-#elif defined(__SSE2__)
+#elif MIRNET_SET == MIRNET_SET_sse2
   __m128 const x = v;
   __m128i const bits = _mm_castps_si128(x), nan = _mm_castps_si128(_mm_cmpunord_ps(x, x));
   __m128i const odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
@@ -96,7 +107,7 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   __m128i const quiet = _mm_or_si128(bits, _mm_set1_epi32(0x00400000));
   __m128i const halves = _mm_srai_epi32(_mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded)), 16);
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(halves, halves));
-#else
+#elif MIRNET_SET == MIRNET_SET_neon
   float32x4_t const x = v;
   uint32x4_t const bits = vreinterpretq_u32_f32(x);
   uint32x4_t const nan = vcgtq_u32(vandq_u32(bits, vdupq_n_u32(0x7FFFFFFF)), vdupq_n_u32(0x7F800000));
@@ -133,24 +144,26 @@ MIRNET_ALWAYS_INLINE Pack broadcast_from(float const* p) noexcept {
 /// x*y + z, rounded once where the machine can. xsimd before 11.0 leaves the AVX-512 form to the compiler's
 /// contraction, which this library turns off.
 MIRNET_ALWAYS_INLINE Pack fma(Pack x, Pack y, Pack z) noexcept {
-#if XSIMD_VERSION_MAJOR < 11 && defined(__AVX512BW__)
+#if XSIMD_VERSION_MAJOR < 11 && MIRNET_SET_HAS_ZMM
   return Pack(_mm512_fmadd_ps(x, y, z));
 #else
   return xsimd::fma(x, y, z);
 #endif
 }
 
-#if defined(__aarch64__)
+inline constexpr bool has_lane_products = own_set.lane_products;
+
+#if MIRNET_SET == MIRNET_SET_neon && defined(__aarch64__)
+static_assert(has_lane_products);
+
 /// a + x*y[lane], rounded once. The processor takes a lane of a register as a factor: of a matrix's row, four elements
 /// are one load and not four.
-inline constexpr bool has_lane_products = true;
-
 template <int lane>
 MIRNET_ALWAYS_INLINE Pack fma_lane(Pack x, Pack y, Pack a) noexcept {
   return Pack(vfmaq_laneq_f32(a, x, y, lane));
 }
 #else
-inline constexpr bool has_lane_products = false;
+static_assert(!has_lane_products);
 
 template <int lane>
 Pack fma_lane(Pack x, Pack y, Pack a) noexcept = delete;
@@ -159,7 +172,7 @@ Pack fma_lane(Pack x, Pack y, Pack a) noexcept = delete;
 /// x / y, rounded once. xsimd's quotient on ARM is an estimate that two Newton steps improve, on AArch64 too, which has
 /// the instruction; 32-bit NEON has none, and one is divided after the other.
 MIRNET_ALWAYS_INLINE Pack divide(Pack x, Pack y) noexcept {
-#if defined(__ARM_NEON)
+#if MIRNET_SET == MIRNET_SET_neon
   return Pack(static_cast<float32x4_t>(x) / static_cast<float32x4_t>(y));
 #else
   return x / y;

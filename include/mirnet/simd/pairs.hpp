@@ -16,9 +16,9 @@ struct Pair {
 };
 static_assert(sizeof(Pair) == sizeof(float));
 
-#if defined(__AVX512BF16__) && defined(__AVX512BW__)
-inline constexpr bool has_pair_products = true;
+inline constexpr bool has_pair_products = own_set.pair_products || MIRNET_EMULATE_PAIR_PRODUCTS;
 
+#if MIRNET_SET == MIRNET_SET_avx512bf16 && !MIRNET_EMULATE_PAIR_PRODUCTS
 using Pairs = __m512i;
 MIRNET_ALWAYS_INLINE Pairs load(Pair const* p) noexcept { return _mm512_loadu_si512(p); }
 MIRNET_ALWAYS_INLINE Pairs broadcast(Pair v) noexcept {
@@ -38,7 +38,7 @@ MIRNET_ALWAYS_INLINE void store_operands(bfloat16* p, Pack v) noexcept {
 
 #else
 // What the instruction does, lane by lane: for tests, as it is no faster than to widen the numbers.
-inline constexpr bool has_pair_products = MIRNET_EMULATE_PAIR_PRODUCTS;
+static_assert(has_pair_products == bool(MIRNET_EMULATE_PAIR_PRODUCTS));
 
 struct Pairs {
   Pair lane[lanes];
@@ -62,6 +62,8 @@ MIRNET_ALWAYS_INLINE Pack fma(Pairs const& x, Pairs const& y, Pack z) noexcept {
 }
 MIRNET_ALWAYS_INLINE void store_operands(bfloat16* p, Pack v) noexcept { store(p, v); }
 #endif
+
+static_assert(sizeof(Pairs) == sizeof(Pack), "a register of pairs has a pair for each lane of its sums");
 
 MIRNET_ALWAYS_INLINE Pairs broadcast_from(Pair const* p) noexcept { return broadcast(*p); }
 MIRNET_ALWAYS_INLINE void store_operands(float* p, Pack v) noexcept { store(p, v); }
