@@ -10,7 +10,7 @@
 
 #include <mirnet/kernels/table.hpp>
 
-#include "fma_peak.hpp"
+#include "measure/fma_peak.hpp"
 
 namespace bench {
 
@@ -61,14 +61,14 @@ inline void count(benchmark::State& state, Work const& work, double time, double
 template <class Body>
 double measure(benchmark::State& state, char const* isa, int threads, double (*seconds)() noexcept, Work const& work,
                Body&& body) {
-  double const peak_before = fma_peak(isa, threads);
+  double const peak_before = measure::fma_peak(isa, threads);
   double const start = seconds();
   for (auto _ : state) {
     body();
     benchmark::ClobberMemory();
   }
   double const time = (seconds() - start) / static_cast<double>(state.iterations());
-  count(state, work, time, (peak_before + fma_peak(isa, threads)) / 2);
+  count(state, work, time, (peak_before + measure::fma_peak(isa, threads)) / 2);
   return time;
 }
 

@@ -6,25 +6,28 @@
 #include <benchmark/benchmark.h>
 
 #include <string>
-#include <string_view>
+
+#include <mirnet/simd/instruction_set.hpp>
 
 #include "counters.hpp"
+#include "measure/fma_peak.hpp"
 
 namespace bench {
 
 #if defined(__x86_64__)
 /// <isa>/core/fma+loads:8 and so on, where the set has fused multiply-adds. Of the peak: what is left of fma_peak().
 inline void add_crowded_fma(char const* isa) {
-  if (std::string_view(isa) == "sse2") return;
-  for (auto const beside : {Beside::loads, Beside::nops}) {
+  auto const* const set = mirnet::find_instruction_set(isa);
+  if (set == nullptr || !set->fused) return;
+  for (auto const beside : {measure::Beside::loads, measure::Beside::nops}) {
     for (int const others : {0, 4, 8, 12}) {
-      auto const name =
-          std::string(isa) + "/core/fma+" + (beside == Beside::loads ? "loads:" : "nops:") + std::to_string(others);
+      auto const name = std::string(isa) + "/core/fma+" + (beside == measure::Beside::loads ? "loads:" : "nops:") +
+                        std::to_string(others);
       benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
         constexpr long rounds = 10'000;
-        double const products = fma_loop(isa, 1) / 2 * rounds;
+        double const products = measure::fma_loop(isa, 1) / 2 * rounds;
         measure(state, isa, 1, cpu_seconds, {.products = products, .macs = products},
-                [&] { fma_loop(isa, rounds, beside, others); });
+                [&] { measure::fma_loop(isa, rounds, beside, others); });
       });
     }
   }

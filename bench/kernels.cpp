@@ -18,10 +18,10 @@
 #include <mirnet/networks/mirnet/spatial_attention.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
-#include "counted_kernels.hpp"
 #include "counters.hpp"
 #include "crowded_fma.hpp"
 #include "main.hpp"
+#include "measure/counted_kernels.hpp"
 #include "support/random.hpp"
 
 namespace {
@@ -91,7 +91,7 @@ double bytes_of(std::initializer_list<View<T const>> maps) {
 /// forward(context) is rehearsed, which tells its arithmetic and the memory that it works in, and then measured.
 template <class T, class Forward>
 void measure(benchmark::State& state, Target<T> const& target, double bytes, Forward&& forward) {
-  bench::CountedKernels<T> const counted(*target.kernels);
+  measure::CountedKernels<T> const counted(*target.kernels);
   auto rehearsal = target.rehearsal(counted.table());
   forward(rehearsal);
   double const macs = static_cast<double>(rehearsal.macs);
@@ -325,7 +325,7 @@ class Benchmarks {
 
   template <class Layer>
   double products(Algorithm algorithm, Case const& shapes, Layer const& layer) const {
-    bench::CountedKernels<T> const counted(kernels_);
+    measure::CountedKernels<T> const counted(kernels_);
     auto context = Target<T>{&kernels_, algorithm}.context(counted.table());
     layer.forward(context, View<T const>(nullptr, shapes.input()),
                   View<T>(nullptr, layer.output_shape(shapes.input())));

@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
@@ -35,11 +36,10 @@
 #include <mirnet/tensor/tensor.hpp>
 
 #include "counters.hpp"
-#include "instruction_sets.hpp"
 #include "main.hpp"
-#include "profile.hpp"
-#include "profiler.hpp"
-#include "size.hpp"
+#include "measure/profiler.hpp"
+#include "measure/samples.hpp"
+#include "measure/size.hpp"
 #include "support/random.hpp"
 #include "support/weight_writer.hpp"
 
@@ -91,7 +91,7 @@ struct Session {
   mirnet::Model<mirnet::Mirnet<float>> model;
   mirnet::ThreadPool pool;
   mirnet::Context<float> context;
-  cli::Rehearsal rehearsal;
+  measure::Rehearsal rehearsal;
   mirnet::Memory memory;
   mirnet::Tensor<float> input, output;
 };
@@ -129,7 +129,7 @@ class OnlyOne {
 
   Index node_;
   std::atomic<bool> stop_ = true;
-  bench::TickClock clock_;
+  measure::TickClock clock_;
   std::uint64_t began_ = 0, ticks_ = 0;
 };
 
@@ -151,15 +151,15 @@ void run(benchmark::State& state, Session& session, Index number) {
   walk();
   only.take_seconds();
   int const threads = static_cast<int>(context.parallel.workers);
-  double const peak_before = bench::fma_peak(context.kernels->isa, threads);
-  cli::Samples samples;
+  double const peak_before = measure::fma_peak(context.kernels->isa, threads);
+  measure::Samples samples;
   for (auto _ : state) {
     walk();
     double const seconds = only.take_seconds();
     state.SetIterationTime(seconds);
     samples.ms.push_back(seconds * 1e3);
   }
-  double const peak = (peak_before + bench::fma_peak(context.kernels->isa, threads)) / 2;
+  double const peak = (peak_before + measure::fma_peak(context.kernels->isa, threads)) / 2;
   context.trace = {};
   context.stop = nullptr;
   state.counters["median ms"] = samples.median();
@@ -169,7 +169,7 @@ void run(benchmark::State& state, Session& session, Index number) {
 
 /// Of one run of the network.
 std::vector<double> layer_seconds(Session& session) {
-  cli::Profiler profiler(session.rehearsal.pieces, session.context.parallel.workers);
+  measure::Profiler profiler(session.rehearsal.pieces, session.context.parallel.workers);
   session.context.trace = profiler.trace();
   profiler.start_run();
   session.model
@@ -188,11 +188,11 @@ std::vector<double> layer_seconds(Session& session) {
 
 /// A piece of a node's work with one item, in which nothing happens.
 void run_hook(benchmark::State& state, bool on) {
-  mirnet::Context<float> context(*cli::choose_kernels().value());
+  mirnet::Context<float> context(*mirnet::choose_kernels().value());
   mirnet::Memory const memory = mirnet::Memory::allocate(64).value();
   context.arena = mirnet::Arena(memory.bytes());
   constexpr int pieces = 1 << 14;
-  cli::Profiler profiler(pieces, 1);
+  measure::Profiler profiler(pieces, 1);
   if (on) context.trace = profiler.trace();
   Node node = context.new_node("nothing", {}, {});
   int told = pieces;
@@ -208,7 +208,7 @@ void run_hook(benchmark::State& state, bool on) {
 int main(int argc, char** argv) {
   Options options;
   options.take(argc, argv);
-  auto const size = cli::parse_size(options.values["size"]);
+  auto const size = measure::parse_size(options.values["size"]);
   Index const threads = Options::number(options.values["threads"]);
   if (!size) return fail("--size=" + options.values["size"] + ": expected one like 256x256");
   if (threads < 1 || threads > 1024) return fail("--threads=" + options.values["threads"] + ": expected 1 to 1024");
@@ -216,7 +216,7 @@ int main(int argc, char** argv) {
   if (algorithm != "auto" && algorithm != "direct")
     return fail("--algorithm=" + algorithm + ": expected auto or direct");
   auto const& isa = options.values["isa"];
-  auto const kernels = cli::choose_kernels(isa.empty() ? std::optional<std::string>() : isa);
+  auto const kernels = mirnet::choose_kernels(isa.empty() ? std::optional<std::string_view>() : isa);
   if (!kernels) return fail(kernels.error().message());
   auto const& weights = options.values["weights"];
   auto model = weights.empty()
@@ -226,7 +226,7 @@ int main(int argc, char** argv) {
 
   Session session(*std::move(model), **kernels, threads);
   if (algorithm == "direct") session.context.algorithm = mirnet::Algorithm::direct;
-  auto rehearsal = cli::rehearse(session.model, session.context, size->height, size->width);
+  auto rehearsal = measure::rehearse(session.model, session.context, size->height, size->width);
   if (!rehearsal) return fail(rehearsal.error().message());
   session.rehearsal = *std::move(rehearsal);
   mirnet::Shape const shape{size->height, size->width, session.model.config().channels};

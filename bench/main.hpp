@@ -3,7 +3,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "instruction_sets.hpp"
+#include <mirnet/dispatch/kernel_sets.hpp>
 
 namespace bench {
 
@@ -20,8 +20,8 @@ inline int run_chosen(int argc, char** argv) {
 /// those that the arguments choose run. The exit code.
 template <class Add>
 int run_all(int argc, char** argv, Add&& add) {
-  for (auto const& set : cli::instruction_sets()) {
-    if (!set.available) continue;
+  for (auto const& set : mirnet::kernel_sets()) {
+    if (!set.available()) continue;
     if (set.has_own_float_kernels()) add(*set.kernels());
     if (set.bfloat16_kernels != nullptr) add(*set.bfloat16_kernels());
   }

@@ -16,9 +16,9 @@
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
-#include "counted_kernels.hpp"
 #include "counters.hpp"
 #include "main.hpp"
+#include "measure/counted_kernels.hpp"
 #include "support/random.hpp"
 #include "support/weight_writer.hpp"
 
@@ -63,7 +63,7 @@ void run(benchmark::State& state, KernelTable<T> const& kernels, Algorithm algor
   Context<T> context(kernels, pool);
   context.algorithm = algorithm;
 
-  bench::CountedKernels<T> const counted(kernels);
+  measure::CountedKernels<T> const counted(kernels);
   Context<T> rehearsal(counted.table(), pool);
   rehearsal.algorithm = algorithm;
   auto const plan = model.plan(rehearsal, size, size).value();

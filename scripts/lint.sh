@@ -38,19 +38,19 @@ check_tidy() {
 }
 
 check_cppcheck() {
-  sources 'examples/*.cpp' 'tests/*.cpp' 'bench/*.cpp' ':(exclude,glob)**/kernels_isa.cpp' |
+  sources 'examples/*.cpp' 'tests/*.cpp' 'bench/*.cpp' |
     xargs -0 cppcheck --quiet --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr \
       --suppressions-list=.cppcheck --error-exitcode=1 -j "$CMAKE_BUILD_PARALLEL_LEVEL" \
       -D__x86_64__ -D__SSE2__ -D__GNUC__=12 -D__GLIBC__=2 -DXSIMD_VERSION_MAJOR=8 -DXSIMD_VERSION_MINOR=1 \
-      -I include -I examples/cli -I bench -I tests
+      -I include -I examples -I examples/cli -I tests
 }
 
 check_analyzer() {
   local macros=(-DMIRNET_HAS_SSE2
     "-DMIRNET_"{BUILD_FLAGS,INSTALLED_WEIGHTS_DIR,STB_IMAGE_VERSION,STB_IMAGE_WRITE_VERSION}'=""')
-  sources 'examples/cli/*.cpp' ':(exclude,glob)**/kernels_isa.cpp' |
+  sources 'examples/cli/*.cpp' 'examples/measure/*.cpp' |
     xargs -0 -P "$CMAKE_BUILD_PARALLEL_LEVEL" -n 1 timeout 100 g++ -std=c++20 -O1 -fanalyzer -c -o /dev/null \
-      -I include -I bench -isystem /usr/include/stb "${macros[@]}"
+      -I include -I examples -isystem /usr/include/stb "${macros[@]}"
 }
 
 [ $# -gt 0 ] || set -- format shell tidy cppcheck

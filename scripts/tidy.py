@@ -16,11 +16,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PER_ISA = "kernels_isa.cpp"  # which has the library's kernels and other flags
 # The sources of a group, and those whose compiler's flags they are read with.
 GROUPS = {
     "headers": (["tests/package/all_headers.cpp"], "tests"),
-    "program": (["examples/cli/*.cpp"], "examples/cli"),
+    "program": (["examples/cli/*.cpp", "examples/measure/*.cpp"], "examples/cli"),
     **{name: ([f"tests/{name}/*.cpp"], "tests") for name in ("unit", "kernels", "model", "io", "robustness", "cli")},
     "support": (["tests/support/*.cpp", "tests/main.cpp"], "tests"),
     "bench": (["bench/*.cpp"], "bench"),
@@ -34,7 +33,7 @@ def flags_of(folder, commands):
     flags = {}
     for command in commands:
         file = pathlib.Path(command["file"])
-        if (ROOT / folder) in file.parents and file.suffix == ".cpp" and file.name != PER_ISA:
+        if (ROOT / folder) in file.parents and file.suffix == ".cpp":
             words = iter(shlex.split(command["command"]))
             for word in words:
                 if word == "-isystem":
@@ -83,7 +82,7 @@ def main(build, *groups):
         results = []
         for name in groups or GROUPS:
             patterns, flagged = GROUPS[name]
-            sources = sorted(file for pattern in patterns for file in ROOT.glob(pattern) if file.name != PER_ISA)
+            sources = sorted(file for pattern in patterns for file in ROOT.glob(pattern))
             flags = [*flags_of(flagged, commands), f"-I{build}/tests/headers"]  # where all_headers.inc is
             results += [pool.submit(findings, unit, flags) for unit in units(name, sources, flags, folder)]
         for result in concurrent.futures.as_completed(results):

@@ -9,15 +9,16 @@
 
 #include <CLI/CLI.hpp>
 
+#include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/io/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/version.hpp>
 
 #include "commands.hpp"
-#include "fma_peak.hpp"
-#include "instruction_sets.hpp"
+#include "computing.hpp"
 #include "machine.hpp"
+#include "measure/fma_peak.hpp"
 #include "picture.hpp"
 #include "weights.hpp"
 
@@ -47,7 +48,7 @@ mirnet::Result<Measured> measure(mirnet::Model<mirnet::Mirnet<T>> const& model, 
   std::vector<double> seconds;
   double peak = 0;
   for (auto const begin = Clock::now(); seconds.size() < 4 || Clock::now() - begin < std::chrono::milliseconds(1500);) {
-    peak = std::max(peak, bench::fma_peak(kernels.isa, static_cast<int>(pool.workers())));
+    peak = std::max(peak, measure::fma_peak(kernels.isa, static_cast<int>(pool.workers())));
     auto const start = Clock::now();
     auto const restored = mirnet::restore(model, *picture, context, *tiling);
     if (!restored) return restored.error();
@@ -85,8 +86,8 @@ mirnet::Result<void> run(Options const& options) {
 
   double fastest = 0;
   char const* fastest_isa = "";
-  for (auto const& set : instruction_sets()) {
-    bool const wanted = options.isa ? &set == *chosen : set.available && set.has_own_float_kernels();
+  for (auto const& set : mirnet::kernel_sets()) {
+    bool const wanted = options.isa ? &set == *chosen : set.available() && set.has_own_float_kernels();
     if (!wanted) continue;
     auto const& kernels = *set.kernels();
     auto const speed = line("standard", {}, kernels, pool, options.size);

@@ -10,9 +10,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/version.hpp>
 
-#include "instruction_sets.hpp"
 #include "licences.hpp"
 #include "picture.hpp"
 #include "suggestion.hpp"
@@ -21,7 +21,7 @@ namespace cli {
 namespace {
 
 std::string version() {
-  auto const kernels = choose_kernels();
+  auto const kernels = mirnet::choose_kernels();
   return std::string("mirnet " MIRNET_VERSION " (") + (kernels ? (*kernels)->isa : "no instruction set") + ")";
 }
 

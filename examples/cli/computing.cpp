@@ -4,6 +4,22 @@
 
 namespace cli {
 
+std::string instruction_set_names() {
+  std::string names;
+  for (auto const& set : mirnet::kernel_sets()) {
+    if (!names.empty()) names += ", ";
+    names += set.name;
+    if (!set.has_own_float_kernels()) names += std::string(" (fp32: ") + set.float_isa + ")";
+  }
+  return names;
+}
+
+mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(std::optional<std::string> const& isa) {
+  auto const set = mirnet::choose_kernel_set(isa);
+  if (!set && isa) return mirnet::Error(set.error().code(), "--isa %s", set.error().message());
+  return set;
+}
+
 void add_computing(CLI::App& command, Computing& computing) {
   command
       .add_option("--isa", computing.isa,
@@ -23,7 +39,7 @@ void add_computing(CLI::App& command, Computing& computing) {
       ->capture_default_str();
 }
 
-mirnet::Result<InstructionSet const*> choose_instruction_set(Computing const& computing) {
+mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(Computing const& computing) {
   auto const set = choose_instruction_set(computing.isa);
   if (set && computing.in_bfloat16() && (*set)->bfloat16_kernels == nullptr) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,

@@ -4,13 +4,22 @@
 #include <optional>
 #include <string>
 
-#include "instruction_sets.hpp"
+#include <mirnet/base/result.hpp>
+#include <mirnet/dispatch/kernel_sets.hpp>
+#include <mirnet/kernels/table.hpp>
 
 namespace CLI {
 class App;
 }  // namespace CLI
 
 namespace cli {
+
+/// The instruction sets that are built in, and the one that runs in fp32 where that is another: "avx512bf16 (fp32:
+/// avx512), avx512, avx2, sse2".
+std::string instruction_set_names();
+
+/// The set that --isa names, or without it the best that the machine has. Errors: invalid_argument.
+mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(std::optional<std::string> const& isa);
 
 struct Computing {
   std::optional<std::string> isa;
@@ -26,6 +35,6 @@ struct Computing {
 void add_computing(CLI::App& command, Computing& computing);
 
 /// The instruction set, which has kernels for the precision. Errors: invalid_argument.
-mirnet::Result<InstructionSet const*> choose_instruction_set(Computing const& computing);
+mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(Computing const& computing);
 
 }  // namespace cli

@@ -143,7 +143,7 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
 template <class T>
 class Session {
  public:
-  Session(Options const& options, InstructionSet const& set, mirnet::Model<mirnet::Mirnet<T>> const& model)
+  Session(Options const& options, mirnet::KernelSet const& set, mirnet::Model<mirnet::Mirnet<T>> const& model)
       : options_(options),
         model_(model),
         pool_(options.threads > 0 ? options.threads : usable_cores()),
@@ -267,7 +267,7 @@ void print(Options const& options, Settings const& settings, Report const& repor
 }
 
 template <class T>
-mirnet::Result<void> denoise_in(Options const& options, InstructionSet const& set, std::vector<Work> const& all) {
+mirnet::Result<void> denoise_in(Options const& options, mirnet::KernelSet const& set, std::vector<Work> const& all) {
   auto const file = find_weights(options.weights);
   if (!file) return file.error();
   auto const model = load_weights<T>(*file);

@@ -4,18 +4,19 @@
 
 #include <CLI/CLI.hpp>
 
+#include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"
-#include "instruction_sets.hpp"
-#include "size.hpp"
+#include "computing.hpp"
+#include "measure/size.hpp"
 #include "weights.hpp"
 
 namespace cli {
 namespace {
 
 mirnet::Result<void> info(WeightsOptions const& options, std::string const& size) {
-  auto const parsed = parse_size(size);
+  auto const parsed = measure::parse_size(size);
   if (!parsed) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,
                          "--size %s: expected a width and a height, as in 1920x1080", size.c_str());
@@ -25,7 +26,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   auto const& path = *found;
   auto const model = load_weights<float>(path);
   if (!model) return model.error();
-  auto const set = choose_instruction_set();
+  auto const set = mirnet::choose_kernel_set();
   if (!set) return set.error();
   mirnet::ThreadPool pool;
   auto const plan = model->plan(mirnet::Context<float>(*(*set)->kernels(), pool), parsed->height, parsed->width);

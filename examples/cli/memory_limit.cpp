@@ -42,7 +42,7 @@ double memory_budget(double limit) {
   return available ? 0.75 * *available : std::numeric_limits<double>::infinity();
 }
 
-mirnet::Error too_little_memory(Size picture, double needed, double budget, double limit) {
+mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit) {
   return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s",
                        static_cast<long long>(picture.width), static_cast<long long>(picture.height),
                        bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),

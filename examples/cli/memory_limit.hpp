@@ -5,7 +5,7 @@
 
 #include <mirnet/base/result.hpp>
 
-#include "size.hpp"
+#include "measure/size.hpp"
 
 namespace cli {
 
@@ -21,6 +21,6 @@ std::string bytes_text(double bytes);
 double memory_budget(double limit);
 
 /// The error where a picture needs more than the budget with this limit.
-mirnet::Error too_little_memory(Size picture, double needed, double budget, double limit);
+mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit);
 
 }  // namespace cli

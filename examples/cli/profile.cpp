@@ -20,13 +20,13 @@
 #include "commands.hpp"
 #include "computing.hpp"
 #include "files.hpp"
-#include "fma_peak.hpp"
 #include "machine.hpp"
+#include "measure/fma_peak.hpp"
+#include "measure/profiler.hpp"
+#include "measure/triad.hpp"
 #include "memory_limit.hpp"
 #include "picture.hpp"
-#include "profiler.hpp"
 #include "progress.hpp"
-#include "triad.hpp"
 #include "weights.hpp"
 
 namespace cli {
@@ -63,7 +63,7 @@ mirnet::Result<void> check_memory(mirnet::Shape shape, double needed) {
 /// The picture of a file; of a size, one with noise in it. Errors: input, memory; model, where the network is not one
 /// for three channels.
 mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Reading const& reading, Index channels) {
-  if (auto const size = parse_size(input)) {
+  if (auto const size = measure::parse_size(input)) {
     mirnet::Shape const shape{size->height, size->width, channels};
     auto const bytes = mirnet::map_bytes<float>(shape);
     if (!bytes) return Error(ErrorCode::memory, "%s: no memory could hold so many pixels", input.c_str());
@@ -103,7 +103,7 @@ std::size_t triad_bytes() {
   return static_cast<std::size_t>(std::clamp(memory_budget(0) / 2, 0.0, wanted));
 }
 
-void add_timeline(Profile& profile, Timeline const& timeline, double nanoseconds_a_tick) {
+void add_timeline(Profile& profile, measure::Timeline const& timeline, double nanoseconds_a_tick) {
   auto const microseconds = [&](std::uint64_t from, std::uint64_t to) {
     return static_cast<double>(to - from) * nanoseconds_a_tick * 1e-3;
   };
@@ -123,7 +123,7 @@ void add_timeline(Profile& profile, Timeline const& timeline, double nanoseconds
 }
 
 /// One run's times of everything.
-void add_run(Profile& profile, Timeline const& timeline, double nanoseconds_a_tick) {
+void add_run(Profile& profile, measure::Timeline const& timeline, double nanoseconds_a_tick) {
   double const ms = nanoseconds_a_tick * 1e-6;
   auto const workers = static_cast<std::size_t>(profile.threads);
   for (auto& layer : profile.layers) {
@@ -150,7 +150,7 @@ void add_run(Profile& profile, Timeline const& timeline, double nanoseconds_a_ti
 }
 
 template <class T>
-mirnet::Result<Profile> measure(Options const& options, InstructionSet const& set) {
+mirnet::Result<Profile> measure(Options const& options, mirnet::KernelSet const& set) {
   auto const path = find_weights(options.weights);
   if (!path) return path.error();
   auto const model = load_weights<T>(*path);
@@ -161,7 +161,7 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
   mirnet::Context<T> context(*set.kernels_of<T>(), pool);
   context.algorithm = options.computing.chosen_algorithm();
-  auto const rehearsal = rehearse(*model, context, shape.height, shape.width);
+  auto const rehearsal = measure::rehearse(*model, context, shape.height, shape.width);
   if (!rehearsal) return rehearsal.error();
   double const needed = static_cast<double>(rehearsal->plan.bytes);
   auto const there = check_memory(shape, needed);
@@ -188,7 +188,7 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   profile.warmup = options.warmup;
   profile.plan_bytes = needed;
   profile.model_bytes = static_cast<double>(model->bytes());
-  profile.hook_nanoseconds = hook_nanoseconds();
+  profile.hook_nanoseconds = measure::hook_nanoseconds();
   for (auto const& node : rehearsal->nodes) {
     auto& row = profile.layers.emplace_back();
     row.name = node.name;
@@ -203,7 +203,7 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
     row.bytes = node.bytes;
     row.live_bytes = node.live_bytes;
   }
-  auto const bandwidth = bench::triad(static_cast<int>(pool.workers()), triad_bytes());
+  auto const bandwidth = measure::triad(static_cast<int>(pool.workers()), triad_bytes());
   profile.bandwidth = bandwidth.gigabytes_a_second;
   profile.bandwidth_bytes = static_cast<double>(bandwidth.bytes);
 
@@ -212,12 +212,12 @@ mirnet::Result<Profile> measure(Options const& options, InstructionSet const& se
   std::memset(memory->bytes().data(), 0, memory->bytes().size());  // pages come when they are first written
   auto output = mirnet::Tensor<float>::create(shape);
   if (!output) return output.error();
-  Profiler profiler(rehearsal->pieces, pool.workers());
+  measure::Profiler profiler(rehearsal->pieces, pool.workers());
   context.trace = profiler.trace();
   double fastest = std::numeric_limits<double>::infinity();
   for (int run = -options.warmup; run < options.repeat; ++run) {
     // Beside every run, because the clock of a machine drifts.
-    double const peak = bench::fma_peak(context.kernels->isa, static_cast<int>(pool.workers()));
+    double const peak = measure::fma_peak(context.kernels->isa, static_cast<int>(pool.workers()));
     profile.peak_gflops = std::max(profile.peak_gflops, peak);
     profiler.start_run();
     auto const done = model->run(context, rehearsal->plan, memory->bytes(), input->view(), output->view());

@@ -9,32 +9,17 @@
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/shape.hpp>
 
+#include "measure/samples.hpp"
+
 namespace cli {
-
-/// Times of the same thing, one a run, in milliseconds.
-struct Samples {
-  std::vector<double> ms;
-
-  double mean() const;
-  double minimum() const;
-  /// The smallest that is not less than this share of them: 0.95 of ten runs is the tenth. The median of an even number
-  /// is the mean of the two in the middle.
-  double percentile(double share) const;
-  double median() const;
-  /// The standard error of the median, from the median distance to it, as if times were normally distributed. NaN for
-  /// fewer than three runs.
-  double noise() const;
-
-  Samples& operator+=(Samples const& other);
-};
 
 /// A node, or all nodes of an operation or a block.
 struct ProfileRow {
   std::string name, operation, fused, kernel;
   std::string input, output;  ///< "256x256x64": height, width, channels
   mirnet::Index calls = 0;    ///< pieces of its work in a run
-  Samples time;               ///< of the calling thread, from begin to end of each piece
-  Samples busy;               ///< of all workers together
+  measure::Samples time;      ///< of the calling thread, from begin to end of each piece
+  measure::Samples busy;      ///< of all workers together
   double macs = 0, products = 0, bytes = 0, live_bytes = 0;
 };
 
@@ -59,9 +44,9 @@ struct Profile {
   double profiling_ms() const { return 1e-6 * hooks * hook_nanoseconds / static_cast<double>(threads); }
 
   std::vector<ProfileRow> layers;  ///< in the order of the run
-  Samples total;
-  Samples unattributed;  ///< what no node takes
-  Samples wait;          ///< of a thread in the mean, while others work for the same node; a part of the nodes' time
+  measure::Samples total;
+  measure::Samples unattributed;  ///< what no node takes
+  measure::Samples wait;  ///< of a thread in the mean, while others work for the same node; a part of the nodes' time
 
   // Of the run that was the fastest.
   std::vector<ProfileSpan> spans;
@@ -110,7 +95,7 @@ std::string profile_html(Profile const& profile, Sorting sorting);
 struct Baseline {
   std::string description;
   std::vector<ProfileRow> layers;  ///< names, operations and times alone
-  Samples total;
+  measure::Samples total;
 };
 
 /// Errors: input, where there is no such file or it is not a profile.

@@ -21,7 +21,7 @@ struct Change {
   double difference() const { return (std::isnan(after) ? 0 : after) - (std::isnan(before) ? 0 : before); }
 };
 
-Samples read_samples(json const& object) { return {object.at("runs_ms").get<std::vector<double>>()}; }
+measure::Samples read_samples(json const& object) { return {object.at("runs_ms").get<std::vector<double>>()}; }
 
 std::string described(json const& file) {
   auto const& machine = file.at("machine");
@@ -74,7 +74,7 @@ mirnet::Result<Baseline> read_baseline(std::string const& path) {
 std::string profile_changes(Baseline const& before, Profile const& after, Grouping grouping) {
   Profile old;
   old.layers = before.layers;
-  std::map<std::string, Samples> times;
+  std::map<std::string, measure::Samples> times;
   for (auto const& row : grouped(old, grouping)) times[row.name] = row.time;
   std::vector<Change> changes;
   std::size_t same = 0;

@@ -148,7 +148,7 @@ std::string rows_text(Profile const& profile, std::vector<ProfileRow> const& row
   return aligned(lines, left);
 }
 
-std::string time_text(Profile const& profile, char const* name, Samples const& time, char const* remark) {
+std::string time_text(Profile const& profile, char const* name, measure::Samples const& time, char const* remark) {
   return format("%-14s %10.3f ms  %6.2f %%  min %.3f, p95 %.3f%s\n", name, time.median(),
                 100 * time.median() / profile.total.median(), time.minimum(), time.percentile(0.95), remark);
 }
@@ -193,7 +193,7 @@ Json numbers(std::vector<double> const& values) {
   return list;
 }
 
-Json samples_json(Samples const& time) {
+Json samples_json(measure::Samples const& time) {
   return {{"median_ms", number(time.median())},
           {"min_ms", number(time.minimum())},
           {"p95_ms", number(time.percentile(0.95))},

@@ -53,7 +53,7 @@ class Hardening(unittest.TestCase):
     def test_jumps_have_a_place_to_arrive(self):
         """Functions begin with endbr64: main, and those that tell the tables of kernels."""
         sections = re.findall(r" PROGBITS +([0-9a-f]+) ([0-9a-f]+) ([0-9a-f]+) .* AX ", readelf("--sections"))
-        functions = re.findall(r"([0-9a-f]{16}) +\d+ FUNC +GLOBAL \w+ +\d+ (main|mirnet_(?:\w+_)?kernels_\w+)$",
+        functions = re.findall(r"([0-9a-f]{16}) +\d+ FUNC +GLOBAL \w+ +\d+ (main|_ZN6mirnet\w+linked\w+kernels_\w+)$",
                                readelf("--symbols"), re.MULTILINE)
         self.assertGreater(len(functions), 1)
         program = pathlib.Path(PROGRAM).read_bytes()

@@ -6,9 +6,9 @@
 #include "command_line.hpp"
 #include "files.hpp"
 #include "fuzz.hpp"
+#include "measure/size.hpp"
 #include "memory_limit.hpp"
 #include "picture.hpp"
-#include "size.hpp"
 
 namespace {
 
@@ -42,7 +42,7 @@ void parse_words(std::string const& word) {
   } else {
     fuzz::require_sentence(bytes.error());
   }
-  if (auto const size = cli::parse_size(word)) {
+  if (auto const size = measure::parse_size(word)) {
     fuzz::require(size->width >= 1 && size->height >= 1, "a picture has a pixel");
   }
 }

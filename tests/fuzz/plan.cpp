@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "fuzz.hpp"
-#include "instruction_sets.hpp"
 #include "support/buffer.hpp"
 #include "support/weight_writer.hpp"
 
@@ -154,10 +154,10 @@ template <class T>
 void plan(FuzzedDataProvider& input, bool runs) {
   auto config = make_config(input);
   auto const height = make_side(input), width = make_side(input);
-  auto const sets = cli::instruction_sets();
+  auto const sets = mirnet::kernel_sets();
   std::vector<mirnet::KernelTable<T> const*> tables;
   for (auto const& set : sets) {
-    if (set.available && set.kernels_of<T>() != nullptr) tables.push_back(set.kernels_of<T>());
+    if (set.available() && set.kernels_of<T>() != nullptr) tables.push_back(set.kernels_of<T>());
   }
   Context<T> context(*tables[input.ConsumeIntegralInRange<std::size_t>(0, tables.size() - 1)]);
   context.parallel.workers = input.ConsumeIntegralInRange<Index>(1, input.ConsumeBool() ? 1024 : 8);

@@ -117,7 +117,7 @@ pack() {
 # What a target is about, of which --coverage tells.
 files_of() {
   case $1 in
-    command_line) echo examples/cli/{command_line,files,memory_limit,suggestion}.cpp examples/cli/size.hpp ;;
+    command_line) echo examples/cli/{command_line,files,memory_limit,suggestion}.cpp examples/measure/size.hpp ;;
     image) echo include/mirnet/io/{check_*,image_*,pnm}.hpp examples/cli/{encode,metadata}.cpp ;;
     netpbm) echo include/mirnet/io/pnm.hpp ;;
     plan) echo include/mirnet/model/model.hpp include/mirnet/{networks/mirnet/*,layers/*,tensor/arena}.hpp ;;

@@ -16,11 +16,11 @@
 #include <random>
 #include <vector>
 
+#include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "fuzz.hpp"
-#include "instruction_sets.hpp"
 #include "support/shrinking_source.hpp"
 #include "support/weight_writer.hpp"
 
@@ -113,7 +113,7 @@ Bytes make_file(std::uint8_t const* data, std::size_t size) {
 /// A model runs, whatever its numbers are.
 template <class T>
 void run(Model<Mirnet<T>> const& model) {
-  static auto const* const set = cli::choose_instruction_set().value();
+  static auto const* const set = mirnet::choose_kernel_set().value();
   mirnet::Context<T> context(*set->kernels_of<T>());
   auto const& config = model.config();
   auto const plan = model.plan(context, 3, 5).value();

@@ -20,7 +20,9 @@ using namespace mirnet;
 using namespace test;
 
 #if defined(MIRNET_HAS_EMULATED)
-extern "C" KernelTable<bfloat16> const* mirnet_bfloat16_kernels_emulated() noexcept;
+namespace mirnet::inline MIRNET_ABI::linked {
+KernelTable<bfloat16> const* bfloat16_kernels_emulated() noexcept;
+}
 #endif
 
 namespace {
@@ -37,7 +39,7 @@ void every_set(Body&& body) {
 #if defined(MIRNET_HAS_EMULATED)
   // What AVX512_BF16 makes of them.
   INFO("emulated");
-  body(test::plain_kernels<float>(), *mirnet_bfloat16_kernels_emulated());
+  body(test::plain_kernels<float>(), *mirnet::linked::bfloat16_kernels_emulated());
   ++sets;
 #endif
   CHECK(sets > 0);

@@ -6,12 +6,12 @@
 #include "support/kernel_tables.hpp"
 
 TEST_CASE("tables are named after the set that they are compiled for, and what the machine lacks is refused") {
-  for (auto const& set : cli::instruction_sets()) {
+  for (auto const& set : mirnet::kernel_sets()) {
     std::string const name = set.name;
     CAPTURE(name);
-    auto const kernels = cli::choose_kernels(name);
-    REQUIRE(kernels.ok() == set.available);
-    if (set.available) {
+    auto const kernels = mirnet::choose_kernels(name);
+    REQUIRE(kernels.ok() == set.available());
+    if (set.available()) {
       CHECK(std::string((*kernels)->isa) == set.float_isa);
       CHECK(*kernels == set.kernels());
       if (set.bfloat16_kernels != nullptr) CHECK(std::string(set.bfloat16_kernels()->isa) == name);
@@ -20,19 +20,19 @@ TEST_CASE("tables are named after the set that they are compiled for, and what t
       MESSAGE("this machine lacks ", name, ": its kernels are not tested");
     }
   }
-  CHECK(!cli::choose_kernels("mmx").ok());
+  CHECK(!mirnet::choose_kernels("mmx").ok());
   CHECK(std::string(test::plain_kernels<float>().isa) == "scalar");
   CHECK(std::string(test::eigen_kernels<float>().isa) == "eigen");
 }
 
 TEST_CASE("avx512bf16 has the float kernels of avx512, every other set its own") {
-  for (auto const& set : cli::instruction_sets()) {
+  for (auto const& set : mirnet::kernel_sets()) {
     std::string const name = set.name;
     CAPTURE(name);
     CHECK(std::string(set.float_isa) == (name == "avx512bf16" ? "avx512" : name));
     CHECK(set.has_own_float_kernels() == (name != "avx512bf16"));
-    if (set.has_own_float_kernels() || !set.available) continue;
-    CHECK(set.kernels() == cli::choose_kernels(set.float_isa).value());
+    if (set.has_own_float_kernels() || !set.available()) continue;
+    CHECK(set.kernels() == mirnet::choose_kernels(set.float_isa).value());
   }
 }
 
@@ -44,16 +44,16 @@ TEST_CASE("the smallest set is that of the processor that the tests are compiled
 #else
   std::string const expected = "scalar";
 #endif
-  auto const& last = cli::instruction_sets().back();
-  CHECK(last.available);
+  auto const& last = mirnet::kernel_sets().back();
+  CHECK(last.available());
   CHECK(last.name == expected);
   CHECK(last.kernels()->isa == expected);
 }
 
 TEST_CASE("without a name it is the first that the machine has") {
-  for (auto const& set : cli::instruction_sets()) {
-    if (!set.available) continue;
-    CHECK(cli::choose_kernels().value() == set.kernels());
+  for (auto const& set : mirnet::kernel_sets()) {
+    if (!set.available()) continue;
+    CHECK(mirnet::choose_kernels().value() == set.kernels());
     return;
   }
 }

@@ -104,8 +104,8 @@ TEST_CASE("everything is set up and taken down while others run") {
     for (int i = 0; i < (test::slow ? 3 : 20); ++i) {
       // The tables of all sets, as an application that chooses asks for them.
       KernelTable<float> const* fastest = nullptr;
-      for (auto const& set : cli::instruction_sets()) {
-        if (set.available && set.has_own_float_kernels() && fastest == nullptr) fastest = set.kernels();
+      for (auto const& set : mirnet::kernel_sets()) {
+        if (set.available() && set.has_own_float_kernels() && fastest == nullptr) fastest = set.kernels();
       }
       if (fastest == nullptr) fastest = &test::plain_kernels<float>();
       ThreadPool pool(number % 4 + 1);

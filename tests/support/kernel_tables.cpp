@@ -27,8 +27,8 @@ mirnet::KernelTable<double> const& eigen_kernels() noexcept {
 std::vector<mirnet::KernelTable<float> const*> const& kernel_tables() {
   static auto const tables = [] {
     std::vector<mirnet::KernelTable<float> const*> list;
-    for (auto const& set : cli::instruction_sets()) {
-      if (set.available && set.has_own_float_kernels()) list.push_back(set.kernels());
+    for (auto const& set : mirnet::kernel_sets()) {
+      if (set.available() && set.has_own_float_kernels()) list.push_back(set.kernels());
     }
     // Where there is no SIMD, the plain kernels are those that are built in.
     if (list.empty() || std::string_view(list.back()->isa) != "scalar") list.push_back(&plain_kernels<float>());
@@ -41,8 +41,8 @@ std::vector<mirnet::KernelTable<float> const*> const& kernel_tables() {
 std::vector<Bfloat16Tables> const& bfloat16_tables() {
   static auto const tables = [] {
     std::vector<Bfloat16Tables> list;
-    for (auto const& set : cli::instruction_sets()) {
-      if (set.available && set.bfloat16_kernels != nullptr) list.push_back({set.kernels(), set.bfloat16_kernels()});
+    for (auto const& set : mirnet::kernel_sets()) {
+      if (set.available() && set.bfloat16_kernels != nullptr) list.push_back({set.kernels(), set.bfloat16_kernels()});
     }
     return list;
   }();

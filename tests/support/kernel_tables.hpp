@@ -8,9 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/kernels/table.hpp>
-
-#include "instruction_sets.hpp"
 
 namespace test {
 

@@ -66,7 +66,7 @@ namespace detail {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  constexpr Result(T value) noexcept : state_(std::in_place_index<0>, std::move(value)) {}
+  constexpr Result(T held) noexcept : state_(std::in_place_index<0>, std::move(held)) {}
   constexpr Result(Error const& error) noexcept : state_(std::in_place_index<1>, error) {}
 
   constexpr bool ok() const noexcept { return state_.index() == 0; }

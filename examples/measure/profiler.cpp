@@ -1,10 +1,10 @@
-#include "profiler.hpp"
+#include "measure/profiler.hpp"
 
 #include <algorithm>
 #include <map>
 #include <utility>
 
-namespace cli {
+namespace measure {
 
 using mirnet::Index;
 using mirnet::Node;
@@ -114,4 +114,4 @@ double hook_nanoseconds() {
   return best;
 }
 
-}  // namespace cli
+}  // namespace measure

@@ -8,10 +8,10 @@
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 
-#include "counted_kernels.hpp"
-#include "ticks.hpp"
+#include "measure/counted_kernels.hpp"
+#include "measure/ticks.hpp"
 
-namespace cli {
+namespace measure {
 
 /// A node as a rehearsal tells it.
 struct NodeRecord {
@@ -57,8 +57,8 @@ class NodeList {
 template <class T>
 mirnet::Result<Rehearsal> rehearse(mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::Context<T> const& context,
                                    mirnet::Index height, mirnet::Index width) {
-  bench::CountedKernels<T> const counted(*context.kernels);
-  NodeList list(bench::CountedKernels<T>::products);
+  CountedKernels<T> const counted(*context.kernels);
+  NodeList list(CountedKernels<T>::products);
   mirnet::Context<T> counting(counted.table(), context.parallel);
   counting.algorithm = context.algorithm;
   counting.trace = list.trace();
@@ -102,7 +102,7 @@ class Profiler {
   Timeline const& timeline() const noexcept { return timeline_; }
   /// Pairs of calls of the trace in the run before.
   std::uint64_t hooks() const noexcept;
-  bench::TickClock const& clock() const noexcept { return clock_; }
+  TickClock const& clock() const noexcept { return clock_; }
 
  private:
   // Each in a line of the cache of its own.
@@ -114,7 +114,7 @@ class Profiler {
   static void begin(void* self, mirnet::Node const& node, mirnet::Index worker) noexcept;
   static void end(void* self, mirnet::Node const& node, mirnet::Index worker) noexcept;
 
-  bench::TickClock clock_;
+  TickClock clock_;
   Timeline timeline_;
   std::vector<Worker> workers_;
 };
@@ -122,4 +122,4 @@ class Profiler {
 /// What a pair of calls of a Profiler costs, in nanoseconds: one that a worker makes for an item of its work.
 double hook_nanoseconds();
 
-}  // namespace cli
+}  // namespace measure

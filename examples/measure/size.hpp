@@ -7,7 +7,7 @@
 
 #include <mirnet/base/integer.hpp>
 
-namespace cli {
+namespace measure {
 
 struct Size {
   mirnet::Index width, height;
@@ -24,4 +24,4 @@ inline std::optional<Size> parse_size(std::string_view text) {
   return size;
 }
 
-}  // namespace cli
+}  // namespace measure

@@ -10,7 +10,7 @@
 #include <x86intrin.h>
 #endif
 
-namespace bench {
+namespace measure {
 
 /// Whether the processor's counter runs evenly, whatever the clock of the cores does.
 inline bool has_steady_counter() noexcept {
@@ -48,4 +48,4 @@ class TickClock {
   std::uint64_t system_start_ = system_now(), start_ = now();
 };
 
-}  // namespace bench
+}  // namespace measure

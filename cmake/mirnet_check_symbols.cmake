@@ -1,7 +1,7 @@
-# cmake -D NM=nm -D ISA=avx2 -D OBJECTS=a.o [-D SHARED=regex] -P check_isa_symbols.cmake
+# cmake -D NM=nm -D ISA=avx2 -D OBJECTS=a.o [-D SHARED=regex] -P mirnet_check_symbols.cmake
 #
 # Fails if an object that was compiled for one instruction set defines a symbol that other objects could define too
-# and that does not say the instruction set in its name. (isa.cmake says why.)
+# and that does not say the instruction set in its name. (mirnet_kernels.cmake says why.)
 # SHARED are symbols that all sets have in common.
 cmake_policy(VERSION 3.22)
 
@@ -13,7 +13,7 @@ string(REGEX REPLACE "[][;]" "_" listing "${listing}")
 string(REGEX MATCHALL "[^\n]+" lines "${listing}")
 
 set(leaked)
-set(accessor FALSE)
+set(named FALSE)
 foreach(line IN LISTS lines)
   if(NOT line MATCHES "^[0-9a-f]+ [A-Za-z] (.+)$")
     continue()  # the name of the file
@@ -25,9 +25,11 @@ foreach(line IN LISTS lines)
   if(SHARED AND symbol MATCHES "${SHARED}")
     continue()
   endif()
-  if(symbol MATCHES "^mirnet_(bfloat16_kernels|kernels|ops)_${ISA}$")
-    set(accessor TRUE)
-  elseif(NOT symbol MATCHES "(^|[^A-Za-z0-9_])(${ISA}|mirnet_xsimd_${ISA})::")
+  if(symbol MATCHES "(^|[^A-Za-z0-9_])(${ISA}|mirnet_xsimd_${ISA})::" OR
+      symbol MATCHES "^[a-z0-9_]+_${ISA}$" OR
+      symbol MATCHES "^mirnet::v[0-9_]+::linked::(bfloat16_)?kernels_${ISA}\\(\\)$")
+    set(named TRUE)
+  else()
     string(APPEND leaked "\n  ${symbol}")
   endif()
 endforeach()
@@ -35,6 +37,6 @@ endforeach()
 if(leaked)
   message(FATAL_ERROR "the object for ${ISA} defines symbols that do not name it:${leaked}")
 endif()
-if(NOT accessor)
-  message(FATAL_ERROR "the object for ${ISA} defines no mirnet_kernels_${ISA}, mirnet_bfloat16_kernels_${ISA} or mirnet_ops_${ISA}")
+if(NOT named)
+  message(FATAL_ERROR "the object for ${ISA} defines no symbol")
 endif()

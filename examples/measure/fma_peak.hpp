@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace bench {
+namespace measure {
 
 #if defined(__x86_64__)
 /// What stands beside the multiply-adds of fma_loop().
@@ -113,4 +113,4 @@ inline double fma_peak(std::string_view isa, int threads) {
   return sum;
 }
 
-}  // namespace bench
+}  // namespace measure

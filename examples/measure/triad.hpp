@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace bench {
+namespace measure {
 
 struct Bandwidth {
   double gigabytes_a_second = 0;  ///< 0: there was no memory for the arrays
@@ -66,4 +66,4 @@ inline Bandwidth triad(int threads, std::size_t bytes) {
   return {static_cast<double>(moved) * 1e-9 / best, moved};
 }
 
-}  // namespace bench
+}  // namespace measure

@@ -4,7 +4,7 @@
 
 #include <mirnet/kernels/table.hpp>
 
-namespace bench {
+namespace measure {
 
 /// A copy of a table that counts while a network or a layer is rehearsed. Function pointers know no object, so there is
 /// one count for each T: one rehearsal at a time.
@@ -61,4 +61,4 @@ class CountedKernels {
   mirnet::KernelTable<T> table_;
 };
 
-}  // namespace bench
+}  // namespace measure

@@ -1,0 +1,25 @@
+// Times of several runs, and what they say together.
+#pragma once
+
+#include <vector>
+
+namespace measure {
+
+/// Times of the same thing, one a run, in milliseconds.
+struct Samples {
+  std::vector<double> ms;
+
+  double mean() const;
+  double minimum() const;
+  /// The smallest that is not less than this share of them: 0.95 of ten runs is the tenth. The median of an even number
+  /// is the mean of the two in the middle.
+  double percentile(double share) const;
+  double median() const;
+  /// The standard error of the median, from the median distance to it, as if times were normally distributed. NaN for
+  /// fewer than three runs.
+  double noise() const;
+
+  Samples& operator+=(Samples const& other);
+};
+
+}  // namespace measure
