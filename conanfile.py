@@ -18,7 +18,7 @@ class MirnetConan(ConanFile):
     options = {"io": [True, False], "eigen": [True, False]}
     default_options = {"io": False, "eigen": False}
     exports = "include/mirnet/version.hpp"
-    exports_sources = "include/*", "LICENSE"
+    exports_sources = "include/*", "cmake/mirnet_*.cmake", "LICENSE"
     no_copy_source = True
 
     def set_version(self):
@@ -40,7 +40,10 @@ class MirnetConan(ConanFile):
 
     def package(self):
         copy(self, "LICENSE", self.source_folder, str(Path(self.package_folder) / "licenses"))
-        copy(self, "*.hpp", str(Path(self.source_folder) / "include"), str(Path(self.package_folder) / "include"))
+        for pattern in "*.hpp", "kernels.cpp":
+            copy(self, pattern, str(Path(self.source_folder) / "include"), str(Path(self.package_folder) / "include"))
+        for name in "mirnet_kernels.cmake", "mirnet_check_symbols.cmake":
+            copy(self, name, str(Path(self.source_folder) / "cmake"), str(Path(self.package_folder) / "cmake"))
 
     def package_id(self):
         self.info.clear()
@@ -54,6 +57,7 @@ class MirnetConan(ConanFile):
             return component
 
         self.cpp_info.set_property("cmake_file_name", "mirnet")
+        self.cpp_info.set_property("cmake_build_modules", ["cmake/mirnet_kernels.cmake"])  # mirnet_add_kernels
         core = part("core", "mirnet::mirnet", ["xsimd::xsimd"])
         core.set_property("pkg_config_name", "mirnet")
         if self.settings.get_safe("compiler") in ("gcc", "clang", "apple-clang"):

@@ -3,17 +3,21 @@ include(CMakePackageConfigHelpers)
 
 set(config_dir ${CMAKE_INSTALL_DATADIR}/cmake/mirnet)
 
-install(DIRECTORY include/mirnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY include/mirnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp" PATTERN "kernels.cpp")
 install(TARGETS mirnet mirnet_io mirnet_threads mirnet_eigen EXPORT mirnetTargets)
 install(EXPORT mirnetTargets NAMESPACE mirnet:: DESTINATION ${config_dir})
 
-configure_package_config_file(cmake/mirnetConfig.cmake.in mirnetConfig.cmake INSTALL_DESTINATION ${config_dir})
+set(mirnet_include_dir_to_find ${CMAKE_INSTALL_INCLUDEDIR})  # where kernels.cpp lies
+configure_package_config_file(cmake/mirnetConfig.cmake.in mirnetConfig.cmake INSTALL_DESTINATION ${config_dir}
+  PATH_VARS mirnet_include_dir_to_find)
 write_basic_package_version_file(mirnetConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/mirnetConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/mirnetConfigVersion.cmake
   cmake/FindXsimdHeaders.cmake
   cmake/FindStbHeaders.cmake
+  cmake/mirnet_check_symbols.cmake
+  cmake/mirnet_kernels.cmake
   DESTINATION ${config_dir})
 
 # For projects without CMake; the prefix is found from the file, so that the folder can be moved.
@@ -32,6 +36,8 @@ endif()
 configure_file(cmake/mirnet.pc.in mirnet.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir})
 
+# Weight files from checkpoints, and the core in one header.
+install(PROGRAMS weights/convert.py scripts/single_header.py DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 # For the program's --quality high, where it is among the sources.
 install(FILES weights/denoise-large.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)

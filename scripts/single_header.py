@@ -235,6 +235,13 @@ def write(path, text):
         raise Refusal(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def default_include_dir():
+    """Beside this script's folder, as in the repository, or a folder above that, as where it is installed."""
+    above = Path(__file__).resolve().parents
+    candidates = [folder / "include" for folder in above[1:3]]
+    return next((folder for folder in candidates if (folder / ROOT).exists()), candidates[0])
+
+
 def namespace_name(text):
     if not re.fullmatch(r"[A-Za-z]\w*(::[A-Za-z]\w*)*", text, re.ASCII) or "__" in text or text.split("::")[0] == "std":
         raise argparse.ArgumentTypeError(f"'{text}' is not the name of a namespace such as acme or acme::mirnet")
@@ -245,8 +252,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--namespace", type=namespace_name, default="mirnet", help="instead of mirnet")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it; default: standard output")
-    parser.add_argument("--include-dir", type=Path, default=Path(__file__).resolve().parent.parent / "include",
-                        metavar="DIR", help="the folder that holds mirnet/mirnet.hpp; default: that of this repository")
+    parser.add_argument("--include-dir", type=Path, default=default_include_dir(), metavar="DIR",
+                        help="the folder that holds mirnet/mirnet.hpp; default: that of this repository or installation")
     parser.add_argument("--include-folder", type=Path, metavar="DIR",
                         help="for tests: write a folder in which all headers of the core lead to the single one")
     options = parser.parse_args()

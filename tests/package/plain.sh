@@ -3,7 +3,7 @@
 #
 # Builds with a compiler and -I, as a project without CMake would, and runs the result: a program of one file, with and
 # without SIMD, from the headers and from the single one, and on x86-64 a program of two objects for different
-# instruction sets.
+# instruction sets, and one that chooses between two, of which a part of it knows only one.
 set -eu
 
 cxx=$1 include=$2 single=$3 xsimd=$4 weights=$5 work=$6
@@ -57,5 +57,26 @@ case $("$cxx" -dumpmachine) in
       run "$cxx" avx2.o baseline.o -o two
       run ./two
     done
+
+    kernels="the headers/mirnet/dispatch/kernels.cpp" own=$here/kernels
+    set -- # the objects
+    for isa in sse2 "avx2 -mfma"; do
+      flags=-m$isa isa=${isa%% *}
+      # shellcheck disable=SC2086 # two flags
+      compile "the headers" -O2 $flags "-Dxsimd=mirnet_xsimd_$isa" -c "$kernels" -o "kernels_$isa.o"
+      # shellcheck disable=SC2086
+      compile "the headers" -O2 $flags -c "$own/scale.cpp" -o "scale_$isa.o"
+      set -- "$@" "kernels_$isa.o" "scale_$isa.o"
+    done
+    compile "the headers" -O0 -DMIRNET_HAS_SSE2=1 -c "$own/part.cpp" -o part.o
+    compile "the headers" -O0 -DAT_LEAST=2 -DAT_MOST=2 -DMIRNET_HAS_SSE2=1 -DMIRNET_HAS_AVX2=1 \
+      -DMIRNET_SOURCES_SSE2=1 -DMIRNET_SOURCES_AVX2=1 -c "$own/choose.cpp" -o choose.o
+    run "$cxx" part.o choose.o "$@" -o choose
+    run ./choose
+    run "$cxx" choose.o part.o "$@" -o choose
+    run ./choose
+    # A program that knows of kernels which nobody links is not linked.
+    if "$cxx" part.o choose.o scale_sse2.o scale_avx2.o kernels_sse2.o -o choose 2>said.txt; then exit 1; fi
+    grep -q 'linked::kernels_avx2()' said.txt
     ;;
 esac
