@@ -8,6 +8,8 @@
 //   2  bits 0 to 1: from memory, from memory at an odd address, in place, from a file that ends early while it is
 //      read; 2 to 7: where it ends
 //
+// A file that says it is of a network of the reader's own is loaded as one, Enlarge, and refused as MIRNet's.
+//
 // The mutator changes fields to values that are near the right one or at an end of their range, besides what libFuzzer
 // does to bytes. An input that is too short for a header becomes the front of a good file: no seeds are needed.
 #include <algorithm>
@@ -21,6 +23,7 @@
 #include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "fuzz.hpp"
+#include "support/enlarge.hpp"
 #include "support/shrinking_source.hpp"
 #include "support/weight_writer.hpp"
 
@@ -51,6 +54,9 @@ std::vector<Bytes> const& good_files() {
     mirnet::MirnetConfig const cells{
         .features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 3, .unshuffle = 2};
     for (auto const storage : storages) list.push_back(test::make_weight_file(cells, 1, storage));
+    for (auto const storage : storages) {
+      list.push_back(test::make_weight_file({.width = 3, .channels_in = 2, .channels_out = 1}, storage));
+    }
     return list;
   }();
   return files;
@@ -111,67 +117,72 @@ Bytes make_file(std::uint8_t const* data, std::size_t size) {
 }
 
 /// A model runs, whatever its numbers are.
-template <class T>
-void run(Model<Mirnet<T>> const& model) {
+template <class Net>
+void run(Model<Net> const& model) {
+  using T = typename Net::Scalar;
   static auto const* const set = mirnet::choose_kernel_set().value();
   mirnet::Context<T> context(*set->kernels_of<T>());
   auto const& config = model.config();
   auto const plan = model.plan(context, 3, 5).value();
   auto const memory = mirnet::Memory::allocate(plan.bytes).value();
-  auto const needed = Model<Mirnet<T>>::bytes_needed(config, 3, 5, *context.kernels).value();
+  auto const needed = Model<Net>::bytes_needed(config, 3, 5, *context.kernels).value();
   fuzz::require(needed.run == plan.bytes, "the bytes of a run are known without the model");
-  auto const pitch = mirnet::pixel_pitch<float>(config.channels);
-  auto const pixels = mirnet::Memory::allocate(2 * 15 * pitch * 4).value();
+  mirnet::Shape const shape{3, 5, Net::channels_in(config)}, result = Net::output_shape(config, shape);
+  auto const floats = [](mirnet::Shape map) {
+    return map.height * map.width * mirnet::pixel_pitch<float>(map.channels);
+  };
+  auto const pixels = mirnet::Memory::allocate((floats(shape) + floats(result)) * 4).value();
   auto* const image = reinterpret_cast<float*>(pixels.bytes().data());
-  std::fill_n(image, 2 * 15 * pitch, 0.5f);
-  mirnet::Shape const shape{3, 5, config.channels};
+  std::fill_n(image, floats(shape) + floats(result), 0.5f);
   model
       .run(context, plan, memory.bytes(), mirnet::View<float const>(image, shape),
-           mirnet::View<float>(image + 15 * pitch, shape))
+           mirnet::View<float>(image + floats(shape), result))
       .value();
 }
 
-template <class T>
-void check(mirnet::Result<Model<Mirnet<T>>> const& model) {
+template <class Net>
+void check(mirnet::Result<Model<Net>> const& model) {
   if (!model) {
     fuzz::require_sentence(model.error());
     fuzz::require(model.error().code() == mirnet::ErrorCode::model, "a weight file is refused as a model");
     return;
   }
-  fuzz::require(model->config().check().ok(), "a model's hyper-parameters are in their ranges");
+  fuzz::require(Net::check(model->config()).ok(), "a model's hyper-parameters are in their ranges");
+  fuzz::require(model->task() <= mirnet::last_task, "a model's task is one");
   run(*model);
 }
 
-template <class T>
+template <class Net>
 void load(Bytes const& file, unsigned how, unsigned where) {
   if (how == 0) {
-    auto const model = Model<Mirnet<T>>::load(file);
+    auto const model = Model<Net>::load(file);
     if (model)
-      fuzz::require(model->bytes() == Model<Mirnet<T>>::bytes_needed(model->config()).value(),
-                    "a model's bytes are known");
+      fuzz::require(model->bytes() == Model<Net>::bytes_needed(model->config()).value(), "a model's bytes are known");
     return check(model);
   }
   if (how == 1) {
     Bytes shifted(file.size() + 1);
     std::ranges::copy(file, shifted.begin() + 1);
-    auto const model = Model<Mirnet<T>>::load(std::span(shifted).subspan(1));
-    return fuzz::require(model.ok() == Model<Mirnet<T>>::load(file).ok(), "the address of a file does not matter");
+    auto const model = Model<Net>::load(std::span(shifted).subspan(1));
+    return fuzz::require(model.ok() == Model<Net>::load(file).ok(), "the address of a file does not matter");
   }
   if (how == 2) {
     auto const aligned = mirnet::Memory::allocate(static_cast<mirnet::Index>(file.size())).value();
     auto const begin = aligned.bytes().size() - (file.size() + 63) / 64 * 64;
     std::ranges::copy(file, aligned.bytes().begin() + static_cast<std::ptrdiff_t>(begin));
     auto const placed = aligned.bytes().subspan(begin, file.size());
-    auto const model = Model<Mirnet<T>>::load_in_place(placed);
-    if (model) fuzz::require(Model<Mirnet<T>>::load(file).ok(), "what can be used in place can be copied");
+    auto const model = Model<Net>::load_in_place(placed);
+    if (model) fuzz::require(Model<Net>::load(file).ok(), "what can be used in place can be copied");
     return check(model);
   }
   auto const readable = file.size() * where / 64;  // where < 64
   test::ShrinkingSource source(file, readable);
-  auto const model = Model<Mirnet<T>>::load(source);
+  auto const model = Model<Net>::load(source);
   fuzz::require(!model.ok(), "a file that ends early is refused");
   check(model);
 }
+
+bool is_own(Bytes const& file) { return file.size() >= header_size && get<std::uint16_t>(file, 36) == 0; }
 
 // --- The mutator ---------------------------------------------------------------------------------------------------
 
@@ -248,7 +259,13 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   if (size < controls) return 0;
   auto const file = make_file(data, size);
   auto const how = data[2] & 3u, where = static_cast<unsigned>(data[2] >> 2);
-  load<float>(file, how, where);
-  load<mirnet::bfloat16>(file, how, where);
+  if (is_own(file)) {
+    load<test::Enlarge<float>>(file, how, where);
+    load<test::Enlarge<mirnet::bfloat16>>(file, how, where);
+    fuzz::require(!Model<Mirnet<float>>::load(file).ok(), "another network's file is not MIRNet's");
+    return 0;
+  }
+  load<Mirnet<float>>(file, how, where);
+  load<Mirnet<mirnet::bfloat16>>(file, how, where);
   return 0;
 }
