@@ -4,7 +4,7 @@
 #
 #   examples/measure   includes nothing else
 #   examples/cli       may include examples/measure (as "measure/..."): the program
-#   bench              may include examples/measure and tests/support (as "support/...")
+#   bench              may include examples/measure, examples/networks and tests/support (as "support/...")
 #   tests              may include all of it, except that tests/support knows nothing outside of the library
 #
 # Other examples include nothing from elsewhere.
@@ -20,11 +20,11 @@ set(may_examples/measure examples/measure)
 set(dirs_examples/cli examples)
 set(may_examples/cli examples/cli examples/measure)
 set(dirs_bench examples tests)
-set(may_bench bench examples/measure tests/support)
+set(may_bench bench examples/measure examples/networks tests/support)
 set(dirs_tests/support tests)
 set(may_tests/support tests/support)
 set(dirs_tests examples examples/cli tests tests/fuzz)
-set(may_tests tests examples/measure examples/cli)
+set(may_tests tests examples/measure examples/networks examples/cli)
 set(dirs_examples examples/embedded)
 set(may_examples examples)
 

@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 """The same network with the same weights in mirnet, PyTorch and ONNX Runtime, in turn
 
-    bench/peers/compare.py [--program build/release/mirnet] [--size 256] [--rounds 3] [--threads 1]
-                           [--features 64] [--groups 3] [--blocks 2]
+    bench/peers/compare.py [--program PROGRAM] [--size 256] [--rounds 3] [--threads 1]
+                           [--network mirnet|dncnn] [--features 64] [--groups 3] [--blocks 2]
                            [--peers eager,frozen,onnxruntime] [--onnxruntime FOLDER]
 
     eager        PyTorch as a script uses it
     frozen       PyTorch after torch.jit.trace, freeze and optimize_for_inference, and malloc told to keep its memory
     onnxruntime  ONNX Runtime on node, with the network as torch.onnx exports it
 
+--network dncnn compares DnCNN (examples/networks) instead of MIRNet. PROGRAM is build/release/mirnet, or for DnCNN
+build/bench/bench/mirnet_dncnn_worker.
+
 scripts/install-packages.sh peers installs what this needs, but for ONNX Runtime: its npm package (0.3 GB) is put in
 FOLDER, by default $XDG_CACHE_HOME/mirnet-bench, the first time. A peer that cannot be had is left out, and the reason
 given.
 
 The weights are random; all see the same image. Every engine is a process of its own, and all are held to the same
-cores, as many as there are threads (taskset chooses among which). A peer has run before the first round; mirnet is
-started anew for each. The time is that of the network alone: files and start-up are not counted for anyone. Peak memory
+cores, as many as there are threads (taskset chooses among which). A peer has run before the first round, and so has
+DnCNN; the program mirnet is started anew for each. The time is that of the network alone: files and start-up are not counted for anyone. Peak memory
 is that of the process from its start, weights and interpreter included. A difference is that from mirnet's output,
 relative to the peer's largest residual, in the worst round; above 1e-4 the exit code is 1. Run it while the machine is
 quiet.
@@ -48,13 +51,17 @@ class Unavailable(Exception):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default=str(ROOT / "build/release/mirnet"))
+    parser.add_argument("--program")
+    parser.add_argument("--network", choices=("mirnet", "dncnn"), default="mirnet")
     for name, default in [("size", 256), ("rounds", 3), ("threads", 1), ("features", 64), ("groups", 3), ("blocks", 2)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--peers", default=",".join(PEERS))
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     parser.add_argument("--onnxruntime", type=pathlib.Path, default=cache / "mirnet-bench", metavar="FOLDER")
     options = parser.parse_args()
+    if options.program is None:
+        built = {"mirnet": "build/release/mirnet", "dncnn": "build/bench/bench/mirnet_dncnn_worker"}
+        options.program = str(ROOT / built[options.network])
     options.peers = options.peers.split(",")
     unknown = [name for name in options.peers if name not in PEERS]
     if unknown:
@@ -96,23 +103,23 @@ def make_network(options, folder):
     try:
         import numpy
         import torch
+
+        import networks
     except ImportError as error:
         sys.exit(f"{sys.executable} has no {error.name}: "
                  "Debian's python3-torch and python3-numpy are for /usr/bin/python3")
-    sys.path.insert(0, str(ROOT / "weights"))
-    from mirnet_torch import MIRNet
-
     torch.set_num_threads(options.threads)
     torch.manual_seed(20201)
-    network = MIRNet(options.features, options.groups, options.blocks).eval()
-    for p in network.parameters():
+    network = networks.make(options.network, [options.features, options.groups, options.blocks]).eval()
+    for p in network.parameters() if options.network == "mirnet" else ():
         torch.nn.init.kaiming_uniform_(p, a=1.5) if p.dim() == 4 else torch.nn.init.uniform_(p, 0.05, 0.4)
     image = torch.rand(1, 3, options.size, options.size)
     samples = image[0].numpy().astype("<f4")
     (folder / "in.f32").write_bytes(samples.tobytes())
     write_pfm(folder / "in.pfm", samples)
     torch.save({"state_dict": network.state_dict()}, folder / "network.pth")
-    subprocess.run([sys.executable, ROOT / "weights/convert.py", folder / "network.pth", folder / "network.mirw"],
+    subprocess.run([sys.executable, ROOT / "weights/convert.py", folder / "network.pth", folder / "network.mirw",
+                    "--network", "mirnet" if options.network == "mirnet" else "generic"],
                    check=True, stdout=subprocess.DEVNULL)
     if "onnxruntime" in options.peers:
         try:
@@ -194,9 +201,20 @@ class Peer:
         self.process.wait()
 
 
+class DnCnn(Peer):
+    """mirnet's own worker, in a peer's place."""
+
+    def __init__(self, options, folder):
+        super().__init__("mirnet", [options.program, folder, str(options.threads), str(options.size)], {}, folder)
+        self.shape = 3, options.size, options.size
+
+    def run(self):
+        return super().run(self.shape)
+
+
 def pytorch(mode, options, folder):
     numbers = options.threads, options.size, options.features, options.groups, options.blocks
-    return Peer(mode, [sys.executable, HERE / "pytorch_worker.py", mode, folder, *map(str, numbers)],
+    return Peer(mode, [sys.executable, HERE / "pytorch_worker.py", mode, folder, options.network, *map(str, numbers)],
                 TUNED_MALLOC if mode == "frozen" else {}, folder)
 
 
@@ -255,8 +273,10 @@ def print_table(options, mirnet, peers, torch_version):
     ours = statistics.median(mirnet.times)
     versions = [f"PyTorch {torch_version}"] * any(peer.name != "onnxruntime" for peer in peers)
     versions += [f"ONNX Runtime {ONNXRUNTIME_VERSION}"] * any(peer.name == "onnxruntime" for peer in peers)
-    print(f"\n{options.size}x{options.size}, {options.features} features, {options.groups} groups of "
-          f"{options.blocks} blocks, {options.threads} thread(s), {options.rounds} round(s), {', '.join(versions)}\n")
+    network = "DnCNN, 17 convolutions of 64 features" if options.network == "dncnn" else (
+        f"{options.features} features, {options.groups} groups of {options.blocks} blocks")
+    print(f"\n{options.size}x{options.size}, {network}, {options.threads} thread(s), {options.rounds} round(s), "
+          f"{', '.join(versions)}\n")
     print("| engine | median time | mirnet / engine | peak memory | difference |")
     print("|---|--:|--:|--:|--:|")
     print(f"| mirnet | {ours:.3f} s | | {mirnet.peak:.0f} MB | |")
@@ -279,7 +299,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         image, torch_version = make_network(options, folder)
-        mirnet = Mirnet(options, folder)
+        mirnet = (DnCnn if options.network == "dncnn" else Mirnet)(options, folder)
         started = start_peers(options, folder)
         peers = list(started)
         try:

@@ -1,4 +1,4 @@
-"""compare.py's worker for PyTorch: eager|frozen FOLDER THREADS SIZE FEATURES GROUPS BLOCKS RESULT"""
+"""compare.py's worker for PyTorch: eager|frozen FOLDER NETWORK THREADS SIZE FEATURES GROUPS BLOCKS RESULT"""
 import pathlib
 import sys
 import time
@@ -6,12 +6,11 @@ import warnings
 
 import torch
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "weights"))
-from mirnet_torch import MIRNet
+import networks
 
 
-def load(mode, folder, arguments):
-    network = MIRNet(*arguments).eval()
+def load(mode, folder, name, arguments):
+    network = networks.make(name, arguments).eval()
     network.load_state_dict(torch.load(folder / "network.pth")["state_dict"])
     if mode == "eager":
         return network
@@ -24,10 +23,10 @@ def load(mode, folder, arguments):
 
 @torch.no_grad()
 def main():
-    mode, folder, result = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[-1])
-    threads, size, *arguments = map(int, sys.argv[3:-1])
+    mode, folder, name, result = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], pathlib.Path(sys.argv[-1])
+    threads, size, *arguments = map(int, sys.argv[4:-1])
     torch.set_num_threads(threads)
-    network = load(mode, folder, arguments)
+    network = load(mode, folder, name, arguments)
     image = torch.frombuffer(bytearray((folder / "in.f32").read_bytes()), dtype=torch.float32).view(1, 3, size, size)
     # TorchScript watches its first run and compiles in the second.
     for _ in range(1 if mode == "eager" else 2):
