@@ -153,7 +153,7 @@ void blurred_projection(benchmark::State& state, Target<T> const& target, Case c
     auto const& kernels = *context.kernels;
     context.count(output.shape().pixels(), 2 * shapes.in * shapes.out);
     auto const scratch = context.scratch(kernels.blurred_projection_scratch(work));
-    context.each_range(output.shape().pixels(), kernels.block_pixels, [&](Index first, Index last, Index) {
+    context.each_range(output.shape().pixels(), kernels.work_tile_pixels, [&](Index first, Index last, Index) {
       kernels.blurred_projection(work, first, last, scratch.data());
     });
   });

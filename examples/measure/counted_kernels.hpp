@@ -14,9 +14,10 @@ class CountedKernels {
   explicit CountedKernels(mirnet::KernelTable<T> const& kernels) noexcept : table_(kernels) {
     real_ = kernels;
     products_ = 0.0;
-    table_.convolution_blocks = [](mirnet::Convolution<T> const& work, mirnet::ConvolutionPlan const& plan) noexcept {
+    table_.convolution_work_tiles = [](mirnet::Convolution<T> const& work,
+                                       mirnet::ConvolutionPlan const& plan) noexcept {
       products_ += products_of(work, plan);
-      return real_.convolution_blocks(work, plan);
+      return real_.convolution_work_tiles(work, plan);
     };
     table_.gated_projection_scratch = [](mirnet::GatedProjection<T> const& work) noexcept {
       products_ += product(work.pixels, 2 * work.channels, work.pitch);

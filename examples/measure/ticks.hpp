@@ -1,4 +1,4 @@
-// A clock that is cheap enough to be read twice for every block of a kernel: where the system's takes a tenth of a
+// A clock that is cheap enough to be read twice for every work tile of a kernel: where the system's takes a tenth of a
 // microsecond, a processor's own counter takes a few cycles. Its unit is found out beside the system's clock.
 #pragma once
 

@@ -122,7 +122,7 @@ struct Shrinking {
                                                 .output = output.data() + guard + first * width * columns(),
                                                 .output_lines = columns() / channels_per_line<T>};
                 Index const scratch = kernels.blurred_projection_scratch(work);
-                in_ranges((last - first) * width, kernels.block_pixels, split, [&](Index begin, Index end) {
+                in_ranges((last - first) * width, kernels.work_tile_pixels, split, [&](Index begin, Index end) {
                   Buffer<T> poisoned(divide_up(scratch, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
                   kernels.blurred_projection(work, begin, end, reinterpret_cast<std::byte*>(poisoned.data()));
                 });

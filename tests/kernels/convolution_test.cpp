@@ -216,7 +216,7 @@ struct Convolving {
       Index const first = input_row(row), count = input_row(row + part.output_height - 1, kernel_height) - first;
       RowsCopy<T> const rows_needed(whole.input, width * whole.input_pitch, first, count);
       if (split != nullptr) part.input = rows_needed.data(), part.input_first_row = first;
-      Index const blocks = kernels.convolution_blocks(part, plan);
+      Index const blocks = kernels.convolution_work_tiles(part, plan);
       Buffer<T> lines = guarded<T>(blocks * out_channels());
       if (gathered != nullptr) part.statistics = gathered->from(row, lines);
       for (Index block = blocks; block-- > 0;) {
@@ -279,7 +279,7 @@ struct GatedProjecting {
                                   .output = output.data() + guard,
                                   .residual = operands.residual_in(residual, output)};
     Index const scratch = kernels.gated_projection_scratch(work);
-    in_ranges(pixels, kernels.block_pixels, split, [&](Index first, Index last) {
+    in_ranges(pixels, kernels.work_tile_pixels, split, [&](Index first, Index last) {
       Buffer<T> poisoned(divide_up(scratch, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
       kernels.gated_projection(work, first, last, reinterpret_cast<std::byte*>(poisoned.data()));
     });

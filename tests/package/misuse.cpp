@@ -6,8 +6,11 @@
 
 #include <mirnet/ops/ops.hpp>
 #include <mirnet/tensor/tensor.hpp>
-#if MISUSE == 0 || MISUSE >= 14
+#if MISUSE == 0 || (MISUSE >= 14 && MISUSE < 17)
 #include <mirnet/interop/eigen.hpp>
+#endif
+#if MISUSE == 0 || MISUSE >= 17
+#include <mirnet/mirnet.hpp>
 #endif
 
 using namespace mirnet;
@@ -103,7 +106,7 @@ auto tensors() {
 #endif
 }
 
-#if MISUSE == 0 || MISUSE >= 14
+#if MISUSE == 0 || (MISUSE >= 14 && MISUSE < 17)
 // 14: from_eigen: a map has the channels of a pixel side by side
 // 15: from_eigen: a temporary matrix would be gone
 // 16: from_eigen: an expression has no memory
@@ -117,6 +120,46 @@ auto matrices([[maybe_unused]] Eigen::MatrixXf& by_column, ByRow& by_row) {
   return from_eigen(by_row + by_row);
 #else
   return from_eigen(by_row);
+#endif
+}
+#endif
+
+#if MISUSE == 0 || MISUSE >= 17
+// 17: a network has layers\(visit\)
+// 18: a network has forward
+// 19: Network|constraints not satisfied
+// 20: native_kernels: without SIMD there are kernels of float only
+template <class T>
+struct Small : NetworkBase<Small<T>, T> {
+  Conv2d<T> only{3, 3, 3};
+
+#if MISUSE == 17
+#else
+  constexpr void layers(auto&& visit) { visit(only, "only"); }
+#endif
+#if MISUSE == 18
+#else
+  constexpr void forward(Context<T>& context, View<T const> x, View<T> y) const { only.forward(context, x, y); }
+#endif
+};
+
+#if MISUSE == 19
+using Net = Conv2d<float>;
+#else
+using Net = Small<float>;
+#endif
+Result<Index> sizes(Context<float> const& context, [[maybe_unused]] std::span<std::byte const> file) {
+  auto const model = Model<Net>::load(file);
+  if (!model) return model.error();
+  auto const plan = model->plan(context, 4, 5);
+  return plan ? Result<Index>(plan->bytes) : plan.error();
+}
+
+auto const& kernels() {
+#if MISUSE == 20
+  return native_kernels<double>();
+#else
+  return native_kernels<float>();
 #endif
 }
 #endif

@@ -112,7 +112,7 @@ class OnlyRows {
   Band<float const> band_;
 };
 
-/// Calls test(kernels, algorithm) for the tables whose bits do not depend on the size of the blocks.
+/// Calls test(kernels, algorithm) for the tables whose bits do not depend on the size of the work tiles.
 void every_bitwise_table(auto test) {
   for (auto const* kernels : kernel_tables()) {
     if (std::string(kernels->isa) == "eigen") continue;

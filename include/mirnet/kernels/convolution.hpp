@@ -1,5 +1,6 @@
-// The convolutions of the network as matrix products of blocks of pixels: im2col and GEMM for any kernel, a plain
-// GEMM where the kernel is 1x1, and the 1x1 of the dual attention unit with the attention applied while it gathers.
+// The convolutions of the network as matrix products of work tiles, some pixels each: im2col and GEMM for any kernel, a
+// plain GEMM where the kernel is 1x1, and the 1x1 of the dual attention unit with the attention applied while it
+// gathers.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +16,9 @@ namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
 namespace convolution_detail {
 
-/// A multiple of every tile height. At 64 channels a block of the result is 21 KB and of the patches 64 KB: both stay
-/// in the second-level cache, and the weights are read from there once a block.
-inline constexpr Index block_pixels = 84;
+/// A multiple of every tile height. At 64 channels a work tile of the result is 21 KB and of the patches 64 KB: both
+/// stay in the second-level cache, and the weights are read from there once a work tile.
+inline constexpr Index work_tile_pixels = 84;
 
 /// The part of a kernel's taps that is gathered and multiplied at a time. With about 288 of depth, 16 columns of
 /// weights and the rows of a tile fit the first-level cache together.
@@ -75,11 +76,11 @@ struct Direct {
   }
   static constexpr Index patch_elements(Convolution<T> const& work) noexcept {
     if (in_place(work)) return 0;
-    return block_pixels * operands<T>(taps_per_slice(work) * work.channels) + channels_per_line<float>;
+    return work_tile_pixels * operands<T>(taps_per_slice(work) * work.channels) + channels_per_line<float>;
   }
   /// The patches, and sums between slices: the output may hold the residual until the last.
   static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
-    return patch_elements(work) + (slices(work) > 1 ? block_pixels * columns(work) : 0);
+    return patch_elements(work) + (slices(work) > 1 ? work_tile_pixels * columns(work) : 0);
   }
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     constexpr Index wide = channels_per_line<T>, narrow = channels_per_line<float>;
@@ -87,14 +88,14 @@ struct Direct {
     weights_of(work.weights + column / wide * wide * depth(work) + column % wide, depth(work), narrow,
                prepared + column * operands<T>(depth(work)));
   }
-  static constexpr Index blocks(Convolution<T> const& work) noexcept {
-    return divide_up(work.output_height * work.output_width, block_pixels);
+  static constexpr Index work_tiles(Convolution<T> const& work) noexcept {
+    return divide_up(work.output_height * work.output_width, work_tile_pixels);
   }
 
-  static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
-    Index const first = index * block_pixels;
-    Index const last = (std::min)(first + block_pixels, work.output_height * work.output_width);
-    Index offsets[block_pixels] = {};  // with -O1, GCC does not see that those that are read have been written
+  static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
+    Index const first = index * work_tile_pixels;
+    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
+    Index offsets[work_tile_pixels] = {};  // with -O1, GCC does not see that those that are read have been written
     output_offsets(work, first, last, offsets);
     if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
     multiply(work, weights, first, last, offsets, scratch);
@@ -137,7 +138,7 @@ struct Direct {
         product.a = reinterpret_cast<Element const*>(input);
         product.a_pitch = operands<T>(work.input_pitch);
         product.depth = operands<T>(work.channels);
-        Index const next = (std::min)(last + block_pixels, work.output_height * work.output_width) - last;
+        Index const next = (std::min)(last + work_tile_pixels, work.output_height * work.output_width) - last;
         product.ahead = reinterpret_cast<std::byte const*>(input + (last - first) * work.input_pitch);
         product.ahead_lines = next * work.input_pitch / channels_per_line<T>;
         return gemm(product);
@@ -176,12 +177,12 @@ struct Grouped {
   static constexpr Index weights_elements(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
   static void transform_weights(Convolution<T> const&, Index, Element*) noexcept {}
-  static constexpr Index blocks(Convolution<T> const& work) noexcept { return Direct<T>::blocks(work); }
+  static constexpr Index work_tiles(Convolution<T> const& work) noexcept { return Direct<T>::work_tiles(work); }
 
-  static void block(Convolution<T> const& work, Element const*, Index index, float*) noexcept {
+  static void compute(Convolution<T> const& work, Element const*, Index index, float*) noexcept {
     using namespace simd;
-    Index const first = index * block_pixels;
-    Index const last = (std::min)(first + block_pixels, work.output_height * work.output_width);
+    Index const first = index * work_tile_pixels;
+    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
     for (Index pixel = first; pixel < last; ++pixel) {
       Index const row = pixel / work.output_width, x = pixel % work.output_width;
       Index const at = row * work.output_row_step + x * work.output_pixel_step;
@@ -347,41 +348,41 @@ void prepare_weights(Convolution<T> const& work, ConvolutionPlan const& plan, In
 }
 
 template <class T>
-constexpr Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept {
+constexpr Index convolution_work_tiles(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept {
   using namespace convolution_detail;
-  auto const blocks = [&](Convolution<T> const& part) {
-    return with_method<T>(plan.method, [&](auto kernel) { return kernel.blocks(part); });
+  auto const work_tiles = [&](Convolution<T> const& part) {
+    return with_method<T>(plan.method, [&](auto kernel) { return kernel.work_tiles(part); });
   };
-  return plan.groups > 1 ? plan.groups * blocks(group_of(work, 0)) : blocks(work);
+  return plan.groups > 1 ? plan.groups * work_tiles(group_of(work, 0)) : work_tiles(work);
 }
 
 template <class T>
-void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index block,
+void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index work_tile,
                  std::byte* scratch) noexcept {
   using namespace convolution_detail;
   if (plan.groups > 1) {
     ConvolutionPlan const part{.method = plan.method};
-    Index const blocks = convolution_blocks(group_of(work, 0), part), group = block / blocks;
+    Index const work_tiles = convolution_work_tiles(group_of(work, 0), part), group = work_tile / work_tiles;
     return convolution(group_of(work, group), part, prepared + group * (plan.weights_bytes / plan.groups),
-                       block % blocks, scratch);
+                       work_tile % work_tiles, scratch);
   }
   with_method<T>(plan.method, [&](auto kernel) {
-    kernel.block(work, reinterpret_cast<Operand<T> const*>(prepared), block, floats(scratch));
+    kernel.compute(work, reinterpret_cast<Operand<T> const*>(prepared), work_tile, floats(scratch));
   });
 }
 
 template <class T>
 constexpr Index gated_projection_scratch(GatedProjection<T> const& work) noexcept {
   Index const depth = 2 * work.channels;
-  Index const patches = convolution_detail::block_pixels * operands<T>(depth) + channels_per_line<float>;
+  Index const patches = convolution_detail::work_tile_pixels * operands<T>(depth) + channels_per_line<float>;
   return (patches + weight_operands<T>(depth, work.pitch)) * static_cast<Index>(sizeof(float));
 }
 
 template <class T>
 void gated_projection(GatedProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept {
   using namespace convolution_detail;
-  MIRNET_ASSERT(last - first <= block_pixels);
-  Index offsets[block_pixels];
+  MIRNET_ASSERT(last - first <= work_tile_pixels);
+  Index offsets[work_tile_pixels];
   Index const depth = 2 * work.channels, pitch = operands<T>(depth);
   auto* const patches = reinterpret_cast<Operand<T>*>(scratch);
   for (Index pixel = first; pixel < last; ++pixel) {
@@ -401,7 +402,7 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, s
       .a_pitch = pitch,
       .rows = last - first,
       .depth = pitch,
-      .b = weights_of(work.weights, depth, work.pitch, patches + block_pixels * pitch + channels_per_line<float>),
+      .b = weights_of(work.weights, depth, work.pitch, patches + work_tile_pixels * pitch + channels_per_line<float>),
       .b_line_stride = pitch * channels_per_line<float>,
       .lines = work.pitch / channels_per_line<float>,
       .sum = nullptr,
@@ -415,19 +416,19 @@ void gated_projection(GatedProjection<T> const& work, Index first, Index last, s
 template <class T>
 constexpr Index blurred_projection_scratch(BlurredProjection<T> const& work) noexcept {
   Index const columns = work.output_lines * channels_per_line<T>;
-  Index const elements = convolution_detail::block_pixels * (operands<T>(work.blur[0].pitch) + columns);
+  Index const elements = convolution_detail::work_tile_pixels * (operands<T>(work.blur[0].pitch) + columns);
   return (elements + weight_operands<T>(work.channels, columns)) * static_cast<Index>(sizeof(float));
 }
 
 template <class T>
 void blurred_projection(BlurredProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept {
   using namespace convolution_detail;
-  MIRNET_ASSERT(last - first <= block_pixels);
+  MIRNET_ASSERT(last - first <= work_tile_pixels);
   Index const columns = work.output_lines * channels_per_line<T>;
   Index const numbers = work.blur[0].pitch, operand_pitch = operands<T>(numbers);
   auto* const blurred = reinterpret_cast<Operand<T>*>(scratch);
-  float* const sums = floats(scratch) + block_pixels * operand_pitch;
-  Index offsets[block_pixels];
+  float* const sums = floats(scratch) + work_tile_pixels * operand_pitch;
+  Index offsets[work_tile_pixels];
   for (Index i = 0; i < last - first; ++i) offsets[i] = i * columns;
   Gemm<T, Operand<T>> product{.a = blurred,
                               .a_pitch = operand_pitch,
@@ -450,7 +451,7 @@ void blurred_projection(BlurredProjection<T> const& work, Index first, Index las
       pixel += run;
     }
     product.b = weights_of(work.weights[branch], work.channels, columns,
-                           reinterpret_cast<Operand<T>*>(sums + block_pixels * columns));
+                           reinterpret_cast<Operand<T>*>(sums + work_tile_pixels * columns));
     product.accumulate = branch > 0;
     product.finish = branch + 1 == work.branches;
     gemm(product);

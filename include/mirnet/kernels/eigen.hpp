@@ -1,7 +1,7 @@
 // Kernels for scalar types other than float: the plain ones, with the convolutions as im2col and Eigen's GEMM. In
 // double they are the oracle that whole networks are tested against. The only kernel header that includes Eigen,
 // whose products may take memory from the heap. Eigen chooses its product by the number of rows, so here alone the bits
-// depend on the size of the blocks (which is fixed), though not on the number of threads.
+// depend on the size of the work tiles (which is fixed), though not on the number of threads.
 #pragma once
 
 #include <Eigen/Core>
@@ -38,21 +38,21 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
 template <class T>
 constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm) noexcept {
   if (work.groups > 1) return reference::plan_convolution(work, algorithm);
-  Index const patches = reference::block_pixels * work.kernel_height * work.kernel_width * work.channels;
+  Index const patches = reference::work_tile_pixels * work.kernel_height * work.kernel_width * work.channels;
   return {.scratch_bytes = (patches + channels_per_line<T>)*static_cast<Index>(sizeof(T)), .name = "im2col+eigen"};
 }
 
 template <class T>
-void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index block,
+void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index work_tile,
                  std::byte* scratch) noexcept {
-  if (work.groups > 1) return reference::convolution(work, plan, prepared, block, scratch);
-  Index const first = block * reference::block_pixels;
-  Index const last = (std::min)(first + reference::block_pixels, work.output_height * work.output_width);
+  if (work.groups > 1) return reference::convolution(work, plan, prepared, work_tile, scratch);
+  Index const first = work_tile * reference::work_tile_pixels;
+  Index const last = (std::min)(first + reference::work_tile_pixels, work.output_height * work.output_width);
   Index const taps = work.kernel_height * work.kernel_width;
   T* const patches = reinterpret_cast<T*>(scratch);
   im2col(work, first, last, 0, taps, patches);
   multiply(work, first, last, patches, taps * work.channels);
-  reference::gather_statistics(work, block, first, last);
+  reference::gather_statistics(work, work_tile, first, last);
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Gathers the patches under a convolution's kernel into the rows of a matrix, a cache-sized block at a time.
+// Gathers the patches under a convolution's kernel into the rows of a matrix, a cache-sized work tile at a time.
 #pragma once
 
 #include <algorithm>

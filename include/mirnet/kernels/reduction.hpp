@@ -44,23 +44,23 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
   }
 }
 
-/// The statistics of a block begin with zeros.
+/// The statistics of a work tile begin with zeros.
 template <class T>
-void start_statistics(Convolution<T> const& work, Index block) noexcept {
+void start_statistics(Convolution<T> const& work, Index work_tile) noexcept {
   Index const columns = work.output_lines * channels_per_line<T>;
   if (work.statistics.channel_sums != nullptr)
-    std::fill_n(work.statistics.channel_sums + block * columns, columns, 0.0f);
+    std::fill_n(work.statistics.channel_sums + work_tile * columns, columns, 0.0f);
 }
 
-/// Adds output pixels [x, x + pixels) of row y of a convolution to the statistics of a block.
+/// Adds output pixels [x, x + pixels) of row y of a convolution to the statistics of a work tile.
 template <class T>
-void add_statistics(Convolution<T> const& work, Index block, Index y, Index x, Index pixels) noexcept {
+void add_statistics(Convolution<T> const& work, Index work_tile, Index y, Index x, Index pixels) noexcept {
   Statistics<T> const& statistics = work.statistics;
   T const* const first = work.output + y * work.output_row_step + x * work.output_pixel_step;
   if (statistics.channel_sums != nullptr) {
     using namespace simd;
     Index const columns = work.output_lines * channels_per_line<T>;
-    float* const sums = statistics.channel_sums + block * columns;
+    float* const sums = statistics.channel_sums + work_tile * columns;
     for (Index c = 0; c < columns; c += channels_per_line<float>) {
       Pack sum[channels_per_line<float> / lanes];
       for (Index v = 0; v < channels_per_line<float> / lanes; ++v) sum[v] = load(sums + c + v * lanes);

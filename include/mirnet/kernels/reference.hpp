@@ -21,7 +21,7 @@ T logistic(T value) noexcept {
   return T(1) / (T(1) + std::exp(-value));
 }
 
-inline constexpr Index block_pixels = 64;
+inline constexpr Index work_tile_pixels = 64;
 
 /// The first of the input channels that an output channel sees; padding sees those of the last group.
 template <class T>
@@ -74,12 +74,12 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
   }
 }
 
-/// Those of a block, whose output is there.
+/// Those of a work tile, whose output is there.
 template <class T>
-void gather_statistics(Convolution<T> const& work, Index block, Index first, Index last) noexcept {
+void gather_statistics(Convolution<T> const& work, Index work_tile, Index first, Index last) noexcept {
   Statistics<T> const& statistics = work.statistics;
   Index const columns = work.output_lines * channels_per_line<T>;
-  auto* const sums = statistics.channel_sums == nullptr ? nullptr : statistics.channel_sums + block * columns;
+  auto* const sums = statistics.channel_sums == nullptr ? nullptr : statistics.channel_sums + work_tile * columns;
   if (sums != nullptr) std::fill_n(sums, columns, T(0));
   for (Index pixel = first; pixel < last; ++pixel) {
     Index const y = pixel / work.output_width, x = pixel % work.output_width;
@@ -102,17 +102,17 @@ template <class T>
 void prepare_weights(Convolution<T> const&, ConvolutionPlan const&, Index, std::byte*) noexcept {}
 
 template <class T>
-constexpr Index convolution_blocks(Convolution<T> const& work, ConvolutionPlan const&) noexcept {
-  return divide_up(work.output_height * work.output_width, block_pixels);
+constexpr Index convolution_work_tiles(Convolution<T> const& work, ConvolutionPlan const&) noexcept {
+  return divide_up(work.output_height * work.output_width, work_tile_pixels);
 }
 
 template <class T>
-void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte const*, Index block,
+void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte const*, Index work_tile,
                  std::byte*) noexcept {
-  Index const first = block * block_pixels;
-  Index const last = (std::min)(first + block_pixels, work.output_height * work.output_width);
+  Index const first = work_tile * work_tile_pixels;
+  Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
   for (Index pixel = first; pixel < last; ++pixel) convolve(work, pixel);
-  gather_statistics(work, block, first, last);
+  gather_statistics(work, work_tile, first, last);
 }
 
 template <class T>
@@ -273,9 +273,9 @@ inline constexpr KernelTable<T> table{
     .isa = "scalar",
     .plan_convolution = plan_convolution<T>,
     .prepare_weights = prepare_weights<T>,
-    .convolution_blocks = convolution_blocks<T>,
+    .convolution_work_tiles = convolution_work_tiles<T>,
     .convolution = convolution<T>,
-    .block_pixels = block_pixels,
+    .work_tile_pixels = work_tile_pixels,
     .gated_projection_scratch = no_scratch<GatedProjection<T>>,
     .gated_projection = gated_projection<T>,
     .blurred_projection_scratch = no_scratch<BlurredProjection<T>>,

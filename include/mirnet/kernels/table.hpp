@@ -42,7 +42,7 @@ MIRNET_ALWAYS_INLINE constexpr Index padded_index(PaddingMode mode, Index i, Ind
 template <class T>
 struct Statistics {
   Accumulator<T>* channel_sums =
-      nullptr;           // a line of sums for each block, `output_lines * channels_per_line<T>` apart; null: none
+      nullptr;           // a line of sums for each work tile, `output_lines * channels_per_line<T>` apart; null: none
   T* maximum = nullptr;  // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
   T* mean = nullptr;
   Index plane_pitch = 0, channels = 0;
@@ -109,8 +109,8 @@ struct ConvolutionPlan {
 };
 
 /// A 1x1 convolution over [pixel_gate * r ; channel_gate * r] (section 3.2 of the paper, "dual attention unit"), whose
-/// concatenation of 2*channels is never stored: only blocks of it exist. Weights as in Convolution, depth 2*channels.
-/// The output may be the residual.
+/// concatenation of 2*channels is never stored: only work tiles of it exist. Weights as in Convolution, depth
+/// 2*channels. The output may be the residual.
 template <class T>
 struct GatedProjection {
   T const* input;
@@ -132,7 +132,7 @@ struct Resampling {
 };
 
 /// The end of a downsampler, both branches in one product: sum over i of weights[i] * blur_pool(inputs[i]), each
-/// 1x1 from `channels` to `output_lines` lines. Blurred pixels exist in blocks only.
+/// 1x1 from `channels` to `output_lines` lines. Blurred pixels exist in work tiles only.
 template <class T>
 struct BlurredProjection {
   static constexpr int branches = 2;
@@ -176,19 +176,19 @@ struct KernelTable {
   /// Piece `item` of the plan's weights, from those of `work`, into the plan's weights_bytes.
   void (*prepare_weights)(Convolution<T> const& work, ConvolutionPlan const& plan, Index item,
                           std::byte* prepared) noexcept;
-  /// The independent blocks that the output rows of `work` are computed in, and one of them.
-  Index (*convolution_blocks)(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept;
-  void (*convolution)(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index block,
-                      std::byte* scratch) noexcept;
+  /// The independent work tiles that the output rows of `work` are computed in, and one of them.
+  Index (*convolution_work_tiles)(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept;
+  void (*convolution)(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared,
+                      Index work_tile, std::byte* scratch) noexcept;
 
-  /// The same for the products of 1x1 kernels with something before them, in blocks of block_pixels.
-  Index block_pixels;
+  /// The same for the products of 1x1 kernels with something before them, in work tiles of work_tile_pixels.
+  Index work_tile_pixels;
   Index (*gated_projection_scratch)(GatedProjection<T> const& work) noexcept;  // bytes of one worker
-  /// Output pixels [first, last) in row-major order; at most block_pixels of them.
+  /// Output pixels [first, last) in row-major order; at most work_tile_pixels of them.
   void (*gated_projection)(GatedProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept;
 
   Index (*blurred_projection_scratch)(BlurredProjection<T> const& work) noexcept;  // bytes of one worker
-  /// Output pixels [first, last) from the first row on; at most block_pixels of them.
+  /// Output pixels [first, last) from the first row on; at most work_tile_pixels of them.
   void (*blurred_projection)(BlurredProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept;
 
   /// Blur-pool: [1 2 1] x [1 2 1] / 16 with a reflected border, every second pixel. Even input sizes. Output rows,

@@ -1,8 +1,8 @@
 // Convolutions with fewer multiplications: tiles of the input are transformed, multiplied with transformed weights by
 // one matrix product a point, and transformed back (winograd_axis.hpp has the transforms, section by section).
 //
-// A block is a few tiles: what lies between the two transforms, `points` matrices of [tiles x channels] before the
-// products and after, stays in the second-level cache, and every panel of the weights is read once a block.
+// A work tile is a few tiles: what lies between the two transforms, `points` matrices of [tiles x channels] before the
+// products and after, stays in the second-level cache, and every panel of the weights is read once a work tile.
 #pragma once
 
 #include <algorithm>
@@ -49,9 +49,9 @@ struct Tiles {
   /// Of a tile's pixels where they are gathered: numbers of T, which take the memory of as many floats at most.
   static constexpr Index patch_pitch(Index channels) noexcept { return round_up(channels, channels_per_line<T>); }
 
-  /// Tiles of a block at most: a multiple of every tile height of the GEMM, and few, as many workers share a band.
+  /// Tiles of a work tile at most: a multiple of every tile height of the GEMM, and few, as many workers share a band.
   static constexpr Index most_tiles(Index channels) noexcept {
-    // With many channels the weights come from far away: more tiles a block, fewer readings.
+    // With many channels the weights come from far away: more tiles a work tile, fewer readings.
     if (channels >= 256) return 48;
     constexpr Index bytes = Index{160} * 1024;
     Index const tile = points * (input_pitch(channels) + most_columns) * static_cast<Index>(sizeof(float));
@@ -116,13 +116,14 @@ struct Tiles {
   static constexpr Index tile_count(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height, AxisY::outputs) * tiles_x(work);
   }
-  /// Where there are few blocks, they are as equal as can be, and four or a multiple: two or four workers end together.
-  static constexpr Index tiles_a_block(Convolution<T> const& work) noexcept {
+  /// Where there are few work tiles, they are as equal as can be, and four or a multiple: two or four workers end
+  /// together.
+  static constexpr Index tiles_a_work_tile(Convolution<T> const& work) noexcept {
     Index const tiles = tile_count(work), most = most_tiles(work.channels), count = divide_up(tiles, most);
     return count > 1 && count < 16 ? divide_up(tiles, round_up(count, 4)) : most;
   }
-  static constexpr Index blocks(Convolution<T> const& work) noexcept {
-    return divide_up(tile_count(work), tiles_a_block(work));
+  static constexpr Index work_tiles(Convolution<T> const& work) noexcept {
+    return divide_up(tile_count(work), tiles_a_work_tile(work));
   }
   static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
     Index const tiles = most_tiles(work.channels);
@@ -138,10 +139,10 @@ struct Tiles {
     return {tile / across * AxisY::outputs, tile % across * AxisX::outputs};
   }
 
-  static void block(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
-    Index const block_tiles = tiles_a_block(work), first = index * block_tiles;
-    Index const tiles = (std::min)(block_tiles, tile_count(work) - first), steps = operands<T>(work.channels);
-    Index const from_step = input_step(work.channels, block_tiles), to_step = output_step(block_tiles);
+  static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
+    Index const whole = tiles_a_work_tile(work), first = index * whole;
+    Index const tiles = (std::min)(whole, tile_count(work) - first), steps = operands<T>(work.channels);
+    Index const from_step = input_step(work.channels, whole), to_step = output_step(whole);
     auto* const from = reinterpret_cast<Element*>(scratch);
     float* const to = scratch + points * from_step;
     float* const patch = to + points * to_step;
@@ -204,8 +205,8 @@ struct Tiles {
     return (std::min)(work.first_row + work.output_height - 1 - work.pad_top + AxisY::taps, work.height);
   }
 
-  /// While the products keep the memory idle, the input of the next block comes to the second-level cache: one part for
-  /// each point, along that of the tiles' rows that the point lies on.
+  /// While the products keep the memory idle, the input of the next work tile comes to the second-level cache: one part
+  /// for each point, along that of the tiles' rows that the point lies on.
   static void look_ahead(Convolution<T> const& work, Index next_tile, int point,
                          Gemm<float, Element>& product) noexcept {
     product.ahead_lines = 0;
@@ -214,7 +215,7 @@ struct Tiles {
     Index const y = work.first_row + at.y - work.pad_top + point / points_x;
     if (y < 0 || y >= end_row(work)) return;
     Index const pixels =
-        (std::min)(tiles_a_block(work) * AxisX::outputs + points_x - AxisX::outputs, work.width - at.x);
+        (std::min)(tiles_a_work_tile(work) * AxisX::outputs + points_x - AxisX::outputs, work.width - at.x);
     T const* const row = work.input + ((y - work.input_first_row) * work.width + at.x) * work.input_pitch;
     Index const lines = pixels * work.input_pitch * static_cast<Index>(sizeof(T)) / alignment_bytes;
     Index const part = point % points_x, first = lines * part / points_x, last = lines * (part + 1) / points_x;
@@ -364,7 +365,7 @@ struct Tiles {
     }
   }
 
-  /// Of the block's pixels while they are in the cache: runs of tiles that share their rows.
+  /// Of the work tile's pixels while they are in the cache: runs of tiles that share their rows.
   static void gather_statistics(Convolution<T> const& work, Index index, Index first, Index tiles) noexcept {
     start_statistics(work, index);
     for (Index tile = first; tile < first + tiles;) {

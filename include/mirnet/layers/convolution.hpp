@@ -58,16 +58,16 @@ class PreparedConvolution {
     });
   }
 
-  constexpr Index blocks(Context<T> const& context, Convolution<T> const& part) const noexcept {
-    return context.kernels->convolution_blocks(part, plan_);
+  constexpr Index work_tiles(Context<T> const& context, Convolution<T> const& part) const noexcept {
+    return context.kernels->convolution_work_tiles(part, plan_);
   }
-  void block(Context<T> const& context, Convolution<T> const& part, Index index, Index worker) const noexcept {
+  void compute(Context<T> const& context, Convolution<T> const& part, Index index, Index worker) const noexcept {
     context.kernels->convolution(part, plan_, weights_.data(), index, scratch_.data() + worker * plan_.scratch_bytes);
   }
 
-  /// All rows of `part`, which are in so many blocks, shared out among the workers.
-  constexpr void operator()(Context<T> const& context, Convolution<T> const& part, Index blocks) const noexcept {
-    context.each_range(blocks, 1, [&](Index index, Index, Index worker) { block(context, part, index, worker); });
+  /// All rows of `part`, which are in so many work tiles, shared out among the workers.
+  constexpr void operator()(Context<T> const& context, Convolution<T> const& part, Index work_tiles) const noexcept {
+    context.each_range(work_tiles, 1, [&](Index index, Index, Index worker) { compute(context, part, index, worker); });
   }
 
  private:
@@ -226,16 +226,16 @@ class Conv2d {
       part.residual = residual.data();
       part.subtracts = subtracts;
       part.statistics = epilogue.statistics;
-      Index const blocks = prepared_.blocks(context, part);
+      Index const work_tiles = prepared_.work_tiles(context, part);
       if (epilogue.sums == nullptr) {
         Piece const piece(context, node);
-        return prepared_(context, part, blocks);
+        return prepared_(context, part, work_tiles);
       }
-      ArenaBlock<Accumulator<T>> const lines(context.arena, blocks * epilogue.sums->pitch());
+      ArenaBlock<Accumulator<T>> const lines(context.arena, work_tiles * epilogue.sums->pitch());
       part.statistics.channel_sums = lines.data();
       Piece const piece(context, node);
-      prepared_(context, part, blocks);
-      epilogue.sums->add(context, lines.data(), blocks, output.rows.pixels());
+      prepared_(context, part, work_tiles);
+      epilogue.sums->add(context, lines.data(), work_tiles, output.rows.pixels());
     }
 
    private:
@@ -379,13 +379,13 @@ class ConvTranspose2d {
         parts[phase] = layer_.work(input, output, phase);
         parts[phase].slope = activation.slope();
         parts[phase].slopes = activation.slopes();
-        ends[phase] = end += phases_[phase].blocks(context, parts[phase]);
+        ends[phase] = end += phases_[phase].work_tiles(context, parts[phase]);
       }
       Piece const piece(context, node);
       context.each_range(end, 1, [&](Index item, Index, Index worker) {
         int phase = 0;
         while (item >= ends[phase]) ++phase;
-        phases_[phase].block(context, parts[phase], phase == 0 ? item : item - ends[phase - 1], worker);
+        phases_[phase].compute(context, parts[phase], phase == 0 ? item : item - ends[phase - 1], worker);
       });
     }
 
@@ -482,7 +482,7 @@ class GatedConv1x1 {
     node.bytes += context.bytes_of(residual.shape()) + packed_elements() * static_cast<Index>(sizeof(T));
     node.residual = true;
     Piece const piece(context, node);
-    context.each_range(work.pixels, kernels.block_pixels, [&](Index first, Index last, Index worker) {
+    context.each_range(work.pixels, kernels.work_tile_pixels, [&](Index first, Index last, Index worker) {
       kernels.gated_projection(work, first, last, scratch.data() + worker * bytes);
     });
   }

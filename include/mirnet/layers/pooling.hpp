@@ -9,9 +9,9 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
-/// Sums of a map's channels, gathered while a layer writes its rows: each block of the kernels has a line of its own.
-/// Lines cover few pixels and are added in double, in a fixed order: neither the number of threads nor the size of the
-/// image costs accuracy.
+/// Sums of a map's channels, gathered while a layer writes its rows: each work tile of the kernels has a line of its
+/// own. Lines cover few pixels and are added in double, in a fixed order: neither the number of threads nor the size of
+/// the image costs accuracy.
 template <class T>
 class ChannelSums {
  public:

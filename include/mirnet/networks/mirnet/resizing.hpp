@@ -90,7 +90,7 @@ class Downsampling {
     Index const bytes = kernels.blurred_projection_scratch(work);
     auto const scratch = context.scratch(bytes);
     Piece const piece(context, node);
-    context.each_range(output.rows.pixels(), kernels.block_pixels, [&](Index first, Index last, Index worker) {
+    context.each_range(output.rows.pixels(), kernels.work_tile_pixels, [&](Index first, Index last, Index worker) {
       kernels.blurred_projection(work, first, last, scratch.data() + worker * bytes);
     });
   }
