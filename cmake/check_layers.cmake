@@ -1,12 +1,14 @@
 # cmake -D INCLUDE_DIR=include -P check_layers.cmake
 #
-# Fails if a header of the library includes from a layer above its own, or a library that its layer does not know.
+# Fails if a header of the library includes from a layer above its own, or a library that its layer does not know. Headers
+# that begin with "// Moved to" stand where they used to be and lead to where they are: they hold nothing else, and no
+# other header includes them.
 cmake_policy(VERSION 3.22)
 
 get_filename_component(INCLUDE_DIR ${INCLUDE_DIR} ABSOLUTE)
 
 # Lowest first; a folder may include from itself and from those before it.
-set(layers base tensor simd kernels ops runtime dispatch layers model networks io interop)
+set(layers base tensor simd kernels ops runtime dispatch layers model image networks io interop)
 
 # Which headers may include other libraries.
 set(allowed_xsimd "^simd/")
@@ -34,6 +36,25 @@ function(rank header result)
   set(${result} ${index} PARENT_SCOPE)
 endfunction()
 
+set(moved)
+foreach(header IN LISTS headers)
+  file(STRINGS ${INCLUDE_DIR}/mirnet/${header} lines)
+  list(GET lines 0 first)
+  if(first MATCHES "^// Moved to mirnet/")
+    list(APPEND moved ${header})
+    foreach(line IN LISTS lines)
+      if(line MATCHES "^#include <mirnet/(.*)>$")
+        if(NOT EXISTS ${INCLUDE_DIR}/mirnet/${CMAKE_MATCH_1})
+          message(SEND_ERROR "${header} leads to ${CMAKE_MATCH_1}, which does not exist")
+        endif()
+      elseif(NOT line MATCHES "^(//.*|#pragma (once|message\\(\".*\"\\))|#if MIRNET_REPORT_MOVED_HEADERS|#endif|)$")
+        message(SEND_ERROR "${header} has moved, and holds more than the way to where it is: ${line}")
+      endif()
+    endforeach()
+  endif()
+endforeach()
+list(REMOVE_ITEM headers ${moved})
+
 foreach(header IN LISTS headers)
   rank(${header} own)
   file(STRINGS ${INCLUDE_DIR}/mirnet/${header} includes REGEX "^ *# *include")
@@ -43,6 +64,8 @@ foreach(header IN LISTS headers)
       rank(${included} other)
       if(NOT EXISTS ${INCLUDE_DIR}/mirnet/${included})
         message(SEND_ERROR "${header} includes ${included}, which does not exist")
+      elseif(included IN_LIST moved)
+        message(SEND_ERROR "${header} includes ${included}, which has moved")
       elseif(other GREATER own)
         message(SEND_ERROR "${header} includes ${included}, which belongs to a layer above it")
       endif()

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 GROUPS = {
     "headers": (["tests/package/all_headers.cpp"], "tests"),
     "program": (["examples/cli/*.cpp", "examples/measure/*.cpp"], "examples/cli"),
-    **{name: ([f"tests/{name}/*.cpp"], "tests") for name in ("unit", "kernels", "model", "io", "robustness", "cli")},
+    **{name: ([f"tests/{name}/*.cpp"], "tests") for name in ("unit", "kernels", "model", "image", "io", "robustness", "cli")},
     "support": (["tests/support/*.cpp", "tests/main.cpp"], "tests"),
     "bench": (["bench/*.cpp"], "bench"),
     "minimal": (["examples/minimal.cpp"], "examples"),

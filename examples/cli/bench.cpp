@@ -10,7 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include <mirnet/dispatch/kernel_sets.hpp>
-#include <mirnet/io/restore.hpp>
+#include <mirnet/image/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/version.hpp>

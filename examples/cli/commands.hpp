@@ -5,7 +5,7 @@
 #include <string>
 
 #include <mirnet/base/result.hpp>
-#include <mirnet/io/image.hpp>
+#include <mirnet/image/image.hpp>
 
 namespace CLI {
 class App;

@@ -5,8 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <mirnet/image/quality.hpp>
 #include <mirnet/io/image_file.hpp>
-#include <mirnet/io/quality.hpp>
 
 #include "commands.hpp"
 #include "picture.hpp"

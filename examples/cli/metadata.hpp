@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include <mirnet/io/image.hpp>
+#include <mirnet/image/image.hpp>
 
 namespace cli {
 

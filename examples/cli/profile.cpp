@@ -13,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <mirnet/image/conversions.hpp>
 #include <mirnet/io/file.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>

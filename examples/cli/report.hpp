@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include <mirnet/io/restore.hpp>
+#include <mirnet/image/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "commands.hpp"

@@ -1,6 +1,6 @@
 // Everything an application with fixed compiler flags includes: tensors, the kernels of its instruction set, models,
-// MIRNet. Image files (mirnet/io), the thread pool (mirnet/runtime/thread_pool.hpp) and Eigen (mirnet/interop and
-// mirnet/kernels/eigen.hpp) are not part of it: they need more than the language and xsimd.
+// MIRNet. Photographs (mirnet/image), their files (mirnet/io), the thread pool (mirnet/runtime/thread_pool.hpp) and
+// Eigen (mirnet/interop and mirnet/kernels/eigen.hpp) are not part of it.
 #pragma once
 
 #include <mirnet/kernels/native.hpp>

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include <mirnet/image/image.hpp>
 #include <mirnet/io/bytes.hpp>
-#include <mirnet/io/image.hpp>
 
 namespace pictures {
 

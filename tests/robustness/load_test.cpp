@@ -10,8 +10,8 @@
 #include <optional>
 #include <string>
 
+#include <mirnet/image/restore.hpp>
 #include <mirnet/io/image_file.hpp>
-#include <mirnet/io/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include <mirnet/image/restore.hpp>
 #include <mirnet/io/model_file.hpp>
-#include <mirnet/io/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 

@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include <mirnet/image/restore.hpp>
 #include <mirnet/io/image_file.hpp>
-#include <mirnet/io/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 

@@ -13,12 +13,12 @@
 #include <span>
 #include <string_view>
 
+#include <mirnet/image/image.hpp>
 #include <mirnet/io/check_bmp.hpp>
 #include <mirnet/io/check_jpeg.hpp>
 #include <mirnet/io/check_png.hpp>
 #include <mirnet/io/check_tga.hpp>
 #include <mirnet/io/file.hpp>
-#include <mirnet/io/image.hpp>
 #include <mirnet/io/pnm.hpp>
 #include <mirnet/io/stb.hpp>
 

@@ -16,8 +16,8 @@
 #include <span>
 #include <string_view>
 
+#include <mirnet/image/image.hpp>
 #include <mirnet/io/bytes.hpp>
-#include <mirnet/io/image.hpp>
 #include <mirnet/io/image_info.hpp>
 
 namespace mirnet::inline MIRNET_ABI {

@@ -7,11 +7,11 @@
 #include <limits>
 #include <vector>
 
-#include <mirnet/io/restore.hpp>
+#include <mirnet/image/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
-#include "pictures.hpp"
+#include "io/pictures.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/networks.hpp"
 #include "support/slow.hpp"

@@ -4,10 +4,11 @@
 #include <cmath>
 #include <limits>
 
-#include <mirnet/io/image.hpp>
+#include <mirnet/image/conversions.hpp>
+#include <mirnet/image/image.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
-#include "pictures.hpp"
+#include "io/pictures.hpp"
 
 using namespace mirnet;
 using pictures::draw;

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <limits>
 
-#include <mirnet/io/quality.hpp>
+#include <mirnet/image/quality.hpp>
 
-#include "pictures.hpp"
+#include "io/pictures.hpp"
 
 using namespace mirnet;
 using pictures::draw;

@@ -1,0 +1,75 @@
+// From an image's samples to the maps that networks read, and back: three colour channels in [0, 1]. Gray is replicated
+// to three channels and averaged afterwards; alpha never enters a network.
+#pragma once
+
+#include <algorithm>
+#include <array>
+
+#include <mirnet/image/image.hpp>
+#include <mirnet/tensor/view.hpp>
+
+namespace mirnet::inline MIRNET_ABI {
+
+namespace detail {
+
+/// The three colours of a pixel of an image with so many colours, on the scale where white is 1.
+template <class T>
+constexpr std::array<float, 3> unit_colours(T const* pixel, Index colours) noexcept {
+  Index const green = colours == 3 ? 1 : 0;
+  return {to_unit(pixel[0]), to_unit(pixel[green]), to_unit(pixel[2 * green])};
+}
+
+}  // namespace detail
+
+/// Writes the colours of a rectangle of an image, from pixel (first_row, first_column) on, to a map with three
+/// channels.
+inline void to_map(Image const& image, Index first_row, Index first_column, View<float> map) noexcept {
+  MIRNET_ASSERT(map.channels() == 3 && first_row + map.height() <= image.height() &&
+                first_column + map.width() <= image.width());
+  image.visit([&](auto samples) {
+    for (Index y = 0; y < map.height(); ++y) {
+      auto const* from = samples.data() + ((first_row + y) * image.width() + first_column) * image.channels();
+      float* to = map.row(y);
+      for (Index x = 0; x < map.width(); ++x, from += image.channels(), to += map.pitch()) {
+        auto const colours = detail::unit_colours(from, image.colours());
+        std::copy(colours.begin(), colours.end(), to);
+      }
+    }
+  });
+}
+
+/// All of an image to a map of its size.
+inline void to_map(Image const& image, View<float> map) noexcept {
+  MIRNET_ASSERT((map.shape() == Shape{image.height(), image.width(), 3}));
+  to_map(image, 0, 0, map);
+}
+
+/// Writes a map of three channels that is as wide as the image over its colours, from row `first_row` on.
+inline void put_rows(View<float const> map, Image& image, Index first_row) noexcept {
+  MIRNET_ASSERT(map.channels() == 3 && map.width() == image.width() && first_row + map.height() <= image.height());
+  image.visit([&](auto samples) {
+    using T = typename decltype(samples)::value_type;
+    T* to = samples.data() + first_row * image.width() * image.channels();
+    for (Index y = 0; y < map.height(); ++y) {
+      float const* from = map.row(y);
+      for (Index x = 0; x < map.width(); ++x, to += image.channels(), from += map.pitch()) {
+        if (image.colours() == 1) {
+          to[0] = from_unit<T>((from[0] + from[1] + from[2]) / 3.0f);
+        } else {
+          for (Index c = 0; c < 3; ++c) to[c] = from_unit<T>(from[c]);
+        }
+      }
+    }
+  });
+}
+
+/// The image that a map of three channels shows, with the size, the channels, the sample type and the alpha of
+/// `original`. Errors: memory.
+inline Result<Image> from_map(View<float const> map, Image const& original) noexcept {
+  MIRNET_ASSERT(map.height() == original.height());
+  auto image = colourless_copy(original);
+  if (image) put_rows(map, *image, 0);
+  return image;
+}
+
+}  // namespace mirnet::inline MIRNET_ABI
