@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "restore_rows.hpp"
 #include "restore_tile.hpp"
 
 static bool set_up_is_done = false;
@@ -67,6 +68,14 @@ int main(int argc, char**) {
     std::printf("difference from PyTorch: %ld billionths of the residual, at most 20000\n", difference);
     if (difference > 20000) return 1;
   }
+  long const rows = rows::restore();
+  if (rows < 0) {
+    std::printf("%s\n", rows::error());
+    return 1;
+  }
+  auto const [picture, run] = rows::memory();
+  std::printf("a picture of %zu bytes: %ld rows restored in %zu bytes of memory\n", picture, rows, run);
+  if (rows != 2000) return 1;
   auto const memory = tile::memory();
   std::printf("bytes: %zu of weights in place, %zu of structure, %zu of working memory, %zu of images\n",
               memory.weights, memory.model, memory.run, memory.images);

@@ -1,8 +1,9 @@
 // Everything an application with fixed compiler flags includes: tensors, the kernels of its instruction set, models,
-// MIRNet. Photographs (mirnet/image), their files (mirnet/io), the thread pool (mirnet/runtime/thread_pool.hpp) and
-// Eigen (mirnet/interop and mirnet/kernels/eigen.hpp) are not part of it.
+// MIRNet, runs in tiles. Photographs (the rest of mirnet/image), their files (mirnet/io), the thread pool
+// (mirnet/runtime/thread_pool.hpp) and Eigen (mirnet/interop and mirnet/kernels/eigen.hpp) are not part of it.
 #pragma once
 
+#include <mirnet/image/tiled_run.hpp>
 #include <mirnet/kernels/native.hpp>
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/convolution.hpp>

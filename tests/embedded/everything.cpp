@@ -4,6 +4,7 @@
 
 template class mirnet::Model<mirnet::Mirnet<float>>;
 template class mirnet::Mirnet<float>;
+template class mirnet::TiledRun<mirnet::Mirnet<float>>;
 template class mirnet::Tensor<float>;
 mirnet::KernelTable<float> const* float_kernels() { return &mirnet::native_kernels<float>(); }
 
@@ -42,3 +43,10 @@ template mirnet::Result<void> operations(mirnet::View<float const>, mirnet::View
 template mirnet::Result<void> operations(mirnet::View<mirnet::bfloat16 const>, mirnet::View<mirnet::bfloat16>,
                                          mirnet::View<mirnet::bfloat16>);
 template mirnet::Result<void> operations(mirnet::View<double const>, mirnet::View<double>, mirnet::View<double>);
+
+mirnet::Result<void> restore_rows(mirnet::TiledRun<mirnet::Mirnet<float>> const& run, mirnet::Context<float>& context,
+                                  std::span<std::byte> memory,
+                                  mirnet::Result<void> (*read)(mirnet::Index, mirnet::View<float>),
+                                  mirnet::Result<void> (*write)(mirnet::Index, mirnet::View<float const>)) {
+  return run.compute(context, memory, read, write);
+}

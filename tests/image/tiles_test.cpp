@@ -90,8 +90,8 @@ TEST_CASE("tiles of the longest images there are begin where they should, and by
   TileAxis const axis(500'000'000, 2'000'000);
   CHECK(axis.first(1'999'999) == 500'000'000 - axis.length());
   CHECK(axis.first(1'000'000) == std::int64_t{1'000'000} * (500'000'000 - axis.length()) / 1'999'999);
-  CHECK(detail::tile_rows_bytes(256, 1000) == 256 * 1000 * 12);
-  CHECK(detail::tile_rows_bytes(std::numeric_limits<Index>::max() / 24, 3) == std::nullopt);
+  CHECK(detail::tile_rows_bytes<float>(256, 1000, 3) == 256 * 1000 * 12);
+  CHECK(detail::tile_rows_bytes<float>(std::numeric_limits<Index>::max() / 24, 3, 3) == std::nullopt);
 }
 
 TEST_CASE("tiles of a network on cells of pixels have its cells") {

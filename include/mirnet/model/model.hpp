@@ -35,6 +35,23 @@ struct BytesNeeded {
   Index run = 0;             ///< of Model::run: the plan's bytes
 };
 
+namespace detail {
+
+/// Whether the caller's memory is what was asked for.
+inline Result<void> check_memory(std::span<std::byte> memory, Index bytes) noexcept {
+  if (!starts_a_line(memory.data())) {
+    return Error(ErrorCode::invalid_argument, "the memory does not start at a multiple of %lld",
+                 static_cast<long long>(alignment_bytes));
+  }
+  if (static_cast<Index>(memory.size()) < bytes) {
+    return Error(ErrorCode::memory, "%lld bytes of memory are needed, %lld are there", static_cast<long long>(bytes),
+                 static_cast<long long>(memory.size()));
+  }
+  return {};
+}
+
+}  // namespace detail
+
 /// A network with weights; move-only. Const while it runs: threads share one model, each with a context of its own.
 /// Where its numbers are bfloat16, weights and feature maps take half of the memory; images, sums and products stay
 /// float.
@@ -174,7 +191,7 @@ class Model {
     if (plan.algorithm != context.algorithm) {
       return Error(ErrorCode::invalid_argument, "plan and context name different algorithms for convolutions");
     }
-    if (auto const checked = check_memory(memory, plan.bytes); !checked) return checked;
+    if (auto const checked = detail::check_memory(memory, plan.bytes); !checked) return checked;
     return context.compute_in(memory, [&] { network_.run(context, config_, image, output); });
   }
 
@@ -206,7 +223,7 @@ class Model {
       model.own_ = *std::move(own);
       memory = model.own_.bytes();
     }
-    if (auto const checked = check_memory(memory, *bytes); !checked) return checked.error();
+    if (auto const checked = detail::check_memory(memory, *bytes); !checked) return checked.error();
     if constexpr (std::is_constructible_v<Net, Config const&, std::byte*>) {
       model.network_ = Net(model.config_, memory.data());
     } else if constexpr (std::is_constructible_v<Net, Config const&>) {
@@ -241,18 +258,6 @@ class Model {
   template <class Layer>
   static constexpr Index packed_size(Layer const& layer) noexcept {
     return round_up(layer.packed_elements(), channels_per_line<T>);
-  }
-
-  static Result<void> check_memory(std::span<std::byte> memory, Index bytes) noexcept {
-    if (!starts_a_line(memory.data())) {
-      return Error(ErrorCode::invalid_argument, "the memory does not start at a multiple of %lld",
-                   static_cast<long long>(alignment_bytes));
-    }
-    if (static_cast<Index>(memory.size()) < bytes) {
-      return Error(ErrorCode::memory, "%lld bytes of memory are needed, %lld are there", static_cast<long long>(bytes),
-                   static_cast<long long>(memory.size()));
-    }
-    return {};
   }
 
   /// Places the weights behind the network's structure and fills them.

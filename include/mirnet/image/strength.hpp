@@ -1,0 +1,41 @@
+// How much of a network's change of an image is kept, of brightness and of colour.
+#pragma once
+
+#include <cstddef>
+
+#include <mirnet/image/conversions.hpp>
+#include <mirnet/image/image.hpp>
+#include <mirnet/tensor/view.hpp>
+
+namespace mirnet::inline MIRNET_ABI {
+
+/// How much of what the network takes away is taken away, of brightness and of colour: 0 leaves the image as it is, 1
+/// is all. Photographers keep some of the grain in the brightness and none of the blotches of colour.
+struct Strength {
+  float brightness = 1.0f;
+  float colour = 1.0f;
+  bool operator==(Strength const&) const = default;
+};
+
+namespace detail {
+
+/// Moves restored rows of an image back towards what they were. Brightness is that of ITU-R BT.601.
+inline void soften(Image const& image, Index first_row, Strength strength, View<float> rows) noexcept {
+  if (strength == Strength{}) return;
+  image.visit([&](auto samples) {
+    auto const* from = samples.data() + first_row * image.width() * image.channels();
+    float* to = rows.data();
+    for (Index i = 0; i < rows.pixels(); ++i, from += image.channels(), to += rows.pitch()) {
+      auto const before = unit_colours(from, image.colours());
+      float const change[] = {to[0] - before[0], to[1] - before[1], to[2] - before[2]};
+      float const brightness = 0.299f * change[0] + 0.587f * change[1] + 0.114f * change[2];
+      for (std::size_t c = 0; c < 3; ++c) {
+        to[c] = before[c] + strength.colour * (change[c] - brightness) + strength.brightness * brightness;
+      }
+    }
+  });
+}
+
+}  // namespace detail
+
+}  // namespace mirnet::inline MIRNET_ABI

@@ -1,0 +1,243 @@
+// A model over an image that is larger than the memory: in tiles, with rows that come in and go out through functions
+// of the caller's. Nothing is allocated; how much memory it takes is known before.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <type_traits>
+
+#include <mirnet/image/tiles.hpp>
+#include <mirnet/model/model.hpp>
+
+namespace mirnet::inline MIRNET_ABI {
+
+/// How an image of one size is cut into tiles, and what one of them takes.
+template <class Config>
+struct Tiling {
+  TileAxis x, y;
+  Plan<Config> plan;  ///< of one tile: all are equally large
+  Index bytes = 0;    ///< that a run through all tiles takes: whoever makes the tiling says of what
+
+  constexpr Index tiles() const noexcept { return x.count() * y.count(); }
+  /// Multiply-accumulates of all tiles: more than the image has by itself, as tiles overlap.
+  constexpr std::uint64_t macs() const noexcept { return plan.macs * static_cast<std::uint64_t>(tiles()); }
+};
+
+namespace detail {
+
+/// Bytes of rows of an image, with nothing between its pixels; nothing where an Index cannot hold them.
+template <class Pixel>
+constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width, Index channels) noexcept {
+  auto const pixels = checked_product(rows, width);
+  return pixels ? checked_product(*pixels, channels * static_cast<Index>(sizeof(Pixel))) : std::nullopt;
+}
+
+/// Bytes of what `run_tiles` works in: the model's memory, input and output of a tile and, of several tiles, the rows
+/// that tiles add up to. `more` is added.
+template <class Pixel>
+constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y, Index channels, Index run_bytes,
+                                           std::optional<Index> more = 0) noexcept {
+  auto const map = map_bytes<Pixel>({y.length(), x.length(), channels});
+  bool const several = x.count() > 1 || y.count() > 1;
+  auto const rows = several ? tile_rows_bytes<Pixel>(y.length(), x.size(), channels) : 0;
+  std::optional<Index> bytes = run_bytes;
+  for (auto const part : {map, map, rows, more}) bytes = bytes && part ? checked_sum(*bytes, *part) : std::nullopt;
+  return bytes;
+}
+
+/// Adds a tile's part of rows [first_row, end of the tile) to the rows, of which first_row is the first.
+template <class Pixel>
+void add_tile(ParallelFor const& parallel, View<Pixel const> tile, TileAxis const& axis_x, TileAxis const& axis_y,
+              Index tile_x, Index tile_y, Index first_row, View<Pixel> rows) noexcept {
+  Index const left = axis_x.first(tile_x), top = axis_y.first(tile_y);
+  parallel(top + tile.height() - first_row, [&](Index row, Index) {
+    Index const y = first_row + row;
+    float const part_y = axis_y.weight(tile_y, y);
+    Pixel const* from = tile.row(y - top);
+    Pixel* to = rows.pixel(row, left);
+    for (Index x = left; x < left + tile.width(); ++x, from += tile.pitch(), to += rows.pitch()) {
+      float const part = part_y * axis_x.weight(tile_x, x);
+      for (Index c = 0; c < tile.channels(); ++c) to[c] += part * from[c];
+    }
+  });
+}
+
+/// The tiles of an image, one after the other: fill(tile_x, tile_y, map) writes the input of each, row by row from left
+/// to right, and write(first_row, rows) gets the rows of the result that no later tile has a part in, in order, each
+/// once. Both return Result<void>, and an error ends the run. `memory` has tiles_bytes.
+template <Network Net, class Fill, class Write>
+Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& context,
+                       Tiling<typename Net::Config> const& tiling, std::byte* memory, Fill&& fill,
+                       Write&& write) noexcept {
+  using Pixel = typename Model<Net>::Pixel;
+  TileAxis const &axis_x = tiling.x, &axis_y = tiling.y;
+  Index const channels = Net::channels_in(model.config()), width = axis_x.size();
+  Shape const shape{axis_y.length(), axis_x.length(), channels};
+  Index const map_elements = shape.pixels() * pixel_pitch<Pixel>(channels);
+  auto* const maps = reinterpret_cast<Pixel*>(memory + tiling.plan.bytes);
+  View<Pixel> const input(maps, shape), output(maps + map_elements, shape);
+  std::memset(static_cast<void*>(maps), 0, static_cast<std::size_t>(map_elements) * sizeof(Pixel));
+  auto const run = [&](Index tile_x, Index tile_y) -> Result<void> {
+    if (Result<void> const filled = fill(tile_x, tile_y, input); !filled) return filled;
+    return model.run(context, tiling.plan, {memory, static_cast<std::size_t>(tiling.plan.bytes)}, input, output);
+  };
+  if (tiling.tiles() == 1) {
+    if (auto const done = run(0, 0); !done) return done;
+    return write(Index{0}, output);
+  }
+
+  // Sums of rows that are not settled yet, `settled` the first of them.
+  Pixel* const sums = maps + 2 * map_elements;
+  auto const bytes_of = [&](Index rows) { return static_cast<std::size_t>(rows * width * channels) * sizeof(Pixel); };
+  auto const rows_of = [&](Index rows) { return View<Pixel>(sums, {rows, width, channels}, channels); };
+  std::memset(static_cast<void*>(sums), 0, bytes_of(shape.height));
+  Index settled = 0;
+  for (Index tile_y = 0; tile_y < axis_y.count(); ++tile_y) {
+    Index const end = axis_y.end(tile_y), next = axis_y.settled(tile_y);
+    for (Index tile_x = 0; tile_x < axis_x.count(); ++tile_x) {
+      if (auto const done = run(tile_x, tile_y); !done) return done;
+      add_tile<Pixel>(context.parallel, output, axis_x, axis_y, tile_x, tile_y, settled, rows_of(end - settled));
+    }
+    if (Result<void> const written = write(settled, rows_of(next - settled)); !written) return written;
+    Index const kept = end - next;
+    std::memmove(static_cast<void*>(sums), rows_of(end - settled).row(next - settled), bytes_of(kept));
+    std::memset(static_cast<void*>(rows_of(shape.height).row(kept)), 0, bytes_of(shape.height - kept));
+    settled = next;
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// A run of a model over an image of any size in tiles, in memory for a few rows of it. The network has as many
+/// channels in as out, and its output has the image's size.
+///
+///     auto const run = TiledRun<Net>::plan(model, context, height, width, {.longest = 128, .overlap = 32, .margin =
+///     8}); run->compute(context, memory, read_rows, write_rows);
+///
+/// read_rows(first_row, rows) writes rows of the image into a View<Pixel>, and write_rows(first_row, rows) is given
+/// rows of the result: both from the first row to the last, each row once. Between pixels the view has rows.pitch()
+/// elements, of which the first rows.channels() are the pixel's. Both return Result<void>; an error ends the run, which
+/// returns it.
+template <Network Net>
+class TiledRun {
+  using T = typename Net::Scalar;
+
+ public:
+  using Config = typename Net::Config;
+  using Pixel = typename Model<Net>::Pixel;
+
+  /// What a run takes, without a model: for these kernels, number of workers and algorithm, `run` is what bytes() of a
+  /// plan says, and the rest is what Model::bytes_needed says. A constant expression where the kernels are. Errors: as
+  /// plan() and Model::bytes_needed.
+  static constexpr Result<BytesNeeded> bytes_needed(Config const& config, Index height, Index width,
+                                                    TileOptions const& tile, KernelTable<T> const& kernels,
+                                                    Index workers = 1,
+                                                    Algorithm algorithm = Algorithm::automatic) noexcept {
+    if (auto const checked = check(config, height, width, tile); !checked) return checked.error();
+    TileAxis const x = axis(config, width, tile), y = axis(config, height, tile);
+    auto needed = Model<Net>::bytes_needed(config, y.length(), x.length(), kernels, workers, algorithm);
+    if (!needed) return needed;
+    auto const bytes = all_bytes(config, x, y, needed->run);
+    if (!bytes) return too_large();
+    needed->run = *bytes;
+    return needed;
+  }
+
+  /// Of an image of this size, with this context's kernels and number of workers. The model outlives the run. Errors:
+  /// model, where the network's output has another shape than its input; invalid_argument, as TileOptions::check; those
+  /// of Model::plan for a tile; memory, where rows have more bytes than can be counted.
+  static Result<TiledRun> plan(Model<Net> const& model, Context<T> const& context, Index height, Index width,
+                               TileOptions const& tile = {}) noexcept {
+    Config const& config = model.config();
+    if (auto const checked = check(config, height, width, tile); !checked) return checked.error();
+    TileAxis const x = axis(config, width, tile), y = axis(config, height, tile);
+    auto const plan = model.plan(context, y.length(), x.length());
+    if (!plan) return plan.error();
+    auto const bytes = all_bytes(config, x, y, plan->bytes);
+    if (!bytes) return too_large();
+    return TiledRun(model, {x, y, *plan, *bytes});
+  }
+
+  /// The tiles, and the bytes of a run.
+  Tiling<Config> const& tiling() const noexcept { return tiling_; }
+  Index bytes() const noexcept { return tiling_.bytes; }
+
+  /// Runs. `memory` starts at a multiple of 64 and has at least bytes(). Allocates nothing if T is float or bfloat16.
+  /// Errors: invalid_argument, where the context is not that of the plan; memory, where it is too little; cancelled;
+  /// those of read_rows and write_rows.
+  template <class Read, class Write>
+  requires std::is_invocable_r_v<Result<void>, Read&, Index, View<Pixel>>&&
+      std::is_invocable_r_v<Result<void>, Write&, Index, View<Pixel const>>
+          Result<void> compute(Context<T>& context, std::span<std::byte> memory, Read&& read_rows,
+                               Write&& write_rows) const noexcept {
+    if (auto const checked = detail::check_memory(memory, bytes()); !checked) return checked;
+    // The rows of the image that tiles are cut from lie behind all else.
+    Index const channels = Net::channels_in(model_->config()), width = tiling_.x.size();
+    Index const row = width * channels;
+    auto* const kept = reinterpret_cast<Pixel*>(memory.data() + (bytes() - kept_bytes()));
+    auto const fill = [&](Index tile_x, Index tile_y, View<Pixel> map) -> Result<void> {
+      if (tiling_.tiles() == 1) return read_rows(Index{0}, map);
+      Index const top = tiling_.y.first(tile_y);
+      if (tile_x == 0) {
+        Index const there = tile_y == 0 ? 0 : tiling_.y.end(tile_y - 1) - top;  // from the tiles above
+        if (there > 0) std::memmove(kept, kept + (map.height() - there) * row, bytes_of(there * row));
+        View<Pixel> const rows(kept + there * row, {map.height() - there, width, channels}, channels);
+        if (Result<void> const read = read_rows(top + there, rows); !read) return read;
+      }
+      for (Index y = 0; y < map.height(); ++y) {
+        Pixel const* from = kept + y * row + tiling_.x.first(tile_x) * channels;
+        Pixel* to = map.row(y);
+        for (Index x = 0; x < map.width(); ++x, from += channels, to += map.pitch()) std::copy_n(from, channels, to);
+      }
+      return {};
+    };
+    return detail::run_tiles(*model_, context, tiling_, memory.data(), fill, write_rows);
+  }
+
+ private:
+  TiledRun(Model<Net> const& model, Tiling<Config> const& tiling) noexcept : model_(&model), tiling_(tiling) {}
+
+  static constexpr Result<void> check(Config const& config, Index height, Index width,
+                                      TileOptions const& tile) noexcept {
+    Index const channels = Net::channels_in(config);
+    if (Shape const shape{height, width, channels}; Net::output_shape(config, shape) != shape) {
+      return Error(ErrorCode::model, "the network's output has another shape than its input: its tiles do not add up");
+    }
+    Index const step = Net::tile_step(config);
+    if (auto const checked = tile.check(width, step); !checked) return checked;
+    return tile.check(height, step);
+  }
+
+  static constexpr TileAxis axis(Config const& config, Index size, TileOptions const& tile) noexcept {
+    return TileAxis::of_at_most(size, tile, Net::tile_step(config));
+  }
+
+  static constexpr std::optional<Index> all_bytes(Config const& config, TileAxis const& x, TileAxis const& y,
+                                                  Index run_bytes) noexcept {
+    Index const channels = Net::channels_in(config);
+    bool const several = x.count() > 1 || y.count() > 1;
+    auto const kept = several ? detail::tile_rows_bytes<Pixel>(y.length(), x.size(), channels) : 0;
+    return detail::tiles_bytes<Pixel>(x, y, channels, run_bytes, kept);
+  }
+
+  static Error too_large() noexcept {
+    return Error(ErrorCode::memory, "the rows of tiles need more memory than can be addressed");
+  }
+
+  static std::size_t bytes_of(Index elements) noexcept { return static_cast<std::size_t>(elements) * sizeof(Pixel); }
+
+  Index kept_bytes() const noexcept {
+    if (tiling_.tiles() == 1) return 0;
+    return tiling_.y.length() * tiling_.x.size() * Net::channels_in(model_->config()) *
+           static_cast<Index>(sizeof(Pixel));
+  }
+
+  Model<Net> const* model_;
+  Tiling<Config> tiling_;
+};
+
+}  // namespace mirnet::inline MIRNET_ABI
