@@ -11,6 +11,8 @@
 //   MIRNET_NO_SIMD             1 takes the plain kernels, without xsimd, whatever the compiler flags allow; default: 0
 //   MIRNET_KEEP_FLOAT_MODE     1 leaves the processor's floating-point mode alone, which runs otherwise set while they
 //                              compute (runtime/float_mode.hpp) and then restore; default: 0
+//   MIRNET_STB_IMPLEMENTATION  0 declares stb's functions and leaves their implementation to the application
+//                              (io/stb.hpp); default: 1
 //   MIRNET_REPORT_MOVED_HEADERS    1 lets the compiler remark of each included header that has moved where it is now;
 //                              -Werror leaves that alone; default: 0
 //   MIRNET_EMULATE_PAIR_PRODUCTS   1 computes with bfloat16 as processors with AVX512_BF16 do, slowly: for tests of
@@ -48,6 +50,10 @@
 
 #ifndef MIRNET_KEEP_FLOAT_MODE
 #define MIRNET_KEEP_FLOAT_MODE 0
+#endif
+
+#ifndef MIRNET_STB_IMPLEMENTATION
+#define MIRNET_STB_IMPLEMENTATION 1
 #endif
 
 #ifndef MIRNET_REPORT_MOVED_HEADERS

@@ -1,8 +1,16 @@
-// stb_image and stb_image_write, compiled as static functions into every translation unit that includes this: PNG,
-// JPEG, BMP and TGA from memory, no files. A program that has them already includes its own before this header, with
-// these formats in it, and the library uses those.
+// stb_image and stb_image_write: PNG, JPEG, BMP and TGA from and to memory, no files. This header compiles their
+// implementations, as static functions, into every translation unit that includes it (mirnet/io/image_file.hpp does).
+// Other translation units may have an implementation of their own. A translation unit that has stb's headers, too:
+//
+//   includes its own before this one, with these formats in it; the library uses those; or
+//   defines MIRNET_STB_IMPLEMENTATION as 0. Then this header only declares what stb has, and the application compiles
+//   both implementations in one of its translation units, before or after.
+//
+// Behind this header, without the macro, stb_image.h has no effect, and with STB_IMAGE_IMPLEMENTATION it defines
+// everything a second time, which does not compile.
 #pragma once
 
+#include <mirnet/config.hpp>
 #include <mirnet/io/stb_memory.hpp>
 
 #if defined(__GNUC__)
@@ -24,6 +32,16 @@
 #pragma GCC diagnostic ignored "-Wzero-as-null-pointer-constant"
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuseless-cast"
+#endif
+#endif
+
+#if !MIRNET_STB_IMPLEMENTATION
+#if __has_include(<stb_image.h>)
+#include <stb_image.h>
+#include <stb_image_write.h>
+#else
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
 #endif
 #endif
 
