@@ -21,7 +21,7 @@ using mirnet::Result;
 using Run = mirnet::TiledRun<Net>;
 
 constexpr mirnet::MirnetConfig network{.features = 8, .groups = 2, .blocks = 2};
-constexpr Index height = 2000, width = 64;
+constexpr Index height = 5000, width = 64;
 constexpr mirnet::TileOptions tiles{.longest = 40, .overlap = 4, .margin = 1};
 
 constexpr auto needed =
@@ -90,7 +90,7 @@ long restore(mirnet::Model<Net> const& model, Index rows, Index columns, bool co
 }  // namespace
 
 Memory memory() noexcept {
-  return {static_cast<std::size_t>(height * width * network.channels) * sizeof(float), sizeof run_memory};
+  return {height, static_cast<std::size_t>(height * width * network.channels) * sizeof(float), sizeof run_memory};
 }
 
 long restore() noexcept {

@@ -6,9 +6,9 @@
 
 namespace rows {
 
-/// Bytes.
 struct Memory {
-  std::size_t picture;  ///< of all rows as floats, which are never there together
+  long rows;            ///< of the picture
+  std::size_t picture;  ///< bytes of all rows as floats, which are never there together
   std::size_t run;      ///< what restoring it takes, known at compile time; it does not grow with the rows
 };
 Memory memory() noexcept;
