@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <exception>
 
+#include <mirnet/image/restore.hpp>
 #include <mirnet/io/image_file.hpp>
 #include <mirnet/io/model_file.hpp>
-#include <mirnet/io/restore.hpp>
 #include <mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 

@@ -265,8 +265,16 @@ class ScopedContext {
  public:
   constexpr ScopedContext(Context<T>& context, char const* text, Index number, Index second) noexcept
       : context_(context), scope_{context.scope, text, number, second} {
-    // At compile time nobody asks for names, and GCC 12 cannot follow the address of an object that is returned.
+    // At compile time nobody asks for names, and GCC 12 cannot follow the address of an object that is returned. Nor
+    // does it see that the destructor takes the address back.
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdangling-pointer"
+#endif
     if (!std::is_constant_evaluated()) context.scope = &scope_;
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#pragma GCC diagnostic pop
+#endif
   }
   ScopedContext(ScopedContext const&) = delete;
   ScopedContext& operator=(ScopedContext const&) = delete;
