@@ -692,7 +692,7 @@ def configured_unshuffle(value):
 
 def named_tensors(value):
     """The parameters among what a checkpoint holds: in a container, under DataParallel's prefix, or bare."""
-    containers = ("params_ema", "params", "state_dict")
+    containers = ("params_ema", "params", "state_dict", "model_state_dict", "model")
     if type(value) is dict:
         value = next((value[name] for name in containers if type(value.get(name)) is dict), value)
     if type(value) is not dict or not any(type(item) is Tensor for item in value.values()):
@@ -870,7 +870,8 @@ def check_own_tensor(name, tensor):
     if not re.fullmatch(NAME, name):
         raise BadModel(f"the name {shown(name)} is not one of a weight file (1 to 120 of A-Z, a-z, 0-9, '.' and '_')")
     if tensor.storage.dtype not in FLOATS:
-        raise BadModel(f"{name} is {tensor.storage.dtype}, expected floating-point numbers")
+        raise BadModel(f"{name} is {tensor.storage.dtype}, expected floating-point numbers: if the network does not need "
+                       "it, leave it out with --drop")
     if len(tensor.shape) > 4:
         raise BadModel(f"{name} has {len(tensor.shape)} dimensions, expected 1 to 4")
     if not all(1 <= size < 1 << 32 for size in tensor.shape):
@@ -938,9 +939,12 @@ def fold(norm, name, before, tensors, transposed):
     return {weight: (shape, floats(weight, scaled)), bias: ((channels,), floats(bias, shifted))}
 
 
-def read_own(data, channels=(0, 0), numbers=(0,) * 12, transposed=(), epsilon=1e-5):
+def read_own(data, channels=(0, 0), numbers=(0,) * 12, transposed=(), epsilon=1e-5, drop=()):
     """Returns the network, {name: float32 bytes} and what was folded, in sentences, of a checkpoint of any network."""
     given = read_checkpoint(data).tensors
+    for name in drop:
+        if given.pop(name, None) is None:
+            raise BadModel(f"it has no tensor {shown(name)}, which --drop names")
     tensors = {name: tensor for name, tensor in given.items() if split(name)[1] != "num_batches_tracked"}
     for name, tensor in tensors.items():
         check_own_tensor(name, tensor)
@@ -1388,7 +1392,8 @@ def print_summary(model):
 
 def check_options(arch, options):
     """Options that say something of one kind of networks."""
-    names = ("unshuffle",) if arch == OWN_NETWORK else ("numbers", "channels", "transposed", "epsilon")
+    names = ("unshuffle",) if arch == OWN_NETWORK else (
+        "numbers", "channels", "transposed", "epsilon", "drop")
     for name in names:
         if getattr(options, name) is not None:
             raise Failure(USAGE, f"--{name} is for {'MIRNet' if arch == OWN_NETWORK else '--network generic'} alone")
@@ -1405,6 +1410,8 @@ def read_any(data, options):
         check_options(arch, options)
         if options.epsilon is not None:
             raise Failure(USAGE, "--epsilon is for checkpoints: nothing is folded in a weight file")
+        if options.drop is not None:
+            raise Failure(USAGE, "--drop is for checkpoints")
         network, values = values_of(data, given)
         if arch == MIRNET_V1:
             check_asked(network.unshuffle, options.unshuffle)
@@ -1416,7 +1423,7 @@ def read_any(data, options):
     check_options(arch, options)
     if arch == MIRNET_V1:
         return (None, *read_model(data, options.unshuffle), [])
-    asked = {name: getattr(options, name) for name in ("channels", "numbers", "transposed", "epsilon")}
+    asked = {name: getattr(options, name) for name in ("channels", "numbers", "transposed", "epsilon", "drop")}
     return (None, *read_own(data, **{name: value for name, value in asked.items() if value is not None}))
 
 
@@ -1511,6 +1518,8 @@ def main():
                          help=f"up to {NUMBERS} numbers that the network alone understands, sizes for instance")
     generic.add_argument("--transposed", nargs="+", action="extend", metavar="NAME",
                          help="the weights that are of transposed convolutions, which their shapes do not tell")
+    generic.add_argument("--drop", nargs="+", action="extend", metavar="NAME",
+                         help="tensors to leave out: buffers that the network does not need")
     generic.add_argument("--epsilon", type=positive,
                          help="of the batch normalizations that are folded into convolutions (default: 1e-5)")
     options = parser.parse_args()

@@ -6,7 +6,11 @@
 #include <mirnet/image/tiled_run.hpp>
 #include <mirnet/kernels/native.hpp>
 #include <mirnet/layers/activation.hpp>
+#include <mirnet/layers/concat.hpp>
 #include <mirnet/layers/convolution.hpp>
+#include <mirnet/layers/pixel_shuffle.hpp>
+#include <mirnet/layers/pooling.hpp>
+#include <mirnet/layers/resampling.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/model/network_base.hpp>
 #include <mirnet/model/runner.hpp>

@@ -1384,6 +1384,12 @@ class OwnNetworks(Case):
             expected = "f32" if shape == (1,) and not name.endswith("bias") else dtype
             self.assertEqual((stored, raw), (expected, raw_values(model[name][1], expected)), name)
 
+    def test_tensors_that_are_left_out(self):
+        model = own_model()
+        self.refuse_own(model, "it has no tensor 'delta', which --drop names", "--drop", "delta")
+        tensors = self.own(own_zip(model), "--drop", "alpha", "beta")[1]
+        self.assertEqual(list(tensors), [name for name in model if name not in ("alpha", "beta")])
+
     def test_every_kind_of_checkpoint(self):
         model = own_model()
         for title, data in {

@@ -14,11 +14,11 @@ from network_checkpoints import parameters
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "examples/networks"))
-from networks_torch import DnCNN, FFDNet  # noqa: E402
+from networks_torch import DnCNN, FFDNet, SmallUNet  # noqa: E402
 
 
 def main():
-    for name, network, channels in (("dncnn", DnCNN(), 3), ("ffdnet", FFDNet(), 4)):
+    for name, network, channels in (("dncnn", DnCNN(), 3), ("ffdnet", FFDNet(), 4), ("unet", SmallUNet(), 3)):
         state = network.state_dict()
         for key, shape, values in parameters(name):
             assert tuple(state[key].shape) == shape, key

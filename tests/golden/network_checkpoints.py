@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a checkpoint of one of the networks in examples/networks, with random parameters.
 
-    network_checkpoints.py dncnn|ffdnet OUT.safetensors
+    network_checkpoints.py dncnn|ffdnet|unet OUT.safetensors
 
 The parameters are the same on every machine and need no PyTorch, so that checkpoints of several megabytes are made where
 they are needed. make_network_goldens.py computes with PyTorch what the networks make of them.
@@ -13,11 +13,12 @@ import struct
 import sys
 
 
-def convolution(name, inputs, outputs, numbers):
+def convolution(name, inputs, outputs, numbers, bias=True):
     """PyTorch's own initialisation times sqrt(6): a ReLU behind it keeps the scale."""
     bound = math.sqrt(6 / (inputs * 9))
     yield f"{name}.weight", (outputs, inputs, 3, 3), [bound * numbers() for _ in range(outputs * inputs * 9)]
-    yield f"{name}.bias", (outputs,), [0.1 * numbers() for _ in range(outputs)]
+    if bias:
+        yield f"{name}.bias", (outputs,), [0.1 * numbers() for _ in range(outputs)]
 
 
 def batch_norm(name, channels, numbers):
@@ -43,7 +44,19 @@ def ffdnet(numbers):
     yield from convolution("model.22", 96, 12, numbers)
 
 
-NETWORKS = {"dncnn": dncnn, "ffdnet": ffdnet}
+def unet(numbers):
+    yield from convolution("enter", 3, 32, numbers)
+    yield from convolution("down", 32, 64, numbers)
+    yield "slopes.weight", (64,), [0.25 + 0.1 * numbers() for _ in range(64)]
+    yield from convolution("middle", 64, 64, numbers, bias=False)
+    yield from batch_norm("norm", 64, numbers)
+    yield from convolution("up", 64, 128, numbers)
+    yield from convolution("join", 64, 32, numbers)
+    yield from convolution("depthwise", 1, 32, numbers)
+    yield from convolution("leave", 32, 3, numbers)
+
+
+NETWORKS = {"dncnn": dncnn, "ffdnet": ffdnet, "unet": unet}
 
 
 def parameters(network):

@@ -14,6 +14,7 @@
 #include "networks/any_dncnn.hpp"
 #include "networks/dncnn.hpp"
 #include "networks/ffdnet.hpp"
+#include "networks/unet.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
 #include "support/npy.hpp"
@@ -91,6 +92,7 @@ alignas(64) std::byte run_memory[needed.run];
 
 TEST_CASE("DnCNN is PyTorch's") { check<DnCnn>("dncnn"); }
 TEST_CASE("FFDNet is PyTorch's") { check<FfdNet>("ffdnet"); }
+TEST_CASE("a U-Net is PyTorch's") { check<SmallUNet>("unet"); }
 
 TEST_CASE("what own networks refuse") {
   auto const message = [](auto const& model) { return std::string(model.ok() ? "" : model.error().message()); };
@@ -99,7 +101,8 @@ TEST_CASE("what own networks refuse") {
                     mirnet = folder + "/v1_w8_legacy.mirw";
   CHECK(message(load_model<FfdNet<float>>(dncnn.c_str())) ==
         dncnn + ": the first dimension of model.0.weight is 64, expected 96");
-  CHECK(message(load_model<DnCnn<float>>(mirnet.c_str())) == mirnet + ": the architecture is 1, expected 0");
+  CHECK(message(load_model<DnCnn<float>>(mirnet.c_str())) ==
+        mirnet + ": the file has weights of MIRNet (architecture 1), expected a network of your own (0)");
   CHECK(message(load_model<Mirnet<float>>(ffdnet.c_str())) == ffdnet + ": the architecture is 0, expected 1");
 
   auto const model = load_model<DnCnn<float>>(dncnn.c_str()).value();

@@ -5,8 +5,8 @@ import re
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMPILED = ["examples/networks/dncnn.hpp", "examples/networks/any_dncnn.hpp", "examples/networks/dncnn.cpp",
-            "tests/model/own_networks_test.cpp"]
+COMPILED = ["examples/networks/dncnn.hpp", "examples/networks/any_dncnn.hpp", "examples/networks/unet.hpp",
+            "examples/networks/dncnn.cpp", "tests/model/own_networks_test.cpp"]
 
 
 class Tutorial(unittest.TestCase):

@@ -185,17 +185,17 @@ std::vector<Case> cases() {
   std::vector<Case> list{
       {9, 11, 3, 17, 3, {.padding = 1, .bias = true}, relu},
       {9, 11, 20, 5, 3, {.padding = 1, .padding_mode = PaddingMode::reflect}, slopes, Added::residual},
-      {30, 27, 16, 16, 3, {.padding = 1, .padding_mode = PaddingMode::reflect, .bias = true}, leaky_relu},
+      {30, 27, 16, 16, 3, {.padding = 1, .bias = true, .padding_mode = PaddingMode::reflect}, leaky_relu},
       {30,
        27,
        16,
        16,
        3,
-       {.padding = 1, .padding_mode = PaddingMode::replicate, .bias = true},
+       {.padding = 1, .bias = true, .padding_mode = PaddingMode::replicate},
        slopes,
        Added::subtract_from},
       {30, 27, 17, 33, 3, {.padding = 2, .padding_mode = PaddingMode::replicate}, slope, Added::subtract_from},
-      {12, 10, 16, 16, 3, {.padding = 2, .dilation = 2, .padding_mode = PaddingMode::reflect, .bias = true}},
+      {12, 10, 16, 16, 3, {.padding = 2, .dilation = 2, .bias = true, .padding_mode = PaddingMode::reflect}},
       {21, 20, 32, 64, 3, {.padding = 1, .groups = 2, .bias = true}, relu, Added::residual},
       {21, 20, 64, 64, 3, {.padding = 1, .groups = 2}, slopes, Added::subtract_from},
       {21, 20, 64, 32, 1, {.padding = 0, .groups = 2, .bias = true}, slopes},
@@ -205,7 +205,7 @@ std::vector<Case> cases() {
       {11, 13, 300, 300, 1, {.padding = 0, .groups = 300}},
       {16, 15, 8, 16, 3, {.stride = 2, .padding = 1, .padding_mode = PaddingMode::reflect}, relu},
       {18, 9, 5, 7, 5, {.stride = 3, .padding = 4, .dilation = 2, .bias = true}, slope},
-      {1, 1, 3, 3, 3, {.padding = 1, .padding_mode = PaddingMode::replicate, .bias = true}},
+      {1, 1, 3, 3, 3, {.padding = 1, .bias = true, .padding_mode = PaddingMode::replicate}},
   };
   Random random(77);
   for (int i = 0; i < 60; ++i) {
@@ -216,8 +216,8 @@ std::vector<Case> cases() {
                  .padding = random.between(0, 4),
                  .dilation = random.between(1, 2),
                  .groups = groups,
-                 .padding_mode = random.pick({PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate}),
-                 .bias = random.between(0, 1) == 1};
+                 .bias = random.between(0, 1) == 1,
+                 .padding_mode = random.pick({PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate})};
     c.behind = static_cast<Behind>(random.between(0, 4));
     c.added = static_cast<Added>(random.between(0, 2));
     if ((std::min)(c.height, c.width) + 2 * c.options.padding < (c.kernel - 1) * c.options.dilation + 1) continue;
@@ -257,7 +257,7 @@ TEST_CASE("parts of a map with every padding") {
   Random random(5);
   for (PaddingMode const mode : {PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate}) {
     for (Index const groups : {1, 2, 32}) {
-      Case const c{37, 30, 32, 32, 3, {.padding = 1, .groups = groups, .padding_mode = mode, .bias = true}};
+      Case const c{37, 30, 32, 32, 3, {.padding = 1, .groups = groups, .bias = true, .padding_mode = mode}};
       INFO(c.text());
       for (auto const* kernels : kernel_tables()) {
         if (std::string(kernels->isa) == "eigen") continue;  // whose bits depend on the number of rows

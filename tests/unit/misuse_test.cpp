@@ -115,3 +115,25 @@ TEST_CASE_FIXTURE(Fixture, "a map that a layer does not take") {
   forward(context);
   CHECK(!untouched());
 }
+
+TEST_CASE_FIXTURE(Fixture, "layers without weights, and an output that is the input") {
+  auto const memory = Memory::allocate(1 << 20).value();
+  Context<float> context(native_kernels());
+  auto const refused = [&](auto forward) {
+    auto const done = context.compute_in(memory.bytes(), forward);
+    CHECK(untouched());
+    return std::string(done.ok() ? "" : done.error().message());
+  };
+  std::string const no_weights = "it has no weights: is it visited by the network's layers()?";
+  CHECK(refused([&] { Conv2d<float>(16, 16, 3).forward(context.at("b"), input.view(), output.view()); }) ==
+        "b: convolution: " + no_weights);
+  auto doubled = Tensor<float>::create({40, 40, 16}).value();
+  CHECK(refused([&] { ConvTranspose2d<float>(16, 16).forward(context, input.view(), doubled.view()); }) ==
+        "convolution: " + no_weights);
+  ChannelPRelu<float> const slopes(16);
+  CHECK(refused([&] { layer.forward(context, input.view(), output.view(), {.activation = slopes}); }) ==
+        "prelu: " + no_weights);
+  CHECK(refused([&] { slopes.forward(context, output.view()); }) == "prelu: " + no_weights);
+  CHECK(refused([&] { layer.forward(context, output.view(), output.view()); }) ==
+        "convolution: the output is the input, expected another map");
+}

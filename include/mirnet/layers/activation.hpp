@@ -12,6 +12,13 @@ namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
+/// Whether a layer has its weights; a rehearsal needs none.
+template <class T>
+constexpr bool has_weights(Context<T>& context, char const* layer, T const* weights) noexcept {
+  if (weights != nullptr || context.arena.measuring()) return true;
+  return context.refuse({.layer = layer, .reason = "it has no weights: is it visited by the network's layers()?"});
+}
+
 /// A node of that name, which is its kernel's: body(first, count) for whole pixels of x, of which only the lines of its
 /// channels are touched. Where nothing lies between the pixels, many are one call.
 template <class T, class Body>
@@ -67,7 +74,10 @@ class ChannelPRelu : public PlainParameter<T> {
 
   /// In place.
   constexpr void forward(Context<T>& context, View<T> x) const noexcept {
-    if (!context.accepts("prelu", "map", x, {x.height(), x.width(), channels()})) return;
+    if (!context.accepts("prelu", "map", x, {x.height(), x.width(), channels()}) ||
+        !detail::has_weights(context, "prelu", this->data())) {
+      return;
+    }
     Node node = context.new_node("prelu", x.shape(), x.shape());
     node.kernel = "channel_prelu";
     Piece const piece(context, node);
@@ -106,7 +116,8 @@ class Activation {
   constexpr bool computes() const noexcept { return layer_ != nullptr || slope_ != T(1); }
   /// Whether there are slopes for these channels; if not, the context computes nothing of what follows.
   constexpr bool takes(Context<T>& context, char const* layer, Index channels) const noexcept {
-    if (layer_ == nullptr || layer_->channels() == channels) return true;
+    if (layer_ == nullptr) return true;
+    if (layer_->channels() == channels) return detail::has_weights(context, "prelu", layer_->data());
     return context.refuse({layer, "activation", {1, 1, layer_->channels()}, {1, 1, channels}});
   }
 
@@ -132,6 +143,16 @@ constexpr void sigmoid(Context<T>& context, ViewOf<T> x) noexcept {
     if (x.channels() == lines) return;
     for (T* pixel = first; pixel != first + count; pixel += lines) std::fill(pixel + x.channels(), pixel + lines, T(0));
   });
+}
+
+template <class T>
+constexpr void activate(ScopedContext<T> const& context, std::type_identity_t<Activation<T>> activation,
+                        ViewOf<T> x) noexcept {
+  activate<T>(static_cast<Context<T>&>(context), activation, x);
+}
+template <class T>
+constexpr void sigmoid(ScopedContext<T> const& context, ViewOf<T> x) noexcept {
+  sigmoid<T>(static_cast<Context<T>&>(context), x);
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

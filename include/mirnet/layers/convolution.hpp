@@ -51,6 +51,7 @@ class PreparedConvolution {
         weights_(context.arena, plan_.weights_bytes),
         scratch_(context.scratch(plan_.scratch_bytes)) {
     node.kernel = plan_.name;
+    has_weights(context, "convolution", whole.weights);  // if not, nothing is computed with them
     if (plan_.weights_items == 0) return;
     Piece const piece(context, node);
     context.each_range(plan_.weights_items, 1, [&](Index item, Index, Index) {
@@ -109,8 +110,8 @@ struct ConvOptions {
   Index padding = -1;  ///< -1: half of the kernel's extent; then odd kernels with a stride of 1 keep the size
   Index dilation = 1;
   Index groups = 1;
-  PaddingMode padding_mode = PaddingMode::zeros;
   bool bias = false;
+  PaddingMode padding_mode = PaddingMode::zeros;
 };
 
 /// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels / groups, kernel, kernel).
@@ -213,7 +214,7 @@ class Conv2d {
           !context.accepts_pitch("convolution", "residual", residual, output.rows.shape(), output.rows.pitch())) {
         return;
       }
-      if (!layer_.takes(context, input, epilogue)) return;
+      if (!layer_.takes(context, input, output, epilogue)) return;
       context.count(output.rows.pixels(), macs_a_pixel_);
       Node node = node_;
       node.activation = epilogue.activation.computes();
@@ -262,7 +263,11 @@ class Conv2d {
   }
 
   /// What is asked of the maps beyond their shapes.
-  constexpr bool takes(Context<T>& context, Band<T const> input, Epilogue<T> const& epilogue) const noexcept {
+  constexpr bool takes(Context<T>& context, Band<T const> input, Band<T> output,
+                       Epilogue<T> const& epilogue) const noexcept {
+    if (kernel_ > 1 && input.rows.data() != nullptr && input.rows.data() == output.rows.data()) {
+      return context.refuse({.layer = "convolution", .reason = "the output is the input, expected another map"});
+    }
     if (padding_mode_ == static_cast<unsigned>(PaddingMode::reflect) &&
         (std::min)(input.map_height, input.rows.width()) <= padding()) {
       Shape const found = input.map_shape();

@@ -1,5 +1,7 @@
-// Pixel shuffle and unshuffle: space to channels and back, for networks that compute on cells of pixels.
+// Pixel shuffle and unshuffle: channels to space and back, for networks that compute on cells of pixels.
 #pragma once
+
+#include <algorithm>
 
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
@@ -8,23 +10,17 @@ namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
-/// body(y, x, c, i, j) for channel c of the pixel in row i and column j of the cell that is pixel (y, x) of `cells`, in
-/// the order of the cells.
+/// Pixels of `lines` elements, of which the first `channels` are written by body(pixel, y, x); the others become zeros.
 template <class T, class Body>
-constexpr void each_of_cells(Context<T>& context, char const* operation, Shape from, Shape to, Shape cells,
-                             Index factor, Body&& body) noexcept {
-  Node node = context.new_node(operation, from, to);
-  node.kernel = operation;
-  Piece const piece(context, node);
-  context.each_range(cells.height, rows_a_range, [&](Index first, Index last, Index) {
-    for (Index y = first; y < last; ++y) {
-      for (Index x = 0; x < cells.width; ++x) {
-        for (Index at = 0; at < cells.channels; ++at) {
-          body(y, x, at / (factor * factor), at / factor % factor, at % factor);
-        }
-      }
+void write_rows(View<T> output, Index first_row, Index last_row, Body&& body) noexcept {
+  Index const lines = pixel_pitch<T>(output.channels());
+  for (Index y = first_row; y < last_row; ++y) {
+    for (Index x = 0; x < output.width(); ++x) {
+      T* const pixel = output.pixel(y, x);
+      body(pixel, y, x);
+      std::fill(pixel + output.channels(), pixel + lines, T(0));
     }
-  });
+  }
 }
 
 }  // namespace detail
@@ -40,10 +36,20 @@ constexpr void pixel_unshuffle(Context<T>& context, ViewOf<T const> input, ViewO
       !context.accepts("pixel unshuffle", "output", output, cells)) {
     return;
   }
-  detail::each_of_cells(
-      context, "pixel_unshuffle", whole, cells, cells, factor, [&](Index y, Index x, Index c, Index i, Index j) {
-        output.pixel(y, x)[(c * factor + i) * factor + j] = input.pixel(y * factor + i, x * factor + j)[c];
-      });
+  Node node = context.new_node("pixel unshuffle", whole, cells);
+  node.kernel = "copy";
+  Piece const piece(context, node);
+  context.each_range(cells.height, rows_a_range, [&](Index first, Index last, Index) {
+    detail::write_rows<T>(output, first, last, [&](T* to, Index y, Index x) {
+      for (Index i = 0; i < factor; ++i) {
+        T const* from = input.pixel(y * factor + i, x * factor);
+        for (Index j = 0; j < factor; ++j, from += input.pitch()) {
+          T* part = to + i * factor + j;
+          for (Index c = 0; c < input.channels(); ++c, part += factor * factor) *part = from[c];
+        }
+      }
+    });
+  });
 }
 
 /// torch.nn.functional.pixel_shuffle: the reverse. The input's channels are a multiple of factor^2.
@@ -55,10 +61,50 @@ constexpr void pixel_shuffle(Context<T>& context, ViewOf<T const> input, ViewOf<
       !context.accepts("pixel shuffle", "output", output, whole)) {
     return;
   }
-  detail::each_of_cells(
-      context, "pixel_shuffle", cells, whole, cells, factor, [&](Index y, Index x, Index c, Index i, Index j) {
-        output.pixel(y * factor + i, x * factor + j)[c] = input.pixel(y, x)[(c * factor + i) * factor + j];
-      });
+  Node node = context.new_node("pixel shuffle", cells, whole);
+  node.kernel = "copy";
+  Piece const piece(context, node);
+  context.each_range(whole.height, rows_a_range, [&](Index first, Index last, Index) {
+    detail::write_rows<T>(output, first, last, [&](T* to, Index y, Index x) {
+      T const* from = input.pixel(y / factor, x / factor) + y % factor * factor + x % factor;
+      for (Index c = 0; c < output.channels(); ++c, from += factor * factor) to[c] = *from;
+    });
+  });
+}
+
+/// The same into a new map of the context's arena.
+template <class T>
+constexpr ArenaMap<T> pixel_unshuffle(Context<T>& context, ViewOf<T const> input, Index factor) noexcept {
+  ArenaMap<T> output(context.arena,
+                     {input.height() / factor, input.width() / factor, input.channels() * factor * factor});
+  pixel_unshuffle(context, input, output.view(), factor);
+  return output;
+}
+template <class T>
+constexpr ArenaMap<T> pixel_shuffle(Context<T>& context, ViewOf<T const> input, Index factor) noexcept {
+  ArenaMap<T> output(context.arena,
+                     {input.height() * factor, input.width() * factor, input.channels() / (factor * factor)});
+  pixel_shuffle(context, input, output.view(), factor);
+  return output;
+}
+
+template <class T>
+constexpr void pixel_unshuffle(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output,
+                               Index factor) noexcept {
+  pixel_unshuffle<T>(static_cast<Context<T>&>(context), input, output, factor);
+}
+template <class T>
+constexpr ArenaMap<T> pixel_unshuffle(ScopedContext<T> const& context, ViewOf<T const> input, Index factor) noexcept {
+  return pixel_unshuffle<T>(static_cast<Context<T>&>(context), input, factor);
+}
+template <class T>
+constexpr void pixel_shuffle(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output,
+                             Index factor) noexcept {
+  pixel_shuffle<T>(static_cast<Context<T>&>(context), input, output, factor);
+}
+template <class T>
+constexpr ArenaMap<T> pixel_shuffle(ScopedContext<T> const& context, ViewOf<T const> input, Index factor) noexcept {
+  return pixel_shuffle<T>(static_cast<Context<T>&>(context), input, factor);
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -89,4 +89,14 @@ constexpr void global_average(Context<T>& context, std::span<ViewOf<T const> con
   detail::write_means(context, sums, output);
 }
 
+template <class T>
+constexpr void global_average(ScopedContext<T> const& context, ChannelSums<T> const& sums, ViewOf<T> output) noexcept {
+  global_average<T>(static_cast<Context<T>&>(context), sums, output);
+}
+template <class T>
+constexpr void global_average(ScopedContext<T> const& context, std::span<ViewOf<T const> const> maps,
+                              ViewOf<T> output) noexcept {
+  global_average<T>(static_cast<Context<T>&>(context), maps, output);
+}
+
 }  // namespace mirnet::inline MIRNET_ABI

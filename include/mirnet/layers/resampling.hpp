@@ -56,4 +56,13 @@ constexpr void bilinear_double(Context<T>& context, ViewOf<T const> input, ViewO
   bilinear_double_rows<T>(context, node, input, output);
 }
 
+template <class T>
+constexpr void blur_pool(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  blur_pool<T>(static_cast<Context<T>&>(context), input, output);
+}
+template <class T>
+constexpr void bilinear_double(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  bilinear_double<T>(static_cast<Context<T>&>(context), input, output);
+}
+
 }  // namespace mirnet::inline MIRNET_ABI

@@ -82,7 +82,10 @@ class WeightHeader {
   /// What a network of your own asks first. Errors: model, where the file is one of the library's networks, or of a
   /// version that knows no others.
   Result<void> expect_own_network() const noexcept {
-    if (auto const checked = expect("the architecture", 36, 0); !checked) return checked;
+    if (architecture() != 0) {
+      return Error(ErrorCode::model, "the file has weights of %s (architecture %u), expected a network of your own (0)",
+                   architecture() == 1 ? "MIRNet" : "another network", static_cast<unsigned>(architecture()));
+    }
     if (minor_version() < 4) {
       return Error(ErrorCode::model,
                    "the format version is 0.%u, and networks of your own have 0.4: convert the checkpoint with "
@@ -401,6 +404,10 @@ class WeightFile {
   Result<Tensor> next_entry(ParameterShape const& shape, Name const& name, Index of_32_bits,
                             Index of_16_bits) noexcept {
     using namespace detail;
+    if (shape.elements() <= 0) {
+      return Error(ErrorCode::model, "%s has no elements: the channels or options of its layer are out of range",
+                   name.c_str());
+    }
     std::byte entry[weight_entry_size];
     if (!source_->read(weight_header_size + weight_entry_size * next_, entry)) return unreadable();
     if (!next_name_is(entry, name.view())) return wrong_name(entry, name);
@@ -478,7 +485,9 @@ class WeightFile {
     for (char& c : characters) {
       if (!is_of_a_name(c)) c = '?';
     }
-    return Error(ErrorCode::model, "tensor %llu is \"%s\", expected \"%s\"", tensor, found, expected.c_str());
+    bool const is_bias = std::string_view(found).ends_with(".bias") && !expected.view().ends_with(".bias");
+    return Error(ErrorCode::model, "tensor %llu is \"%s\", expected \"%s\"%s", tensor, found, expected.c_str(),
+                 is_bias ? "; the layer before has no bias" : "");
   }
 
   static constexpr bool is_of_a_name(char c) noexcept {

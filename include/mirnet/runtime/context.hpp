@@ -39,6 +39,7 @@ struct Refusal {
   Index found_pitch = 0, expected_pitch = 0;  ///< 0: the shape is what is wrong
   bool multiple = false;                      ///< multiples of the expected pitch would do
   Index found_row_pitch = 0;                  ///< wrong where it is not the width times the found pitch
+  bool misplaced = false;                     ///< it does not start at a 64-byte line
   char const* reason = nullptr;               ///< instead of all that: a sentence
 };
 
@@ -78,6 +79,7 @@ struct Context {
   Index nodes = 0;               ///< that the run has had so far
 
   Refusal refusal;  ///< the first, kept until the caller clears it
+  Name refused_in;  ///< the scope that it was in
 
   /// Whether all that was asked for was computed, or measured. Errors: invalid_argument, where a layer was given a map
   /// that it does not take; memory, where the arena could not hand out a block; cancelled.
@@ -107,7 +109,10 @@ struct Context {
 
   /// Computes nothing of what follows, as a layer does not take what it is given: false.
   constexpr bool refuse(Refusal const& what) noexcept {
-    if (refusal.layer == nullptr) refusal = what;
+    if (refusal.layer == nullptr) {
+      refusal = what;
+      if (!std::is_constant_evaluated()) refused_in = scope == nullptr ? Name() : scope->name();
+    }
     MIRNET_ASSERT(arena.measuring() && "a layer does not take what it is given: Context::status says why");
     return false;
   }
@@ -184,9 +189,10 @@ struct Context {
 
   /// `map` has what would be refused. One function for all layers and types: code is small where memory is.
   MIRNET_NOINLINE constexpr bool check_map(Refusal map, void const* data) noexcept {
+    map.misplaced = !starts_a_line(data);
     if (map.found == map.expected) {
       Index const pitch = map.found_pitch;
-      if (starts_a_line(data) && dense(map) &&
+      if (!map.misplaced && dense(map) &&
           (map.multiple ? pitch % map.expected_pitch == 0 : pitch == map.expected_pitch)) {
         return true;
       }
@@ -199,27 +205,31 @@ struct Context {
   MIRNET_NOINLINE Result<void> refused() const noexcept {
     auto const number = [](Index value) { return static_cast<long long>(value); };
     Shape const &found = refusal.found, &expected = refusal.expected;
+    char const* const where = refused_in.c_str();
+    char const* const colon = *where == '\0' ? "" : ": ";
     if (refusal.reason != nullptr) {
-      return Error(ErrorCode::invalid_argument, "%s: %s", refusal.layer, refusal.reason);
+      return Error(ErrorCode::invalid_argument, "%s%s%s: %s", where, colon, refusal.layer, refusal.reason);
     }
     if (refusal.expected_pitch == 0) {
       return Error(ErrorCode::invalid_argument,
-                   "%s: the %s has %lldx%lld pixels of %lld channels, expected %lldx%lld of %lld", refusal.layer,
-                   refusal.map, number(found.width), number(found.height), number(found.channels),
+                   "%s%s%s: the %s has %lldx%lld pixels of %lld channels, expected %lldx%lld of %lld", where, colon,
+                   refusal.layer, refusal.map, number(found.width), number(found.height), number(found.channels),
                    number(expected.width), number(expected.height), number(expected.channels));
     }
     if (!dense(refusal)) {
       return Error(ErrorCode::invalid_argument,
-                   "%s: the %s has a row pitch of %lld elements, expected %lld: rows without gaps, as in a copy",
-                   refusal.layer, refusal.map, number(refusal.found_row_pitch),
+                   "%s%s%s: the %s has a row pitch of %lld elements, expected %lld: rows without gaps, as in a copy",
+                   where, colon, refusal.layer, refusal.map, number(refusal.found_row_pitch),
                    number(found.width * refusal.found_pitch));
     }
-    return Error(
-        ErrorCode::invalid_argument,
-        "%s: the %s has a pixel pitch of %lld elements for %lld channels, expected %s%lld, and data that starts "
-        "at a multiple of %lld bytes",
-        refusal.layer, refusal.map, number(refusal.found_pitch), number(found.channels),
-        refusal.multiple ? "a multiple of " : "", number(refusal.expected_pitch), number(alignment_bytes));
+    if (refusal.misplaced) {
+      return Error(ErrorCode::invalid_argument, "%s%s%s: the %s does not start at a multiple of %lld bytes", where,
+                   colon, refusal.layer, refusal.map, number(alignment_bytes));
+    }
+    return Error(ErrorCode::invalid_argument,
+                 "%s%s%s: the %s has a pixel pitch of %lld elements for %lld channels, expected %s%lld", where, colon,
+                 refusal.layer, refusal.map, number(refusal.found_pitch), number(found.channels),
+                 refusal.multiple ? "a multiple of " : "", number(refusal.expected_pitch));
   }
 
   MIRNET_NOINLINE Result<void> short_of_memory() const noexcept {

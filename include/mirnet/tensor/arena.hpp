@@ -181,6 +181,9 @@ class ArenaMap {
   constexpr operator View<T>() const noexcept { return view(); }
   constexpr operator View<T const>() const noexcept { return view(); }
   constexpr Shape shape() const noexcept { return shape_; }
+  constexpr Index height() const noexcept { return shape_.height; }
+  constexpr Index width() const noexcept { return shape_.width; }
+  constexpr Index channels() const noexcept { return shape_.channels; }
   constexpr void release() noexcept { block_.release(); }
   constexpr void settle() noexcept { block_.settle(); }
 

@@ -62,7 +62,12 @@ class Tensor {
 
   View<T> view() noexcept { return {data(), shape_}; }
   View<T const> view() const noexcept { return {data(), shape_}; }
+  operator View<T>() noexcept { return view(); }
+  operator View<T const>() const noexcept { return view(); }
   Shape shape() const noexcept { return shape_; }
+
+  T& operator()(Index y, Index x, Index c) noexcept { return view()(y, x, c); }
+  T const& operator()(Index y, Index x, Index c) const noexcept { return view()(y, x, c); }
 
  private:
   Tensor(Memory memory, Shape shape) noexcept : memory_(std::move(memory)), shape_(shape) {}

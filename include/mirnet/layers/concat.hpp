@@ -1,0 +1,76 @@
+// Concatenation along the channels, for skip connections.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+
+#include <mirnet/runtime/context.hpp>
+#include <mirnet/tensor/view.hpp>
+
+namespace mirnet::inline MIRNET_ABI {
+
+namespace detail {
+
+/// Writes the channels of a map from channel `first` of the output on; behind the last of all, padding.
+template <class T>
+void put_channels(View<T const> map, Index first, View<T> output, Index first_row, Index last_row) noexcept {
+  Index const lines = pixel_pitch<T>(output.channels()), end = first + map.channels();
+  for (Index y = first_row; y < last_row; ++y) {
+    for (Index x = 0; x < output.width(); ++x) {
+      T* const to = output.pixel(y, x);
+      std::copy_n(map.pixel(y, x), map.channels(), to + first);
+      if (end == output.channels()) std::fill(to + end, to + lines, T(0));
+    }
+  }
+}
+
+template <class T>
+constexpr Shape concatenated(std::initializer_list<View<T const>> maps) noexcept {
+  Shape shape{};
+  for (auto const& map : maps) shape = {map.height(), map.width(), shape.channels + map.channels()};
+  return shape;
+}
+
+}  // namespace detail
+
+/// torch.cat of feature maps: the channels of each map, one behind the other. All maps have one height and width, and
+/// the output has the channels of all. Where a map has whole 64-byte lines of channels, its layer writes into a
+/// channel_slice of the output without this copy.
+template <class T>
+constexpr void concat(Context<T>& context, std::initializer_list<ViewOf<T const>> maps, ViewOf<T> output) noexcept {
+  Shape const shape = detail::concatenated<T>(maps);
+  if (!context.accepts("concat", "output", output, shape)) return;
+  for (auto const& map : maps) {
+    if (!context.accepts("concat", "input", map, {shape.height, shape.width, map.channels()})) return;
+  }
+  Node node = context.new_node("concat", shape, shape);
+  node.kernel = "copy";
+  Piece const piece(context, node);
+  context.each_range(shape.height, rows_a_range, [&](Index first_row, Index last_row, Index) {
+    Index first = 0;
+    for (auto const& map : maps) {
+      detail::put_channels<T>(map, first, output, first_row, last_row);
+      first += map.channels();
+    }
+  });
+}
+
+/// The same into a new map of the context's arena.
+template <class T>
+constexpr ArenaMap<T> concat(Context<T>& context, std::initializer_list<ViewOf<T const>> maps) noexcept {
+  ArenaMap<T> output(context.arena, detail::concatenated<T>(maps));
+  concat(context, maps, output.view());
+  return output;
+}
+
+template <class T>
+constexpr void concat(ScopedContext<T> const& context, std::initializer_list<ViewOf<T const>> maps,
+                      ViewOf<T> output) noexcept {
+  concat<T>(static_cast<Context<T>&>(context), maps, output);
+}
+template <class T>
+constexpr ArenaMap<T> concat(ScopedContext<T> const& context, std::initializer_list<ViewOf<T const>> maps) noexcept {
+  return concat<T>(static_cast<Context<T>&>(context), maps);
+}
+
+}  // namespace mirnet::inline MIRNET_ABI
