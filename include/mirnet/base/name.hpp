@@ -18,22 +18,36 @@ class Name {
   Name() = default;
   explicit constexpr Name(std::string_view text) noexcept { append(text); }
 
-  friend constexpr Name operator+(Name name, std::string_view text) noexcept {
-    name.append(text);
-    return name;
+  constexpr Name& operator+=(std::string_view text) noexcept {
+    append(text);
+    return *this;
   }
-  friend constexpr Name operator+(Name const& name, Index number) noexcept {
+  constexpr Name& operator+=(Index number) noexcept {
     char digits[24] = {};
     char* first = digits + sizeof digits;
     do *--first = static_cast<char>('0' + number % 10);
     while ((number /= 10) > 0);
-    return name + std::string_view(first, static_cast<std::size_t>(digits + sizeof digits - first));
+    return *this += std::string_view(first, static_cast<std::size_t>(digits + sizeof digits - first));
   }
-
   /// Joined by a dot.
   template <class Part>
-  friend constexpr Name operator/(Name const& name, Part part) noexcept {
-    return (name.size_ > 0 ? name + std::string_view(".") : name) + part;
+  constexpr Name& operator/=(Part part) noexcept {
+    if (size_ > 0) append(".");
+    return *this += part;
+  }
+
+  // Not inlined: networks join many names.
+  template <class Part>
+  MIRNET_NOINLINE friend constexpr Name operator+(Name const& name, Part part) noexcept {
+    Name result = name;
+    result += part;
+    return result;
+  }
+  template <class Part>
+  MIRNET_NOINLINE friend constexpr Name operator/(Name const& name, Part part) noexcept {
+    Name result = name;
+    result /= part;
+    return result;
   }
 
   constexpr std::string_view view() const noexcept { return {text_, size_}; }

@@ -207,10 +207,10 @@ class Model {
     Model model;
     model.config_ = *config;
     model.task_ = weights->header().task();
-    if (auto const checked = weights->check_tensors([&](auto&& visit) { Net::schema(model.config_, visit); });
-        !checked) {
-      return checked.error();
-    }
+    Loading<in_place> loading(*weights, file);
+    Net::schema(model.config_, loading, Name());
+    if (!loading.result) return loading.result.error();
+    if (auto const checked = weights->check_end(loading.count); !checked) return checked.error();
     if constexpr (in_place) {
       if (auto const checked = weights->template check_in_place<T>(file); !checked) return checked.error();
     }
@@ -229,15 +229,58 @@ class Model {
     } else if constexpr (std::is_constructible_v<Net, Config const&>) {
       model.network_ = Net(model.config_);
     }
-    Result<void> filled;
-    if constexpr (in_place) {
-      filled = model.place_weights(*weights, file);
-    } else {
-      filled = model.read_weights(*weights, memory);
+    if constexpr (!in_place) {
+      // Kernels compute whole lines of channels: the weights of those that do not exist are zero.
+      Index const structure = Net::structure_bytes(model.config_);
+      std::memset(memory.data() + structure, 0, static_cast<std::size_t>(*bytes - structure));
+      loading.next = reinterpret_cast<T*>(memory.data() + structure);
     }
-    if (!filled) return filled.error();
+    loading.compares = false;
+    model.network_.each_layer(model.config_, loading);
+    if (!loading.result) return loading.result.error();
+    model.parameters_ = loading.parameters;
     return model;
   }
+
+  /// What visits the layers: first to compare them with the file's table, then to give them their weights. One type for
+  /// both, as the visits of a large network are much code.
+  template <bool in_place>
+  struct Loading {
+    Loading(WeightFile& weights, std::span<std::byte const> bytes) noexcept : file(weights), file_bytes(bytes) {}
+
+    WeightFile& file;
+    std::span<std::byte const> file_bytes;  // where weights are used in place
+    T* next = nullptr;                      // where they are copied to
+    bool compares = true;
+    Index count = 0, parameters = 0;
+    Result<void> result;
+
+    template <class Layer>
+    MIRNET_NOINLINE void operator()(Layer& layer, Name const& name) noexcept {  // one frame, not one for each layer
+      each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
+        if (compares) {
+          if (result) result = file.check_tensor(parameter, full_name);
+          ++count;
+        } else {
+          parameters += parameter.shape().elements();
+          give_weights(parameter, full_name);
+        }
+      });
+    }
+
+    template <class Parameter>
+    void give_weights(Parameter& parameter, Name const& name) noexcept {
+      if constexpr (!in_place) {
+        parameter.bind(next);
+        if (result) result = file.read_tensor(parameter, next, name);
+        next += packed_size(parameter);
+      } else if constexpr (requires { Parameter::holds_its_numbers; }) {
+        if (result) result = file.read_tensor(parameter, static_cast<T*>(nullptr), name);
+      } else {
+        if (result) result = file.template place_tensor<T>(parameter, file_bytes, name);
+      }
+    }
+  };
 
   static Result<void> check_shape(char const* name, Shape found, Shape expected) noexcept {
     if (found == expected) return {};
@@ -258,42 +301,6 @@ class Model {
   template <class Layer>
   static constexpr Index packed_size(Layer const& layer) noexcept {
     return round_up(layer.packed_elements(), channels_per_line<T>);
-  }
-
-  /// Places the weights behind the network's structure and fills them.
-  Result<void> read_weights(WeightFile& file, std::span<std::byte> memory) noexcept {
-    Index const structure = Net::structure_bytes(config_);
-    // Kernels compute whole lines of channels: the weights of those that do not exist are zero.
-    std::memset(memory.data() + structure, 0, static_cast<std::size_t>(bytes_ - structure));
-    T* next = reinterpret_cast<T*>(memory.data() + structure);
-    Result<void> result;
-    network_.each_layer(config_,
-                        [&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
-                          each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
-                            parameter.bind(next);
-                            parameters_ += parameter.shape().elements();
-                            if (result) result = file.read_tensor(parameter, next, full_name);
-                            next += packed_size(parameter);
-                          });
-                        });
-    return result;
-  }
-
-  /// Points the network at the weights in a file, all but the slopes.
-  Result<void> place_weights(WeightFile& weights, std::span<std::byte const> file) noexcept {
-    Result<void> result;
-    network_.each_layer(config_, [&](auto& layer, Name const& name) MIRNET_NOINLINE {
-      each_parameter(layer, name, [&]<class Parameter>(Parameter& parameter, Name const& full_name) {
-        parameters_ += parameter.shape().elements();
-        if (!result) return;
-        if constexpr (requires { Parameter::holds_its_numbers; }) {
-          result = weights.read_tensor(parameter, static_cast<T*>(nullptr), full_name);
-        } else {
-          result = weights.template place_tensor<T>(parameter, file, full_name);
-        }
-      });
-    });
-    return result;
   }
 
   /// With a context that only measures, for an image that has no memory.

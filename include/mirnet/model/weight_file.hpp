@@ -135,21 +135,15 @@ class WeightFile {
   /// Valid as long as this object.
   WeightHeader header() const noexcept { return {header_}; }
 
-  /// Compares the table with the tensors that `schema` lists: schema(visit) calls visit(layer, name) for each layer,
-  /// in the file's order.
-  template <class Schema>
-  Result<void> check_tensors(Schema&& schema) noexcept {
-    Result<void> result;
-    std::uint32_t count = 0;
-    schema([&](auto& layer, Name const& name) MIRNET_NOINLINE {  // one frame, not one for each layer
-      each_parameter(layer, name, [&](auto& parameter, Name const& full_name) {
-        if (result && count < tensor_count_) {
-          if (auto const tensor = next_tensor(parameter, full_name); !tensor) result = tensor.error();
-        }
-        ++count;
-      });
-    });
-    if (!result) return result;
+  /// Compares the next entry of the table with a parameter; all of them in the file's order. Then check_end().
+  template <class Parameter>
+  Result<void> check_tensor(Parameter const& parameter, Name const& name) noexcept {
+    return check_next(expected(parameter, name));
+  }
+
+  /// Whether the table ends where the parameters do, of which there were so many. Then they can be read.
+  Result<void> check_end(Index parameters) noexcept {
+    auto const count = static_cast<std::uint64_t>(parameters);
     if (count != tensor_count_) return detail::wrong_field("the number of tensors", tensor_count_, count);
     if (name_end_ != strings_size_) return detail::wrong_field("the size of the names", strings_size_, name_end_);
     if (data_end_ != data_offset_ + data_size_) {
@@ -163,7 +157,7 @@ class WeightFile {
   /// The tensors have been checked.
   template <class T, class Layer>
   Result<void> read_tensor(Layer& layer, T* packed, Name const& name) noexcept {
-    auto const found = next_tensor(layer, name);
+    auto const found = next_entry(expected(layer, name));
     if (!found) return found.error();
     Tensor const tensor = *found;
 
@@ -218,11 +212,10 @@ class WeightFile {
   /// usable.
   template <class T, class Layer>
   Result<void> place_tensor(Layer& layer, std::span<std::byte const> file, Name const& name) noexcept {
-    Index const of_32_bits = layer.packed_elements(channels_a_line(StorageType::f32));
-    Index const of_16_bits = layer.packed_elements(channels_a_line(StorageType::f16));
+    Expected const packed = expected(layer, name);
     std::span<std::byte const> bytes;
-    auto result = find_in_place({layer.shape(), name, of_32_bits, of_16_bits}, storage_of<T>(), file, bytes);
-    if (result && (sizeof(T) == 4 ? of_32_bits : of_16_bits) != layer.shape().elements()) {
+    auto result = find_in_place(packed, storage_of<T>(), file, bytes);
+    if (result && (sizeof(T) == 4 ? packed.of_32_bits : packed.of_16_bits) != packed.shape.elements()) {
       result = unpack(layer, storage_of<T>(), 0, bytes, name, [](std::size_t, Index) {});
     }
     if (result) layer.bind(reinterpret_cast<T const*>(bytes.data()));
@@ -364,15 +357,6 @@ class WeightFile {
     data_end_ = data_offset_;
   }
 
-  /// The next entry of the table, which has one right value in every field but the type and the checksum.
-  template <class Layer>
-  Result<Tensor> next_tensor(Layer const& layer, Name const& name) noexcept {
-    ParameterShape const shape = layer.shape();
-    if (!is_packed(layer)) return next_entry(shape, name, shape.elements(), shape.elements());
-    return next_entry(shape, name, layer.packed_elements(channels_a_line(StorageType::f32)),
-                      layer.packed_elements(channels_a_line(StorageType::f16)));
-  }
-
   /// A tensor of so many elements, which depends on the size of their type.
   struct Expected {
     ParameterShape shape;
@@ -380,12 +364,26 @@ class WeightFile {
     Index of_32_bits, of_16_bits;
   };
 
+  template <class Parameter>
+  Expected expected(Parameter const& parameter, Name const& name) const noexcept {
+    ParameterShape const shape = parameter.shape();
+    if (!is_packed(parameter)) return {shape, name, shape.elements(), shape.elements()};
+    return {shape, name, parameter.packed_elements(channels_a_line(StorageType::f32)),
+            parameter.packed_elements(channels_a_line(StorageType::f16))};
+  }
+
+  /// check_tensor for all layers.
+  MIRNET_NOINLINE Result<void> check_next(Expected const& wanted) noexcept {
+    if (next_ >= tensor_count_) return {};  // check_end says so
+    if (auto const tensor = next_entry(wanted); !tensor) return tensor.error();
+    return {};
+  }
+
   /// The bytes of the next tensor, which is packed and stored as `type`; one function for all layers.
-  MIRNET_NOINLINE Result<void> find_in_place(Expected const& expected, StorageType type,
-                                             std::span<std::byte const> file,
+  MIRNET_NOINLINE Result<void> find_in_place(Expected const& wanted, StorageType type, std::span<std::byte const> file,
                                              std::span<std::byte const>& bytes) noexcept {
-    Name const& name = expected.name;
-    auto const found = next_entry(expected.shape, name, expected.of_32_bits, expected.of_16_bits);
+    Name const& name = wanted.name;
+    auto const found = next_entry(wanted);
     if (!found) return found.error();
     if (found->type != type) {
       return Error(ErrorCode::model,
@@ -400,9 +398,10 @@ class WeightFile {
     return check_zeros(found->offset + found->size, data_end_);
   }
 
-  /// The file has so many elements of it, depending on its type.
-  Result<Tensor> next_entry(ParameterShape const& shape, Name const& name, Index of_32_bits,
-                            Index of_16_bits) noexcept {
+  /// The next entry of the table, which has one right value in every field but the type and the checksum.
+  MIRNET_NOINLINE Result<Tensor> next_entry(Expected const& wanted) noexcept {
+    ParameterShape const& shape = wanted.shape;
+    Name const& name = wanted.name;
     using namespace detail;
     if (shape.elements() <= 0) {
       return Error(ErrorCode::model, "%s has no elements: the channels or options of its layer are out of range",
@@ -431,7 +430,7 @@ class WeightFile {
         {"the fourth dimension", little_endian<std::uint32_t>(entry, 20), static_cast<std::uint64_t>(shape.dim[3])},
         {"the offset", tensor.offset, data_end_},
         {"the size", tensor.size,
-         static_cast<std::uint64_t>(tensor.type == StorageType::f32 ? 4 * of_32_bits : 2 * of_16_bits)},
+         static_cast<std::uint64_t>(tensor.type == StorageType::f32 ? 4 * wanted.of_32_bits : 2 * wanted.of_16_bits)},
         {"the scale index", little_endian<std::uint32_t>(entry, 40), 0xFFFFFFFF},
         {"the first reserved field", little_endian<std::uint64_t>(entry, 48), 0},
         {"the second reserved field", little_endian<std::uint64_t>(entry, 56), 0}};

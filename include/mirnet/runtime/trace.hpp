@@ -20,10 +20,11 @@ struct Scope {
   /// "body.0.body.1.down.64_2": texts and numbers with a dot between, the second number behind "_". At most 120
   /// characters (Name).
   Name name() const noexcept {
-    Name const before = outer == nullptr ? Name() : outer->name();
-    Name result = *text == '\0' ? before : before / std::string_view(text);
-    if (number != none) result = result / number;
-    return second == none ? result : result + "_" + second;
+    Name name = outer == nullptr ? Name() : outer->name();
+    if (*text != '\0') name /= std::string_view(text);
+    if (number != none) name /= number;
+    if (second != none) (name += "_") += second;
+    return name;
   }
 };
 
