@@ -1,5 +1,5 @@
-# tile_application(TARGET): adds the application to a program: its sources, its weights, which are converted to what is
-# used in place, and the tile.
+# tile_application(TARGET [SOURCE ...]): adds the application to a program: its sources, restore_tile.cpp unless others of
+# this folder are named, its weights, which are converted to what is used in place, and the tile.
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 
 function(tile_application target)
@@ -10,7 +10,12 @@ function(tile_application target)
   add_custom_command(OUTPUT ${weights}
     COMMAND ${Python3_EXECUTABLE} -B ${convert} ${golden}/model.pth ${weights} --dtype f32 --layout packed
     DEPENDS ${convert} ${golden}/model.pth VERBATIM)
-  target_sources(${target} PRIVATE ${here}/restore_tile.cpp ${here}/assets.S)
+  set(sources ${ARGN})
+  if(NOT sources)
+    set(sources restore_tile.cpp)
+  endif()
+  list(TRANSFORM sources PREPEND ${here}/)
+  target_sources(${target} PRIVATE ${sources} ${here}/assets.S)
   target_include_directories(${target} PRIVATE ${here})
   set_source_files_properties(${here}/assets.S TARGET_DIRECTORY ${target} PROPERTIES
     COMPILE_DEFINITIONS

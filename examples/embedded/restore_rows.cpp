@@ -21,7 +21,11 @@ using mirnet::Result;
 using Run = mirnet::TiledRun<Net>;
 
 constexpr mirnet::MirnetConfig network{.features = 8, .groups = 2, .blocks = 2};
+#if defined(PICTURE_HEIGHT)  // where a processor takes its time
+constexpr Index height = PICTURE_HEIGHT, width = PICTURE_WIDTH;
+#else
 constexpr Index height = 5000, width = 64;
+#endif
 constexpr mirnet::TileOptions tiles{.longest = 40, .overlap = 4, .margin = 1};
 
 constexpr auto needed =
