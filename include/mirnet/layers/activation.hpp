@@ -12,10 +12,10 @@ namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
-/// Whether a layer has its weights; a rehearsal needs none.
+/// Whether a layer has its weights, where it computes with them.
 template <class T>
 constexpr bool has_weights(Context<T>& context, char const* layer, T const* weights) noexcept {
-  if (weights != nullptr || context.arena.measuring()) return true;
+  if (weights != nullptr || !context.computes()) return true;
   return context.refuse({.layer = layer, .reason = "it has no weights: is it visited by the network's layers()?"});
 }
 

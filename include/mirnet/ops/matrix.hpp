@@ -87,6 +87,10 @@ Result<void> matmul(View<A> a, View<B> b, View<To> to) noexcept {
     return ops_detail::mismatch("matmul", "product", product, "destination", to.shape(), "the same");
   }
   View<To const> const first = a, second = b;
+  if (second.width() == 0) {  // sums of nothing, and perhaps no memory
+    for (Index row = 0; row < to.width(); ++row) std::fill_n(to.pixel(0, row), to.channels(), To(0));
+    return {};
+  }
   Index column = 0;
 #if !MIRNET_NO_SIMD
   if constexpr (ops_detail::has_packs<To>) {

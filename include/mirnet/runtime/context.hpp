@@ -117,6 +117,11 @@ struct Context {
     return false;
   }
 
+  /// Whether kernels are called: not in a rehearsal, without memory, after a refusal, or once it is to stop.
+  constexpr bool computes() const noexcept {
+    return !arena.measuring() && arena.fault() == Arena::Fault::none && refusal.layer == nullptr && !stopped();
+  }
+
   constexpr bool stopped() const noexcept { return stop != nullptr && stop->load(std::memory_order_relaxed); }
 
   /// Runs body() in this memory, from the first node on, and says how it went: status(). Afterwards the context has no
@@ -135,7 +140,7 @@ struct Context {
   /// body(first, last, worker) for ranges of at most `most` that make up [0, total).
   template <class Body>
   constexpr void each_range(Index total, Index most, Body&& body) const noexcept {
-    if (!computing()) return;
+    if (!computes()) return;
     run_ranges({*this, total, most, &body, [](void const* self, Index first, Index last, Index worker) noexcept {
                   (*static_cast<std::remove_reference_t<Body> const*>(self))(first, last, worker);
                 }});
@@ -179,10 +184,6 @@ struct Context {
   }
 
  private:
-  constexpr bool computing() const noexcept {
-    return !arena.measuring() && arena.fault() == Arena::Fault::none && refusal.layer == nullptr && !stopped();
-  }
-
   static constexpr bool dense(Refusal const& map) noexcept {
     return map.found.height <= 1 || map.found_row_pitch == map.found.width * map.found_pitch;
   }
