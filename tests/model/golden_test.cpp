@@ -24,8 +24,8 @@ using mirnet::Shape;
 using mirnet::Tensor;
 using mirnet::View;
 
-char const* const cases[] = {"v1_w16_blocks", "v1_w8_legacy", "v1_w24_two_streams", "v1_w8_four_streams",
-                             "v1_w8_unshuffle"};
+char const* const golden_cases[] = {"v1_w16_blocks", "v1_w8_legacy", "v1_w24_two_streams", "v1_w8_four_streams",
+                                    "v1_w8_unshuffle"};
 
 std::string golden(std::string const& name) { return std::string(MIRNET_GOLDEN_DIR "/") + name; }
 std::string weights(std::string const& name) { return std::string(MIRNET_GOLDEN_WEIGHTS_DIR "/") + name + ".mirw"; }
@@ -85,7 +85,7 @@ class Weights {
 }  // namespace
 
 TEST_CASE("whole networks agree with PyTorch on every instruction set") {
-  for (auto const* name : cases) {
+  for (auto const* name : golden_cases) {
     CAPTURE(name);
     auto const model = mirnet::load_model<mirnet::Mirnet<float>>(weights(name).c_str()).value();
     auto const image = test::read_npy<float>(golden(name) + "/input.npy");
@@ -101,7 +101,7 @@ TEST_CASE("whole networks agree with PyTorch on every instruction set") {
 }
 
 TEST_CASE("networks of bfloat16 agree with PyTorch within 2 percent on every instruction set") {
-  for (auto const* name : cases) {
+  for (auto const* name : golden_cases) {
     CAPTURE(name);
     auto const model = mirnet::load_model<mirnet::Mirnet<mirnet::bfloat16>>(weights(name).c_str()).value();
     auto const image = test::read_npy<float>(golden(name) + "/input.npy");
@@ -117,7 +117,7 @@ TEST_CASE("networks of bfloat16 agree with PyTorch within 2 percent on every ins
 }
 
 TEST_CASE("networks of double agree with PyTorch in float64") {
-  for (auto const* name : cases) {
+  for (auto const* name : golden_cases) {
     CAPTURE(name);
     auto const model = mirnet::load_model<mirnet::Mirnet<double>>(weights(name).c_str()).value();
     auto const image = test::read_npy<double>(golden(name) + "/input.npy");

@@ -610,7 +610,7 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
   ConvTranspose2d<float> const transposed(16, 16);
   alignas(64) static float numbers[8 * 8 * 32];
   View<float> const map(numbers, {4, 4, 16}), wide(numbers, {4, 4, 16}, 32), odd(numbers, {4, 4, 16}, 24);
-  View<float> const doubled(numbers, {8, 8, 16}), shifted(numbers + 8, {4, 4, 16}), small(numbers, {2, 2, 16});
+  View<float> const doubled(numbers, {8, 8, 16}), shifted(numbers + 8, {4, 4, 16}), quarter(numbers, {2, 2, 16});
   auto const after = [&](auto forward) {
     auto context = Context<float>::for_rehearsal(kernels);
     forward(context);
@@ -636,7 +636,7 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
         "convolution: the output does not start at a multiple of 64 bytes");
   CHECK(after([&](auto& context) { transposed.forward(context, map, map); }) ==
         "transposed convolution: the output has 4x4 pixels of 16 channels, expected 8x8 of 16");
-  CHECK(after([&](auto& context) { blur_pool(context, wide, small); }) ==
+  CHECK(after([&](auto& context) { blur_pool(context, wide, quarter); }) ==
         "blur-pool: the input has a pixel pitch of 32 elements for 16 channels, expected 16");
   CHECK(after([&](auto& context) { blur_pool(context, map, map); }) ==
         "blur-pool: the input has 4x4 pixels of 16 channels, expected 8x8 of 16");
@@ -645,7 +645,7 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
   CHECK(after([&](auto& context) { sigmoid(context, odd); }) ==
         "sigmoid: the map has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16");
   CHECK(after([&](auto& context) {
-          View<float const> const maps[] = {map, small};
+          View<float const> const maps[] = {map, quarter};
           global_average<float>(context, maps, View<float>(numbers, {1, 1, 16}));
         }) == "mean: the input has 2x2 pixels of 16 channels, expected 4x4 of 16");
   // Names of scopes come first.
@@ -654,10 +654,10 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
           blur_pool(block.at("down"), map, map);
         }) == "body.2.down: blur-pool: the input has 4x4 pixels of 16 channels, expected 8x8 of 16");
   CHECK(after([&](auto& context) {
-          concat(context, {map, small}, View<float>(numbers, {4, 4, 32}));
+          concat(context, {map, quarter}, View<float>(numbers, {4, 4, 32}));
         }) == "concat: the output has 4x4 pixels of 32 channels, expected 2x2 of 32");
   CHECK(after([&](auto& context) {
-          concat(context, {small, map}, View<float>(numbers, {4, 4, 32}));
+          concat(context, {quarter, map}, View<float>(numbers, {4, 4, 32}));
         }) == "concat: the input has 2x2 pixels of 16 channels, expected 4x4 of 16");
 }
 
@@ -803,11 +803,11 @@ TEST_CASE("pixel shuffle and unshuffle") {
   every_table([&]<class T>(KernelTable<T> const& kernels) {
     for (Index const factor : {1, 2, 3}) {
       CAPTURE(factor);
-      Shape const shape{factor * 9, factor * 5, 7}, cells{9, 5, 7 * factor * factor};
+      Shape const shape{factor * 9, factor * 5, 7}, cell_shape{9, 5, 7 * factor * factor};
       auto const image = random_map<T>(shape, random);
-      Buffer<T> first(cells.pixels() * pixel_pitch<T>(cells.channels), T(1e30f));
+      Buffer<T> first(cell_shape.pixels() * pixel_pitch<T>(cell_shape.channels), T(1e30f));
       Buffer<T> second(shape.pixels() * pixel_pitch<T>(shape.channels), T(1e30f));
-      View<T> const unshuffled(first.data(), cells), back(second.data(), shape);
+      View<T> const unshuffled(first.data(), cell_shape), back(second.data(), shape);
       run<T>(kernels, {}, [&](Context<T>& context) {
         pixel_unshuffle(context, image.view(), unshuffled, factor);
         pixel_shuffle(context.at("shuffle"), pixel_unshuffle(context, image.view(), factor), back, factor);
