@@ -11,10 +11,10 @@
 //   MIRNET_NO_SIMD             1 takes the plain kernels, without xsimd, whatever the compiler flags allow; default: 0
 //   MIRNET_KEEP_FLOAT_MODE     1 leaves the processor's floating-point mode alone, which runs otherwise set while they
 //                              compute (runtime/float_mode.hpp) and then restore; default: 0
-//   MIRNET_STB_IMPLEMENTATION  0 declares stb's functions and leaves their implementation to the application
+//   MIRNET_STB_IMPLEMENTATION  0 only declares stb's functions; the application compiles their implementation
 //                              (io/stb.hpp); default: 1
-//   MIRNET_REPORT_MOVED_HEADERS    1 lets the compiler remark of each included header that has moved where it is now;
-//                              -Werror leaves that alone; default: 0
+//   MIRNET_REPORT_MOVED_HEADERS    1 makes the compiler print the new path of each included header that has moved, as a
+//                              note, which -Werror does not turn into an error; default: 0
 //   MIRNET_EMULATE_PAIR_PRODUCTS   1 computes with bfloat16 as processors with AVX512_BF16 do, slowly: for tests of
 //                              that path on others; default: 0
 #pragma once
@@ -88,8 +88,8 @@
 #define MIRNET_REGISTER_ISA scalar
 #endif
 
-// Its kernels live in an inline namespace of this name, so that objects compiled for different sets can be linked into
-// one program. `emulated` has the registers of another set.
+// The inline namespace of the set's kernels, so that objects compiled for different sets can be linked into one
+// program. `emulated` uses the registers of another set.
 #if MIRNET_EMULATE_PAIR_PRODUCTS && !MIRNET_NO_SIMD
 #define MIRNET_ISA emulated
 #else

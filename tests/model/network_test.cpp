@@ -114,7 +114,7 @@ test::Bytes file_of(char const* name) {
 }
 
 /// Enlarge with a batch normalization behind its first convolution, from the numbers of
-/// tests/converter/make_own_network.py, as the definitions of the layers have it.
+/// tests/converter/make_own_network.py, computed by the definitions of the layers.
 Tensor<double> by_definition(View<double const> image) {
   constexpr Index width = 24, outputs = 5;
   auto const weight = [](Index i, Index seed) { return static_cast<double>((i * 37 + seed * 11) % 64 - 32) / 128; };
@@ -270,7 +270,7 @@ TEST_CASE("what another network's file is refused with") {
        "the format version is 0.5, this program reads 0.0 to 0.4; use a newer program, or convert the checkpoint with "
        "this one's weights/convert.py"},
       {10, 3,
-       "the format version is 0.3, and networks of your own have 0.4: convert the checkpoint with weights/convert.py "
+       "the format version is 0.3, networks of your own need 0.4: convert the checkpoint with weights/convert.py "
        "--network generic"}};
   for (auto const& mistake : mistakes) {
     auto wrong = file;

@@ -1,5 +1,5 @@
-// The choice among instruction sets: of the library's kernels (kernels/table_test.cpp has those of this program) and of
-// an application's own functions, for machines that have all, some or none of the sets.
+// The choice among instruction sets, for the library's kernels (kernels/table_test.cpp has those of this program) and
+// of an application's own functions, for machines that have all, some or none of the sets.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -58,8 +58,7 @@ TEST_CASE("an error names what was asked for, and what there is") {
         "of the future: this machine lacks that instruction set; available are: scalar");
   std::vector const none{named("of the future"), named("another")};
   CHECK(message(none, "another") == "another: this machine lacks that instruction set; available are: none");
-  CHECK(message(none, {}) ==
-        "this machine has no instruction set of this program, whose kernels are for: of the future, another");
+  CHECK(message(none, {}) == "this machine has none of the instruction sets of this program: of the future, another");
   CHECK(message({}, {}).find("mirnet_add_kernels") != std::string::npos);
   CHECK(message({}, "avx2").find("mirnet_add_kernels") != std::string::npos);
   std::string const endless(10'000, 'x');

@@ -1,5 +1,5 @@
-// The 16-bit floating-point formats: what weights can be stored in, bfloat16 as a type for maps and weights, and
-// float16 as one for maps that are converted.
+// The 16-bit floating-point formats: the storage types of weights, bfloat16 as a type of maps and weights, and float16
+// as a type of maps that are only converted.
 #pragma once
 
 #include <bit>
@@ -47,7 +47,7 @@ MIRNET_ALWAYS_INLINE constexpr float from_half(std::uint16_t bits) noexcept {
   return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
 }
 
-/// The nearest IEEE 754 binary16, ties to even; infinity from 65520 on, and a NaN stays one.
+/// Rounds to the nearest IEEE 754 binary16, ties to even. Magnitudes from 65520 on become infinity; NaN stays NaN.
 MIRNET_ALWAYS_INLINE constexpr std::uint16_t to_half(float value) noexcept {
   std::uint32_t const bits = std::bit_cast<std::uint32_t>(value), magnitude = bits & 0x7FFFFFFFu;
   std::uint32_t const sign = bits >> 16 & 0x8000u;
@@ -55,7 +55,7 @@ MIRNET_ALWAYS_INLINE constexpr std::uint16_t to_half(float value) noexcept {
   if (magnitude > 0x7F800000u) {
     half = 0x7E00u | (magnitude >> 13 & 0x3FFu);
   } else if (magnitude < 0x38800000u) {
-    // Below 2^-14, a whole number of 2^-24: the sum with 0.5 is rounded to one.
+    // Below 2^-14 the result is a multiple of 2^-24: adding 0.5 rounds to one.
     half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u;
   } else if (magnitude < 0x477FF000u) {
     half = (magnitude - (112u << 23) + 0xFFFu + (magnitude >> 13 & 1u)) >> 13;
@@ -73,7 +73,7 @@ struct float16 {
   MIRNET_ALWAYS_INLINE constexpr operator float() const noexcept { return from_half(bits); }
 };
 
-/// What sums over values of type T, and the pixels of images, are held in.
+/// The type of sums over values of type T, and of the pixels of images.
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>, float, T>;
 

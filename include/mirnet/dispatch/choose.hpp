@@ -1,5 +1,5 @@
-// The choice among functions that are compiled for several instruction sets, at run time. mirnet_add_kernels() of CMake
-// compiles a source once for each set, in a namespace of its name:
+// Chooses at run time among functions that are compiled for several instruction sets. CMake's mirnet_add_kernels()
+// compiles a source once for each set, and MIRNET_ISA is the name of the set:
 //
 //   namespace app::MIRNET_ISA {  // scale.cpp
 //   void scale(float* x, mirnet::Index count, float factor) noexcept { ... }
@@ -12,7 +12,7 @@
 //   constexpr mirnet::ForSet<Scale*> scales[] = {MIRNET_EACH_SET(ROW)};
 //   Scale* const scale = mirnet::choose_for_machine(scales).value();
 //
-// The library's own kernels are chosen likewise, by kernel_sets.hpp.
+// kernel_sets.hpp chooses among the library's own kernels in the same way.
 #pragma once
 
 #include <cstring>
@@ -25,8 +25,8 @@
 #include <mirnet/config.hpp>
 #include <mirnet/dispatch/machine.hpp>
 
-// MIRNET_EACH_SET(macro) is macro(set) for each instruction set that mirnet_add_kernels(TARGET ... SOURCES ...)
-// compiles the target's sources for, the best first. It defines MIRNET_SOURCES_<SET> for that.
+// MIRNET_EACH_SET(macro) expands to macro(set) for each instruction set for which mirnet_add_kernels(TARGET ... SOURCES
+// ...) compiles the target's sources, the best first. That function defines MIRNET_SOURCES_<SET> for each of them.
 #if defined(MIRNET_SOURCES_AVX512BF16)
 #define MIRNET_IF_AVX512BF16(macro) macro(avx512bf16)
 #else
@@ -59,7 +59,7 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
-/// Something that is there once for each instruction set: a function, say.
+/// Something that exists once for each instruction set, such as a pointer to a function.
 template <class T>
 struct ForSet {
   char const* set;
@@ -68,7 +68,7 @@ struct ForSet {
 
 namespace detail {
 
-/// Words of an error: what does not fit is left out.
+/// The text of a list in an error message; what does not fit is left out.
 class Words {
  public:
   void append(std::string_view text) noexcept {
@@ -84,7 +84,7 @@ class Words {
   char text_[160] = {};
 };
 
-/// Where in [0, count) name_of(i) is the wanted name, or the first that this machine has.
+/// The i in [0, count) for which name_of(i) is the wanted name; without one, the first set that this machine has.
 template <class NameOf>
 Result<Index> choose_set(Index count, NameOf const& name_of, std::optional<std::string_view> wanted) noexcept {
   bool built_in = false;
@@ -108,8 +108,8 @@ Result<Index> choose_set(Index count, NameOf const& name_of, std::optional<std::
       if (i > 0) built.append(", ");
       built.append(name_of(i));
     }
-    return Error(ErrorCode::invalid_argument,
-                 "this machine has no instruction set of this program, whose kernels are for: %s", built.c_str());
+    return Error(ErrorCode::invalid_argument, "this machine has none of the instruction sets of this program: %s",
+                 built.c_str());
   }
   Words name;
   name.append(*wanted);
@@ -124,8 +124,9 @@ Result<Index> choose_set(Index count, NameOf const& name_of, std::optional<std::
 
 }  // namespace detail
 
-/// Of a list, the best first, what is there for the set of this name; without a name, for the first that this machine
-/// has. Errors: invalid_argument, where the list or the machine lacks the set, with the names of those that there are.
+/// The element of a list for the set with this name; without a name, for the first set that this machine has. Lists
+/// have the best set first. Errors: invalid_argument, where the list or the machine lacks the set; the message names
+/// the available sets.
 template <class T>
 Result<T> choose_for_machine(std::span<ForSet<T> const> list,
                              std::optional<std::string_view> name = std::nullopt) noexcept {

@@ -3,13 +3,13 @@
 //   mirnet::Context<float> context(*mirnet::choose_kernels().value());
 //
 // CMake's mirnet_add_kernels(TARGET) links the kernels and defines MIRNET_HAS_<SET> for each set. Without CMake,
-// compile dispatch/kernels.cpp once for each set with its flags, and everything that includes this header with those
-// definitions; where there is one set, compiled with the flags of everything else, that is MIRNET_HAS_NATIVE. Without a
-// definition the list is empty, and the choice an error. What a definition promises and nobody links, the linker
-// misses: mirnet::...::linked::kernels_avx2().
+// compile dispatch/kernels.cpp once for each set with the set's flags, and define MIRNET_HAS_<SET> for every file that
+// includes this header. If there is only one set, compiled with the flags of the rest of the program, define
+// MIRNET_HAS_NATIVE instead. Without any definition the list is empty, and choosing is an error. If the kernels of a
+// defined set are not linked, the linker reports an undefined symbol such as mirnet::...::linked::kernels_avx2().
 //
-// What runs is what is reported: KernelTable::isa is the set that the running kernels are compiled for. It is not the
-// set that was asked for where that adds nothing for float, and has the float kernels of another.
+// KernelTable::isa names the set that the running kernels are compiled for. It differs from the requested set if that
+// set adds nothing for float and uses the float kernels of another set.
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
-// What dispatch/kernels.cpp defines for a set.
+// The functions that dispatch/kernels.cpp defines for each set.
 namespace linked {
 
 #define MIRNET_DECLARE_KERNELS(set)                               \
@@ -55,16 +55,16 @@ MIRNET_DECLARE_KERNELS(MIRNET_ISA)
 struct KernelSet {
   char const* name;
   char const* float_isa;  ///< the set that its float kernels are compiled for: itself, or another of the program
-  /// These may be called only where it is available.
+  /// Call these only if available() is true.
   KernelTable<float> const* (*kernels)() noexcept;
   KernelTable<bfloat16> const* (*bfloat16_kernels)() noexcept;  ///< null: there are none
 
-  /// Whether the processor has it and the system lets programs use its registers.
+  /// Whether the processor has the set and the system lets programs use its registers.
   bool available() const noexcept { return machine_has(name); }
 
   constexpr bool has_own_float_kernels() const noexcept { return std::string_view(float_isa) == name; }
 
-  /// Those of T, float or bfloat16; null: there are none.
+  /// The kernels of T, float or bfloat16; null: there are none.
   template <class T>
   KernelTable<T> const* kernels_of() const noexcept {
     static_assert(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>,
@@ -76,8 +76,8 @@ struct KernelSet {
   }
 };
 
-/// Of a list, the best first, the set of this name; without a name, the first that this machine has.
-/// Errors: invalid_argument, where the list or the machine lacks the set, with the names of those that there are.
+/// The set with this name in a list; without a name, the first that this machine has. Lists have the best set first.
+/// Errors: invalid_argument, where the list or the machine lacks the set; the message names the available sets.
 inline Result<KernelSet const*> choose_kernel_set(std::span<KernelSet const> sets,
                                                   std::optional<std::string_view> name) noexcept {
   auto const set = [&](Index i) { return &sets[static_cast<std::size_t>(i)]; };
@@ -87,8 +87,8 @@ inline Result<KernelSet const*> choose_kernel_set(std::span<KernelSet const> set
   return set(*chosen);
 }
 
-// What depends on the definitions is in a namespace that names them: parts of a program that see different ones share
-// no function.
+// Everything that depends on these definitions is in a namespace that names them, so that parts of a program with
+// different definitions share no function.
 #if defined(MIRNET_HAS_AVX512BF16)
 #define MIRNET_NAME_AVX512BF16 _avx512bf16
 #else
@@ -153,13 +153,14 @@ inline constexpr std::array linked_sets = {
 /// All sets whose kernels are linked into this program, the best first, whether the machine has them or not.
 constexpr std::span<KernelSet const> kernel_sets() noexcept { return std::span(linked_sets).subspan(1); }
 
-/// The one of this name, or the best that this machine has. Errors: invalid_argument, where the program or the machine
-/// lacks it, with the names of those that there are.
+/// The set with this name; without a name, the best that this machine has. Errors: invalid_argument, where the program
+/// or the machine lacks the set; the message names the available sets.
 inline Result<KernelSet const*> choose_kernel_set(std::optional<std::string_view> name = std::nullopt) noexcept {
   return choose_kernel_set(kernel_sets(), name);
 }
 
-/// Its kernels of T. Errors: those of choose_kernel_set; invalid_argument, where it has no kernels of T.
+/// The kernels of T of the set that choose_kernel_set chooses. Errors: as choose_kernel_set; invalid_argument, where
+/// the set has no kernels of T.
 template <class T = float>
 Result<KernelTable<T> const*> choose_kernels(std::optional<std::string_view> name = std::nullopt) noexcept {
   auto const set = choose_kernel_set(name);

@@ -1,12 +1,13 @@
-// The kernels of one instruction set, behind functions whose names say which. Compiled once for each set with its
-// flags; nothing but the kernels is included, so that no other function of this object can end up in the plain path
-// of the program. (CMake's mirnet_add_kernels compiles this file; its comments say what the flags have to be.)
+// The kernels of one instruction set, returned by functions that are named after it. Compile this file once for each
+// set with the set's flags; CMake's mirnet_add_kernels does so, and its comments explain the flags. The file includes
+// nothing but the kernels, so that the rest of the program cannot end up with a function of this object.
 #include <mirnet/kernels/native.hpp>
 
 #define MIRNET_CAT_(a, b) a##b
 #define MIRNET_CAT(a, b) MIRNET_CAT_(a, b)
 
-// Not in the namespace of the set, in whose name only its kernels are: kernel_sets.hpp declares them for all sets.
+// Outside the set's inline namespace, which only its kernels use: kernel_sets.hpp declares these functions for all
+// sets.
 namespace mirnet::inline MIRNET_ABI::linked {
 
 #if !defined(MIRNET_ONLY_BFLOAT16)

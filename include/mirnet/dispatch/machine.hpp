@@ -1,4 +1,4 @@
-// Which instruction sets the machine has that a program runs on.
+// Which instruction sets the machine that runs the program has.
 #pragma once
 
 #include <string_view>
@@ -8,12 +8,12 @@
 namespace mirnet::inline MIRNET_ABI {
 
 /// Whether the processor has an instruction set (a name of simd/instruction_set.hpp), and the system lets programs use
-/// its registers. False for any other name. Other architectures than x86 are not asked: there is one set, and the
-/// compiler's flags say that it is there.
+/// its registers. False for any other name. Architectures other than x86 are not queried: each has one set, and the
+/// compiler's flags guarantee it.
 inline bool machine_has(std::string_view set) noexcept {
   if (set == "scalar") return true;
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
-  // This asks the system too (XGETBV): a set counts only if its registers survive a task switch.
+  // This checks the system, too (XGETBV): a set counts only if its registers survive a task switch.
   if (set == "sse2") return __builtin_cpu_supports("sse2") != 0;
   if (set == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (set != "avx512" && set != "avx512bf16") return false;

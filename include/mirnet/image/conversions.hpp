@@ -12,7 +12,7 @@ namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
-/// The three colours of a pixel of an image with so many colours, on the scale where white is 1.
+/// The three colours of a pixel whose image has 3 colours or 1, on the scale where white is 1.
 template <class T>
 constexpr std::array<float, 3> unit_colours(T const* pixel, Index colours) noexcept {
   Index const green = colours == 3 ? 1 : 0;
@@ -38,13 +38,13 @@ inline void to_map(Image const& image, Index first_row, Index first_column, View
   });
 }
 
-/// All of an image to a map of its size.
+/// Writes the whole image to a map of its size.
 inline void to_map(Image const& image, View<float> map) noexcept {
   MIRNET_ASSERT((map.shape() == Shape{image.height(), image.width(), 3}));
   to_map(image, 0, 0, map);
 }
 
-/// Writes a map of three channels that is as wide as the image over its colours, from row `first_row` on.
+/// Overwrites the image's colours, from row `first_row` on, with a map of three channels that is as wide as the image.
 inline void put_rows(View<float const> map, Image& image, Index first_row) noexcept {
   MIRNET_ASSERT(map.channels() == 3 && map.width() == image.width() && first_row + map.height() <= image.height());
   image.visit([&](auto samples) {

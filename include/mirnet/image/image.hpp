@@ -59,7 +59,7 @@ class Image {
     return typed<T const>(*this);
   }
 
-  /// body(samples) with the span of the type that the image holds.
+  /// Calls body(samples) with a span of the image's sample type.
   template <class Body>
   decltype(auto) visit(Body&& body) {
     return visit_typed(*this, body);

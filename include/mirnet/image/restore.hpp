@@ -1,4 +1,4 @@
-// An image through the network in one call: as a whole, or in tiles where its memory would be too much.
+// Restores an image in one call: as a whole, or in tiles where the whole would take too much memory.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
-/// Errors: model, where the network is not one for three channels.
+/// Errors: model, where the network does not take three channels.
 template <Network Net>
 Result<void> check_colours(Model<Net> const& model) noexcept {
   Index const channels = Net::channels_in(model.config());
@@ -24,7 +24,7 @@ Result<void> check_colours(Model<Net> const& model) noexcept {
                static_cast<long long>(channels));
 }
 
-/// Errors: model, where the network is not one for three channels; memory, where no memory could hold it.
+/// Errors: model, where the network does not take three channels; memory, where no memory could hold it.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Context<typename Net::Scalar> const& context,
                                                  Image const& image, TileAxis x, TileAxis y) noexcept {
@@ -39,7 +39,7 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
 
 }  // namespace detail
 
-/// The image as a whole. Errors: model, where the network is not one for three channels; memory, where no memory could
+/// The image as a whole. Errors: model, where the network does not take three channels; memory, where no memory could
 /// hold the image.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context<typename Net::Scalar> const& context,
@@ -47,8 +47,8 @@ Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context
   return detail::plan_tiling(model, context, image, TileAxis(image.width(), 1), TileAxis(image.height(), 1));
 }
 
-/// Tiles of at most `longest` pixels in width and height. Errors: as above; invalid_argument, where that is less than
-/// `shortest_tile`.
+/// Tiles of at most `longest` pixels in width and height. Errors: as above; invalid_argument, where `longest` is less
+/// than `shortest_tile`.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context<typename Net::Scalar> const& context,
                                                 Image const& image, Index longest) noexcept {
@@ -86,9 +86,9 @@ Result<Tiling<typename Net::Config>> plan_within(Model<Net> const& model, Contex
   }
 }
 
-/// The restored image, with the size, the channels, the sample type and the alpha of the one given. Takes the memory
-/// that it needs and gives it back. T is float or bfloat16. Errors: invalid_argument, where the tiling is another
-/// image's, model's or context's; model, where the network is not one for three channels; memory; cancelled.
+/// The restored image, with the size, the channels, the sample type and the alpha of `image`. Allocates the memory that
+/// it needs and frees it. T is float or bfloat16. Errors: invalid_argument, where the tiling was made for another
+/// image, model or context; model, where the network does not take three channels; memory; cancelled.
 template <Network Net>
 Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
                       Tiling<typename Net::Config> const& tiling, Strength strength = {}) noexcept {
@@ -118,7 +118,7 @@ Result<Image> restore(Model<Net> const& model, Image const& image, Context<typen
   return restored;
 }
 
-/// The same, as a whole. Errors: model, where the network is not one for three channels; memory; cancelled.
+/// The same, as a whole. Errors: model, where the network does not take three channels; memory; cancelled.
 template <Network Net>
 Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context) noexcept {
   auto const tiling = plan_whole(model, context, image);

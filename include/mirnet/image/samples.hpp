@@ -27,7 +27,7 @@ constexpr SampleType sample_type() noexcept {
   if constexpr (std::is_same_v<Sample, float>) return SampleType::f32;
 }
 
-/// What white is in samples of type T.
+/// White as a sample of type T.
 template <class T>
 inline constexpr float white = std::is_same_v<T, float>          ? 1.0f
                                : std::is_same_v<T, std::uint8_t> ? 255.0f

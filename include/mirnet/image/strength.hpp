@@ -1,4 +1,4 @@
-// How much of a network's change of an image is kept, of brightness and of colour.
+// How much of a network's change to an image is kept, separately for brightness and colour.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
-/// How much of what the network takes away is taken away, of brightness and of colour: 0 leaves the image as it is, 1
-/// is all. Photographers keep some of the grain in the brightness and none of the blotches of colour.
+/// The shares of the network's change that are applied to brightness and to colour: 0 leaves the image as it is, 1
+/// applies the whole change. Photographers keep some of the grain in the brightness and none of the blotches of colour.
 struct Strength {
   float brightness = 1.0f;
   float colour = 1.0f;
@@ -19,7 +19,7 @@ struct Strength {
 
 namespace detail {
 
-/// Moves restored rows of an image back towards what they were. Brightness is that of ITU-R BT.601.
+/// Moves restored rows back towards the original image. Brightness is that of ITU-R BT.601.
 inline void soften(Image const& image, Index first_row, Strength strength, View<float> rows) noexcept {
   if (strength == Strength{}) return;
   image.visit([&](auto samples) {

@@ -1,5 +1,5 @@
-// A model over an image that is larger than the memory: in tiles, with rows that come in and go out through functions
-// of the caller's. Nothing is allocated; how much memory it takes is known before.
+// Runs a model over an image that is larger than the memory, in tiles: functions of the caller supply the rows of the
+// image and receive those of the result. Allocates nothing; the bytes of a run are known before it.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
-/// How an image of one size is cut into tiles, and what one of them takes.
+/// How an image of a given size is cut into tiles, with the plan of one tile.
 template <class Config>
 struct Tiling {
   TileAxis x, y;
   Plan<Config> plan;  ///< of one tile: all are equally large
-  Index bytes = 0;    ///< that a run through all tiles takes: whoever makes the tiling says of what
+  Index bytes = 0;    ///< of a run through all tiles, as the function that makes the tiling counts them
 
   constexpr Index tiles() const noexcept { return x.count() * y.count(); }
   /// Multiply-accumulates of all tiles: more than the image has by itself, as tiles overlap.
@@ -28,15 +28,15 @@ struct Tiling {
 
 namespace detail {
 
-/// Bytes of rows of an image, with nothing between its pixels; nothing where an Index cannot hold them.
+/// The bytes of some rows of an image without padding between pixels; nullopt where an Index cannot hold the number.
 template <class Pixel>
 constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width, Index channels) noexcept {
   auto const pixels = checked_product(rows, width);
   return pixels ? checked_product(*pixels, channels * static_cast<Index>(sizeof(Pixel))) : std::nullopt;
 }
 
-/// Bytes of what `run_tiles` works in: the model's memory, input and output of a tile and, of several tiles, the rows
-/// that tiles add up to. `more` is added.
+/// The bytes that `run_tiles` works in: the model's memory, a tile's input and output and, for several tiles, the rows
+/// in which they are summed. `more` is added.
 template <class Pixel>
 constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y, Index channels, Index run_bytes,
                                            std::optional<Index> more = 0) noexcept {
@@ -48,7 +48,7 @@ constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y,
   return bytes;
 }
 
-/// Adds a tile's part of rows [first_row, end of the tile) to the rows, of which first_row is the first.
+/// Adds a tile's share of rows [first_row, end of the tile) to `rows`, which begin at row first_row of the image.
 template <class Pixel>
 void add_tile(ParallelFor const& parallel, View<Pixel const> tile, TileAxis const& axis_x, TileAxis const& axis_y,
               Index tile_x, Index tile_y, Index first_row, View<Pixel> rows) noexcept {
@@ -65,9 +65,9 @@ void add_tile(ParallelFor const& parallel, View<Pixel const> tile, TileAxis cons
   });
 }
 
-/// The tiles of an image, one after the other: fill(tile_x, tile_y, map) writes the input of each, row by row from left
-/// to right, and write(first_row, rows) gets the rows of the result that no later tile has a part in, in order, each
-/// once. Both return Result<void>, and an error ends the run. `memory` has tiles_bytes.
+/// Runs the tiles of an image one after the other, row by row from left to right. fill(tile_x, tile_y, map) writes the
+/// input of a tile; write(first_row, rows) receives the rows of the result to which no later tile contributes, in
+/// order, each once. Both return Result<void>, and an error ends the run. `memory` has tiles_bytes.
 template <Network Net, class Fill, class Write>
 Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& context,
                        Tiling<typename Net::Config> const& tiling, std::byte* memory, Fill&& fill,
@@ -89,7 +89,7 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
     return write(Index{0}, output);
   }
 
-  // Sums of rows that are not settled yet, `settled` the first of them.
+  // The sums of the rows to which later tiles contribute; `settled` is the first of these rows.
   Pixel* const sums = maps + 2 * map_elements;
   auto const bytes_of = [&](Index rows) { return static_cast<std::size_t>(rows * width * channels) * sizeof(Pixel); };
   auto const rows_of = [&](Index rows) { return View<Pixel>(sums, {rows, width, channels}, channels); };
@@ -112,16 +112,17 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
 
 }  // namespace detail
 
-/// A run of a model over an image of any size in tiles, in memory for a few rows of it. The network has as many
-/// channels in as out, and its output has the image's size.
+/// A run of a model over an image of any size in tiles, in memory for a few of its rows. The network's output has the
+/// shape of its input.
 ///
-///     auto const run = TiledRun<Net>::plan(model, context, height, width, {.longest = 128, .overlap = 32, .margin =
-///     8}); run->compute(context, memory, read_rows, write_rows);
+///     TileOptions const tile{.longest = 128, .overlap = 32, .margin = 8};
+///     auto const run = TiledRun<Net>::plan(model, context, height, width, tile).value();
+///     auto const done = run.compute(context, memory, read_rows, write_rows);
 ///
-/// read_rows(first_row, rows) writes rows of the image into a View<Pixel>, and write_rows(first_row, rows) is given
-/// rows of the result: both from the first row to the last, each row once. Between pixels the view has rows.pitch()
-/// elements, of which the first rows.channels() are the pixel's. Both return Result<void>; an error ends the run, which
-/// returns it.
+/// read_rows(first_row, rows) writes rows of the image into a View<Pixel>, and write_rows(first_row, rows) receives
+/// rows of the result as a View<Pixel const>; both proceed from the first row to the last, each row once. From one
+/// pixel to the next there are rows.pitch() elements, of which the first rows.channels() are the pixel's. Both return
+/// Result<void>; an error ends the run, and compute() returns it.
 template <Network Net>
 class TiledRun {
   using T = typename Net::Scalar;
@@ -130,9 +131,9 @@ class TiledRun {
   using Config = typename Net::Config;
   using Pixel = typename Model<Net>::Pixel;
 
-  /// What a run takes, without a model: for these kernels, number of workers and algorithm, `run` is what bytes() of a
-  /// plan says, and the rest is what Model::bytes_needed says. A constant expression where the kernels are. Errors: as
-  /// plan() and Model::bytes_needed.
+  /// The bytes of a run with these kernels, number of workers and algorithm, without a model: `run` is what bytes() of
+  /// a plan returns, and the other members are those of Model::bytes_needed. A constant expression if `kernels` is one.
+  /// Errors: as plan() and Model::bytes_needed.
   static constexpr Result<BytesNeeded> bytes_needed(Config const& config, Index height, Index width,
                                                     TileOptions const& tile, KernelTable<T> const& kernels,
                                                     Index workers = 1,
@@ -147,9 +148,9 @@ class TiledRun {
     return needed;
   }
 
-  /// Of an image of this size, with this context's kernels and number of workers. The model outlives the run. Errors:
-  /// model, where the network's output has another shape than its input; invalid_argument, as TileOptions::check; those
-  /// of Model::plan for a tile; memory, where rows have more bytes than can be counted.
+  /// Plans a run over an image of this size, with this context's kernels and number of workers. The model must outlive
+  /// the run. Errors: model, where the network's output has another shape than its input; invalid_argument, as
+  /// TileOptions::check; those of Model::plan for a tile; memory, where rows have more bytes than can be counted.
   static Result<TiledRun> plan(Model<Net> const& model, Context<T> const& context, Index height, Index width,
                                TileOptions const& tile = {}) noexcept {
     Config const& config = model.config();
@@ -166,16 +167,16 @@ class TiledRun {
   Tiling<Config> const& tiling() const noexcept { return tiling_; }
   Index bytes() const noexcept { return tiling_.bytes; }
 
-  /// Runs. `memory` starts at a multiple of 64 and has at least bytes(). Allocates nothing if T is float or bfloat16.
-  /// Errors: invalid_argument, where the context is not that of the plan; memory, where it is too little; cancelled;
-  /// those of read_rows and write_rows.
+  /// Runs the model over all tiles. `memory` starts at a multiple of 64 and has at least bytes(). Allocates nothing if
+  /// T is float or bfloat16. Errors: invalid_argument, where the context is not that of the plan; memory, where it is
+  /// too little; cancelled; those of read_rows and write_rows.
   template <class Read, class Write>
   requires std::is_invocable_r_v<Result<void>, Read&, Index, View<Pixel>>&&
       std::is_invocable_r_v<Result<void>, Write&, Index, View<Pixel const>>
           Result<void> compute(Context<T>& context, std::span<std::byte> memory, Read&& read_rows,
                                Write&& write_rows) const noexcept {
     if (auto const checked = detail::check_memory(memory, bytes()); !checked) return checked;
-    // The rows of the image that tiles are cut from lie behind all else.
+    // The rows of the image from which tiles are cut are at the end of the memory.
     Index const channels = Net::channels_in(model_->config()), width = tiling_.x.size();
     Index const row = width * channels;
     auto* const kept = reinterpret_cast<Pixel*>(memory.data() + (bytes() - kept_bytes()));

@@ -1,4 +1,4 @@
-// Feature maps as matrices of Eigen and the reverse, without a copy.
+// Feature maps as Eigen matrices and the reverse, without a copy.
 #pragma once
 
 #include <type_traits>
@@ -18,10 +18,10 @@ using EigenMap = Eigen::Map<
                        Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>,
     Eigen::Unaligned, Eigen::OuterStride<>>;
 
-/// The view as pixels x channels, its padding left out: to_eigen(map.view()).colwise().mean() averages each channel.
-/// Valid as long as the view's memory is. Rows follow each other without gaps (View::dense): of other views Eigen has
-/// no matrix, and there is one without elements after the assertion. It has one of each row (to_eigen(rows(map, y, 1)))
-/// and of a copy.
+/// The view as a matrix of pixels x channels without the padding: to_eigen(map.view()).colwise().mean() averages each
+/// channel. Valid as long as the view's memory is. The view has rows without gaps (View::dense). For any other, the
+/// assertion fails; where assertions are off, the matrix is empty. Convert each row, to_eigen(rows(map, y, 1)), or a
+/// copy instead.
 template <class T>
 EigenMap<T> to_eigen(View<T> view) noexcept {
   MIRNET_ASSERT(view.dense() && "Eigen has no matrix of rows with gaps between them");
@@ -29,10 +29,10 @@ EigenMap<T> to_eigen(View<T> view) noexcept {
   return {view.data(), pixels, view.channels(), Eigen::OuterStride<>(view.pitch())};
 }
 
-/// A matrix of Eigen as a map of 1xRxC: a pixel for each row and a channel for each column; of a row vector, one pixel.
-/// For matrices, maps and blocks of these that are stored row by row (Eigen::RowMajor); writable where the matrix is.
-/// Valid as long as its memory is. There is no padding of zeros, so layers refuse it: mirnet::copy makes a map for
-/// them.
+/// An Eigen matrix as a map of 1xRxC: each row is a pixel, each column a channel; a row vector is one pixel. Takes
+/// matrices, Eigen::Map and blocks of these if they are stored row by row (Eigen::RowMajor). The view is writable if
+/// the matrix is, and valid as long as the matrix's memory is. It has no padding of zeros, which layers need:
+/// mirnet::copy makes a map for them.
 template <class Matrix>
 auto from_eigen(Matrix&& matrix) noexcept {
   using Plain = std::remove_cvref_t<Matrix>;

@@ -1,12 +1,12 @@
 // stb_image and stb_image_write: PNG, JPEG, BMP and TGA from and to memory, no files. This header compiles their
 // implementations, as static functions, into every translation unit that includes it (mirnet/io/image_file.hpp does).
-// Other translation units may have an implementation of their own. A translation unit that has stb's headers, too:
+// Other translation units may have an implementation of their own. A translation unit that uses stb's headers itself
 //
-//   includes its own before this one, with these formats in it; the library uses those; or
-//   defines MIRNET_STB_IMPLEMENTATION as 0. Then this header only declares what stb has, and the application compiles
-//   both implementations in one of its translation units, before or after.
+//   includes them before this header, with these formats enabled, and the library uses that implementation; or
+//   defines MIRNET_STB_IMPLEMENTATION as 0. Then this header only declares stb's functions, and the application
+//   compiles both implementations in one of its translation units, before or after this header.
 //
-// Behind this header, without the macro, stb_image.h has no effect, and with STB_IMAGE_IMPLEMENTATION it defines
+// Unless the macro is 0, stb_image.h has no effect after this header, and with STB_IMAGE_IMPLEMENTATION it defines
 // everything a second time, which does not compile.
 #pragma once
 

@@ -17,7 +17,7 @@ namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 namespace convolution_detail {
 
 /// A multiple of every tile height. At 64 channels a work tile of the result is 21 KB and of the patches 64 KB: both
-/// stay in the second-level cache, and the weights are read from there once a work tile.
+/// stay in the second-level cache, and the weights are read from there once per work tile.
 inline constexpr Index work_tile_pixels = 84;
 
 /// The part of a kernel's taps that is gathered and multiplied at a time. With about 288 of depth, 16 columns of
@@ -95,7 +95,7 @@ struct Direct {
   static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     Index const first = index * work_tile_pixels;
     Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
-    Index offsets[work_tile_pixels] = {};  // with -O1, GCC does not see that those that are read have been written
+    Index offsets[work_tile_pixels] = {};  // at -O1, GCC does not see that every offset is written before it is read
     output_offsets(work, first, last, offsets);
     if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
     multiply(work, weights, first, last, offsets, scratch);
@@ -161,8 +161,8 @@ struct Direct {
   }
 };
 
-/// Several groups whose channels do not fill whole lines, pixel by pixel: the definition, with a register for each
-/// `lanes` output channels.
+/// Convolutions of several groups whose channels do not fill whole lines: by the definition, pixel by pixel, with a
+/// register for each `lanes` output channels.
 template <class T>
 struct Grouped {
   using Element = Operand<T>;
@@ -240,20 +240,20 @@ struct Grouped {
     return sum;
   }
 
-  /// Of `lanes` output channels for element k of the patch.
+  /// The weights of `lanes` output channels for element k of the patch.
   static MIRNET_ALWAYS_INLINE simd::Pack weights(Convolution<T> const& work, Index k, Index column) noexcept {
     return simd::load(work.weights + packed_position<T>(work.depth(), column, k));
   }
 };
 
-/// Whether the groups of a convolution are convolutions of whole lines, which any method computes.
+/// Whether each group of a convolution has whole lines of channels, so that any method can compute it as a convolution.
 template <class T>
 constexpr bool has_whole_groups(Convolution<T> const& work) noexcept {
   return work.groups > 1 && work.channels % (work.groups * channels_per_line<T>) == 0 &&
          work.output_channels % (work.groups * channels_per_line<T>) == 0;
 }
 
-/// One of them.
+/// One of these groups.
 template <class T>
 constexpr Convolution<T> group_of(Convolution<T> const& work, Index group) noexcept {
   auto const behind = [](auto* p, Index n) { return p == nullptr ? p : p + n; };  // a rehearsal has no memory

@@ -30,8 +30,8 @@ struct Gemm {
   bool accumulate = false;
   T const* bias = nullptr;  // null or, for each column, what its sums start from if they do not accumulate
 
-  // With `finish`, prelu(C, slope) + residual is written, and row r starts at c + c_offsets[r], of the residual at
-  // residual + c_offsets[r]. The rest is as in Convolution.
+  // With `finish`, prelu(C, slope) + residual is written; row r of C starts at c + c_offsets[r], and row r of the
+  // residual at residual + c_offsets[r]. The rest is as in Convolution.
   bool finish = false;
   T* c = nullptr;
   Index const* c_offsets = nullptr;
@@ -66,7 +66,7 @@ inline constexpr Index line = channels_per_line<float>;
 struct TileShape {
   int rows, vectors, narrow_rows;
 
-  /// Of an instruction set with these registers, or more.
+  /// The registers that a tile needs.
   constexpr int registers() const noexcept {
     int const whole = rows * vectors + (std::min)(rows, vectors) + 1;
     int const narrow = narrow_rows * (vectors / 2) + (std::min)(narrow_rows, vectors / 2) + 1;

@@ -44,7 +44,7 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
   }
 }
 
-/// The statistics of a work tile begin with zeros.
+/// Sets the channel sums of a work tile to zero.
 template <class T>
 void start_statistics(Convolution<T> const& work, Index work_tile) noexcept {
   Index const columns = work.output_lines * channels_per_line<T>;

@@ -30,7 +30,7 @@ constexpr Index first_input(Convolution<T> const& work, Index o) noexcept {
   return (std::min)(o / (work.output_channels / work.groups), work.groups - 1) * work.group_channels();
 }
 
-/// What is written as output channel o of the pixel at `at`.
+/// The value to write to output channel o of the pixel at `at`.
 template <class T>
 T finished(Convolution<T> const& work, T sum, Index at, Index o) noexcept {
   T const value = activated(sum, work.slopes != nullptr ? work.slopes[o] : work.slope);
@@ -74,7 +74,7 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
   }
 }
 
-/// Those of a work tile, whose output is there.
+/// Gathers the statistics of a work tile from its output, which has been written.
 template <class T>
 void gather_statistics(Convolution<T> const& work, Index work_tile, Index first, Index last) noexcept {
   Statistics<T> const& statistics = work.statistics;

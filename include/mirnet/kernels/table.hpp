@@ -23,14 +23,14 @@ enum class Algorithm {
   direct,     // no fast algorithm (Winograd, Toom-Cook): every product of the definition
 };
 
-/// What lies outside of a convolution's input: PyTorch's padding_mode.
+/// The values outside a convolution's input: PyTorch's padding_mode.
 enum class PaddingMode : unsigned char {
   zeros,
-  reflect,    ///< the map mirrored at its edge, which is not repeated: for paddings below height and width
-  replicate,  ///< its edge
+  reflect,    ///< mirrored at the edge, without repeating it; the padding is less than the height and the width
+  replicate,  ///< the edge, repeated
 };
 
-/// The row or column that takes the place of `i` in a map of `size` of them; -1: a zero.
+/// The row or column that padding puts in the place of `i`, in a map of `size` of them; -1: a zero.
 MIRNET_ALWAYS_INLINE constexpr Index padded_index(PaddingMode mode, Index i, Index size) noexcept {
   if (i >= 0 && i < size) return i;
   if (mode == PaddingMode::zeros) return -1;
@@ -53,7 +53,7 @@ struct Statistics {
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
 /// output = prelu(convolution + bias, slope) and output += residual; or some rows of one.
 ///
-/// The input map has height x width pixels; padding_mode says what lies outside. Its pixel (y, x) is at
+/// The input map has height x width pixels; padding_mode gives the values outside it. Its pixel (y, x) is at
 /// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's 64-byte line; of
 /// its rows only those are read that lie under the kernel at some output row.
 /// The output rows are [first_row, first_row + output_height); pixel (y, x) is at
@@ -61,9 +61,9 @@ struct Statistics {
 /// `output_lines * channels_per_line<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
 /// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. Bias and slopes have a number
-/// for each channel that is written, any for the padding's slopes and zeros for its bias. The residual may be the
-/// output itself. Of several groups, output channel o sees the `channels / groups` input channels of its group, o /
-/// (output_channels / groups): c and depth count these. There are no statistics of such a convolution.
+/// for each channel that is written; for the padding, the bias is zero and the slopes are arbitrary. The residual may
+/// be the output itself. With several groups, output channel o sees the `channels / groups` input channels of its
+/// group, o / (output_channels / groups); c and depth count only these, and no statistics are gathered.
 template <class T>
 struct Convolution {
   T const* input;
@@ -75,7 +75,7 @@ struct Convolution {
   Index kernel_height, kernel_width, stride, pad_top, pad_left;
   Index dilation = 1;  // pixels from one tap to the next
   PaddingMode padding_mode = PaddingMode::zeros;
-  Index groups = 1, output_channels = 0;  // output channels: where there are several groups
+  Index groups = 1, output_channels = 0;  // output_channels: only used with several groups
 
   T* output;
   Index first_row = 0;
@@ -104,7 +104,8 @@ struct ConvolutionPlan {
   Index weights_items = 0;  // pieces that they are made in
   Index scratch_bytes = 0;  // of one worker
   char const* name = "";    // of the method, for people
-  // The method makes tiles of output pixels from so many products for each input and output channel; 0: the definition.
+  // The method computes a tile of output pixels from tile_products products for each input and output channel; 0: the
+  // definition's number.
   Index tile_height = 1, tile_width = 1, tile_products = 0;
 };
 
@@ -176,12 +177,13 @@ struct KernelTable {
   /// Piece `item` of the plan's weights, from those of `work`, into the plan's weights_bytes.
   void (*prepare_weights)(Convolution<T> const& work, ConvolutionPlan const& plan, Index item,
                           std::byte* prepared) noexcept;
-  /// The independent work tiles that the output rows of `work` are computed in, and one of them.
+  /// The number of independent work tiles in which the output rows of `work` are computed; `convolution` computes one
+  /// of them.
   Index (*convolution_work_tiles)(Convolution<T> const& work, ConvolutionPlan const& plan) noexcept;
   void (*convolution)(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared,
                       Index work_tile, std::byte* scratch) noexcept;
 
-  /// The same for the products of 1x1 kernels with something before them, in work tiles of work_tile_pixels.
+  /// The pixels of a work tile of gated_projection and blurred_projection.
   Index work_tile_pixels;
   Index (*gated_projection_scratch)(GatedProjection<T> const& work) noexcept;  // bytes of one worker
   /// Output pixels [first, last) in row-major order; at most work_tile_pixels of them.
@@ -204,7 +206,7 @@ struct KernelTable {
   void (*spatial_gate)(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept;
 
   void (*prelu)(T* x, Index count, T slope) noexcept;
-  /// The first `count` channels of each pixel, whole lines, with a slope each.
+  /// PReLU of the first `count` channels of each pixel (whole lines), with a slope for each channel.
   void (*channel_prelu)(T* x, Index pixels, Index pitch, Index count, T const* slopes) noexcept;
   void (*sigmoid)(T* x, Index count) noexcept;
   /// In place, over `vectors` vectors of `count` elements that lie `step` elements apart: for each element the

@@ -1,8 +1,8 @@
 // Convolutions with fewer multiplications: tiles of the input are transformed, multiplied with transformed weights by
 // one matrix product a point, and transformed back (winograd_axis.hpp has the transforms, section by section).
 //
-// A work tile is a few tiles: what lies between the two transforms, `points` matrices of [tiles x channels] before the
-// products and after, stays in the second-level cache, and every panel of the weights is read once a work tile.
+// A work tile is a few tiles: the data between the two transforms, `points` matrices of [tiles x channels] before and
+// after the products, stays in the second-level cache. Every panel of the weights is read once per work tile.
 #pragma once
 
 #include <algorithm>
@@ -49,9 +49,10 @@ struct Tiles {
   /// Of a tile's pixels where they are gathered: numbers of T, which take the memory of as many floats at most.
   static constexpr Index patch_pitch(Index channels) noexcept { return round_up(channels, channels_per_line<T>); }
 
-  /// Tiles of a work tile at most: a multiple of every tile height of the GEMM, and few, as many workers share a band.
+  /// The most tiles in a work tile: a multiple of every tile height of the GEMM, and few, so that many workers can
+  /// share a band.
   static constexpr Index most_tiles(Index channels) noexcept {
-    // With many channels the weights come from far away: more tiles a work tile, fewer readings.
+    // With many channels the weights come from a slower cache or from memory; larger work tiles read them less often.
     if (channels >= 256) return 48;
     constexpr Index bytes = Index{160} * 1024;
     Index const tile = points * (input_pitch(channels) + most_columns) * static_cast<Index>(sizeof(float));
@@ -116,8 +117,8 @@ struct Tiles {
   static constexpr Index tile_count(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height, AxisY::outputs) * tiles_x(work);
   }
-  /// Where there are few work tiles, they are as equal as can be, and four or a multiple: two or four workers end
-  /// together.
+  /// If there are few work tiles, they are as equal as possible and a multiple of four in number, so that two or four
+  /// workers finish together.
   static constexpr Index tiles_a_work_tile(Convolution<T> const& work) noexcept {
     Index const tiles = tile_count(work), most = most_tiles(work.channels), count = divide_up(tiles, most);
     return count > 1 && count < 16 ? divide_up(tiles, round_up(count, 4)) : most;
@@ -205,8 +206,8 @@ struct Tiles {
     return (std::min)(work.first_row + work.output_height - 1 - work.pad_top + AxisY::taps, work.height);
   }
 
-  /// While the products keep the memory idle, the input of the next work tile comes to the second-level cache: one part
-  /// for each point, along that of the tiles' rows that the point lies on.
+  /// While the products leave the memory idle, fetches the input of the next work tile into the second-level cache: one
+  /// part for each point, from the row of the tiles on which the point lies.
   static void look_ahead(Convolution<T> const& work, Index next_tile, int point,
                          Gemm<float, Element>& product) noexcept {
     product.ahead_lines = 0;
@@ -290,7 +291,7 @@ struct Tiles {
   static void gather(Convolution<T> const& work, Index top, Index left, T* patch) noexcept {
     Index const pitch = patch_pitch(work.channels);
     std::size_t const bytes = static_cast<std::size_t>(pitch) * sizeof(T);
-    // A last tile may go beyond what the part's own rows and columns see, to where nothing may be read.
+    // The last tile may extend beyond what the part's own rows and columns see, where nothing may be read.
     Index const end_y = work.first_row + work.output_height - work.pad_top - 1 + AxisY::taps;
     Index const end_x = work.output_width - work.pad_left - 1 + AxisX::taps;
     for (Index point_y = top; point_y < top + points_y; ++point_y) {
@@ -365,7 +366,8 @@ struct Tiles {
     }
   }
 
-  /// Of the work tile's pixels while they are in the cache: runs of tiles that share their rows.
+  /// Gathers the statistics of the work tile's pixels while they are in the cache, in runs of tiles that share their
+  /// rows.
   static void gather_statistics(Convolution<T> const& work, Index index, Index first, Index tiles) noexcept {
     start_statistics(work, index);
     for (Index tile = first; tile < first + tiles;) {

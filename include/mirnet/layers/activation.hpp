@@ -1,4 +1,4 @@
-// Activations: as layers of their own, in place, and as what a convolution does to its results.
+// Activations: as layers of their own, in place, and as the last step of a convolution.
 #pragma once
 
 #include <algorithm>
@@ -36,8 +36,8 @@ constexpr void each_element_in_place(Context<T>& context, char const* name, View
 
 }  // namespace detail
 
-/// torch.nn.PReLU with one slope: max(x, 0) + slope * min(x, 0). A convolution before it applies it for less than the
-/// layer costs.
+/// torch.nn.PReLU with one slope: max(x, 0) + slope * min(x, 0). It costs less as the activation of the convolution
+/// before it.
 template <class T>
 class PRelu {
  public:
@@ -96,9 +96,9 @@ struct LeakyRelu {
 };
 constexpr LeakyRelu leaky_relu(float slope) noexcept { return {slope}; }
 
-/// What a convolution does to each of its results: nothing, or a PReLU whose slope is 0 (ReLU), given (LeakyReLU) or
-/// learned, one or one for each channel. Made from `relu`, `leaky_relu(slope)` or the layer with the slopes, which
-/// outlives it.
+/// The function that a convolution applies to its results: none, or a PReLU whose slope is 0 (ReLU), given (LeakyReLU)
+/// or learned, for all channels or for each. Made from `relu`, `leaky_relu(slope)` or the layer that has the slopes,
+/// which must outlive it.
 template <class T>
 class Activation {
  public:
@@ -108,13 +108,13 @@ class Activation {
   constexpr Activation(PRelu<T> const& layer) noexcept : slope_(layer.slope()) {}
   constexpr Activation(ChannelPRelu<T> const& layer) noexcept : layer_(&layer) {}
 
-  /// Of all channels; 1 leaves results as they are.
+  /// The slope of all channels; 1 leaves results as they are.
   constexpr T slope() const noexcept { return slope_; }
-  /// Of each channel, up to the end of the last line; null: all have one slope.
+  /// The slopes of the channels, up to the end of the last line; null: all have slope().
   constexpr T const* slopes() const noexcept { return layer_ == nullptr ? nullptr : layer_->data(); }
   constexpr ChannelPRelu<T> const* layer() const noexcept { return layer_; }
   constexpr bool computes() const noexcept { return layer_ != nullptr || slope_ != T(1); }
-  /// Whether there are slopes for these channels; if not, the context computes nothing of what follows.
+  /// Whether the slopes fit this number of channels; if not, the context computes nothing that follows.
   constexpr bool takes(Context<T>& context, char const* layer, Index channels) const noexcept {
     if (layer_ == nullptr) return true;
     if (layer_->channels() == channels) return detail::has_weights(context, "prelu", layer_->data());

@@ -70,8 +70,8 @@ void fit_to_cells(View<From const> image, View<To> map, Index cell, bool reflect
 
 /// Fits an image to a map that has a pixel for every cell of it, or the reverse with cells of one pixel. Where the map
 /// is smaller, the image is cut at the right and below; where it is larger, it is continued there by reflection without
-/// the edge (torch's 'reflect'), and by its edge where a side is not longer than what it lacks, or where `reflects` is
-/// false. A cell has at most most_channels_of_a_cell channels.
+/// repeating the edge (torch's 'reflect'). It is continued by repeating the edge where `reflects` is false or a side is
+/// no longer than the pixels it lacks. A cell has at most most_channels_of_a_cell channels.
 template <class T, class From, class To>
 constexpr void fit(Context<T>& context, View<From const> image, View<To> map, Index cell,
                    bool reflects = true) noexcept {

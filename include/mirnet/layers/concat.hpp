@@ -11,7 +11,8 @@ namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
-/// Writes the channels of a map from channel `first` of the output on; behind the last of all, padding.
+/// Writes the channels of a map to the output from channel `first` on, and zero padding after the output's last
+/// channel.
 template <class T>
 void put_channels(View<T const> map, Index first, View<T> output, Index first_row, Index last_row) noexcept {
   Index const lines = pixel_pitch<T>(output.channels()), end = first + map.channels();
@@ -33,9 +34,9 @@ constexpr Shape concatenated(std::initializer_list<View<T const>> maps) noexcept
 
 }  // namespace detail
 
-/// torch.cat of feature maps: the channels of each map, one behind the other. All maps have one height and width, and
-/// the output has the channels of all. Where a map has whole 64-byte lines of channels, its layer writes into a
-/// channel_slice of the output without this copy.
+/// torch.cat of feature maps along the channels. All maps have the same height and width, and the output has the
+/// channels of all. This copies; a layer whose channels fill whole 64-byte lines can write directly into a
+/// channel_slice of the output.
 template <class T>
 constexpr void concat(Context<T>& context, std::initializer_list<ViewOf<T const>> maps, ViewOf<T> output) noexcept {
   Shape const shape = detail::concatenated<T>(maps);

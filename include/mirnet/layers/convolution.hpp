@@ -17,11 +17,11 @@ namespace mirnet::inline MIRNET_ABI {
 /// What happens to each result of a convolution before it is written.
 template <class T>
 struct Epilogue {
-  Activation<T> activation{};      ///< behind the bias
+  Activation<T> activation{};      ///< after the bias
   View<T const> residual{};        ///< added after the activation; without pixels: none
-  View<T const> subtract_from{};   ///< or: what the result is subtracted from
-  Statistics<T> statistics{};      ///< gathered from what is written; channel_sums are taken from `sums`
-  ChannelSums<T>* sums = nullptr;  ///< to which the sums of the channels that are written are added
+  View<T const> subtract_from{};   ///< instead of a residual: the result is subtracted from this
+  Statistics<T> statistics{};      ///< gathered from the output; its channel_sums come from `sums`
+  ChannelSums<T>* sums = nullptr;  ///< the sums of the output's channels are added to these
 };
 
 namespace detail {
@@ -51,7 +51,7 @@ class PreparedConvolution {
         weights_(context.arena, plan_.weights_bytes),
         scratch_(context.scratch(plan_.scratch_bytes)) {
     node.kernel = plan_.name;
-    has_weights(context, "convolution", whole.weights);  // if not, nothing is computed with them
+    has_weights(context, "convolution", whole.weights);  // if not, the context computes nothing
     if (plan_.weights_items == 0) return;
     Piece const piece(context, node);
     context.each_range(plan_.weights_items, 1, [&](Index item, Index, Index) {
@@ -66,7 +66,7 @@ class PreparedConvolution {
     context.kernels->convolution(part, plan_, weights_.data(), index, scratch_.data() + worker * plan_.scratch_bytes);
   }
 
-  /// All rows of `part`, which are in so many work tiles, shared out among the workers.
+  /// Computes all rows of `part`, in this number of work tiles, which are shared out among the workers.
   constexpr void operator()(Context<T> const& context, Convolution<T> const& part, Index work_tiles) const noexcept {
     context.each_range(work_tiles, 1, [&](Index index, Index, Index worker) { compute(context, part, index, worker); });
   }
@@ -104,10 +104,10 @@ constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T c
 
 }  // namespace detail
 
-/// What a Conv2d may have besides its channels and its kernel, with PyTorch's names.
+/// The options of a Conv2d, with PyTorch's names.
 struct ConvOptions {
   Index stride = 1;
-  Index padding = -1;  ///< -1: half of the kernel's extent; then odd kernels with a stride of 1 keep the size
+  Index padding = -1;  ///< -1: half of the kernel's extent; odd kernels with a stride of 1 then keep the map's size
   Index dilation = 1;
   Index groups = 1;
   bool bias = false;
@@ -116,9 +116,9 @@ struct ConvOptions {
 
 /// torch.nn.Conv2d with a square kernel: weights (out_channels, in_channels / groups, kernel, kernel).
 ///
-/// At most 65535 channels, a kernel of 63, and 31 for stride, padding and dilation; groups divide both numbers of
-/// channels, and are at most 254 or as many as input channels (depthwise). A convolution beyond these limits has no
-/// channels, and neither weight files nor maps fit it.
+/// Limits: 65535 channels, a kernel of 63, and 31 for stride, padding and dilation. The number of groups divides both
+/// numbers of channels, and is at most 254 or equal to the number of input channels (depthwise). A convolution beyond
+/// these limits has no channels, so neither weight files nor maps fit it.
 template <class T>
 class Conv2d {
  public:
@@ -176,7 +176,8 @@ class Conv2d {
   }
 
   /// `output` has output_shape(input.shape()) and does not overlap the input, unless the kernel is 1x1. The residual
-  /// has the output's shape; it may be the output itself. Reflection takes inputs that are larger than the padding.
+  /// has the output's shape; it may be the output itself. For PaddingMode::reflect, the input's height and width are
+  /// larger than the padding.
   constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
                          Epilogue<T> epilogue = {}) const noexcept {
     if (!context.accepts("convolution", "output", output, output_shape(input.shape()))) return;
@@ -255,14 +256,14 @@ class Conv2d {
   constexpr Index groups() const noexcept { return groups_ == depthwise ? in() : groups_; }
   constexpr Index group_channels() const noexcept { return groups_ == 1 ? in() : in() / std::max<Index>(groups(), 1); }
   constexpr Index depth() const noexcept { return kernel() * kernel() * group_channels(); }
-  /// Pixels from the first to the last that the kernel sees.
+  /// The kernel's size in pixels of the input, from the first tap to the last.
   constexpr Index extent() const noexcept { return (kernel() - 1) * dilation_ + 1; }
 
   static constexpr Index padding_of(Index kernel, ConvOptions const& options) noexcept {
     return options.padding < 0 ? (kernel - 1) * options.dilation / 2 + (kernel % 2 == 0) : options.padding;
   }
 
-  /// What is asked of the maps beyond their shapes.
+  /// Checks the requirements on the maps beyond their shapes.
   constexpr bool takes(Context<T>& context, Band<T const> input, Band<T> output,
                        Epilogue<T> const& epilogue) const noexcept {
     if (kernel_ > 1 && input.rows.data() != nullptr && input.rows.data() == output.rows.data()) {

@@ -10,7 +10,7 @@ namespace mirnet::inline MIRNET_ABI {
 
 namespace detail {
 
-/// Pixels of `lines` elements, of which the first `channels` are written by body(pixel, y, x); the others become zeros.
+/// Writes the pixels of some rows: body(pixel, y, x) writes the channels, and the padding becomes zeros.
 template <class T, class Body>
 void write_rows(View<T> output, Index first_row, Index last_row, Body&& body) noexcept {
   Index const lines = pixel_pitch<T>(output.channels());
@@ -27,7 +27,7 @@ void write_rows(View<T> output, Index first_row, Index last_row, Body&& body) no
 
 /// torch.nn.functional.pixel_unshuffle: channel c of the pixel in row i and column j of a cell of factor x factor
 /// pixels becomes channel (c*factor + i)*factor + j. The input's height and width are multiples of the factor; the
-/// output is so many times smaller and has factor^2 times the channels.
+/// output is smaller by the factor in both directions and has factor^2 times the channels.
 template <class T>
 constexpr void pixel_unshuffle(Context<T>& context, ViewOf<T const> input, ViewOf<T> output, Index factor) noexcept {
   Shape const whole{factor * output.height(), factor * output.width(), input.channels()};

@@ -126,7 +126,7 @@ class Model {
   }
 
   Config const& config() const noexcept { return config_; }
-  /// With its weights: to compute a part of it, or to call its forward in a Runner.
+  /// The network with its weights, for computing a part of it or calling its forward in a Runner.
   Net const& network() const noexcept { return network_; }
   /// What the weights were trained for, as their file says.
   Task task() const noexcept { return task_; }
@@ -155,9 +155,10 @@ class Model {
   }
 
   /// Computes the network's output for an image: `image` has the plan's height and width and the network's channels,
-  /// `output` its output shape. Both have rows without gaps and a pitch of whole 64-byte lines, the same where they
-  /// have as many channels, and do not overlap. `memory` starts at a multiple of 64 and has at least plan.bytes.
-  /// Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small; cancelled.
+  /// `output` its output shape. Both have rows without gaps and a pitch of whole 64-byte lines, which is the same if
+  /// their numbers of channels are. They do not overlap. `memory` starts at a multiple of 64 and has at least
+  /// plan.bytes. Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small;
+  /// cancelled.
   Result<void> run(Context<T>& context, Plan<Config> const& plan, std::span<std::byte> memory, View<Pixel const> image,
                    View<Pixel> output) const noexcept {
     Shape const shape{plan.height, plan.width, Net::channels_in(config_)};
@@ -230,7 +231,7 @@ class Model {
       model.network_ = Net(model.config_);
     }
     if constexpr (!in_place) {
-      // Kernels compute whole lines of channels: the weights of those that do not exist are zero.
+      // Kernels compute whole lines of channels: the weights of the padding are zero.
       Index const structure = Net::structure_bytes(model.config_);
       std::memset(memory.data() + structure, 0, static_cast<std::size_t>(*bytes - structure));
       loading.next = reinterpret_cast<T*>(memory.data() + structure);
@@ -242,8 +243,8 @@ class Model {
     return model;
   }
 
-  /// What visits the layers: first to compare them with the file's table, then to give them their weights. One type for
-  /// both, as the visits of a large network are much code.
+  /// Visits the layers, first to compare them with the file's table, then to give them their weights. One type does
+  /// both, as the visits of a large network are a lot of code.
   template <bool in_place>
   struct Loading {
     Loading(WeightFile& weights, std::span<std::byte const> bytes) noexcept : file(weights), file_bytes(bytes) {}

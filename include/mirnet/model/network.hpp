@@ -24,11 +24,11 @@ struct AnyBody {
 
 }  // namespace detail
 
-/// A network, of which NetworkBase (model/network_base.hpp) has all but the layers and what is done with them.
-/// Net::Scalar is what its maps and weights are of: float, bfloat16 or double; images are of
-/// Accumulator<Scalar>, which is float for bfloat16. Net::Config has its hyper-parameters and can be compared.
+/// What Model requires of a network. NetworkBase (model/network_base.hpp) provides everything but the layers and their
+/// use. Net::Scalar is the type of its maps and weights: float, bfloat16 or double. Images hold Accumulator<Scalar>,
+/// which is float for bfloat16. Net::Config has the hyper-parameters and can be compared.
 ///
-/// Of the type, for a configuration, and as constant expressions where the bytes of a run are to be one:
+/// Static members, which are constant expressions if the bytes of a run are to be one:
 ///
 ///     Result<Config> configure(WeightHeader)        what a weight file's header says; errors: model. A network of your
 ///                                                   own begins with header.expect_own_network()
@@ -45,8 +45,8 @@ struct AnyBody {
 ///     void with_outline(Config, body)               body(net) with a network without weights, whose rehearsal takes as
 ///                                                   many bytes as one with them
 ///
-/// Of an object, which Net(Config, memory) builds with its parts in structure_bytes(Config) bytes that start at a
-/// multiple of 64, or Net(Config) or Net() where it has no parts outside:
+/// Members of an object. Net(Config, memory) builds it with its parts in structure_bytes(Config) bytes that start at a
+/// multiple of 64; a network without such parts has Net(Config) or Net() instead.
 ///
 ///     void each_layer(Config, visit)                as schema, of its own layers
 ///     void run(Context, Config, image, output)      const; for images of any size that check_size accepts

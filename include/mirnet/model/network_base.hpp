@@ -1,5 +1,6 @@
-// What makes a network of a struct: its layers as members, their names in the weight file, and how a map passes through
-// them. The rest of what Model asks of a network (model/network.hpp) has its defaults here.
+// The base of networks that are structs, with the layers as members, the layers' names in the weight file, and a
+// function that passes a map through them. It has defaults for everything else that Model requires of a network
+// (model/network.hpp).
 #pragma once
 
 #include <algorithm>
@@ -27,18 +28,18 @@ struct NoHyperParameters {
 ///                                            with the names of the weight file; constexpr, for BytesNeeded
 ///     void forward(Context<T>&, View<T const> x, View<T> y) const      constexpr, likewise
 ///
-/// and, where it differs from what is here,
+/// and, where it differs from these defaults,
 ///
-///     static constexpr Index input_channels      default: those of the first layer
+///     static constexpr Index input_channels      default: those of the first layer, a Conv2d of one group
 ///     static constexpr Index output_channels     default: input_channels
 ///     static constexpr Index scale = 1           the output's height and width over the input's
-///     static constexpr Index pad_multiple = 1    x has a height and a width that are multiples of this: images are
-///                                                continued at the right and below, and the output is cut
-///     static constexpr PaddingMode pad_mode = PaddingMode::reflect       how; or PaddingMode::replicate
-///     Config, Net(Config), static Result<Config> configure(WeightHeader)    hyper-parameters, which the header's
-///                                                numbers give
+///     static constexpr Index pad_multiple = 1    x's height and width are multiples of this: images are padded at
+///                                                the right and below, and the output is cropped
+///     static constexpr PaddingMode pad_mode = PaddingMode::reflect       how to pad; or PaddingMode::replicate
+///     Config, Net(Config), static Result<Config> configure(WeightHeader)    hyper-parameters, from the numbers
+///                                                of the header
 ///
-/// Where T is bfloat16, images are rounded to it before forward, and the output is made of it.
+/// If T is bfloat16, images are rounded to it before forward, and the output is converted back.
 template <class Net, class T>
 class NetworkBase {
  public:
@@ -50,14 +51,14 @@ class NetworkBase {
   static constexpr Index pad_multiple = 1;
   static constexpr PaddingMode pad_mode = PaddingMode::reflect;
 
-  /// Errors: model, for a file of one of the library's networks, and for other channels.
+  /// Errors: model, for a file of one of the library's networks, or with other channels or any numbers.
   static Result<Config> configure(WeightHeader const& header) noexcept {
     if (auto const checked = check_header(header, Config{}, 0); !checked) return checked.error();
     return Config{};
   }
 
-  /// What configure() checks of any network of one's own: that the file is of one and has no more than so many numbers,
-  /// and its channels where the file states them.
+  /// For configure(): checks that the file is of a network of your own, has no more than this many numbers and, if it
+  /// states the channels, has the network's.
   template <class C>
   static Result<void> check_header(WeightHeader const& header, C const& config, int numbers) noexcept {
     if (auto const checked = header.expect_own_network(); !checked) return checked;
@@ -118,7 +119,7 @@ class NetworkBase {
       return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
                    static_cast<long long>(width), static_cast<long long>(height));
     }
-    // A rehearsal adds up the bytes of maps and their arithmetic. Neither sum wraps for maps of this size.
+    // A rehearsal adds up the bytes of maps and their arithmetic. Neither sum overflows for maps of this size.
     constexpr Index largest_map = (std::numeric_limits<Index>::max)() >> (sizeof(Index) > 4 ? 17 : 3);
     Index widest = Net::channels_in(config);
     Net::schema(

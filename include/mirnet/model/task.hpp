@@ -9,10 +9,10 @@ namespace mirnet::inline MIRNET_ABI {
 
 enum class Task : std::uint16_t { unspecified = 0, denoise = 1, brighten = 2, upscale = 3, deblur = 4, defocus = 5 };
 
-/// The tasks are 0 to this.
+/// The largest number of a task.
 inline constexpr Task last_task = Task::defocus;
 
-/// As weights/convert.py calls it; "unknown" where a file has a number that no task has.
+/// The task's name in weights/convert.py; "unknown" for a number that no task has.
 constexpr char const* name_of(Task task) noexcept {
   switch (task) {
     case Task::unspecified: return "unspecified";

@@ -57,7 +57,7 @@ inline Error wrong_field(char const* field, std::uint64_t found, std::uint64_t e
 /// the file (weights/README.md).
 class WeightHeader {
  public:
-  /// A file of a network of your own has so many numbers for the network alone to understand: sizes, for instance.
+  /// A file has this many numbers for a network of your own, which alone understands them: sizes, for instance.
   static constexpr int numbers = 12;
 
   WeightHeader(std::span<std::byte const> header) noexcept : header_(header) {}
@@ -70,17 +70,17 @@ class WeightHeader {
   /// 0: a network of your own; 1: MIRNet.
   Index architecture() const noexcept { return field(36); }
   Task task() const noexcept { return static_cast<Task>(field(38)); }
-  /// Of images; 0 where a network of your own does not state them.
+  /// The channels of images; 0 if the file of a network of your own does not state them.
   Index channels_in() const noexcept { return field(40); }
   Index channels_out() const noexcept { return field(42); }
-  /// The i-th number of a network of your own, as --numbers of weights/convert.py has given it; 0 if it has not.
+  /// The i-th number of a network of your own, as given to weights/convert.py by --numbers; 0 if it was not.
   Index number(int i) const noexcept {
     MIRNET_ASSERT(i >= 0 && i < numbers);
     return field(number_offset(i));
   }
 
-  /// What a network of your own asks first. Errors: model, where the file is one of the library's networks, or of a
-  /// version that knows no others.
+  /// The first check of a network of your own. Errors: model, where the file is of one of the library's networks, or of
+  /// a version that has no others.
   Result<void> expect_own_network() const noexcept {
     if (architecture() != 0) {
       return Error(ErrorCode::model, "the file has weights of %s (architecture %u), expected a network of your own (0)",
@@ -88,14 +88,14 @@ class WeightHeader {
     }
     if (minor_version() < 4) {
       return Error(ErrorCode::model,
-                   "the format version is 0.%u, and networks of your own have 0.4: convert the checkpoint with "
+                   "the format version is 0.%u, networks of your own need 0.4: convert the checkpoint with "
                    "weights/convert.py --network generic",
                    static_cast<unsigned>(minor_version()));
     }
     return {};
   }
 
-  /// Errors: model, where a number behind the first `count` is not 0: the file is for a network that has more.
+  /// Errors: model, where a number after the first `count` is not 0: the file is for a network that has more.
   Result<void> expect_no_numbers_from(int count) const noexcept {
     for (int i = count; i < numbers; ++i) {
       if (number(i) != 0) {
@@ -135,13 +135,14 @@ class WeightFile {
   /// Valid as long as this object.
   WeightHeader header() const noexcept { return {header_}; }
 
-  /// Compares the next entry of the table with a parameter; all of them in the file's order. Then check_end().
+  /// Compares the next entry of the table with a parameter. Call it for all parameters in the file's order, then
+  /// check_end().
   template <class Parameter>
   Result<void> check_tensor(Parameter const& parameter, Name const& name) noexcept {
     return check_next(expected(parameter, name));
   }
 
-  /// Whether the table ends where the parameters do, of which there were so many. Then they can be read.
+  /// Whether the table ends after this number of parameters. If so, they can be read.
   Result<void> check_end(Index parameters) noexcept {
     auto const count = static_cast<std::uint64_t>(parameters);
     if (count != tensor_count_) return detail::wrong_field("the number of tensors", tensor_count_, count);
@@ -331,7 +332,7 @@ class WeightFile {
     return check_zeros(strings_offset_ + strings_size_, data_offset_);
   }
 
-  /// Tasks have the same numbers for all networks; before 0.4, MIRNet alone had some.
+  /// Tasks have the same numbers for all networks; before 0.4, only MIRNet had tasks.
   Result<void> check_task() const noexcept {
     WeightHeader const fields(header_);
     if (fields.minor_version() < 4 || fields.task() <= last_task) return {};
@@ -357,7 +358,7 @@ class WeightFile {
     data_end_ = data_offset_;
   }
 
-  /// A tensor of so many elements, which depends on the size of their type.
+  /// What the next entry has to be. The number of elements depends on the size of their type.
   struct Expected {
     ParameterShape shape;
     Name const& name;
@@ -372,14 +373,14 @@ class WeightFile {
             parameter.packed_elements(channels_a_line(StorageType::f16))};
   }
 
-  /// check_tensor for all layers.
+  /// check_tensor, compiled once for all layers.
   MIRNET_NOINLINE Result<void> check_next(Expected const& wanted) noexcept {
     if (next_ >= tensor_count_) return {};  // check_end says so
     if (auto const tensor = next_entry(wanted); !tensor) return tensor.error();
     return {};
   }
 
-  /// The bytes of the next tensor, which is packed and stored as `type`; one function for all layers.
+  /// Finds the bytes of the next tensor, which must be packed and stored as `type`; compiled once for all layers.
   MIRNET_NOINLINE Result<void> find_in_place(Expected const& wanted, StorageType type, std::span<std::byte const> file,
                                              std::span<std::byte const>& bytes) noexcept {
     Name const& name = wanted.name;
@@ -398,7 +399,7 @@ class WeightFile {
     return check_zeros(found->offset + found->size, data_end_);
   }
 
-  /// The next entry of the table, which has one right value in every field but the type and the checksum.
+  /// Checks and returns the next entry of the table: every field but the type and the checksum has one right value.
   MIRNET_NOINLINE Result<Tensor> next_entry(Expected const& wanted) noexcept {
     ParameterShape const& shape = wanted.shape;
     Name const& name = wanted.name;
@@ -462,7 +463,7 @@ class WeightFile {
            std::string_view(found, expected.size()) == expected;
   }
 
-  /// Says which name is there instead. Whatever the file has in its place is safe to print.
+  /// Says which name is there instead, without characters that are unsafe to print.
   MIRNET_NOINLINE Error wrong_name(std::span<std::byte const> entry, Name const& expected) noexcept {
     auto const tensor = static_cast<unsigned long long>(next_);
     std::uint64_t const offset = detail::little_endian<std::uint32_t>(entry, 0);

@@ -1,5 +1,5 @@
-// Whether two maps are the same within a bound, and where they are not. Made for tests: numbers are compared one by
-// one, in double.
+// Compares two maps within a tolerance, and says where they differ. Made for tests: numbers are compared one by one, in
+// double.
 #pragma once
 
 #include <limits>
@@ -25,12 +25,12 @@ struct Comparison {
   Index numbers = 0;  ///< of each map
   Index outside = 0;  ///< of these, not close
   Difference first;   ///< the first one that is not close
-  Difference worst;   ///< the one that is not close with the largest |a - b|, a NaN before all others
+  Difference worst;   ///< of those not close, the one with the largest |a - b|; a NaN before all others
   bool close() const noexcept { return outside == 0; }
 };
 
-/// Of two maps whose types may differ; integers are taken as they are. Equal infinities are close; NaN is close to
-/// nothing, not to another NaN either. Errors: invalid_argument, where the shapes differ.
+/// Compares two maps, whose types may differ; integers are not scaled. Equal infinities are close; NaN is not close to
+/// anything, not even to another NaN. Errors: invalid_argument, where the shapes differ.
 template <class A, class B>
 Result<Comparison> compare(View<A> a, View<B> b, Tolerance tolerance = {}) noexcept {
   if (a.shape() != b.shape()) {
@@ -45,14 +45,14 @@ Result<Comparison> compare(View<A> a, View<B> b, Tolerance tolerance = {}) noexc
         double const p = static_cast<double>(a(y, x, c)), q = static_cast<double>(b(y, x, c));
         double const magnitude = q < 0.0 ? -q : q;
         double const distance = p < q ? q - p : p - q;
-        // Equal infinities have no distance, and a bound of infinity is none.
+        // The distance of equal infinities is NaN, and an infinite bound accepts finite distances only.
         if (p == q || (distance <= tolerance.absolute + tolerance.relative * magnitude &&
                        distance <= (std::numeric_limits<double>::max)())) {
           continue;
         }
         Difference const here{y, x, c, p, q};
         if (result.outside++ == 0) result.first = here;
-        if (worst == worst && !(distance <= worst)) {  // the first NaN is the last to come here
+        if (worst == worst && !(distance <= worst)) {  // once it is NaN, it stays
           worst = distance;
           result.worst = here;
         }
@@ -62,8 +62,8 @@ Result<Comparison> compare(View<A> a, View<B> b, Tolerance tolerance = {}) noexc
   return result;
 }
 
-/// The same as an error in one sentence, with the first and the worst place. Errors: invalid_argument, where the shapes
-/// differ; unmet, where not all numbers are close.
+/// The same, reported as an error in one sentence with the first and the worst place. Errors: invalid_argument, where
+/// the shapes differ; unmet, where not all numbers are close.
 template <class A, class B>
 Result<void> all_close(View<A> a, View<B> b, Tolerance tolerance = {}) noexcept {
   auto const compared = compare(a, b, tolerance);

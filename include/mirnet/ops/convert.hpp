@@ -1,10 +1,10 @@
-// From one type of numbers to another.
+// Converts maps from one type of numbers to another.
 //
-// Integers of 8 and 16 bits are what pictures have: 0 to 255 or 65535 stand for 0 to 1. To them, numbers are
-// multiplied, clamped to that range, and rounded to the nearest (halves up); NaN becomes 0. From them, they are
-// divided. Between 8 and 16 bits the result is the nearest one, exactly. Everything is computed in float, or in double
-// where one of both types is double. Between floating-point types numbers are rounded to the nearest, ties to even,
-// from double to 16 bits by way of float; what is too large becomes infinity, and NaN stays NaN.
+// Integers of 8 and 16 bits are samples of images: 0 to 255 or 65535 stand for 0 to 1. Conversion to samples
+// multiplies, clamps to that range and rounds to the nearest (halves up); NaN becomes 0. Conversion from samples
+// divides. Between 8 and 16 bits the result is the nearest sample, exactly. Everything else is computed in float, or in
+// double if either type is double. Conversion between floating-point types rounds to the nearest, ties to even; from
+// double to 16 bits it goes by way of float. Numbers that are too large become infinity, and NaN stays NaN.
 #pragma once
 
 #include <mirnet/ops/copy.hpp>
@@ -21,7 +21,7 @@ template <class T>
 inline constexpr bool is_convertible_number = is_sample<T> || std::is_same_v<T, float> || std::is_same_v<T, double> ||
                                               std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
 
-/// What 1 is as a sample.
+/// The sample that stands for 1.
 template <class T>
 inline constexpr float one_in_samples = std::is_same_v<T, std::uint8_t> ? 255.0f : 65535.0f;
 
@@ -46,7 +46,7 @@ MIRNET_ALWAYS_INLINE To converted(From value) noexcept {
   }
 }
 
-/// A run as far as registers go: how many numbers are done.
+/// Converts as much of a run as fills whole registers; returns how many numbers that is.
 template <class From, class To>
 MIRNET_ALWAYS_INLINE Index convert_packs([[maybe_unused]] From const* from, [[maybe_unused]] Index count,
                                          [[maybe_unused]] To* to) noexcept {
@@ -79,8 +79,8 @@ MIRNET_ALWAYS_INLINE Index convert_packs([[maybe_unused]] From const* from, [[ma
 
 }  // namespace ops_detail
 
-/// Any two of float, double, bfloat16, float16 (base/half.hpp), std::uint8_t and std::uint16_t. Errors:
-/// invalid_argument, where the shapes differ.
+/// Converts between any two of float, double, bfloat16, float16 (base/half.hpp), std::uint8_t and std::uint16_t.
+/// Errors: invalid_argument, where the shapes differ.
 template <class From, class To>
 Result<void> convert(View<From> from, View<To> to) noexcept {
   using Source = std::remove_const_t<From>;

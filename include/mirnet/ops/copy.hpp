@@ -1,5 +1,5 @@
-// Moving numbers: fill, copy, concat and split. For maps of any type and views of any kind; padding is not touched, and
-// maps that are read do not overlap those that are written unless it says so.
+// fill, copy, concat and split, for maps of any type and views of any kind. They do not touch padding. Sources do not
+// overlap destinations.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
-/// All channels of all pixels become `value`.
+/// Sets all channels of all pixels to `value`.
 template <class T>
 void fill(View<T> to, std::type_identity_t<Accumulator<std::remove_const_t<T>>> value) noexcept {
   ops_detail::check_types<T>();
@@ -19,7 +19,7 @@ void fill(View<T> to, std::type_identity_t<Accumulator<std::remove_const_t<T>>> 
   ops_detail::each_run([&](Index count, T* run) MIRNET_INLINE_LAMBDA { std::fill_n(run, count, stored); }, to);
 }
 
-/// Any view to any view of its shape and type; this is how a crop becomes a map that layers take. Errors:
+/// Copies any view to any view of the same shape and type, for instance a crop to a map that layers take. Errors:
 /// invalid_argument, where the shapes differ.
 template <class From, class To>
 Result<void> copy(View<From> from, View<To> to) noexcept {
@@ -33,8 +33,8 @@ Result<void> copy(View<From> from, View<To> to) noexcept {
   return {};
 }
 
-/// One behind the other along the channels: `to` has the pixels of each part and the channels of all. Errors:
-/// invalid_argument, where it has not.
+/// Concatenates along the channels: `to` has the height and width of each part and the channels of all parts together.
+/// Errors: invalid_argument, where it has another shape.
 template <class T>
 Result<void> concat(std::span<View<std::type_identity_t<T> const> const> parts, View<T> to) noexcept {
   ops_detail::check_types<T>();
@@ -68,8 +68,9 @@ Result<void> concat(View<T>... maps) noexcept {
   return concat<To>(std::span(all, sizeof...(T) - 1), to);
 }
 
-/// The reverse: split(from, a, b, ...) copies the first channels to a, those behind them to b, and so on. Errors:
-/// invalid_argument, where the parts do not have the pixels of `from` or not its number of channels together.
+/// The reverse: split(from, a, b, ...) copies the first channels to a, the next to b, and so on. Errors:
+/// invalid_argument, where a part has another height or width than `from`, or the parts together have another number of
+/// channels.
 template <class From, class... To>
 Result<void> split(View<From> from, View<To>... parts) noexcept {
   static_assert(sizeof...(To) >= 1, "split takes the source and then the parts");

@@ -18,7 +18,7 @@ MIRNET_ALWAYS_INLINE void repeat(std::index_sequence<i...>, Body&& body) noexcep
   (body(std::integral_constant<std::size_t, i>()), ...);
 }
 
-/// `rows` rows and `packs` registers of columns of a product, the sums of which are all in registers.
+/// Computes `rows` rows and `packs` registers of columns of a product, with all sums in registers.
 template <std::size_t rows, std::size_t packs, class T>
 MIRNET_ALWAYS_INLINE void multiply_tile(View<T const> a, View<T const> b, View<T> to, Index row,
                                         Index column) noexcept {
@@ -72,9 +72,9 @@ void multiply_numbers(View<T const> a, View<T const> b, View<T> to, Index first,
 
 }  // namespace ops_detail
 
-/// The product of 1xRxK and 1xKxC, which is 1xRxC. Sums are float for bfloat16, else of the maps' type, in the order of
-/// k; where there are registers of numbers, multiply-adds are fused if the machine can. Errors: invalid_argument, where
-/// the shapes do not fit.
+/// The product of 1xRxK and 1xKxC, which is 1xRxC. Sums run in the order of k, in float for bfloat16 and otherwise in
+/// the maps' type. SIMD code fuses multiply-adds if the instruction set can. Errors: invalid_argument, where the shapes
+/// do not fit.
 template <class A, class B, class To>
 Result<void> matmul(View<A> a, View<B> b, View<To> to) noexcept {
   ops_detail::check_types<To, A, B>();
@@ -109,7 +109,7 @@ Result<void> matmul(View<A> a, View<B> b, View<To> to) noexcept {
   return {};
 }
 
-/// 1xRxC becomes 1xCxR, of any type. Errors: invalid_argument, where the shapes do not fit.
+/// Transposes 1xRxC to 1xCxR, for any type. Errors: invalid_argument, where the shapes do not fit.
 template <class From, class To>
 Result<void> transpose(View<From> from, View<To> to) noexcept {
   ops_detail::check_types<To, From>();
@@ -117,7 +117,7 @@ Result<void> transpose(View<From> from, View<To> to) noexcept {
   if (from.height() != 1 || to.shape() != transposed) {
     return ops_detail::mismatch("transpose", "source", from.shape(), "destination", to.shape(), "1xRxC and 1xCxR");
   }
-  constexpr Index side = 16;  // of squares whose lines stay in the first cache
+  constexpr Index side = 16;  // of squares that stay in the first-level cache
   for (Index first = 0; first < to.width(); first += side) {
     for (Index row = 0; row < from.width(); row += side) {
       for (Index x = first; x < (std::min)(first + side, to.width()); ++x) {

@@ -1,5 +1,5 @@
 // What the operations on maps have in common: which types go together, errors that name both shapes, and loops over
-// numbers that lie side by side. Operations write channels and never padding, so padding of zeros keeps its zeros.
+// contiguous numbers. Operations write channels and never padding, so padding of zeros stays zero.
 #pragma once
 
 #include <cstdint>
@@ -46,26 +46,26 @@ MIRNET_ALWAYS_INLINE Result<void> check_same(char const* operation, Shape source
   return mismatch(operation, "source", source, "destination", destination, "the same");
 }
 
-/// Channels [first, first + count) of a map, whichever these are: not for kernels.
+/// Channels [first, first + count) of a map, which need not be whole lines; kernels cannot use such a view.
 template <class T>
 MIRNET_ALWAYS_INLINE View<T> channels_of(View<T> map, Index first, Index count) noexcept {
   return {advance(map.data(), first), {map.height(), map.width(), count}, map.pitch(), map.row_pitch()};
 }
 
-/// body(count, pointers...) for runs of numbers that lie side by side in each of the maps, which have one shape: rows
-/// where there is nothing between the pixels, else pixels.
+/// Calls body(count, pointers...) for each run of numbers that are contiguous in all maps, which have the same shape:
+/// for each row if no map has padding, otherwise for each pixel.
 template <class Body, class First, class... Others>
 MIRNET_ALWAYS_INLINE void each_run(Body&& body, View<First> first, View<Others>... others) noexcept {
   bool const side_by_side = first.pitch() == first.channels() && ((others.pitch() == others.channels()) && ...);
   Index const count = side_by_side ? first.width() * first.channels() : first.channels();
   Index const runs = side_by_side ? 1 : first.width();
-  if (count == 0) return;  // and perhaps no memory
+  if (count == 0) return;  // there may be no memory
   for (Index y = 0; y < first.height(); ++y) {
     for (Index x = 0; x < runs; ++x) body(count, first.pixel(y, x), others.pixel(y, x)...);
   }
 }
 
-/// The same number in all channels, where others have a pointer to theirs.
+/// One number for all channels, in the place of a pointer to a number for each.
 template <class T>
 struct Same {
   Accumulator<T> value;
@@ -80,7 +80,7 @@ MIRNET_ALWAYS_INLINE Accumulator<T> number_at(Same<T> same, Index) noexcept {
   return same.value;
 }
 
-/// Whether there are registers for numbers of that type.
+/// Whether simd::Pack holds numbers of this type.
 template <class T>
 inline constexpr bool has_packs = !MIRNET_NO_SIMD && (std::is_same_v<T, float> || std::is_same_v<T, bfloat16>);
 template <class T>

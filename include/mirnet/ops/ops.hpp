@@ -1,5 +1,5 @@
-// The ordinary operations on maps: free functions on views of any kind, in the calling thread, without a heap. What is
-// read comes first, what is written last. mirnet.hpp does not include them.
+// The elementary operations on maps: free functions on views of any kind, which run in the calling thread without a
+// heap. Sources come first, destinations last. mirnet.hpp does not include them.
 //
 //   fill copy concat split            ops/copy.hpp       any type
 //   convert                           ops/convert.hpp    between types
@@ -10,10 +10,10 @@
 //   pixels                            ops/pixels.hpp     any type
 //   print                             ops/print.hpp      any type (<< is in ops/stream.hpp)
 //
-// Shapes that do not fit come back as an error that names both. Types that do not fit do not compile: nothing converts
-// by itself. What loops over floats is compiled for the instruction set of the translation unit, and named after it, as
-// kernels are. Objects for several sets that use it can be linked into one program if they are optimised; they share
-// the constructor of errors, so those for the smallest set come first.
+// Shapes that do not fit give an error that names both. Types that do not fit do not compile: there are no implicit
+// conversions. Loops over floats are compiled for the instruction set of the translation unit and named after it, as
+// kernels are. Objects for several sets that use these operations can be linked into one program if they are optimised;
+// as they share the constructor of errors, link those for the smallest set first.
 #pragma once
 
 #include <mirnet/ops/compare.hpp>

@@ -24,7 +24,7 @@ class MapPixels {
    public:
     using value_type = MapPixel<T>;
     using difference_type = Index;
-    using iterator_category = std::input_iterator_tag;  // what it points to is made on the way
+    using iterator_category = std::input_iterator_tag;  // operator* returns a temporary
     using pointer = void;
     using reference = value_type;
 
@@ -46,7 +46,7 @@ class MapPixels {
       ++*this;
       return before;
     }
-    /// Of iterators of one map.
+    /// For iterators of the same map.
     friend constexpr bool operator==(Iterator const& a, Iterator const& b) noexcept {
       return a.y_ == b.y_ && a.x_ == b.x_;
     }

@@ -1,5 +1,5 @@
-// Maps as text for people: a line for each pixel, or for each row where there is one channel. Of large maps the middle
-// is left out.
+// Prints maps for people to read: a line for each pixel, or for each row if there is one channel. The middle of large
+// maps is left out.
 #pragma once
 
 #include <cstdio>
@@ -12,7 +12,7 @@ namespace detail {
 
 inline constexpr Index printed_at_most = 8;  // rows, columns and channels; of more, the first and last three
 
-/// body(i) for [0, count), skipped() where some are left out.
+/// Calls body(i) for i in [0, count), and skipped() in the place of those that are left out.
 template <class Body, class Skipped>
 void each_printed(Index count, Body&& body, Skipped&& skipped) {
   constexpr Index ends = 3;
@@ -26,7 +26,7 @@ void each_printed(Index count, Body&& body, Skipped&& skipped) {
   }
 }
 
-/// write(text) piece by piece.
+/// Calls write(text) with the text, piece by piece.
 template <class T, class Write>
 void print_map(View<T> map, Write&& write) {
   char text[96];
@@ -68,7 +68,7 @@ void print_map(View<T> map, Write&& write) {
 
 /// The shape, then "(y, x)" and the channels of each pixel, or "(y, *)" and the pixels of each row where there is one
 /// channel; five digits of each number. Of more than eight rows, columns or channels there are "..." and the first and
-/// last three. What cannot be written is what the stream's std::ferror says.
+/// last three. std::ferror tells whether writing failed.
 template <class T>
 void print(View<T> map, std::FILE* stream = stdout) noexcept {
   detail::print_map(map, [&](char const* text) { std::fputs(text, stream); });

@@ -17,7 +17,7 @@ enum class Reduction {
 
 namespace ops_detail {
 
-/// In an order that depends on the number of lanes alone.
+/// Adds in an order that depends only on the number of lanes.
 template <class T>
 double sum_of_run(T const* run, Index count) noexcept {
   double total = 0.0;
@@ -50,7 +50,7 @@ double sum_of_run(T const* run, Index count) noexcept {
   return total;
 }
 
-/// The chosen one of `best` and all of a run; Choice is Larger or Smaller.
+/// The largest (Choice is Larger) or smallest (Smaller) of `best` and the numbers of a run.
 template <class Choice, class T>
 Accumulator<T> extreme_of_run(Choice choice, T const* run, Index count, Accumulator<T> best) noexcept {
   Index i = 0;
@@ -77,7 +77,7 @@ Accumulator<T> extreme_of_run(Choice choice, T const* run, Index count, Accumula
 
 inline constexpr Index reduced_channels = 64;  // that reduce_pixels takes at a time
 
-/// For each of at most reduced_channels channels of a map, over its pixels.
+/// The sums over the pixels of each channel of a map, which has at most reduced_channels channels.
 template <class T>
 void sum_pixels(View<T const> from, double* sums) noexcept {
   using Number = Accumulator<T>;
@@ -113,14 +113,14 @@ void extreme_of_pixels(Choice choice, View<T const> from, Accumulator<T> start, 
 template <class T>
 inline constexpr Accumulator<T> infinity = std::numeric_limits<Accumulator<T>>::infinity();
 
-/// All of a map.
+/// Reduces a whole map.
 template <class T>
 double reduce_all(View<T const> from, Reduction how) noexcept {
   Index const count = from.pixels() * from.channels();
   if (how == Reduction::sum || how == Reduction::mean) {
     double sum = 0.0;
     each_run([&](Index n, T const* run) MIRNET_INLINE_LAMBDA { sum += sum_of_run(run, n); }, from);
-    return how == Reduction::sum ? sum : sum / static_cast<double>(count);  // NaN of nothing
+    return how == Reduction::sum ? sum : sum / static_cast<double>(count);  // NaN for no numbers
   }
   if (count == 0) return std::numeric_limits<double>::quiet_NaN();
   bool const max = how == Reduction::max;
@@ -133,7 +133,7 @@ double reduce_all(View<T const> from, Reduction how) noexcept {
   return static_cast<double>(best);
 }
 
-/// Each channel, of which there are at most reduced_channels, over the pixels.
+/// Reduces each channel over the pixels; there are at most reduced_channels channels.
 template <class T>
 void reduce_pixels(View<T const> from, Reduction how, double* result) noexcept {
   switch (how) {
@@ -148,7 +148,7 @@ void reduce_pixels(View<T const> from, Reduction how, double* result) noexcept {
 
 }  // namespace ops_detail
 
-/// All numbers of a map of float, double or bfloat16 to one. Mean, min and max of nothing are NaN.
+/// Reduces all numbers of a map of float, double or bfloat16 to one. The mean, min or max of no numbers is NaN.
 ///
 /// Sums are accurate however large the map is: at most 32 numbers are added in float, everything else in double.
 template <class T>
@@ -158,9 +158,9 @@ double reduce(View<T> from, Reduction how) noexcept {
   return ops_detail::reduce_all(View<Number const>(from), how);
 }
 
-/// What is reduced is what the destination lacks: of a map of HxWxC, one of 1x1xC gets each channel over all pixels,
-/// one of HxWx1 each pixel over its channels, and one of 1x1x1 all. Sums as above. Errors: invalid_argument, for any
-/// other destination, and for a mean, min or max of nothing.
+/// The destination's shape says what is reduced: a map of HxWxC is reduced to 1x1xC over the pixels, to HxWx1 over the
+/// channels, or to 1x1x1 over both. Sums are as above. Errors: invalid_argument, for any other destination, and for a
+/// mean, min or max of no numbers.
 template <class From, class To>
 Result<void> reduce(View<From> from, View<To> to, Reduction how) noexcept {
   ops_detail::check_types<To, From>();

@@ -1,5 +1,5 @@
-// Maps to streams of the standard library, as print (ops/print.hpp) writes them. A header of its own, as firmware wants
-// no streams: ops/ops.hpp does not include it.
+// Writes maps to streams of the standard library, in the format of print (ops/print.hpp). ops/ops.hpp does not include
+// this header, as firmware does without streams.
 #pragma once
 
 #include <ostream>

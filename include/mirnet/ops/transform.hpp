@@ -1,11 +1,11 @@
-// A function of each number of one map or two.
+// Applies a function to each number of one map, or to each pair of numbers of two.
 #pragma once
 
 #include <mirnet/ops/operands.hpp>
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 
-// Functions for transform, computed in registers of numbers where there are such.
+// Functions for transform, which take whole SIMD registers, too.
 struct Plus {
   static constexpr bool takes_packs = true;
   template <class N>
@@ -41,7 +41,7 @@ struct DividedBy {
 #endif
 };
 
-/// NaN where one of both is NaN.
+/// NaN if either is NaN.
 struct Larger {
   static constexpr bool takes_packs = true;
   template <class N>
@@ -55,7 +55,7 @@ struct Larger {
 #endif
 };
 
-/// NaN where one of both is NaN.
+/// NaN if either is NaN.
 struct Smaller {
   static constexpr bool takes_packs = true;
   template <class N>
@@ -71,7 +71,7 @@ struct Smaller {
 
 namespace ops_detail {
 
-/// A map that is read, possibly the same for all pixels or for all channels of the destination.
+/// A source, which may be broadcast over all pixels or all channels of the destination.
 template <class T>
 struct Source {
   View<T const> map;
@@ -88,7 +88,7 @@ struct Source {
   }
   bool whole() const noexcept { return !one_pixel && !one_channel; }
 
-  /// then(what a pixel of the destination is computed from).
+  /// Calls then(...) with the source of a pixel of the destination: a pointer to its numbers, or Same.
   template <class Then>
   MIRNET_ALWAYS_INLINE void at(Index y, Index x, Then&& then) const noexcept {
     T const* const pixel = one_pixel ? map.data() : map.pixel(y, x);
@@ -108,12 +108,12 @@ Result<void> check_source(char const* name, Source<T> const& source, Shape to) n
 
 }  // namespace ops_detail
 
-/// to(y, x, c) = f(a(y, x, c)). A map of 1x1 pixels stands for the same vector in every pixel, one of a single channel
-/// for the same number in all channels of a pixel. The destination may be a map of its own shape that is read.
+/// to(y, x, c) = f(a(y, x, c)). A source of 1x1 pixels stands for the same vector in every pixel, a source of one
+/// channel for the same number in all channels of a pixel. The destination may be a source that has its shape.
 ///
-/// Maps are of float, double or bfloat16, all of the same. f takes and returns float for bfloat16, else their type. The
-/// functions above, and those of your own that have `static constexpr bool takes_packs = true`, are called with a
-/// simd::Pack (simd/pack.hpp) of floats at a time as well. Errors: invalid_argument, where the shapes do not fit.
+/// All maps have the same type: float, double or bfloat16. f takes and returns float for bfloat16 and otherwise that
+/// type. The functions above, and functions of your own that have `static constexpr bool takes_packs = true`, are also
+/// called with a simd::Pack (simd/pack.hpp) of floats at a time. Errors: invalid_argument, where the shapes do not fit.
 template <class A, class To, class F>
 Result<void> transform(View<A> a, View<To> to, F f) noexcept {
   ops_detail::check_types<To, A>();

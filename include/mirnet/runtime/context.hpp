@@ -24,11 +24,11 @@ struct Progress {
   void* self = nullptr;
 };
 
-/// What a layer asks of the maps that it is given, besides their shape and rows without gaps (View::dense).
+/// What a layer requires of its maps, besides their shape and rows without gaps (View::dense).
 enum class Layout {
   lines,  ///< kernels read and write whole 64-byte lines: pixels start at one, and all of the channels' lines are
           ///< theirs
-  dense,  ///< and between the pixels is nothing else: not a slice of a map with more channels
+  dense,  ///< and nothing else lies between the pixels: no slice of a map with more channels
 };
 
 /// Why a layer did not take a map that it was given.
@@ -38,9 +38,9 @@ struct Refusal {
   Shape found{}, expected{};
   Index found_pitch = 0, expected_pitch = 0;  ///< 0: the shape is what is wrong
   bool multiple = false;                      ///< multiples of the expected pitch would do
-  Index found_row_pitch = 0;                  ///< wrong where it is not the width times the found pitch
+  Index found_row_pitch = 0;                  ///< wrong if it is not the width times found_pitch
   bool misplaced = false;                     ///< it does not start at a 64-byte line
-  char const* reason = nullptr;               ///< instead of all that: a sentence
+  char const* reason = nullptr;               ///< a sentence, instead of all that
 };
 
 template <class T>
@@ -79,7 +79,7 @@ struct Context {
   Index nodes = 0;               ///< that the run has had so far
 
   Refusal refusal;  ///< the first, kept until the caller clears it
-  Name refused_in;  ///< the scope that it was in
+  Name refused_in;  ///< the scope of the layer
 
   /// Whether all that was asked for was computed, or measured. Errors: invalid_argument, where a layer was given a map
   /// that it does not take; memory, where the arena could not hand out a block; cancelled.
@@ -107,7 +107,7 @@ struct Context {
     return check_map({layer, name, map.shape(), expected, map.pitch(), pitch, multiple, map.row_pitch()}, map.data());
   }
 
-  /// Computes nothing of what follows, as a layer does not take what it is given: false.
+  /// Records that a layer does not take what it is given, so that nothing that follows is computed. Returns false.
   constexpr bool refuse(Refusal const& what) noexcept {
     if (refusal.layer == nullptr) {
       refusal = what;
@@ -242,7 +242,7 @@ struct Context {
                  static_cast<long long>(arena.size()));
   }
 
-  /// The work of each_range, whatever its body is: one function for all layers.
+  /// The work of each_range without the type of its body, so that all layers share one function.
   struct Ranges {
     Context const& context;
     Index total, most;
@@ -276,8 +276,8 @@ class ScopedContext {
  public:
   constexpr ScopedContext(Context<T>& context, char const* text, Index number, Index second) noexcept
       : context_(context), scope_{context.scope, text, number, second} {
-    // At compile time nobody asks for names, and GCC 12 cannot follow the address of an object that is returned. Nor
-    // does it see that the destructor takes the address back.
+    // At compile time names are not needed, and GCC 12 cannot track the address of an object that is returned. Nor does
+    // it see that the destructor removes the address.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdangling-pointer"

@@ -1,5 +1,5 @@
-// What an instruction set is: one table, from which registers, micro-kernels and the choice at run time follow. Needs
-// neither xsimd nor the processor's intrinsics.
+// The table of instruction sets, which determines registers, micro-kernels and the choice at run time. Needs neither
+// xsimd nor the processor's intrinsics.
 #pragma once
 
 #include <string_view>
@@ -8,12 +8,12 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
-/// The figures that kernels follow.
+/// The properties on which kernels depend.
 struct InstructionSet {
-  char const* name;       ///< as MIRNET_ISA has it
-  char const* float_isa;  ///< whose kernels of float its programs run: its own, or those of a set that it only extends
+  char const* name;       ///< as in MIRNET_ISA
+  char const* float_isa;  ///< the set whose float kernels it runs: itself, or the set that it only extends
   int lanes;              ///< floats in a register
-  int registers;          ///< that a program has
+  int registers;          ///< that a program can use
   int register_bytes;
   bool fused;          ///< every processor of the set can multiply and add with one rounding
   bool pair_products;  ///< it multiplies pairs of bfloat16 and adds both products to a float
@@ -36,7 +36,7 @@ inline constexpr bool is_aarch64 = true;
 
 }  // namespace detail
 
-/// The best of an architecture first. `scalar` has plain kernels, whose registers are the compiler's business.
+/// The best of an architecture first. `scalar` has plain kernels, for which the compiler chooses the registers.
 inline constexpr InstructionSet instruction_sets[] = {
     // name, float kernels of, lanes, registers, bytes, fused, pairs, by lane
     {"avx512bf16", "avx512", 16, detail::avx512_registers, 64, true, true, false},

@@ -34,7 +34,7 @@
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd {
 
-// xsimd's name of the set, and never xsimd::default_arch: releases differ in what that is.
+// xsimd's name of the set, and never xsimd::default_arch, which differs between releases.
 #if MIRNET_SET_HAS_ZMM
 using Architecture = xsimd::avx512bw;
 #elif MIRNET_SET == MIRNET_SET_avx2
@@ -44,7 +44,7 @@ using Architecture = xsimd::sse2;
 #elif MIRNET_SET == MIRNET_SET_neon && defined(__aarch64__)
 using Architecture = xsimd::neon64;
 #elif MIRNET_SET == MIRNET_SET_neon && defined(__arm__)
-using Architecture = xsimd::neon;  // which takes numbers below the normal ones for zero
+using Architecture = xsimd::neon;  // which flushes subnormal numbers to zero
 #else
 #error "simd/pack.hpp has no registers for this instruction set: take the plain kernels (kernels/reference.hpp)"
 #endif
@@ -193,7 +193,7 @@ MIRNET_ALWAYS_INLINE Pack where_greater(Pack x, Pack y, Pack a, Pack b) noexcept
 #endif
 }
 
-/// a where x is no number, else b. (What x != x is of a NaN differs between releases of xsimd.)
+/// a where x is NaN, else b. (The result of x != x for NaN differs between releases of xsimd.)
 MIRNET_ALWAYS_INLINE Pack where_nan(Pack x, Pack a, Pack b) noexcept { return xsimd::select(xsimd::isnan(x), a, b); }
 
 /// Where x > y, else: a NaN in x gives y. Releases of xsimd differ in what max does with a NaN.

@@ -1,5 +1,4 @@
-// A map that owns its memory. What vectors, matrices and batches are is said in view.hpp; ops/ops.hpp has what is
-// computed with maps.
+// A map that owns its memory. view.hpp explains vectors, matrices and batches; ops/ops.hpp has the operations on maps.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +36,7 @@ class Tensor {
     return create(map.shape());
   }
 
-  /// For who writes every element next: nothing but the padding is set. Errors: as create.
+  /// For callers that write every element next: only the padding is set. Errors: as create.
   static Result<Tensor> uninitialised(Shape shape) noexcept {
     auto const bytes = countable_bytes(shape);
     if (!bytes) return bytes.error();
@@ -52,7 +51,7 @@ class Tensor {
   }
 
   /// These numbers, row by row, pixel by pixel: Tensor<float>::of({1, 2, 3}, {1, 2, 3, 4, 5, 6}) has two pixels of
-  /// three channels. Errors: invalid_argument, where there are not as many as the shape has; as create.
+  /// three channels. Errors: invalid_argument, where their number is not that of the shape; as create.
   static Result<Tensor> of(Shape shape, std::initializer_list<Accumulator<T>> numbers) noexcept {
     return filled(shape, numbers.begin(), static_cast<Index>(numbers.size()));
   }

@@ -71,7 +71,7 @@ template <class T>
 constexpr View<T> crop(View<T> map, Index y, Index x, Index height, Index width) noexcept {
   MIRNET_ASSERT(y >= 0 && height >= 0 && height <= map.height() && y <= map.height() - height);
   MIRNET_ASSERT(x >= 0 && width >= 0 && width <= map.width() && x <= map.width() - width);
-  // Behind the last row there may be no memory, not even that of a gap.
+  // After the last row there may be no memory, not even that of a gap.
   Index const first = height > 0 && width > 0 ? y * map.row_pitch() + x * map.pitch() : 0;
   return {advance(map.data(), first), {height, width, map.channels()}, map.pitch(), map.row_pitch()};
 }

@@ -60,7 +60,7 @@ class Mirnet {
     for (auto const& f : fixed) {
       if (auto const checked = header.expect(f.name, f.offset, f.expected); !checked) return checked.error();
     }
-    // Newer files have any task, and it has been checked that there is such a one.
+    // Newer files may have any task, and the reader has checked that it exists.
     if (header.minor_version() < 4 && header.task() > Task::denoise) return header.expect("the task", 38, 1).error();
     if (auto const checked = check(config); !checked) return checked.error();
     if (auto const checked = header.expect("the pad multiple", 64, config.pad_multiple()); !checked) {
