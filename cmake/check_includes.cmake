@@ -1,19 +1,19 @@
 # cmake -D SOURCE_DIR=. -P check_includes.cmake
 #
-# Fails if a source includes what its folder may not know. Of their own, besides the library:
+# Fails if a source includes a file that its folder may not include. Besides the library and their own files,
 #
-#   examples/measure   includes nothing else
+#   examples/measure   may include nothing
 #   examples/cli       may include examples/measure (as "measure/..."): the program
 #   bench              may include examples/measure, examples/networks and tests/support (as "support/...")
-#   tests              may include all of it, except that tests/support knows nothing outside of the library
+#   tests              may include all of these, except that tests/support includes the library alone
 #
 # Other examples include nothing from elsewhere.
 cmake_policy(VERSION 3.22)
 
 get_filename_component(SOURCE_DIR ${SOURCE_DIR} ABSOLUTE)
 
-# For each folder the folders in which it may find what it includes as "...", and besides the own folder of a source
-# what the result has to lie in.
+# For each folder: dirs_* are the folders in which its includes as "..." are searched, besides that of the source; may_*
+# are the folders in which the files found have to lie.
 set(folders examples/measure examples/cli bench tests/support tests examples)
 set(dirs_examples/measure examples)
 set(may_examples/measure examples/measure)

@@ -1,8 +1,8 @@
 # cmake -D INCLUDE_DIR=include -P check_layers.cmake
 #
-# Fails if a header of the library includes from a layer above its own, or a library that its layer does not know. Headers
-# that begin with "// Moved to" stand where they used to be and lead to where they are: they hold nothing else, and no
-# other header includes them.
+# Fails if a header of the library includes from a layer above its own, or a library that its layer does not know.
+# Headers that begin with "// Moved to" are at an old path and include the header at the new one: they contain nothing
+# else, and no other header includes them.
 cmake_policy(VERSION 3.22)
 
 get_filename_component(INCLUDE_DIR ${INCLUDE_DIR} ABSOLUTE)

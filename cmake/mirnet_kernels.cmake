@@ -1,33 +1,36 @@
-# Code that is compiled once for every instruction set that one program is to carry. find_package(mirnet),
-# add_subdirectory and FetchContent define
+# Compiles code once for each of the instruction sets that a program carries. find_package(mirnet), add_subdirectory and
+# FetchContent define
 #
 #   mirnet_add_kernels(TARGET [SET...])
 #   mirnet_add_kernels(TARGET [SETS SET...] SOURCES FILE...)
 #
 # The first links TARGET, a program or a library that links mirnet::mirnet, with the library's kernels for each of the
-# sets, from which <mirnet/dispatch/kernel_sets.hpp> chooses at run time. It compiles dispatch/kernels.cpp, once in a
-# build, and defines MIRNET_HAS_<SET>=1 for the sources of TARGET, and of what links it if it is a static library: each
-# program has its own list. The second does the same with sources of your own, which see the name of the set as
-# MIRNET_ISA, and defines MIRNET_SOURCES_<SET>=1 for <mirnet/dispatch/choose.hpp>. What such a source defines is in a
-# namespace MIRNET_ISA or static, and so is what it instantiates: it uses no containers. It includes what TARGET does.
+# sets, among which <mirnet/dispatch/kernel_sets.hpp> chooses at run time. It compiles dispatch/kernels.cpp once per set
+# and build, and defines MIRNET_HAS_<SET>=1 for the sources of TARGET and, if TARGET is a static library, for the
+# targets that link it: each program has its own list. The second does the same with sources of your own, which see the
+# name of the set as MIRNET_ISA, and defines MIRNET_SOURCES_<SET>=1 for <mirnet/dispatch/choose.hpp>. Everything that
+# such a source defines or instantiates is static or in a namespace MIRNET_ISA, so it cannot use containers. It has
+# TARGET's include directories.
 #
-# SET is sse2, avx2, avx512 or avx512bf16, in any case; without one, all that the compiler knows. (avx512bf16 brings
-# avx512, whose kernels of float it shares.) On other architectures than x86 the compiler's own flags decide: there is
-# one object whatever is named, and the definition ends in NATIVE. Name sse2: what runs on any x86-64 machine.
+# SET is sse2, avx2, avx512 or avx512bf16, in upper or lower case; without any, all that the compiler knows. (avx512bf16
+# adds avx512, whose float kernels it shares.) On architectures other than x86 the compiler's own flags decide: there is
+# one object, whatever SET is, and the definition ends in NATIVE. Include sse2 in the list: it runs on any x86-64
+# machine.
 #
 #   mirnet_test_kernels(TARGET)
 #
-# adds a test of ctest for each set, which fails if an object defines a symbol that does not name the set.
+# adds a CTest test for each set, which fails if an object defines a symbol that does not name the set.
 #
-# Objects for different instruction sets share a program only if they share no function: the linker would keep one
-# copy, and the plain path could end up in code that the machine cannot run. So names carry the instruction set
-# (the library's inline namespace, xsimd's renamed namespace), everything else is inlined whatever the build type,
-# nothing is optimised across objects, and mirnet_test_kernels looks at what is left.
+# Objects for different instruction sets share a program only if they share no function: the linker would keep one copy,
+# and code for any machine could end up calling one that the machine cannot run. So names carry the instruction set (the
+# library's inline namespace, xsimd's renamed namespace), everything else is inlined in every build type, nothing is
+# optimised across objects, and mirnet_test_kernels checks the result.
 
 include(CheckCXXSourceCompiles)
 include(CheckCXXSourceRuns)
 
-# What follows from compiler and machine, as variables of the caller: functions here are called from anywhere.
+# Sets variables of the caller that depend on the compiler and the machine: the functions here are called from any
+# folder.
 macro(mirnet_kernels_settings)
   check_cxx_source_compiles("
 #if !defined(__x86_64__) && !defined(__i386__)
@@ -40,15 +43,15 @@ int main() {}" MIRNET_TARGET_IS_X86)
 #endif
 int main() {}" MIRNET_TARGET_IS_X86_64)
 
-  # What config.hpp asks of each name, and no more. -march comes first to take back what the user's flags
-  # (-march=native, say) allow.
+  # The flags that config.hpp requires for each name, and no more. -march comes first, to undo the user's flags
+  # (-march=native, say).
   set(MIRNET_ISA_FLAGS_sse2 -msse2)
   set(MIRNET_ISA_FLAGS_avx2 -mavx2 -mfma)
   set(MIRNET_ISA_FLAGS_avx512 -mavx512f -mavx512cd -mavx512bw -mavx512dq -mavx512vl -mfma)
   # The instructions add nothing for float.
   set(MIRNET_ISA_FLAGS_avx512bf16 ${MIRNET_ISA_FLAGS_avx512} -mavx512bf16)
   set(MIRNET_ISA_KERNELS_avx512bf16 MIRNET_ONLY_BFLOAT16)
-  # What avx512bf16 computes, for tests on machines without it.
+  # Computes what avx512bf16 does, for tests on machines without it.
   set(MIRNET_ISA_FLAGS_emulated -msse2)
   set(MIRNET_ISA_DEFINITIONS_emulated MIRNET_EMULATE_PAIR_PRODUCTS=1)
   set(MIRNET_ISA_KERNELS_emulated MIRNET_ONLY_BFLOAT16)
@@ -77,7 +80,7 @@ int main() {}" MIRNET_TARGET_IS_X86_64)
   endif()
 endmacro()
 
-# The sets to compile for, of those that are named: in the variable of this name.
+# Stores in the variable `result` those of the named sets for which kernels are compiled.
 function(mirnet_sets_to_build result target)
   mirnet_kernels_settings()
   get_target_property(definitions mirnet::mirnet INTERFACE_COMPILE_DEFINITIONS)
@@ -114,7 +117,7 @@ function(mirnet_sets_to_build result target)
   set(${result} ${built} PARENT_SCOPE)
 endfunction()
 
-# An object library of the sources that follow, with the flags of one instruction set.
+# Adds an object library of the remaining arguments, compiled with the flags of one instruction set.
 function(mirnet_add_isa_object name isa)
   mirnet_kernels_settings()
   add_library(${name} OBJECT ${ARGN})
@@ -129,18 +132,18 @@ function(mirnet_add_isa_object name isa)
   target_compile_options(${name} PRIVATE
     ${MIRNET_KERNELS_OPTIMISATION} -fno-lto -fno-exceptions -ffp-contract=off ${flags})
   target_compile_definitions(${name} PRIVATE xsimd=mirnet_xsimd_${isa} ${MIRNET_ISA_DEFINITIONS_${isa}})
-  # A precompiled header or a unity build would bring in other code, and an object that CMake optimises across others
-  # could be compiled for another set.
+  # A precompiled header or a unity build would bring in other code, and interprocedural optimisation could compile the
+  # object's code for another set.
   set_target_properties(${name} PROPERTIES UNITY_BUILD OFF INTERPROCEDURAL_OPTIMIZATION OFF
     DISABLE_PRECOMPILE_HEADERS ON)
 endfunction()
 
-# In the tree of the sources, beside this file's folder; mirnetConfig.cmake names another.
+# The path in the source tree; mirnetConfig.cmake sets the installed one.
 set_property(GLOBAL PROPERTY MIRNET_KERNELS_SOURCE
   "${CMAKE_CURRENT_LIST_DIR}/../include/mirnet/dispatch/kernels.cpp")
 set_property(GLOBAL PROPERTY MIRNET_CHECK_SYMBOLS "${CMAKE_CURRENT_LIST_DIR}/mirnet_check_symbols.cmake")
 
-# mirnet_kernels_<isa>: the object library of the library's kernels, made at its first use.
+# Adds mirnet_kernels_<isa>, the object library of the library's kernels, if it does not exist yet.
 function(mirnet_add_kernels_object isa)
   if(TARGET mirnet_kernels_${isa})
     return()
@@ -165,7 +168,7 @@ function(mirnet_add_kernels target)
   if("SOURCES" IN_LIST arg_KEYWORDS_MISSING_VALUES)
     message(FATAL_ERROR "mirnet_add_kernels(${target}): no source follows SOURCES")
   endif()
-  # What a static library has, those who link it have.
+  # What a static library has, the targets that link it have, too.
   set(scope PRIVATE)
   if(type STREQUAL "STATIC_LIBRARY")
     set(scope PUBLIC)
@@ -173,7 +176,7 @@ function(mirnet_add_kernels target)
 
   mirnet_sets_to_build(sets ${target} ${arg_UNPARSED_ARGUMENTS} ${arg_SETS})
   if(DEFINED arg_SOURCES)
-    # All of a target's sources are there for the same sets: MIRNET_EACH_SET goes through them.
+    # All of a target's sources are compiled for the same sets, which MIRNET_EACH_SET lists.
     get_target_property(before ${target} MIRNET_SETS_OF_SOURCES)
     list(SORT sets)
     if(before AND NOT before STREQUAL sets)

@@ -236,7 +236,7 @@ def write(path, text):
 
 
 def default_include_dir():
-    """Beside this script's folder, as in the repository, or a folder above that, as where it is installed."""
+    """The folder `include`, beside this script's folder in the repository, or a folder higher where it is installed."""
     above = Path(__file__).resolve().parents
     candidates = [folder / "include" for folder in above[1:3]]
     return next((folder for folder in candidates if (folder / ROOT).exists()), candidates[0])

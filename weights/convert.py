@@ -163,15 +163,15 @@ def crc32c(data):
     return message ^ 0xFFFFFFFF
 
 
-# What a file says of its network, and how it has the tensors.
+# A file's description of its network and of the tensors.
 
-# The arrangement of a tensor in packed data, which for all but the slopes is of any dtype.
+# The arrangement of a tensor in packed data. All but slopes may have any dtype.
 SLOPE, PLAIN, LINES, CONVOLUTION, TRANSPOSED = "slope", "plain", "lines", "convolution", "transposed convolution"
 
 
 class Parameter(NamedTuple):
-    """A tensor of a weight file. A slope is one number, always f32, and like what is plain it is stored as it is; lines
-    are the values of a vector up to the end of the last line.
+    """A tensor of a weight file. A slope is one number, always f32. Slopes and plain tensors are stored as they are;
+    lines are the values of a vector and zeros up to the end of the last line.
     """
     name: str
     shape: tuple
@@ -217,7 +217,7 @@ def split(name):
 
 
 def is_weight(name, shape):
-    """Whether it can be that of a convolution."""
+    """Whether the tensor can be the weights of a convolution."""
     return len(shape) == 4 and split(name)[1] == "weight" and not is_spatial_attention(name)
 
 
@@ -851,7 +851,7 @@ NORM = ("weight", "bias", "running_mean", "running_var")  # the tensors of a bat
 
 
 def doubles(tensor):
-    """The values as Python has them, exactly."""
+    """The values as Python numbers, exactly."""
     raw, dtype = tensor.bytes(), tensor.storage.dtype
     if dtype == "bf16":
         raw, dtype = widen_bf16(raw), "f32"
@@ -866,7 +866,7 @@ def floats(name, values):
 
 
 def check_own_tensor(name, tensor):
-    """A tensor of a network that the library does not know is anything that a file can have."""
+    """Refuses a tensor that a weight file cannot have; networks of other kinds have no further rules."""
     if not re.fullmatch(NAME, name):
         raise BadModel(f"the name {shown(name)} is not one of a weight file (1 to 120 of A-Z, a-z, 0-9, '.' and '_')")
     if tensor.storage.dtype not in FLOATS:
@@ -879,7 +879,7 @@ def check_own_tensor(name, tensor):
 
 
 def with_biases_behind_weights(names):
-    """In their order, but each bias right behind the weight of its layer, where readers look for it."""
+    """The tensors in their order, but each bias right after the weight of its layer, where readers expect it."""
     known, ordered = set(names), []
     for name in names:
         layer, last = split(name)
@@ -892,7 +892,7 @@ def with_biases_behind_weights(names):
 
 
 class Norm(NamedTuple):
-    """A batch normalization, as what it does to a channel: x * gain + shift."""
+    """A batch normalization as a function of a channel: x * gain + shift."""
     gains: list
     shifts: list
 
@@ -920,7 +920,7 @@ def batch_norm(layer, tensors, epsilon):
 
 
 def fold(norm, name, before, tensors, transposed):
-    """What becomes of the convolution whose last tensor is `before`: {name: (shape, float32 bytes)}."""
+    """The convolution whose last tensor is `before`, after folding: {name: (shape, float32 bytes)}."""
     channels, (layer, last) = len(norm.gains), split(before)
     weight, bias = layer + "weight", layer + "bias"
     shape = tensors[weight].shape if last in ("weight", "bias") and weight in tensors else ()
@@ -956,7 +956,7 @@ def read_own(data, channels=(0, 0), numbers=(0,) * 12, transposed=(), epsilon=1e
     order = with_biases_behind_weights(tensors)
     norms = {layer for layer, last in map(split, given) if last in NORM[2:] or last == "num_batches_tracked"
              and (layer + "weight" in tensors or layer + "bias" in tensors)}
-    # Folding is to know the transposed convolutions: those that are none are refused before.
+    # Folding relies on the names in `transposed`, so refuse those that are not convolutions first.
     own_network(channels, numbers, {name: tensors[name].shape for name in order}, transposed)
     result, folded, done = {}, [], set()
     for name, before in zip(order, ["", *order]):
@@ -979,7 +979,7 @@ def read_own(data, channels=(0, 0), numbers=(0,) * 12, transposed=(), epsilon=1e
 # The weight file.
 
 MAGIC = b"\x89MIRW\r\n\x1a"
-# A file has the oldest version that knows what is in it: plain data, packed data, a network on cells of pixels, any
+# A file has the oldest version that has everything it uses: plain data, packed data, a network on cells of pixels, any
 # network and any task.
 VERSIONS = ((0, 1), (0, 2), (0, 3), (0, 4))
 LAYOUTS = ("checkpoint", "packed")  # their places are the values of the flag
@@ -1181,8 +1181,8 @@ def mirnet_of(header):
 
 
 def own_of(data, header, transposed):
-    """The network that the table of a file describes. Names of transposed convolutions are in the metadata, for no
-    shape tells them; `transposed` are those that the user names, or None.
+    """The network that the table of a file describes. The metadata names the transposed convolutions, which shapes do
+    not tell; `transposed` are those that the user names, or None.
     """
     if header.tensor_count == 0:
         raise BadModel("tensor_count is 0, expected 1 or more")
@@ -1297,7 +1297,7 @@ def check_data(data, header, tensors, entries):
 
 
 def hint(header, tensor):
-    """What it may be that a user has not said."""
+    """A hint at an option that the user may have left out."""
     is_open = header.arch == OWN_NETWORK and tensor.kind == CONVOLUTION and tensor.shape[2:] == (3, 3)
     return "; if it is a transposed convolution, name it by --transposed" if is_open else ""
 
@@ -1391,7 +1391,7 @@ def print_summary(model):
 
 
 def check_options(arch, options):
-    """Options that say something of one kind of networks."""
+    """Refuses options that are for the other kind of networks."""
     names = ("unshuffle",) if arch == OWN_NETWORK else (
         "numbers", "channels", "transposed", "epsilon", "drop")
     for name in names:
@@ -1469,7 +1469,7 @@ def inspect(path, transposed):
 
 
 def halves(least, most):
-    """Reads so many numbers of 16 bits, separated by commas."""
+    """A reader of some numbers of 16 bits, separated by commas."""
     def read(text):
         parts = text.split(",")
         if not least <= len(parts) <= most or not all(re.fullmatch(r"[0-9]{1,5}", part) and int(part) < 1 << 16
@@ -1498,8 +1498,8 @@ def main():
     parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file; or a .mirw file")
     parser.add_argument("output", nargs="?", help="the .mirw file to write")
     parser.add_argument("--network", choices=NETWORKS,
-                        help="what the checkpoint is of: MIRNet, whose tensors are known, or any other network, whose "
-                             "tensors are written as they are (default: mirnet, or what a .mirw file says)")
+                        help="the network of the checkpoint: mirnet, whose tensors are known, or generic for any "
+                             "other, whose tensors are written as they are (default: mirnet, or that of a .mirw file)")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="how to store the weights (default: f32)")
     parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0],
                         help="how to arrange them: as the checkpoint does (default), or packed, as programs need them "
@@ -1513,15 +1513,15 @@ def main():
     parser.add_argument("--inspect", action="store_true", help="check the .mirw file INPUT and print what it holds")
     generic = parser.add_argument_group("for --network generic")
     generic.add_argument("--channels", type=halves(2, 2), metavar="IN,OUT",
-                         help="channels of the images (default: 0,0, which is not stated)")
+                         help="channels of the images (default: 0,0, not stated)")
     generic.add_argument("--numbers", type=halves(1, NUMBERS), metavar="N,N,...",
                          help=f"up to {NUMBERS} numbers that the network alone understands, sizes for instance")
     generic.add_argument("--transposed", nargs="+", action="extend", metavar="NAME",
-                         help="the weights that are of transposed convolutions, which their shapes do not tell")
+                         help="the weights of transposed convolutions, which shapes do not tell")
     generic.add_argument("--drop", nargs="+", action="extend", metavar="NAME",
                          help="tensors to leave out: buffers that the network does not need")
     generic.add_argument("--epsilon", type=positive,
-                         help="of the batch normalizations that are folded into convolutions (default: 1e-5)")
+                         help="epsilon of the batch normalizations that are folded into convolutions (default: 1e-5)")
     options = parser.parse_args()
     if options.inspect == (options.output is not None):
         parser.error("give an input and an output, or --inspect and a .mirw file")

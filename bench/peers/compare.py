@@ -202,7 +202,7 @@ class Peer:
 
 
 class DnCnn(Peer):
-    """mirnet's own worker, in a peer's place."""
+    """mirnet's own worker, with the interface of a peer."""
 
     def __init__(self, options, folder):
         super().__init__("mirnet", [options.program, folder, str(options.threads), str(options.size)], {}, folder)

@@ -1,5 +1,5 @@
 // Restores a picture in tiles on a Cortex-M7 without an operating system: rows come in and go out one after the other,
-// and the picture is never in memory as a whole. Exits with 0 if the corner of the result is that of its tile.
+// and the picture is never in memory as a whole. Exits with 0 if a corner of the result equals that of the first tile.
 #include "board.hpp"
 #include "restore_rows.hpp"
 #include "semihosting.hpp"

@@ -14,8 +14,8 @@ class App;
 
 namespace cli {
 
-/// The instruction sets that are built in, and the one that runs in fp32 where that is another: "avx512bf16 (fp32:
-/// avx512), avx512, avx2, sse2".
+/// The built-in instruction sets, each with the set that runs in fp32 if that is another: "avx512bf16 (fp32: avx512),
+/// avx512, avx2, sse2".
 std::string instruction_set_names();
 
 /// The set that --isa names, or without it the best that the machine has. Errors: invalid_argument.

@@ -45,8 +45,8 @@ struct Profile {
 
   std::vector<ProfileRow> layers;  ///< in the order of the run
   measure::Samples total;
-  measure::Samples unattributed;  ///< what no node takes
-  measure::Samples wait;  ///< of a thread in the mean, while others work for the same node; a part of the nodes' time
+  measure::Samples unattributed;  ///< outside of all nodes
+  measure::Samples wait;  ///< mean of the threads, while others work for the same node; a part of the nodes' time
 
   // Of the run that was the fastest.
   std::vector<ProfileSpan> spans;

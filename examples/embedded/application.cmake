@@ -1,5 +1,5 @@
-# tile_application(TARGET [SOURCE ...]): adds the application to a program: its sources, restore_tile.cpp unless others of
-# this folder are named, its weights, which are converted to what is used in place, and the tile.
+# tile_application(TARGET [SOURCE ...]) adds the application to a program: the named sources of this folder (default:
+# restore_tile.cpp), the weights, converted so that they are used in place, and the tile.
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 
 function(tile_application target)

@@ -21,7 +21,7 @@ using mirnet::Result;
 using Run = mirnet::TiledRun<Net>;
 
 constexpr mirnet::MirnetConfig network{.features = 8, .groups = 2, .blocks = 2};
-#if defined(PICTURE_HEIGHT)  // where a processor takes its time
+#if defined(PICTURE_HEIGHT)  // for slow processors
 constexpr Index height = PICTURE_HEIGHT, width = PICTURE_WIDTH;
 #else
 constexpr Index height = 5000, width = 64;
@@ -33,7 +33,7 @@ constexpr auto needed =
 alignas(64) std::byte model_memory[needed.model_in_place];
 alignas(64) std::byte run_memory[needed.run];
 
-/// Of the result, what no tile but the first has a part in.
+/// The corner of the result to which only the first tile contributes.
 constexpr Index corner_side = 24;
 float corner[corner_side * corner_side * network.channels];
 
@@ -46,7 +46,7 @@ long failed(mirnet::Error const& error) noexcept {
   return -1;
 }
 
-/// The picture: a tile of 16x12 pixels, again and again. The array is in the order of channels, rows and columns.
+/// The picture repeats a tile of 16x12 pixels, whose array is in the order of channels, rows and columns.
 Result<void> read(Index first_row, mirnet::View<float> some) noexcept {
   for (Index y = 0; y < some.height(); ++y) {
     for (Index x = 0; x < some.width(); ++x) {
@@ -57,7 +57,7 @@ Result<void> read(Index first_row, mirnet::View<float> some) noexcept {
   return {};
 }
 
-/// Takes the rows of the result: keeps their corner, or compares it.
+/// Receives the rows of the result, and keeps or compares their corner.
 struct Receiver {
   bool compare;
   long rows = 0;

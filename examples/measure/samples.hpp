@@ -1,4 +1,4 @@
-// Times of several runs, and what they say together.
+// The times of several runs, and their statistics.
 #pragma once
 
 #include <vector>
@@ -11,8 +11,8 @@ struct Samples {
 
   double mean() const;
   double minimum() const;
-  /// The smallest that is not less than this share of them: 0.95 of ten runs is the tenth. The median of an even number
-  /// is the mean of the two in the middle.
+  /// The smallest time that is no less than this share of all times: 0.95 of ten runs is the tenth. The median of an
+  /// even number of runs is the mean of the two in the middle.
   double percentile(double share) const;
   double median() const;
   /// The standard error of the median, from the median distance to it, as if times were normally distributed. NaN for

@@ -1,5 +1,6 @@
-// A clock that is cheap enough to be read twice for every work tile of a kernel: where the system's takes a tenth of a
-// microsecond, a processor's own counter takes a few cycles. Its unit is found out beside the system's clock.
+// A clock that is cheap enough to be read twice for every work tile of a kernel: reading the processor's own counter
+// takes a few cycles where the system's clock takes a tenth of a microsecond. Its unit is calibrated against the
+// system's clock.
 #pragma once
 
 #include <chrono>

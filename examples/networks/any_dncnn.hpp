@@ -1,4 +1,4 @@
-// DnCNN of any depth and width, which its weight file says: docs/your-own-network.md, "Networks with hyper-parameters".
+// DnCNN of any depth and width, as its weight file states: docs/your-own-network.md, "Networks with hyper-parameters".
 #pragma once
 
 #include <array>

@@ -7,8 +7,8 @@
 
 #include <mirnet/mirnet.hpp>
 
-/// For images of three channels. The names are those of the module below, whose batch norms the converter has folded
-/// into the convolutions:
+/// For images of three channels. The names are those of the module below, whose batch normalizations the converter
+/// folds into the convolutions:
 ///
 ///     Sequential(Conv2d, ReLU, [Conv2d, BatchNorm2d, ReLU] * 15, Conv2d), as the member `model`
 template <class T>

@@ -1,5 +1,5 @@
 // FFDNet (Zhang et al., "FFDNet: toward a fast and flexible solution for CNN-based image denoising", TIP 2018): twelve
-// convolutions on cells of 2x2 pixels, which are told how strong the noise is.
+// convolutions on cells of 2x2 pixels, with the strength of the noise as an input.
 #pragma once
 
 #include <array>
@@ -8,8 +8,8 @@
 #include <mirnet/layers/pixel_shuffle.hpp>
 #include <mirnet/mirnet.hpp>
 
-/// For images of four channels: red, green and blue, and the noise's standard deviation at each pixel, of which every
-/// second in both directions counts. The names are those of
+/// For images of four channels: red, green, blue, and the noise's standard deviation at each pixel, of which only every
+/// second in both directions is used. The names are those of
 ///
 ///     Sequential(Conv2d, ReLU, [Conv2d, ReLU] * 10, Conv2d), as the member `model`
 template <class T>
@@ -36,7 +36,7 @@ struct FfdNet : mirnet::NetworkBase<FfdNet<T>, T> {
     mirnet::Shape const half{x.height() / 2, x.width() / 2, 4 * input_channels};
     mirnet::ArenaMap<T> cells(context.arena, half);
     mirnet::pixel_unshuffle<T>(context.at("unshuffle"), x, cells, 2);
-    // The noise's four pixels of a cell are its last channels. The first of them is the one that counts.
+    // The last four channels of a cell are the noise of its four pixels. Only the first of them is used.
     mirnet::View<T const> const colours_and_noise(cells.view().data(), {half.height, half.width, 4 * 3 + 1},
                                                   cells.view().pitch());
     auto features_in = first(context.at("first"), colours_and_noise, mirnet::relu);

@@ -1,4 +1,4 @@
-"""The networks of this folder in PyTorch: what trains them, and what their results are compared with."""
+"""The networks of this folder in PyTorch: for training, and for comparing results."""
 from torch import cat, nn
 from torch.nn import functional as F
 

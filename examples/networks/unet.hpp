@@ -1,11 +1,11 @@
-// A small U-Net with all that the other networks here do not have: a stride, a skip connection, slopes of a PReLU,
-// padding by reflection, a depthwise convolution. docs/your-own-network.md explains it.
+// A small U-Net with what the other networks here lack: a stride, a skip connection, slopes of a PReLU, padding by
+// reflection, a depthwise convolution. docs/your-own-network.md explains it.
 #pragma once
 
 #include <mirnet/mirnet.hpp>
 
-/// For images of three channels. The names are those of the class SmallUNet in networks_torch.py, whose batch norm the
-/// converter has folded into `middle`.
+/// For images of three channels. The names are those of the class SmallUNet in networks_torch.py, whose batch
+/// normalization the converter folds into `middle`.
 template <class T>
 struct SmallUNet : mirnet::NetworkBase<SmallUNet<T>, T> {
   static constexpr mirnet::Index pad_multiple = 2;

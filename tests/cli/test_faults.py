@@ -322,8 +322,9 @@ class Load(ProgramTest):
     def test_many_pictures_take_the_memory_of_few(self):
         counts = (50, 500) if LONG else (5, 50)
         peaks = []
-        # glibc maps large blocks at first and takes them from its heap later, beside a hole that they left or in it: by
-        # that alone, peaks differ by a picture's working memory. With a fixed threshold each is mapped and given back.
+        # At first glibc maps large blocks; later it takes them from its heap, where freed blocks leave holes. This
+        # alone makes peaks differ by a picture's working memory. With a fixed threshold, each block is mapped and
+        # unmapped.
         environment = {**(self.environment or os.environ), "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=65536"}
         for count in counts:
             folder = self.path / f"{count}"
@@ -347,7 +348,7 @@ class Load(ProgramTest):
         if LONG:
             print(f"{counts}: peaks of {few_kib} and {many_kib} KiB, {few_files} and {many_files} files open",
                   file=sys.stderr)
-        # Few pictures are seen few times, perhaps never while a file is open: the bound is not relative.
+        # With few pictures, few samples are taken, perhaps none while a file is open: so the bound is absolute.
         self.assertLessEqual(many_files, 16)
         if not SANITIZED:
             self.assertLess(many_kib, few_kib + 1024)

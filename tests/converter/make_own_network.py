@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes weight files of the network in tests/support/enlarge.hpp: make_own_network.py FOLDER
 
-FOLDER gets own.mirw, own-packed.mirw and own-bf16.mirw, by weights/convert.py --network generic. They come from a
+Writes own.mirw, own-packed.mirw and own-bf16.mirw by weights/convert.py --network generic. They come from a
 checkpoint that is assembled here, without PyTorch, and has a batch normalization behind the first convolution.
-tests/model/network_test.cpp computes what the network makes of these numbers.
+tests/model/network_test.cpp computes the network's output from these numbers.
 """
 import importlib.util
 import math

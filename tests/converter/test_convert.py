@@ -107,7 +107,7 @@ def unpacked(name, shape, payload, size, transposed):
 
 
 def unpadded(name, shape, payload, size):
-    """The values of a vector, which has zeros up to the end of a line behind them."""
+    """The values of a vector, which are followed by zeros up to the end of a line."""
     assert len(payload) == -(-shape[0] * size // 64) * 64 and not any(payload[shape[0] * size:]), name
     return payload[:shape[0] * size]
 
@@ -1482,7 +1482,7 @@ class OwnNetworks(Case):
         data = self.target.read_bytes()
         self.convert(data, *OWN_TRANSPOSED, "--layout", "packed", transposed=("up.weight",))
         packed = self.target.read_bytes()
-        # A packed file of someone who does not say so.
+        # A packed file whose metadata does not name the transposed convolution.
         meta = packed.index(b"transposed=up.weight\n")
         silent = bytearray(packed[:meta] + packed[meta + 21:])
         struct.pack_into("<Q", silent, 16, len(silent))
@@ -1569,7 +1569,7 @@ class OwnNetworks(Case):
 
 
 class BatchNorms(Case):
-    """What --network generic makes of them."""
+    """Batch normalizations under --network generic."""
 
     def fold(self, model, *options, data=None):
         _, tensors, _ = self.convert(own_zip(model) if data is None else data, "--network", "generic", *options)
@@ -1695,7 +1695,7 @@ class BatchNorms(Case):
 
 
 class InspectOwn(Inspect):
-    """The same of a file of an own network; what it says is checked as far as its table goes."""
+    """The same for a file of a network of your own, which is checked as far as its table allows."""
 
     def setUp(self):
         Case.setUp(self)

@@ -1,10 +1,10 @@
-// What own_source.cpp defines, for each instruction set that it may be compiled for.
+// Declares what own_source.cpp defines for each instruction set.
 #pragma once
 
 #include <mirnet/base/integer.hpp>
 #include <mirnet/config.hpp>
 
-/// The name of the set; the sum is in `result`.
+/// Writes the sum to `result` and returns the name of the set.
 using OwnSum = char const*(float const* x, mirnet::Index count, float& result) noexcept;
 
 #define DECLARE(set)   \

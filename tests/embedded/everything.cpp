@@ -1,4 +1,5 @@
-// All of mirnet.hpp that an object can have: classes for both types, and the kernels. And the operations on maps.
+// Instantiates all of mirnet.hpp that an object file can contain (the classes for both types, and the kernels), and the
+// operations on maps.
 #include <mirnet/mirnet.hpp>
 #include <mirnet/ops/ops.hpp>
 

@@ -317,7 +317,7 @@ def read(data, generic):
 
 
 def check(data):
-    """Reads a file, a checkpoint as one of MIRNet and as one of any network; says whether it was accepted."""
+    """Reads a file (a checkpoint both as MIRNet's and as any network's) and returns whether it was accepted."""
     accepted = [accepts(data, generic) for generic in ((False,) if data[:8] == convert.MAGIC else (False, True))]
     return any(accepted)
 

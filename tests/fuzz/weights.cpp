@@ -8,7 +8,8 @@
 //   2  bits 0 to 1: from memory, from memory at an odd address, in place, from a file that ends early while it is
 //      read; 2 to 7: where it ends
 //
-// A file that says it is of a network of the reader's own is loaded as one, Enlarge, and refused as MIRNet's.
+// A file whose header states a network of the reader's own is loaded as the test network Enlarge, and refused as
+// MIRNet.
 //
 // The mutator changes fields to values that are near the right one or at an end of their range, besides what libFuzzer
 // does to bytes. An input that is too short for a header becomes the front of a good file: no seeds are needed.

@@ -3,8 +3,8 @@
 
     network_checkpoints.py dncnn|ffdnet|unet OUT.safetensors
 
-The parameters are the same on every machine and need no PyTorch, so that checkpoints of several megabytes are made where
-they are needed. make_network_goldens.py computes with PyTorch what the networks make of them.
+The parameters are the same on every machine and need no PyTorch, so checkpoints of several megabytes are generated
+where they are needed. make_network_goldens.py computes the networks' outputs with PyTorch.
 """
 import json
 import math

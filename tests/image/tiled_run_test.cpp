@@ -1,5 +1,5 @@
-// Images larger than the memory: rows come in and go out in order and once, the bits are those of tiles that are run
-// and added up by hand, nothing is allocated, and the memory is what was said.
+// Images larger than the memory: rows come in and go out in order, each once; the bits are those of tiles that are run
+// and summed by hand; nothing is allocated; and the memory is as planned.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -26,8 +26,8 @@ namespace {
 
 constexpr TileOptions small_tiles{.longest = 48, .overlap = 8, .margin = 2};
 
-/// What the caller of a run is: gives rows of an image, keeps those of the result, and sees to it that both come in
-/// order and once.
+/// The caller of a run: supplies the rows of an image, keeps those of the result, and checks that both come in order
+/// and once.
 template <class Pixel>
 class RowsOf {
  public:
@@ -56,7 +56,7 @@ class RowsOf {
     return {};
   }
 
-  /// What was wrong; with a run that has come to its end.
+  /// What went wrong, including a run that did not reach its end.
   std::string errors() const {
     if (read_ == image_.height() && written_ == image_.height()) return errors_;
     return errors_ + std::to_string(read_) + " rows were read, " + std::to_string(written_) + " written\n";
@@ -78,7 +78,7 @@ class RowsOf {
   Index read_ = 0, written_ = 0;
 };
 
-/// The result of a run in memory that has no byte more than the run needs, and is NaN to begin with.
+/// The result of a run in memory of exactly the bytes that the run needs, filled with NaN.
 template <Network Net>
 Tensor<typename Model<Net>::Pixel> tiled(Model<Net> const& model, Context<typename Net::Scalar>& context,
                                          View<typename Model<Net>::Pixel const> image, TileOptions const& tile) {
@@ -195,7 +195,7 @@ TEST_CASE("networks of any number of channels, and on cells, run in tiles of any
     config.channels = channels;
     compare_with_tiles_by_hand<float>(config, kernels, 61, 90, small_tiles);
   }
-  // Two pixels a side and pad to multiples of 8; four and 4; two and 2.
+  // Cells of 2x2 pixels with padding to multiples of 8; of 4x4 and 4; of 2x2 and 2.
   compare_with_tiles_by_hand<float>(test::unshuffled[0], kernels, 99, 77, {.longest = 64, .overlap = 16, .margin = 4});
   compare_with_tiles_by_hand<float>(test::unshuffled[1], kernels, 70, 99, {.longest = 56, .overlap = 16, .margin = 7});
   compare_with_tiles_by_hand<float>(test::unshuffled[2], kernels, 70, 99, {.longest = 47, .overlap = 6, .margin = 0});
@@ -228,8 +228,8 @@ TEST_CASE("an image that is much larger than the memory") {
   if (!test::slow) CHECK(run.bytes() < height * width * 3 * static_cast<Index>(sizeof(float)) / 2);
   CHECK(run.bytes() == TiledRun<Mirnet<float>>::plan(model, context, height * 40, width, small_tiles).value().bytes());
 
-  // Rows that repeat after 40: those between two tiles that begin at the same row of the pattern repeat, too. So a row
-  // that is far from both ends says what others are, and a sum of all bits says whether all are there.
+  // The image repeats every 40 rows, so the result repeats between tiles that begin at the same row of the pattern. So
+  // a row far from both ends predicts others, and a checksum shows whether all rows are there.
   auto const pattern = test::make_image<float>({40, width, 3});
   auto const bits = [](float value) {
     std::uint32_t number;

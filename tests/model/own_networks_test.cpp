@@ -82,7 +82,7 @@ mirnet::Tensor<float> denoised(mirnet::Model<DnCnn<float>> const& model, mirnet:
   return runner(model, noisy).value();
 }
 
-#if !defined(MIRNET_SANITIZED)  // which the compiler's arithmetic takes minutes with
+#if !defined(MIRNET_SANITIZED)  // with sanitizers, this constant expression takes minutes
 constexpr auto needed = mirnet::Model<DnCnn<float>>::bytes_needed({}, 48, 64, mirnet::native_kernels()).value();
 alignas(64) std::byte model_memory[needed.model];
 alignas(64) std::byte run_memory[needed.run];

@@ -1,6 +1,6 @@
-// What does not compile, each beside what does. test_misuse.py compiles this file once for each number, with MISUSE
-// defined as it, and finds what stands behind the number in the compiler's errors (a regular expression, as compilers
-// have words of their own); with 0, all that is right is compiled.
+// Mistakes that do not compile, each beside correct code. test_misuse.py compiles this file once for each number, with
+// MISUSE defined as the number, and looks for the regular expression after the number in the compiler's errors
+// (compilers differ in their words). With 0, only the correct code is compiled.
 #include <cstdint>
 #include <memory>
 

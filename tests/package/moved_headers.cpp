@@ -1,4 +1,4 @@
-// Headers that have moved, by the names that they had: what they hold is still there.
+// Includes the headers that have moved by their old names, which still work.
 #include <mirnet/blocks/channel_attention.hpp>
 #include <mirnet/blocks/dual_attention.hpp>
 #include <mirnet/blocks/multi_scale_block.hpp>

@@ -1,5 +1,5 @@
-// The operations on maps, compiled for an instruction set: a test looks at the names that the object defines, and
-// nobody calls it.
+// The operations on maps, compiled for an instruction set. A test checks the names that the object defines; the code is
+// never called.
 #include <mirnet/ops/compare.hpp>
 #include <mirnet/ops/convert.hpp>
 #include <mirnet/ops/copy.hpp>

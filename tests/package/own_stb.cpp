@@ -1,6 +1,6 @@
-// Applications that compile stb's implementation themselves, in the translation unit that includes mirnet: behind it,
-// with MIRNET_STB_IMPLEMENTATION=0, or with OWN_STB_FIRST before it. Each writes a picture and reads it, through mirnet
-// and by itself.
+// Applications that compile stb's implementation themselves, in the translation unit that includes mirnet: after it,
+// with MIRNET_STB_IMPLEMENTATION=0, or before it, with OWN_STB_FIRST. Each writes a picture and reads it, both through
+// mirnet and with stb directly.
 #include <cstdio>
 #include <cstring>
 

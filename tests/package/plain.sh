@@ -3,7 +3,7 @@
 #
 # Builds with a compiler and -I, as a project without CMake would, and runs the result: a program of one file, with and
 # without SIMD, from the headers and from the single one, and on x86-64 a program of two objects for different
-# instruction sets, and one that chooses between two, of which a part of it knows only one.
+# instruction sets, and one that chooses between two sets, although one of its parts knows only one.
 set -eu
 
 cxx=$1 include=$2 single=$3 xsimd=$4 weights=$5 work=$6
@@ -75,7 +75,7 @@ case $("$cxx" -dumpmachine) in
     run ./choose
     run "$cxx" choose.o part.o "$@" -o choose
     run ./choose
-    # A program that knows of kernels which nobody links is not linked.
+    # A program that declares kernels that are not linked fails to link.
     if "$cxx" part.o choose.o scale_sse2.o scale_avx2.o kernels_sse2.o -o choose 2>said.txt; then exit 1; fi
     grep -q 'linked::kernels_avx2()' said.txt
     ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What types refuse does not compile, with the sentence that misuse.cpp names, and what is right beside it does."""
+"""The mistakes in misuse.cpp do not compile, with the error named there; the correct code beside them does."""
 import argparse
 import re
 import subprocess

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The code in docs/your-own-network.md is that of files which the build compiles: python3 tests/package/test_tutorial.py"""
+"""All code in docs/your-own-network.md is in files that the build compiles: python3 tests/package/test_tutorial.py"""
 import pathlib
 import re
 import unittest

@@ -12,8 +12,8 @@
 
 namespace test {
 
-/// Twice the size, other channels: transposed(prelu(first(image) + bias)), with no padding and no parts outside of the
-/// object.
+/// Doubles the size and changes the channels: transposed(prelu(first(image) + bias)), with no padding and no parts
+/// outside of the object.
 template <class T>
 class Enlarge {
  public:
@@ -104,7 +104,7 @@ class Enlarge {
   mirnet::ConvTranspose2d<T> last_;
 };
 
-/// A file of it.
+/// A weight file of the network.
 inline Bytes make_weight_file(Enlarge<float>::Config const& config, Storage storage = Storage::f32) {
   return make_weight_file([&](auto&& visit) { Enlarge<float>::schema(config, visit); }, 4,
                           [&](auto&& half) {

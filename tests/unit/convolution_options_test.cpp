@@ -1,6 +1,5 @@
-// What a convolution may have besides its kernel - bias, activation, dilation, groups, padding of every mode, a
-// residual to add to or to subtract from - against PyTorch's definition, written out here in the checkpoint's order of
-// the weights.
+// The options of a convolution - bias, activation, dilation, groups, padding of every mode, a residual to add to or to
+// subtract from - against PyTorch's definition, written out here in the checkpoint's order of the weights.
 #include <doctest/doctest.h>
 
 #include <algorithm>

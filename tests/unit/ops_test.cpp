@@ -1,5 +1,5 @@
 // The operations on maps against loops over single numbers, on views of every kind. Compiled for several instruction
-// sets (tests/CMakeLists.txt): operations are those of the translation unit.
+// sets (tests/CMakeLists.txt), as operations use that of the translation unit.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -89,7 +89,7 @@ class Place {
   int kind_;
 };
 
-/// Where the map is not what expected(y, x, c) says, within bound(y, x, c); empty where it is.
+/// The first place where the map differs from expected(y, x, c) by more than bound(y, x, c); empty if there is none.
 template <class T, class Expected, class Bound>
 std::string wrong(View<T> map, Expected expected, Bound bound) {
   for (Index y = 0; y < map.height(); ++y) {
@@ -237,7 +237,7 @@ void check_conversion(From from, To to) {
   CAPTURE(value);
   CAPTURE(result);
   if constexpr (one_as < To >> 1.0) {
-    // Nearest, but for what the product's rounding to float moves.
+    // The nearest, up to the product's rounding to float.
     REQUIRE(std::abs(result - (value != value ? 0.0 : scaled)) <= 0.5 + 0x1p-23 * one_as<To>);
   } else if constexpr (std::is_same_v<To, float16>) {
     REQUIRE(std::abs(result - value) <= std::max(0x1p-11 * std::abs(value), 0x1p-25) * 1.0001);
@@ -311,7 +311,7 @@ TEST_CASE("samples survive what has room for them") {
 
 TEST_CASE_TEMPLATE("numbers that no sample stands for, and halves", T, ARITHMETIC) {
   float const inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  // Twice, so that they are in registers and behind them.
+  // Twice, so that SIMD code and the scalar remainder see them.
   float const values[] = {nan, inf, -inf, -1.0f, 2.0f, 1e30f, 0.5f, 0.25f, -0.0f, 1.0f};
   std::uint8_t const bytes[] = {0, 255, 0, 0, 255, 255, 128, 64, 0, 255};  // 127.5 is rounded up
   std::uint16_t const words[] = {0, 65535, 0, 0, 65535, 65535, 32768, 16384, 0, 65535};

@@ -1,4 +1,4 @@
-// Views of parts of maps, and who refuses those that have gaps between their rows.
+// Views of parts of maps; layers refuse those with gaps between their rows.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ struct Part {
   Shape shape;
 };
 
-/// The first element that is not where it should be, or an empty string; through every way to get at it.
+/// The first element that is not where it should be, through every accessor; empty if there is none.
 std::string wrong(View<double const> view, Part const& part) {
   if (view.shape() != part.shape) return "the shape";
   for (Index y = 0; y < view.height(); ++y) {

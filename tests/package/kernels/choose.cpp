@@ -1,5 +1,5 @@
-// A program that chooses among the kernels that are linked into it, and among functions of its own: AT_LEAST and
-// AT_MOST are how many instruction sets it has.
+// A program that chooses among the kernels that are linked into it, and among functions of its own. It has AT_LEAST to
+// AT_MOST instruction sets.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
