@@ -66,7 +66,7 @@ class Name {
   char text_[capacity + 1] = {};
 };
 
-/// A Name where nobody asks for it: what is put together of it is nothing.
+/// Takes the place of Name where names are not needed: joining it with anything gives nothing.
 struct Unnamed {
   template <class Part>
   friend constexpr Unnamed operator+(Unnamed, Part const&) noexcept {
