@@ -107,7 +107,7 @@ constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T c
 /// The options of a Conv2d, with PyTorch's names.
 struct ConvOptions {
   Index stride = 1;
-  Index padding = -1;  ///< -1: half of the kernel's extent; odd kernels with a stride of 1 then keep the map's size
+  Index padding = -1;  ///< -1: half of the kernel's extent, even kernels one more; odd ones then keep the map's size
   Index dilation = 1;
   Index groups = 1;
   bool bias = false;
