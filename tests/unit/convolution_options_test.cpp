@@ -315,6 +315,16 @@ TEST_CASE("what convolutions refuse") {
   CHECK(sentence(Conv2d<float>(1, 4, 3), {2, 2, 1}, {.sums = &sums}).empty());
 }
 
+TEST_CASE("the default padding is half of the kernel's extent") {
+  for (Index const dilation : {1, 2, 3}) {
+    for (Index const kernel : {1, 3, 5, 7}) {
+      CHECK(Conv2d<float>(4, 4, kernel, {.dilation = dilation}).output_shape({30, 40, 4}) == Shape{30, 40, 4});
+    }
+  }
+  CHECK(Conv2d<float>(4, 4, 2).output_shape({30, 40, 4}) == Shape{31, 41, 4});
+  CHECK(Conv2d<float>(4, 4, 3, {.stride = 2}).output_shape({30, 41, 4}) == Shape{15, 21, 4});
+}
+
 TEST_CASE("convolutions beyond the limits have no channels") {
   for (ConvOptions const& options :
        {ConvOptions{.stride = 0}, ConvOptions{.stride = 32}, ConvOptions{.padding = 32}, ConvOptions{.dilation = 32},

@@ -107,7 +107,7 @@ constexpr Convolution<T> convolution_of(Band<T const> input, Band<T> output, T c
 /// The options of a Conv2d, with PyTorch's names.
 struct ConvOptions {
   Index stride = 1;
-  Index padding = -1;  ///< -1: half of the kernel's extent, even kernels one more; odd ones then keep the map's size
+  Index padding = -1;  ///< -1: half of the kernel's extent, rounded down; then odd kernels keep the map's size
   Index dilation = 1;
   Index groups = 1;
   bool bias = false;
@@ -260,7 +260,7 @@ class Conv2d {
   constexpr Index extent() const noexcept { return (kernel() - 1) * dilation_ + 1; }
 
   static constexpr Index padding_of(Index kernel, ConvOptions const& options) noexcept {
-    return options.padding < 0 ? (kernel - 1) * options.dilation / 2 + (kernel % 2 == 0) : options.padding;
+    return options.padding < 0 ? ((kernel - 1) * options.dilation + 1) / 2 : options.padding;
   }
 
   /// Checks the requirements on the maps beyond their shapes.
