@@ -290,7 +290,7 @@ class Benchmarks {
         layer.pack(nullptr, 0, slope);
         layer.forward(context, map);
       });
-      add_in_place("sigmoid", same, mirnet::sigmoid<T>);
+      add_in_place("sigmoid", same, [](Context<T>& context, View<T> map) { mirnet::sigmoid(context, map); });
       add_in_place("softmax", same, softmax<T>);
     }
   }
