@@ -455,7 +455,8 @@ TEST_CASE("sizes and arguments that cannot be run are refused with a sentence") 
   for (auto const& config : test::unshuffled) {
     auto const of_cells = make_model<float>(config);
     CHECK(code(of_cells.plan(context, 0, 5)) == mirnet::ErrorCode::invalid_argument);
-    for (Index const height : {huge, huge - config.pad_multiple(), huge / 1024}) {
+    // Where an Index has 32 bits, cells of a narrow image of huge / 1024 rows fit its range.
+    for (Index const height : {huge, huge - config.pad_multiple(), huge / 64}) {
       CHECK(code(of_cells.plan(context, height, 1)) == mirnet::ErrorCode::memory);
       CHECK(code(of_cells.plan(context, 1, height)) == mirnet::ErrorCode::memory);
     }
