@@ -72,11 +72,8 @@ class Runner {
 
  private:
   Result<void> provide(Index bytes) noexcept {
+    if (!owns_) return detail::check_memory(memory_, bytes);
     if (bytes <= this->bytes()) return {};
-    if (!owns_) {
-      return Error(ErrorCode::memory, "%lld bytes of memory are needed, %lld are there", static_cast<long long>(bytes),
-                   static_cast<long long>(this->bytes()));
-    }
     memory_ = {};
     own_ = {};  // before there is more: both together may be too much
     auto more = Memory::allocate(bytes);
