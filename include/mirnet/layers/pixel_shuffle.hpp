@@ -23,6 +23,18 @@ void write_rows(View<T> output, Index first_row, Index last_row, Body&& body) no
   }
 }
 
+/// A node that writes a whole output with write_rows, if the maps have the shapes `from` and `to`.
+template <class T, class Body>
+constexpr void move_pixels(Context<T>& context, char const* operation, View<T const> input, Shape from, View<T> output,
+                           Shape to, Body&& body) noexcept {
+  if (!context.accepts(operation, "input", input, from) || !context.accepts(operation, "output", output, to)) return;
+  Node node = context.new_node(operation, from, to);
+  node.kernel = "copy";
+  Piece const piece(context, node);
+  context.each_range(to.height, rows_a_range,
+                     [&](Index first, Index last, Index) { write_rows<T>(output, first, last, body); });
+}
+
 }  // namespace detail
 
 /// torch.nn.functional.pixel_unshuffle: channel c of the pixel in row i and column j of a cell of factor x factor
@@ -32,23 +44,14 @@ template <class T>
 constexpr void pixel_unshuffle(Context<T>& context, ViewOf<T const> input, ViewOf<T> output, Index factor) noexcept {
   Shape const whole{factor * output.height(), factor * output.width(), input.channels()};
   Shape const cells{output.height(), output.width(), factor * factor * input.channels()};
-  if (!context.accepts("pixel unshuffle", "input", input, whole) ||
-      !context.accepts("pixel unshuffle", "output", output, cells)) {
-    return;
-  }
-  Node node = context.new_node("pixel unshuffle", whole, cells);
-  node.kernel = "copy";
-  Piece const piece(context, node);
-  context.each_range(cells.height, rows_a_range, [&](Index first, Index last, Index) {
-    detail::write_rows<T>(output, first, last, [&](T* to, Index y, Index x) {
-      for (Index i = 0; i < factor; ++i) {
-        T const* from = input.pixel(y * factor + i, x * factor);
-        for (Index j = 0; j < factor; ++j, from += input.pitch()) {
-          T* part = to + i * factor + j;
-          for (Index c = 0; c < input.channels(); ++c, part += factor * factor) *part = from[c];
-        }
+  detail::move_pixels<T>(context, "pixel unshuffle", input, whole, output, cells, [&](T* to, Index y, Index x) {
+    for (Index i = 0; i < factor; ++i) {
+      T const* from = input.pixel(y * factor + i, x * factor);
+      for (Index j = 0; j < factor; ++j, from += input.pitch()) {
+        T* part = to + i * factor + j;
+        for (Index c = 0; c < input.channels(); ++c, part += factor * factor) *part = from[c];
       }
-    });
+    }
   });
 }
 
@@ -57,18 +60,9 @@ template <class T>
 constexpr void pixel_shuffle(Context<T>& context, ViewOf<T const> input, ViewOf<T> output, Index factor) noexcept {
   Shape const cells{input.height(), input.width(), factor * factor * output.channels()};
   Shape const whole{factor * input.height(), factor * input.width(), output.channels()};
-  if (!context.accepts("pixel shuffle", "input", input, cells) ||
-      !context.accepts("pixel shuffle", "output", output, whole)) {
-    return;
-  }
-  Node node = context.new_node("pixel shuffle", cells, whole);
-  node.kernel = "copy";
-  Piece const piece(context, node);
-  context.each_range(whole.height, rows_a_range, [&](Index first, Index last, Index) {
-    detail::write_rows<T>(output, first, last, [&](T* to, Index y, Index x) {
-      T const* from = input.pixel(y / factor, x / factor) + y % factor * factor + x % factor;
-      for (Index c = 0; c < output.channels(); ++c, from += factor * factor) to[c] = *from;
-    });
+  detail::move_pixels<T>(context, "pixel shuffle", input, cells, output, whole, [&](T* to, Index y, Index x) {
+    T const* from = input.pixel(y / factor, x / factor) + y % factor * factor + x % factor;
+    for (Index c = 0; c < output.channels(); ++c, from += factor * factor) to[c] = *from;
   });
 }
 
