@@ -166,9 +166,7 @@ struct Direct {
 template <class T>
 struct Grouped {
   using Element = Operand<T>;
-  static constexpr Index columns(Convolution<T> const& work) noexcept {
-    return work.output_lines * channels_per_line<T>;
-  }
+  static constexpr Index columns(Convolution<T> const& work) noexcept { return Direct<T>::columns(work); }
   static constexpr bool suits(Convolution<T> const& work) noexcept { return work.groups > 1; }
   static constexpr char const* name(Convolution<T> const& work) noexcept {
     return depthwise(work) ? "depthwise" : "grouped";
@@ -227,11 +225,9 @@ struct Grouped {
   }
 
   static simd::Pack add_tap(Convolution<T> const& work, T const* in, Index tap, Index column, simd::Pack sum) noexcept {
-    Index const channels = work.group_channels(), outputs = work.output_channels / work.groups;
+    Index const channels = work.group_channels();
     Index first[simd::lanes];
-    for (Index i = 0; i < simd::lanes; ++i) {
-      first[i] = (std::min)((column + i) / outputs, work.groups - 1) * channels;  // padding has weights of zero
-    }
+    for (Index i = 0; i < simd::lanes; ++i) first[i] = work.first_input(column + i);  // padding has weights of zero
     for (Index c = 0; c < channels; ++c) {
       float values[simd::lanes];
       for (Index i = 0; i < simd::lanes; ++i) values[i] = static_cast<float>(in[first[i] + c]);

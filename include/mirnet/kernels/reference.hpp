@@ -23,13 +23,6 @@ T logistic(T value) noexcept {
 
 inline constexpr Index work_tile_pixels = 64;
 
-/// The first of the input channels that an output channel sees; padding sees those of the last group.
-template <class T>
-constexpr Index first_input(Convolution<T> const& work, Index o) noexcept {
-  if (work.groups == 1) return 0;
-  return (std::min)(o / (work.output_channels / work.groups), work.groups - 1) * work.group_channels();
-}
-
 /// The value to write to output channel o of the pixel at `at`.
 template <class T>
 T finished(Convolution<T> const& work, T sum, Index at, Index o) noexcept {
@@ -45,7 +38,7 @@ void convolve(Convolution<T> const& work, Index pixel) noexcept {
   Index const at = row * work.output_row_step + x * work.output_pixel_step;
   for (Index o = 0; o < work.output_lines * channels_per_line<T>; ++o) {
     T sum = work.bias != nullptr ? work.bias[o] : T(0);
-    Index const first = first_input(work, o);
+    Index const first = work.first_input(o);
     for (Index ky = 0; ky < work.kernel_height; ++ky) {
       Index const iy =
           padded_index(work.padding_mode, y * work.stride - work.pad_top + ky * work.dilation, work.height);

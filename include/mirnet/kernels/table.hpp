@@ -91,6 +91,12 @@ struct Convolution {
   MIRNET_ALWAYS_INLINE constexpr Index group_channels() const noexcept {
     return groups == 1 ? channels : channels / groups;
   }
+  /// The first of the input channels that output channel o sees; padding sees those of the last group.
+  MIRNET_ALWAYS_INLINE constexpr Index first_input(Index o) const noexcept {
+    if (groups == 1) return 0;
+    Index const group = o / (output_channels / groups);
+    return (group < groups ? group : groups - 1) * group_channels();
+  }
   MIRNET_ALWAYS_INLINE constexpr Index depth() const noexcept {
     return kernel_height * kernel_width * group_channels();
   }
