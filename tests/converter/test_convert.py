@@ -422,6 +422,19 @@ class Case(unittest.TestCase):
         self.assert_sentence(err, phrase)
         self.assertEqual(os.listdir(self.folder), [self.source.name])
 
+    def refuse_fields(self, good, changes, phrase):
+        """Asserts that --inspect refuses a weight file whose header has these (offset, value), and the right checksum."""
+        data = bytearray(good)
+        for offset, value in changes:
+            struct.pack_into("<H", data, offset, value)
+        end = number_at(good, 88, 8) + number_at(good, 124, 4)
+        struct.pack_into("<I", data, 32, crc32c(data[:32] + data[36:end]))
+        self.target.write_bytes(data)
+        with self.subTest(phrase):
+            code, out, err = run(self.target, "--inspect")
+            self.assertEqual((code, out), (4, ""))
+            self.assert_sentence(err, phrase)
+
     def assert_sentence(self, err, phrase):
         self.assertRegex(err, r"\Aconvert\.py: [ -~]{10,400}\n\Z")
         self.assertIn(phrase, err)
@@ -1309,21 +1322,12 @@ class Unshuffle(Case):
     def test_fields_with_a_right_checksum(self):
         self.convert(self.configured(number(2)))
         good = self.target.read_bytes()
-        end = number_at(good, 88, 8) + number_at(good, 124, 4)
         for changes, phrase in ((((66, 0),), "unshuffle is 0, expected 1, 2 or 4"),
                                 (((66, 3),), "unshuffle is 3, expected 1, 2 or 4"),
                                 (((66, 4),), "dim1 is 12, expected 48"), (((64, 1),), "pad_multiple is 1, expected 2"),
                                 (((10, 1),), "dim1 is 12, expected 3"), (((10, 2),), "dim1 is 12, expected 3"),
                                 (((66, 1), (40, 12), (42, 12), (64, 1)), "version_minor is 3, expected 1")):
-            data = bytearray(good)
-            for offset, value in changes:
-                struct.pack_into("<H", data, offset, value)
-            struct.pack_into("<I", data, 32, crc32c(data[:32] + data[36:end]))
-            self.target.write_bytes(data)
-            with self.subTest(phrase):
-                code, out, err = run(self.target, "--inspect")
-                self.assertEqual((code, out), (4, ""))
-                self.assert_sentence(err, phrase)
+            self.refuse_fields(good, changes, phrase)
 
 
 class FromWeightFile(Case):
@@ -1759,7 +1763,7 @@ class InspectOwn(Inspect):
         self.assert_refused(self.patched(128 + 44, "I", crc32c(data[at:at + size])), "NaN or infinite")
 
     def test_packed(self):
-        # The values behind those of a vector and of a convolution's 20 channels in lines of 16, of which 12 are none.
+        # The zeros after the values of a vector, and after a convolution's 20 channels: lines of 16 have room for 32.
         for tensor, place, phrase in ((1, 20, "head.1.weight has a weight of a channel that does not exist"),
                                       (3, 31, "body.conv.bias has a weight of a channel"),
                                       (5, 6, "up.weight has a weight of a channel"),
@@ -1809,18 +1813,10 @@ class Tasks(Case):
     def test_fields_with_a_right_checksum(self):
         self.convert(small_zip(), "--task", "deblur")
         good = self.target.read_bytes()
-        end = number_at(good, 88, 8) + number_at(good, 124, 4)
         for offset, value, phrase in ((38, 6, "task is 6, expected less than 6"),
                                       (38, 1, "version_minor is 4, expected 1"), (66, 0, "unshuffle is 0, expected 1"),
                                       (10, 3, "task is 4, expected less than 2"), (36, 2, "arch is 2")):
-            data = bytearray(good)
-            struct.pack_into("<H", data, offset, value)
-            struct.pack_into("<I", data, 32, crc32c(data[:32] + data[36:end]))
-            self.target.write_bytes(data)
-            with self.subTest(phrase):
-                code, out, err = run(self.target, "--inspect")
-                self.assertEqual((code, out), (4, ""))
-                self.assert_sentence(err, phrase)
+            self.refuse_fields(good, ((offset, value),), phrase)
 
 
 if __name__ == "__main__":
