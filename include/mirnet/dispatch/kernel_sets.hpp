@@ -57,14 +57,14 @@ struct KernelSet {
   char const* float_isa;  ///< the set that its float kernels are compiled for: itself, or another of the program
   /// Call these only if available() is true.
   KernelTable<float> const* (*kernels)() noexcept;
-  KernelTable<bfloat16> const* (*bfloat16_kernels)() noexcept;  ///< null: there are none
+  KernelTable<bfloat16> const* (*bfloat16_kernels)() noexcept;  ///< null if the set has none
 
   /// Whether the processor has the set and the system lets programs use its registers.
   bool available() const noexcept { return machine_has(name); }
 
   constexpr bool has_own_float_kernels() const noexcept { return std::string_view(float_isa) == name; }
 
-  /// The kernels of T, float or bfloat16; null: there are none.
+  /// The kernels of T, float or bfloat16; null if the set has none.
   template <class T>
   KernelTable<T> const* kernels_of() const noexcept {
     static_assert(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>,

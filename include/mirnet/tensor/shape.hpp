@@ -13,7 +13,7 @@ namespace mirnet::inline MIRNET_ABI {
 /// translation unit is read by others that were compiled with other flags.
 inline constexpr Index alignment_bytes = 64;
 
-/// Whether an address is a multiple of it; at compile time, where there are none, yes.
+/// Whether an address is a multiple of alignment_bytes. True in constant expressions, which have no addresses.
 constexpr bool starts_a_line(void const* data) noexcept {
   return std::is_constant_evaluated() || reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
 }
