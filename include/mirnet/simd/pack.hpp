@@ -151,6 +151,31 @@ MIRNET_ALWAYS_INLINE Pack fma(Pack x, Pack y, Pack z) noexcept {
 #endif
 }
 
+/// sum += x*y, as fma() rounds it, in the register that sum has. Of many sums in a loop, GCC moves some from register
+/// to register.
+MIRNET_ALWAYS_INLINE void accumulate(Pack& sum, Pack x, Pack y) noexcept {
+#if (MIRNET_SET_HAS_ZMM || MIRNET_SET == MIRNET_SET_avx2) && defined(__GNUC__)
+  Pack::register_type in_place = sum;
+  __asm__("vfmadd231ps %2, %1, %0"
+          : "+v"(in_place)
+          : "v"(static_cast<Pack::register_type>(x)), "v"(static_cast<Pack::register_type>(y)));
+  sum = Pack(in_place);
+#else
+  sum = fma(x, y, sum);
+#endif
+}
+
+/// The same with the number at x in all lanes.
+MIRNET_ALWAYS_INLINE void accumulate(Pack& sum, float const* x, Pack y) noexcept {
+#if MIRNET_SET_HAS_ZMM && defined(__GNUC__)
+  Pack::register_type in_place = sum;
+  __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(in_place) : "v"(static_cast<Pack::register_type>(y)), "m"(*x));
+  sum = Pack(in_place);
+#else
+  accumulate(sum, broadcast_from(x), y);
+#endif
+}
+
 inline constexpr bool has_lane_products = own_set.lane_products;
 
 #if MIRNET_SET == MIRNET_SET_neon && defined(__aarch64__)

@@ -63,9 +63,21 @@ MIRNET_ALWAYS_INLINE Pack fma(Pairs const& x, Pairs const& y, Pack z) noexcept {
 MIRNET_ALWAYS_INLINE void store_operands(bfloat16* p, Pack v) noexcept { store(p, v); }
 #endif
 
+MIRNET_ALWAYS_INLINE void accumulate(Pack& sum, Pairs const& x, Pairs const& y) noexcept { sum = fma(x, y, sum); }
+
 static_assert(sizeof(Pairs) == sizeof(Pack), "a register of pairs has a pair for each lane of its sums");
 
 MIRNET_ALWAYS_INLINE Pairs broadcast_from(Pair const* p) noexcept { return broadcast(*p); }
+/// sum += the products of the pair at x and those of y.
+MIRNET_ALWAYS_INLINE void accumulate(Pack& sum, Pair const* x, Pairs const& y) noexcept {
+#if MIRNET_SET == MIRNET_SET_avx512bf16 && !MIRNET_EMULATE_PAIR_PRODUCTS && defined(__GNUC__)
+  __m512 in_place = sum;
+  __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(in_place) : "v"(y), "m"(*x));
+  sum = Pack(in_place);
+#else
+  sum = fma(broadcast_from(x), y, sum);
+#endif
+}
 MIRNET_ALWAYS_INLINE void store_operands(float* p, Pack v) noexcept { store(p, v); }
 
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd
