@@ -216,3 +216,37 @@ TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rou
           block.forward(context, in, out, prelu);
         });
 }
+
+TEST_CASE("bfloat16: 16 channels of a wider map are read and written like a map, and nothing beside them is touched") {
+  every_set([](KernelTable<float> const&, KernelTable<bfloat16> const& kernels) {
+    Shape const shape{20, 30, 16}, wide{20, 30, 48};
+    for (Index const kernel : {1, 3}) {
+      INFO("kernel ", kernel);
+      Conv2d<bfloat16> layer(16, 16, kernel);
+      Filling<bfloat16> filling;
+      filling(layer, Name("layer"));
+      auto input = Tensor<bfloat16>::create(shape).value(), expected = Tensor<bfloat16>::create(shape).value();
+      auto from = Tensor<bfloat16>::create(wide).value(), to = Tensor<bfloat16>::create(wide).value();
+      REQUIRE(input.view().pitch() == 16);
+      REQUIRE(to.view().pitch() == 48);
+      Random random(3);
+      std::fill_n(to.view().data(), wide.pixels() * 48, bfloat16(7));
+      std::fill_n(from.view().data(), wide.pixels() * 48, bfloat16(std::nanf("")));
+      for (Index i = 0; i < shape.pixels() * 16; ++i) {
+        from.view().data()[i / 16 * 48 + 16 + i % 16] = input.view().data()[i] = bfloat16(random.uniform());
+      }
+      auto const memory = Memory::allocate(1 << 20).value();
+      Context<bfloat16> context(kernels);
+      context.arena = Arena(memory.bytes());
+      layer.forward(context, input, expected);
+      layer.forward(context, channel_slice(from.view(), 16, 16), channel_slice(to.view(), 32, 16));
+      Index wrong = 0;
+      for (Index i = 0; i < wide.pixels() * 48; ++i) {
+        Index const c = i % 48;
+        std::uint16_t const found = to.view().data()[i].bits;
+        wrong += found != (c < 32 ? bfloat16(7) : expected.view().data()[i / 48 * 16 + c - 32]).bits;
+      }
+      CHECK(wrong == 0);
+    }
+  });
+}

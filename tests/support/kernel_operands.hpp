@@ -9,11 +9,12 @@
 
 namespace test {
 
-/// Weights in the arrangement of another type's kernels.
+/// Weights in the arrangement of another type's kernels, whose lines may be longer.
 template <class T>
 Buffer<T> repacked(Buffer<float> const& weights, Index depth) {
-  Buffer<T> result(weights.size());
-  for (Index o = 0; o < weights.size() / depth; ++o) {
+  Index const outputs = weights.size() / depth;
+  Buffer<T> result(depth * mirnet::round_up(outputs, mirnet::packed_line<T>));
+  for (Index o = 0; o < outputs; ++o) {
     for (Index k = 0; k < depth; ++k) {
       result[mirnet::packed_position<T>(depth, o, k)] =
           static_cast<T>(weights[mirnet::packed_position<float>(depth, o, k)]);

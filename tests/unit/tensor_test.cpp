@@ -24,21 +24,24 @@ bool aligned(void const* p) { return reinterpret_cast<std::uintptr_t>(p) % align
 
 }  // namespace
 
-TEST_CASE("a pixel starts a 64-byte line") {
+TEST_CASE("a pixel starts a line of 16 channels, or of 64 bytes if these hold fewer") {
   struct {
-    Index channels, of_float, of_double, of_byte;
-  } const table[] = {{0, 0, 0, 0}, {1, 16, 8, 64}, {8, 16, 8, 64}, {9, 16, 16, 64}, {16, 16, 16, 64}, {17, 32, 24, 64}};
+    Index channels, of_double, of_others;
+  } const table[] = {{0, 0, 0}, {1, 8, 16}, {8, 8, 16}, {9, 16, 16}, {16, 16, 16}, {17, 24, 32}};
   for (auto const& row : table) {
     CAPTURE(row.channels);
-    CHECK(pixel_pitch<float>(row.channels) == row.of_float);
     CHECK(pixel_pitch<double>(row.channels) == row.of_double);
-    CHECK(pixel_pitch<std::uint8_t>(row.channels) == row.of_byte);
+    CHECK(pixel_pitch<float>(row.channels) == row.of_others);
+    CHECK(pixel_pitch<bfloat16>(row.channels) == row.of_others);
+    CHECK(pixel_pitch<std::uint8_t>(row.channels) == row.of_others);
   }
 }
 
 TEST_CASE("bytes of a map, or nothing where they cannot be counted") {
   CHECK(map_bytes<float>({2, 3, 5}) == 2 * 3 * 64);
   CHECK(map_bytes<double>({2, 3, 9}) == 2 * 3 * 128);
+  CHECK(map_bytes<bfloat16>({2, 3, 5}) == 2 * 3 * 32);
+  CHECK(map_bytes<bfloat16>({2, 3, 17}) == 2 * 3 * 64);
   CHECK(map_bytes<float>({0, 3, 5}) == 0);
   CHECK(map_bytes<float>({largest, 0, 5}) == 0);
   CHECK(map_bytes<float>({largest / 64, 1, 16}) == largest / 64 * 64);

@@ -83,7 +83,7 @@ struct Direct {
     return patch_elements(work) + (slices(work) > 1 ? work_tile_pixels * columns(work) : 0);
   }
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
-    constexpr Index wide = channels_per_line<T>, narrow = channels_per_line<float>;
+    constexpr Index wide = packed_line<T>, narrow = channels_per_line<float>;
     Index const column = item * narrow;
     weights_of(work.weights + column / wide * wide * depth(work) + column % wide, depth(work), narrow,
                prepared + column * operands<T>(depth(work)));
@@ -140,7 +140,7 @@ struct Direct {
         product.depth = operands<T>(work.channels);
         Index const next = (std::min)(last + work_tile_pixels, work.output_height * work.output_width) - last;
         product.ahead = reinterpret_cast<std::byte const*>(input + (last - first) * work.input_pitch);
-        product.ahead_lines = next * work.input_pitch / channels_per_line<T>;
+        product.ahead_lines = next * work.input_pitch / packed_line<T>;
         return gemm(product);
       }
     }
@@ -242,11 +242,12 @@ struct Grouped {
   }
 };
 
-/// Whether each group of a convolution has whole lines of channels, so that any method can compute it as a convolution.
+/// Whether each group of a convolution has whole lines of channels, in its packed weights too, so that any method can
+/// compute it as a convolution.
 template <class T>
 constexpr bool has_whole_groups(Convolution<T> const& work) noexcept {
   return work.groups > 1 && work.channels % (work.groups * channels_per_line<T>) == 0 &&
-         work.output_channels % (work.groups * channels_per_line<T>) == 0;
+         work.output_channels % (work.groups * packed_line<T>) == 0;
 }
 
 /// One of these groups.

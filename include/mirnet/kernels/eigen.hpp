@@ -20,6 +20,7 @@ using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>
 template <class T>
 void multiply(Convolution<T> const& work, Index first, Index last, T const* patches, Index depth) {
   constexpr Index line = channels_per_line<T>;
+  static_assert(line == packed_line<T>, "a line of the output is one of the weights");
   Eigen::Map<Matrix<T> const> const a(patches, last - first, depth);
   Matrix<T> c(last - first, line);
   for (Index g = 0; g < work.output_lines; ++g) {

@@ -309,7 +309,7 @@ inline float const* weights_of(float const* weights, Index, Index, float*) noexc
 
 template <class T>
 Operand<T> const* weights_of(T const* weights, Index depth, Index columns, Operand<T>* to) noexcept {
-  constexpr Index wide = channels_per_line<T>, narrow = channels_per_line<float>;
+  constexpr Index wide = packed_line<T>, narrow = channels_per_line<float>;
   Index const steps = operands<T>(depth);
   for (Index column = 0; column < columns; column += narrow) {
     T const* const from = weights + column / wide * depth * wide + column % wide;

@@ -1,4 +1,4 @@
-// Element-wise operations. Counts and pitches are whole 64-byte lines, so there are no tails.
+// Element-wise operations. Counts and pitches are whole lines, so there are no tails.
 #pragma once
 
 #include <cstring>

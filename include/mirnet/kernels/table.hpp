@@ -13,7 +13,7 @@ namespace mirnet::inline MIRNET_ABI {
 /// Where the weight of output channel o and patch element k lies in the packed weights of a product of `depth`.
 template <class T>
 MIRNET_ALWAYS_INLINE constexpr Index packed_position(Index depth, Index o, Index k) noexcept {
-  constexpr Index line = channels_per_line<T>;
+  constexpr Index line = packed_line<T>;
   return (o / line * depth + k) * line + o % line;
 }
 
@@ -54,7 +54,7 @@ struct Statistics {
 /// output = prelu(convolution + bias, slope) and output += residual; or some rows of one.
 ///
 /// The input map has height x width pixels; padding_mode gives the values outside it. Its pixel (y, x) is at
-/// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's 64-byte line; of
+/// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's line; of
 /// its rows only those are read that lie under the kernel at some output row.
 /// The output rows are [first_row, first_row + output_height); pixel (y, x) is at
 /// output + (y - first_row)*output_row_step + x*output_pixel_step, residual and statistics likewise, and all

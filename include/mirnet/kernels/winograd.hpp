@@ -183,7 +183,7 @@ struct Tiles {
                                                     simd::Pack* to) noexcept {
     using namespace simd;
     constexpr int taps_y = AxisY::taps, taps_x = AxisX::taps;
-    constexpr Index wide = channels_per_line<T>;
+    constexpr Index wide = packed_line<T>;
     Index const tap_step = work.channels * wide;
     T const* const from =
         work.weights + item * line / wide * taps_y * taps_x * tap_step + item * line % wide + channel * wide + column;

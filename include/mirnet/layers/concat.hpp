@@ -35,7 +35,7 @@ constexpr Shape concatenated(std::initializer_list<View<T const>> maps) noexcept
 }  // namespace detail
 
 /// torch.cat of feature maps along the channels. All maps have the same height and width, and the output has the
-/// channels of all. This copies; a layer whose channels fill whole 64-byte lines can write directly into a
+/// channels of all. This copies; a layer whose channels fill whole lines can write directly into a
 /// channel_slice of the output.
 template <class T>
 constexpr void concat(Context<T>& context, std::initializer_list<ViewOf<T const>> maps, ViewOf<T> output) noexcept {

@@ -147,7 +147,7 @@ class Conv2d {
   }
 
   constexpr ParameterShape shape() const noexcept { return {4, {out(), group_channels(), kernel(), kernel()}}; }
-  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+  constexpr Index packed_elements(Index line = packed_line<T>) const noexcept {
     return depth() * round_up(out(), line);
   }
   constexpr Index packed_from(Index line, Index at) const noexcept {
@@ -330,7 +330,7 @@ class ConvTranspose2d {
       : in_(detail::narrowed<std::uint16_t>(in_channels)), out_(detail::narrowed<std::uint16_t>(out_channels)) {}
 
   constexpr ParameterShape shape() const noexcept { return {4, {in(), out(), 3, 3}}; }
-  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+  constexpr Index packed_elements(Index line = packed_line<T>) const noexcept {
     return 9 * in() * round_up(out(), line);
   }
   constexpr Index packed_from(Index line, Index at) const noexcept {
@@ -419,7 +419,7 @@ class ConvTranspose2d {
   constexpr Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in(); }
 
   /// The phases' weights follow each other: 1, 2, 2 and 4 taps.
-  constexpr Index phase_start(Index odd_y, Index odd_x, Index line = channels_per_line<T>) const noexcept {
+  constexpr Index phase_start(Index odd_y, Index odd_x, Index line = packed_line<T>) const noexcept {
     Index const taps_before = odd_y * 3 + odd_x * (1 + odd_y);
     return taps_before * in() * round_up(out(), line);
   }
@@ -452,9 +452,7 @@ class GatedConv1x1 {
   explicit constexpr GatedConv1x1(Index channels) noexcept : conv_(2 * channels, channels, 1), channels_(channels) {}
 
   constexpr ParameterShape shape() const noexcept { return conv_.shape(); }
-  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
-    return conv_.packed_elements(line);
-  }
+  constexpr Index packed_elements(Index line = packed_line<T>) const noexcept { return conv_.packed_elements(line); }
   constexpr Index packed_from(Index line, Index at) const noexcept { return conv_.packed_from(line, at); }
   void bind(T const* packed) noexcept { conv_.bind(packed); }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept { conv_.pack(packed, first, values); }

@@ -79,7 +79,7 @@ class PlainParameter {
   explicit constexpr PlainParameter(ParameterShape shape) noexcept : shape_(shape) {}
 
   constexpr ParameterShape shape() const noexcept { return shape_; }
-  constexpr Index packed_elements(Index line = channels_per_line<T>) const noexcept {
+  constexpr Index packed_elements(Index line = packed_line<T>) const noexcept {
     return shape_.rank == 1 ? round_up(shape_.elements(), line) : shape_.elements();
   }
   constexpr Index packed_from(Index, Index at) const noexcept { return at < shape_.elements() ? at : no_element; }

@@ -155,7 +155,7 @@ class Model {
   }
 
   /// Computes the network's output for an image: `image` has the plan's height and width and the network's channels,
-  /// `output` its output shape. Both have rows without gaps and a pitch of whole 64-byte lines, which is the same if
+  /// `output` its output shape. Both have rows without gaps and a pitch of whole lines, which is the same if
   /// their numbers of channels are. They do not overlap. `memory` starts at a multiple of 64 and has at least
   /// plan.bytes. Allocates nothing if T is float or bfloat16. Errors: invalid_argument; memory, where it is too small;
   /// cancelled.
@@ -301,7 +301,7 @@ class Model {
 
   template <class Layer>
   static constexpr Index packed_size(Layer const& layer) noexcept {
-    return round_up(layer.packed_elements(), channels_per_line<T>);
+    return round_up(layer.packed_elements(), packed_line<T>);
   }
 
   /// With a context that only measures, for an image that has no memory.

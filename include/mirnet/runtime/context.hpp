@@ -26,8 +26,8 @@ struct Progress {
 
 /// What a layer requires of its maps, besides their shape and rows without gaps (View::dense).
 enum class Layout {
-  lines,  ///< kernels read and write whole 64-byte lines: pixels start at one, and all of the channels' lines are
-          ///< theirs
+  lines,  ///< kernels read and write whole lines (channels_per_line): pixels start at one, and all of the channels'
+          ///< lines are theirs
   dense,  ///< and nothing else lies between the pixels: no slice of a map with more channels
 };
 
@@ -39,7 +39,7 @@ struct Refusal {
   Index found_pitch = 0, expected_pitch = 0;  ///< 0: the shape is what is wrong
   bool multiple = false;                      ///< multiples of the expected pitch would do
   Index found_row_pitch = 0;                  ///< wrong if it is not the width times found_pitch
-  bool misplaced = false;                     ///< it does not start at a 64-byte line
+  Index line = 0;                             ///< it does not start at a multiple of so many bytes; 0: it does
   char const* reason = nullptr;               ///< a sentence, instead of all that
 };
 
@@ -104,7 +104,9 @@ struct Context {
   template <class U>
   constexpr bool accepts_pitch(char const* layer, char const* name, View<U> map, Shape expected, Index pitch,
                                bool multiple = false) noexcept {
-    return check_map({layer, name, map.shape(), expected, map.pitch(), pitch, multiple, map.row_pitch()}, map.data());
+    return check_map({layer, name, map.shape(), expected, map.pitch(), pitch, multiple, map.row_pitch(),
+                      line_bytes<std::remove_const_t<U>>},
+                     map.data());
   }
 
   /// Records that a layer does not take what it is given, so that nothing that follows is computed. Returns false.
@@ -188,12 +190,13 @@ struct Context {
     return map.found.height <= 1 || map.found_row_pitch == map.found.width * map.found_pitch;
   }
 
-  /// `map` has what would be refused. One function for all layers and types: code is small where memory is.
+  /// `map` has what would be refused, and the bytes of its line. One function for all layers and types: code is small
+  /// where memory is.
   MIRNET_NOINLINE constexpr bool check_map(Refusal map, void const* data) noexcept {
-    map.misplaced = !starts_a_line(data);
+    if (starts_a_line(data, map.line)) map.line = 0;
     if (map.found == map.expected) {
       Index const pitch = map.found_pitch;
-      if (!map.misplaced && dense(map) &&
+      if (map.line == 0 && dense(map) &&
           (map.multiple ? pitch % map.expected_pitch == 0 : pitch == map.expected_pitch)) {
         return true;
       }
@@ -223,9 +226,9 @@ struct Context {
                    where, colon, refusal.layer, refusal.map, number(refusal.found_row_pitch),
                    number(found.width * refusal.found_pitch));
     }
-    if (refusal.misplaced) {
+    if (refusal.line != 0) {
       return Error(ErrorCode::invalid_argument, "%s%s%s: the %s does not start at a multiple of %lld bytes", where,
-                   colon, refusal.layer, refusal.map, number(alignment_bytes));
+                   colon, refusal.layer, refusal.map, number(refusal.line));
     }
     return Error(ErrorCode::invalid_argument,
                  "%s%s%s: the %s has a pixel pitch of %lld elements for %lld channels, expected %s%lld", where, colon,

@@ -1,6 +1,7 @@
-// The shape of a feature map and how it lies in memory: channels last, every pixel starting a 64-byte line.
+// The shape of a feature map and how it lies in memory: channels last, every pixel starting a line of 16 channels.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <type_traits>
@@ -13,14 +14,24 @@ namespace mirnet::inline MIRNET_ABI {
 /// translation unit is read by others that were compiled with other flags.
 inline constexpr Index alignment_bytes = 64;
 
-/// Whether an address is a multiple of alignment_bytes. True in constant expressions, which have no addresses.
-constexpr bool starts_a_line(void const* data) noexcept {
-  return std::is_constant_evaluated() || reinterpret_cast<std::uintptr_t>(data) % alignment_bytes == 0;
+/// Whether an address is a multiple of so many bytes. True in constant expressions, which have no addresses.
+constexpr bool starts_a_line(void const* data, Index bytes = alignment_bytes) noexcept {
+  return std::is_constant_evaluated() ||
+         reinterpret_cast<std::uintptr_t>(data) % static_cast<std::uintptr_t>(bytes) == 0;
 }
 
-/// How many channels of type T share one 64-byte line; pixel pitches are multiples of it.
+/// How many channels of a map share a line: 16, which is what the kernels compute at a time, but no more than have room
+/// in 64 bytes. Pixel pitches are multiples of it.
 template <class T>
-inline constexpr Index channels_per_line = alignment_bytes / static_cast<Index>(sizeof(T));
+inline constexpr Index channels_per_line = std::min<Index>(16, alignment_bytes / static_cast<Index>(sizeof(T)));
+
+/// A line's bytes: 64, or 32 for bfloat16. Pixels of a map start at multiples of it.
+template <class T>
+inline constexpr Index line_bytes = channels_per_line<T>* static_cast<Index>(sizeof(T));
+
+/// How many output channels share a line of packed weights, which has 64 bytes for every type: whole lines of a map.
+template <class T>
+inline constexpr Index packed_line = alignment_bytes / static_cast<Index>(sizeof(T));
 
 /// Elements from one pixel to the next for a map of `channels` channels.
 template <class T>

@@ -18,9 +18,9 @@ constexpr T* advance(T* p, Index n) noexcept {
   return p == nullptr ? nullptr : p + n;
 }
 
-/// Element (y, x, c) is at data[y*row_pitch + x*pitch + c]. Channels from `channels` up to the next multiple of 64
-/// bytes are padding where the pitch leaves room for them: kernels read them as zeros and keep them at zero. Passed by
-/// value; View<T> converts to View<T const>.
+/// Element (y, x, c) is at data[y*row_pitch + x*pitch + c]. Channels from `channels` up to the end of their line
+/// (channels_per_line) are padding where the pitch leaves room for them: kernels read them as zeros and keep them at
+/// zero. Passed by value; View<T> converts to View<T const>.
 template <class T>
 class View {
  public:
@@ -91,7 +91,7 @@ constexpr View<T> every(View<T> map, Index n) noexcept {
 }
 
 /// Channels [first, first + count) of a map, for instance to let a layer write its part of what would otherwise be a
-/// concatenation. Layers take slices of whole 64-byte lines: `first` is a multiple of channels_per_line<T>, and so is
+/// concatenation. Layers take slices of whole lines: `first` is a multiple of channels_per_line<T>, and so is
 /// `count`, unless the slice goes to the map's last channel. (mirnet::split and mirnet::concat take any channels.)
 template <class T>
 constexpr View<T> channel_slice(View<T> map, Index first, Index count) noexcept {
