@@ -152,9 +152,12 @@ void blurred_projection(benchmark::State& state, Target<T> const& target, Case c
   measure(state, target, bytes_of<T>({filtered.view(), input.view(), output.view()}), [&](Context<T>& context) {
     auto const& kernels = *context.kernels;
     context.count(output.shape().pixels(), 2 * shapes.in * shapes.out);
-    auto const scratch = context.scratch(kernels.blurred_projection_scratch(work));
+    auto const plan = kernels.plan_blurred_projection(work);
+    mirnet::ArenaBlock<std::byte> const prepared(context.arena, plan.weights_bytes);
+    auto const scratch = context.scratch(plan.scratch_bytes);
+    context.once([&] { kernels.prepare_blurred_projection(work, prepared.data()); });
     context.each_range(output.shape().pixels(), kernels.work_tile_pixels, [&](Index first, Index last, Index) {
-      kernels.blurred_projection(work, first, last, scratch.data());
+      kernels.blurred_projection(work, prepared.data(), first, last, scratch.data());
     });
   });
 }

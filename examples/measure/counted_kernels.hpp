@@ -19,18 +19,15 @@ class CountedKernels {
       products_ += products_of(work, plan);
       return real_.convolution_work_tiles(work, plan);
     };
-    table_.gated_projection_scratch = [](mirnet::GatedProjection<T> const& work) noexcept {
+    table_.plan_gated_projection = [](mirnet::GatedProjection<T> const& work) noexcept {
       products_ += product(work.pixels, 2 * work.channels, work.pitch);
-      return real_.gated_projection_scratch(work);
+      return real_.plan_gated_projection(work);
     };
-    table_.blurred_projection_scratch = [](mirnet::BlurredProjection<T> const& work) noexcept {
-      // It is asked for once a band, whose height it does not tell: the band with the first row counts for the map.
+    table_.plan_blurred_projection = [](mirnet::BlurredProjection<T> const& work) noexcept {
       auto const& blur = work.blur[0];
-      if (blur.first_row == 0) {
-        products_ += product(blur.height / 2 * (blur.width / 2), work.branches * work.channels,
-                             work.output_lines * mirnet::channels_per_line<T>);
-      }
-      return real_.blurred_projection_scratch(work);
+      products_ += product(blur.height / 2 * (blur.width / 2), work.branches * work.channels,
+                           work.output_lines * mirnet::channels_per_line<T>);
+      return real_.plan_blurred_projection(work);
     };
   }
   CountedKernels(CountedKernels const&) = delete;

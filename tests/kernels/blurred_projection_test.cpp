@@ -121,10 +121,13 @@ struct Shrinking {
                                                 .weights = {operands.weights[0].data(), operands.weights[1].data()},
                                                 .output = output.data() + guard + first * width * columns(),
                                                 .output_lines = columns() / channels_per_line<T>};
-                Index const scratch = kernels.blurred_projection_scratch(work);
+                ProjectionPlan const plan = kernels.plan_blurred_projection(work);
+                Buffer<std::byte> prepared(plan.weights_bytes);
+                kernels.prepare_blurred_projection(work, prepared.data());
                 in_ranges((last - first) * width, kernels.work_tile_pixels, split, [&](Index begin, Index end) {
-                  Buffer<T> poisoned(divide_up(scratch, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
-                  kernels.blurred_projection(work, begin, end, reinterpret_cast<std::byte*>(poisoned.data()));
+                  Buffer<T> poisoned(divide_up(plan.scratch_bytes, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
+                  kernels.blurred_projection(work, prepared.data(), begin, end,
+                                             reinterpret_cast<std::byte*>(poisoned.data()));
                 });
               });
     return output;

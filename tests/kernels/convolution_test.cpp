@@ -278,10 +278,12 @@ struct GatedProjecting {
                                   .weights = operands.weights.data(),
                                   .output = output.data() + guard,
                                   .residual = operands.residual_in(residual, output)};
-    Index const scratch = kernels.gated_projection_scratch(work);
+    ProjectionPlan const plan = kernels.plan_gated_projection(work);
+    Buffer<std::byte> prepared(plan.weights_bytes);
+    kernels.prepare_gated_projection(work, prepared.data());
     in_ranges(pixels, kernels.work_tile_pixels, split, [&](Index first, Index last) {
-      Buffer<T> poisoned(divide_up(scratch, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
-      kernels.gated_projection(work, first, last, reinterpret_cast<std::byte*>(poisoned.data()));
+      Buffer<T> poisoned(divide_up(plan.scratch_bytes, sizeof(T)), std::numeric_limits<T>::quiet_NaN());
+      kernels.gated_projection(work, prepared.data(), first, last, reinterpret_cast<std::byte*>(poisoned.data()));
     });
     return output;
   }

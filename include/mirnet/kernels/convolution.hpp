@@ -369,90 +369,116 @@ void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::b
 }
 
 template <class T>
-constexpr Index gated_projection_scratch(GatedProjection<T> const& work) noexcept {
-  Index const depth = 2 * work.channels;
-  Index const patches = convolution_detail::work_tile_pixels * operands<T>(depth) + channels_per_line<float>;
-  return (patches + weight_operands<T>(depth, work.pitch)) * static_cast<Index>(sizeof(float));
+constexpr ProjectionPlan plan_gated_projection(GatedProjection<T> const& work) noexcept {
+  constexpr bool in_place = std::is_same_v<T, OperandNumber<T>>;
+  Index const weights = 2 * operands<T>(work.channels) * work.pitch;
+  Index const scratch = in_place ? 0 : convolution_detail::work_tile_pixels * work.pitch;
+  return {weights * static_cast<Index>(sizeof(float)), scratch * static_cast<Index>(sizeof(float))};
 }
 
 template <class T>
-void gated_projection(GatedProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept {
+void prepare_gated_projection(GatedProjection<T> const& work, std::byte* prepared) noexcept {
+  Index const depth = operands<T>(work.channels), half = depth * channels_per_line<float>;
+  auto* const to = reinterpret_cast<Operand<T>*>(prepared);
+  prepare_matrix<T>(work.weights, 2 * work.channels, 0, work.channels, work.pitch, nullptr, to, 2 * half);
+  prepare_matrix<T>(work.weights, 2 * work.channels, work.channels, work.channels, work.pitch, work.channel_gate,
+                    to + half, 2 * half);
+}
+
+template <class T>
+void gated_projection(GatedProjection<T> const& work, std::byte const* prepared, Index first, Index last,
+                      std::byte* scratch) noexcept {
   using namespace convolution_detail;
   MIRNET_ASSERT(last - first <= work_tile_pixels);
   Index offsets[work_tile_pixels];
-  Index const depth = 2 * work.channels, pitch = operands<T>(depth);
-  auto* const patches = reinterpret_cast<Operand<T>*>(scratch);
-  for (Index pixel = first; pixel < last; ++pixel) {
-    offsets[pixel - first] = (pixel - first) * work.pitch;
-    T const* const in = work.input + pixel * work.pitch;
-    auto* const row = reinterpret_cast<OperandNumber<T>*>(patches + (pixel - first) * pitch);
-    simd::Pack const gate = simd::broadcast(work.pixel_gate[pixel]);
-    // Whole registers: what runs over the first half's end is overwritten by the second, what runs over the second's
-    // by the next row, and the last row has a line of room behind it.
-    for (Index c = 0; c < work.channels; c += simd::lanes) simd::store_operands(row + c, simd::load(in + c) * gate);
-    for (Index c = 0; c < work.channels; c += simd::lanes) {
-      simd::store_operands(row + work.channels + c, simd::load(in + c) * simd::load(work.channel_gate + c));
+  for (Index i = 0; i < last - first; ++i) offsets[i] = i * work.pitch;
+  Index const depth = operands<T>(work.channels), half = depth * channels_per_line<float>;
+  auto const* const weights = reinterpret_cast<Operand<T> const*>(prepared);
+  T const* const input = work.input + first * work.pitch;
+  Gemm<T, Operand<T>> product{.a = reinterpret_cast<Operand<T> const*>(scratch),
+                              .a_pitch = operands<T>(work.pitch),
+                              .rows = last - first,
+                              .depth = depth,
+                              .b = weights,
+                              .b_line_stride = 2 * half,
+                              .lines = work.pitch / channels_per_line<float>,
+                              .sum = nullptr,
+                              .sum_pitch = 0,
+                              .finish = true,
+                              .c = work.output + first * work.pitch,
+                              .c_offsets = offsets,
+                              .residual = work.residual == nullptr ? nullptr : work.residual + first * work.pitch,
+                              .second_b = weights + half,
+                              .row_scales = work.pixel_gate + first};
+  if constexpr (std::is_same_v<T, OperandNumber<T>>) {
+    product.a = reinterpret_cast<Operand<T> const*>(input);
+    product.ahead = reinterpret_cast<std::byte const*>(work.input + last * work.pitch);
+    Index const next = (std::min)(last + work_tile_pixels, work.pixels) - last;
+    product.ahead_lines = next * work.pitch * static_cast<Index>(sizeof(T)) / alignment_bytes;
+  } else {
+    for (Index i = 0; i < product.rows * work.pitch; i += simd::lanes) {
+      simd::store(floats(scratch) + i, simd::load(input + i));
     }
   }
-  gemm(Gemm<T, Operand<T>>{
-      .a = patches,
-      .a_pitch = pitch,
-      .rows = last - first,
-      .depth = pitch,
-      .b = weights_of(work.weights, depth, work.pitch, patches + work_tile_pixels * pitch + channels_per_line<float>),
-      .b_line_stride = pitch * channels_per_line<float>,
-      .lines = work.pitch / channels_per_line<float>,
-      .sum = nullptr,
-      .sum_pitch = 0,
-      .finish = true,
-      .c = work.output + first * work.pitch,
-      .c_offsets = offsets,
-      .residual = work.residual == nullptr ? nullptr : work.residual + first * work.pitch});
+  product.second_a = product.a;
+  gemm(product);
 }
 
 template <class T>
-constexpr Index blurred_projection_scratch(BlurredProjection<T> const& work) noexcept {
+constexpr ProjectionPlan plan_blurred_projection(BlurredProjection<T> const& work) noexcept {
   Index const columns = work.output_lines * channels_per_line<T>;
-  Index const elements = convolution_detail::work_tile_pixels * (operands<T>(work.blur[0].pitch) + columns);
-  return (elements + weight_operands<T>(work.channels, columns)) * static_cast<Index>(sizeof(float));
+  Index const weights = work.branches * operands<T>(work.channels) * columns;
+  Index const scratch = work.branches * convolution_detail::work_tile_pixels * operands<T>(work.blur[0].pitch);
+  return {weights * static_cast<Index>(sizeof(float)), scratch * static_cast<Index>(sizeof(float))};
 }
 
 template <class T>
-void blurred_projection(BlurredProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept {
+void prepare_blurred_projection(BlurredProjection<T> const& work, std::byte* prepared) noexcept {
+  Index const columns = work.output_lines * channels_per_line<T>, depth = operands<T>(work.channels);
+  auto* const to = reinterpret_cast<Operand<T>*>(prepared);
+  for (int branch = 0; branch < work.branches; ++branch) {
+    prepare_matrix<T>(work.weights[branch], work.channels, 0, work.channels, columns, nullptr,
+                      to + branch * depth * columns, depth * channels_per_line<float>);
+  }
+}
+
+template <class T>
+void blurred_projection(BlurredProjection<T> const& work, std::byte const* prepared, Index first, Index last,
+                        std::byte* scratch) noexcept {
   using namespace convolution_detail;
+  static_assert(BlurredProjection<T>::branches == 2, "one product is added to another");
   MIRNET_ASSERT(last - first <= work_tile_pixels);
-  Index const columns = work.output_lines * channels_per_line<T>;
+  Index const columns = work.output_lines * channels_per_line<T>, depth = operands<T>(work.channels);
   Index const numbers = work.blur[0].pitch, operand_pitch = operands<T>(numbers);
   auto* const blurred = reinterpret_cast<Operand<T>*>(scratch);
-  float* const sums = floats(scratch) + work_tile_pixels * operand_pitch;
-  Index offsets[work_tile_pixels];
-  for (Index i = 0; i < last - first; ++i) offsets[i] = i * columns;
-  Gemm<T, Operand<T>> product{.a = blurred,
-                              .a_pitch = operand_pitch,
-                              .rows = last - first,
-                              .depth = operands<T>(work.channels),
-                              .b = nullptr,
-                              .b_line_stride = operands<T>(work.channels) * channels_per_line<float>,
-                              .lines = columns / channels_per_line<float>,
-                              .sum = sums,
-                              .sum_pitch = columns,
-                              .c = work.output + first * columns,
-                              .c_offsets = offsets};
+  Index const second = work_tile_pixels * operand_pitch;
   for (int branch = 0; branch < work.branches; ++branch) {
     Resampling<T> const& blur = work.blur[branch];
     Index const width = blur.width / 2;
     for (Index pixel = first; pixel < last;) {
       Index const x = pixel % width, run = (std::min)(last - pixel, width - x);
       blur_pool_pixels(blur, blur.first_row + pixel / width, x, x + run,
-                       reinterpret_cast<OperandNumber<T>*>(blurred) + (pixel - first) * numbers);
+                       reinterpret_cast<OperandNumber<T>*>(blurred + branch * second) + (pixel - first) * numbers);
       pixel += run;
     }
-    product.b = weights_of(work.weights[branch], work.channels, columns,
-                           reinterpret_cast<Operand<T>*>(sums + work_tile_pixels * columns));
-    product.accumulate = branch > 0;
-    product.finish = branch + 1 == work.branches;
-    gemm(product);
   }
+  Index offsets[work_tile_pixels];
+  for (Index i = 0; i < last - first; ++i) offsets[i] = i * columns;
+  auto const* const weights = reinterpret_cast<Operand<T> const*>(prepared);
+  gemm(Gemm<T, Operand<T>>{.a = blurred,
+                           .a_pitch = operand_pitch,
+                           .rows = last - first,
+                           .depth = depth,
+                           .b = weights,
+                           .b_line_stride = depth * channels_per_line<float>,
+                           .lines = columns / channels_per_line<float>,
+                           .sum = nullptr,
+                           .sum_pitch = 0,
+                           .finish = true,
+                           .c = work.output + first * columns,
+                           .c_offsets = offsets,
+                           .second_a = blurred + second,
+                           .second_b = weights + depth * columns});
 }
 
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

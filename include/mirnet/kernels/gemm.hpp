@@ -40,6 +40,12 @@ struct Gemm {
   float slope = 1.0f;
   T const* slopes = nullptr;
 
+  // If not null, the product of second_a, with A's pitch and depth, and second_b, with B's stride, is added. Before
+  // that, row r of the first product is multiplied with row_scales[r], unless that is null.
+  Element const* second_a = nullptr;
+  Element const* second_b = nullptr;
+  T const* row_scales = nullptr;
+
   // Lines of 64 bytes that the caller will read next.
   std::byte const* ahead = nullptr;
   Index ahead_lines = 0;
@@ -203,20 +209,31 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
     }
   }
-  // The results' lines arrive while the products are computed; so do those of a residual that lies in the output.
+  // The lines of the results, and of what is added to them, arrive while the products are computed.
   for (int g = 0; g * line < Vectors * lanes; ++g) {
-    if (work.finish) {
-      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-        prefetch_to_write(work.c + work.c_offsets[row + r] + column + g * line);
-      }
-    } else {
+    if (!work.finish) {
       MIRNET_UNROLL for (int r = 0; r < Rows; ++r) prefetch_to_write(unfinished(r, 0) + g * line);
+      continue;
     }
+    Index const* const offset = work.c_offsets + row;
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) prefetch_to_write(work.c + offset[r] + column + g * line);
+    if (work.residual == nullptr || work.residual == work.c) continue;
+    MIRNET_UNROLL for (int r = 0; r < Rows; ++r) prefetch(work.residual + offset[r] + column + g * line);
   }
 
-  multiply<Rows, Vectors>(work.a + row * work.a_pitch, work.a_pitch,
-                          work.b + column / line * work.b_line_stride + column % line, work.b_line_stride, work.depth,
+  Index const at_b = column / line * work.b_line_stride + column % line;
+  multiply<Rows, Vectors>(work.a + row * work.a_pitch, work.a_pitch, work.b + at_b, work.b_line_stride, work.depth,
                           sum);
+  if (work.second_b != nullptr) {
+    if (work.row_scales != nullptr) {
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
+        Pack const scale = broadcast(static_cast<float>(work.row_scales[row + r]));
+        MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = sum[r][v] * scale;
+      }
+    }
+    multiply<Rows, Vectors>(work.second_a + row * work.a_pitch, work.a_pitch, work.second_b + at_b, work.b_line_stride,
+                            work.depth, sum);
+  }
 
   if (!work.finish) {
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
@@ -329,6 +346,24 @@ Operand<T> const* weights_of(T const* weights, Index depth, Index columns, Opera
     }
   }
   return to;
+}
+
+/// As B has them, rows [first, first + depth) of packed weights of a depth of `packed_depth`, each multiplied with its
+/// scale unless `scales` is null. Lines of 16 columns lie `line_stride` operands apart.
+template <class T>
+void prepare_matrix(T const* weights, Index packed_depth, Index first, Index depth, Index columns, T const* scales,
+                    Operand<T>* to, Index line_stride) noexcept {
+  using namespace simd;
+  constexpr Index line = channels_per_line<float>;
+  for (Index column = 0; column < columns; column += lanes) {
+    auto const row = [&](Index k) {
+      if (k >= depth) return broadcast(0.0f);
+      Pack const row = load(weights + packed_position<T>(packed_depth, column, first + k));
+      return scales == nullptr ? row : row * broadcast(static_cast<float>(scales[k]));
+    };
+    Operand<T>* at = to + column / line * line_stride + column % line;
+    for (Index k = 0; k < depth; k += numbers_an_operand<T>, at += line) store_row(at, row(k), row(k + 1));
+  }
 }
 
 /// Elements that weights_of() writes.

@@ -109,7 +109,7 @@ void convolution(Convolution<T> const& work, ConvolutionPlan const&, std::byte c
 }
 
 template <class T>
-void gated_projection(GatedProjection<T> const& work, Index first, Index last, std::byte*) noexcept {
+void gated_projection(GatedProjection<T> const& work, std::byte const*, Index first, Index last, std::byte*) noexcept {
   Index const depth = 2 * work.channels;
   for (Index pixel = first; pixel < last; ++pixel) {
     T const* in = work.input + pixel * work.pitch;
@@ -153,7 +153,8 @@ void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexc
 }
 
 template <class T>
-void blurred_projection(BlurredProjection<T> const& work, Index first, Index last, std::byte*) noexcept {
+void blurred_projection(BlurredProjection<T> const& work, std::byte const*, Index first, Index last,
+                        std::byte*) noexcept {
   Index const width = work.blur[0].width / 2, columns = work.output_lines * channels_per_line<T>;
   for (Index pixel = first; pixel < last; ++pixel) {
     T* const out = work.output + pixel * columns;
@@ -256,10 +257,13 @@ void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixe
   }
 }
 
+/// Projections take weights as they are, and no memory.
 template <class Work>
-constexpr Index no_scratch(Work const&) noexcept {
-  return 0;
+constexpr ProjectionPlan plan_projection(Work const&) noexcept {
+  return {};
 }
+template <class Work>
+void prepare_projection(Work const&, std::byte*) noexcept {}
 
 template <class T>
 inline constexpr KernelTable<T> table{
@@ -269,9 +273,11 @@ inline constexpr KernelTable<T> table{
     .convolution_work_tiles = convolution_work_tiles<T>,
     .convolution = convolution<T>,
     .work_tile_pixels = work_tile_pixels,
-    .gated_projection_scratch = no_scratch<GatedProjection<T>>,
+    .plan_gated_projection = plan_projection<GatedProjection<T>>,
+    .prepare_gated_projection = prepare_projection<GatedProjection<T>>,
     .gated_projection = gated_projection<T>,
-    .blurred_projection_scratch = no_scratch<BlurredProjection<T>>,
+    .plan_blurred_projection = plan_projection<BlurredProjection<T>>,
+    .prepare_blurred_projection = prepare_projection<BlurredProjection<T>>,
     .blurred_projection = blurred_projection<T>,
     .blur_pool = blur_pool<T>,
     .bilinear_double = bilinear_double<T>,

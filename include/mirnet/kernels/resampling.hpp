@@ -17,11 +17,19 @@ void blur_pool_pixels(Resampling<T> const& work, Index y, Index first, Index las
   T const* const middle = work.input + (2 * y - work.input_first_row) * work.width * pitch;
   T const* const below = middle + work.width * pitch;
   T const* const above = y == 0 ? below : middle - work.width * pitch;
-  for (Index x = first; x < last; ++x) {
-    Index const centre = 2 * x * pitch, right = centre + pitch, left = x == 0 ? right : centre - pitch;
-    for (Index c = 0; c < pitch; c += lanes, out += lanes) {
+  // A few outputs at a time: the column to the right of one is to the left of the next.
+  constexpr Index most = 4;
+  for (Index x = first; x < last; x += most, out += most * pitch) {
+    Index const count = (std::min)(most, last - x), from = 2 * x * pitch;
+    for (Index c = 0; c < pitch; c += lanes) {
       auto const column = [&](Index at) { return fma(two, load(middle + at), load(above + at) + load(below + at)); };
-      store(out, fma(two, column(centre + c), column(left + c) + column(right + c)) * sixteenth);
+      Pack left = column((x == 0 ? pitch : from - pitch) + c);
+      for (Index i = 0; i < count; ++i) {
+        Index const centre = from + 2 * i * pitch + c;
+        Pack const right = column(centre + pitch);
+        store(out + i * pitch + c, fma(two, column(centre), left + right) * sixteenth);
+        left = right;
+      }
     }
   }
 }

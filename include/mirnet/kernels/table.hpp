@@ -115,9 +115,15 @@ struct ConvolutionPlan {
   Index tile_height = 1, tile_width = 1, tile_products = 0;
 };
 
+/// The memory of a projection: the weights as the kernel wants them, which all workers share, and one worker's scratch.
+struct ProjectionPlan {
+  Index weights_bytes = 0, scratch_bytes = 0;
+};
+
 /// A 1x1 convolution over [pixel_gate * r ; channel_gate * r] (section 3.2 of the paper, "dual attention unit"), whose
-/// concatenation of 2*channels is never stored: only work tiles of it exist. Weights as in Convolution, depth
-/// 2*channels. The output may be the residual.
+/// concatenation of 2*channels is never stored: with the halves Wp and Wc of the weights, it is
+/// pixel_gate * (Wp r) + (Wc diag(channel_gate)) r. Weights as in Convolution, depth 2*channels. The output may be the
+/// residual.
 template <class T>
 struct GatedProjection {
   T const* input;
@@ -191,13 +197,18 @@ struct KernelTable {
 
   /// The pixels of a work tile of gated_projection and blurred_projection.
   Index work_tile_pixels;
-  Index (*gated_projection_scratch)(GatedProjection<T> const& work) noexcept;  // bytes of one worker
+  ProjectionPlan (*plan_gated_projection)(GatedProjection<T> const& work) noexcept;
+  /// Makes the plan's weights of those of `work` and of its channel gate.
+  void (*prepare_gated_projection)(GatedProjection<T> const& work, std::byte* prepared) noexcept;
   /// Output pixels [first, last) in row-major order; at most work_tile_pixels of them.
-  void (*gated_projection)(GatedProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept;
+  void (*gated_projection)(GatedProjection<T> const& work, std::byte const* prepared, Index first, Index last,
+                           std::byte* scratch) noexcept;
 
-  Index (*blurred_projection_scratch)(BlurredProjection<T> const& work) noexcept;  // bytes of one worker
+  ProjectionPlan (*plan_blurred_projection)(BlurredProjection<T> const& work) noexcept;
+  void (*prepare_blurred_projection)(BlurredProjection<T> const& work, std::byte* prepared) noexcept;
   /// Output pixels [first, last) from the first row on; at most work_tile_pixels of them.
-  void (*blurred_projection)(BlurredProjection<T> const& work, Index first, Index last, std::byte* scratch) noexcept;
+  void (*blurred_projection)(BlurredProjection<T> const& work, std::byte const* prepared, Index first, Index last,
+                             std::byte* scratch) noexcept;
 
   /// Blur-pool: [1 2 1] x [1 2 1] / 16 with a reflected border, every second pixel. Even input sizes. Output rows,
   /// counted from the first.

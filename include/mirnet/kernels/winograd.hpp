@@ -98,12 +98,7 @@ struct Tiles {
           transform_kernel(work, item, 2 * step, column, first);
           bool const both = 2 * step + 1 < work.channels;
           if (both) transform_kernel(work, item, 2 * step + 1, column, second);
-          for (int p = 0; p < points; ++p) {
-            Number numbers[2][lanes];
-            store_operands(numbers[0], first[p]);
-            store_operands(numbers[1], both ? second[p] : broadcast(0.0f));
-            for (Index i = 0; i < lanes; ++i) at[p * matrix + i] = {numbers[0][i], numbers[1][i]};
-          }
+          for (int p = 0; p < points; ++p) store_row(at + p * matrix, first[p], both ? second[p] : broadcast(0.0f));
         }
       }
     }

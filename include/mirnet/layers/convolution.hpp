@@ -478,16 +478,18 @@ class GatedConv1x1 {
                                   .output = output.data(),
                                   .residual = residual.data()};
     KernelTable<T> const& kernels = *context.kernels;
-    Index const bytes = kernels.gated_projection_scratch(work);
-    auto const scratch = context.scratch(bytes);
+    ProjectionPlan const plan = kernels.plan_gated_projection(work);
+    ArenaBlock<std::byte> const prepared(context.arena, plan.weights_bytes);
+    auto const scratch = context.scratch(plan.scratch_bytes);
     Node node = context.new_node("gated 1x1", r.shape(), output.shape());
     node.kernel = "gated_projection";
     node.macs = static_cast<std::uint64_t>(r.pixels()) * static_cast<std::uint64_t>(2 * channels_ * channels_);
     node.bytes += context.bytes_of(residual.shape()) + packed_elements() * static_cast<Index>(sizeof(T));
     node.residual = true;
     Piece const piece(context, node);
+    context.once([&] { kernels.prepare_gated_projection(work, prepared.data()); });
     context.each_range(work.pixels, kernels.work_tile_pixels, [&](Index first, Index last, Index worker) {
-      kernels.gated_projection(work, first, last, scratch.data() + worker * bytes);
+      kernels.gated_projection(work, prepared.data(), first, last, scratch.data() + worker * plan.scratch_bytes);
     });
   }
 

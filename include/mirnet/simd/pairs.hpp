@@ -80,6 +80,16 @@ MIRNET_ALWAYS_INLINE void accumulate(Pack& sum, Pair const* x, Pairs const& y) n
 }
 MIRNET_ALWAYS_INLINE void store_operands(float* p, Pack v) noexcept { store(p, v); }
 
+/// A register of operands, one behind the other: of each lane the number of `first` and, where an operand is a pair,
+/// that of `second`.
+MIRNET_ALWAYS_INLINE void store_row(float* p, Pack first, Pack) noexcept { store(p, first); }
+MIRNET_ALWAYS_INLINE void store_row(Pair* p, Pack first, Pack second) noexcept {
+  bfloat16 numbers[2][lanes];
+  store_operands(numbers[0], first);
+  store_operands(numbers[1], second);
+  for (std::ptrdiff_t i = 0; i < lanes; ++i) p[i] = {numbers[0][i], numbers[1][i]};
+}
+
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {

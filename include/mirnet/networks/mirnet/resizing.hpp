@@ -41,7 +41,7 @@ class Downsampling {
     Index const height = x.height(), band = rows_a_band(x.width());
     typename Conv2d<T>::Rows const top_0(top_0_, context.at("top.0"), x.shape());
     typename Conv2d<T>::Rows const top_2(top_2_, context.at("top.2"), x.shape());
-    Node last_node = projection_node(context.at("top.5+bot.1"), x.shape(), output.shape());
+    Projection const last_projection(*this, context.at("top.5+bot.1"), x.shape(), output.shape());
     // The blur reads one row above its own, the 3x3 kernel one above and one below.
     RollingRows<T> inner(context, x.shape(), band + 2), filtered(context, x.shape(), band + 1);
     auto const forward_band = [&](Index first, Index last) {
@@ -50,12 +50,64 @@ class Downsampling {
       Band<T> const added = inner.append(context, above, ahead);
       top_0.forward(context, rows_of(x, added.first_row, added.rows.height()), added, {.activation = top_1_});
       top_2.forward(context, inner.rows(), filtered.append(context, above, last), {.activation = top_3_});
-      project(context, last_node, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
+      last_projection.forward(context, filtered.rows(), x, rows_of(output, first / 2, (last - first) / 2));
     };
     each_band(context, height, band, forward_band, inner, filtered);
   }
 
  private:
+  /// The last 1x1 convolutions of both branches, behind their blurs, a few rows at a time.
+  class Projection {
+   public:
+    constexpr Projection(Downsampling const& layer, Context<T>& context, Shape input, Shape output) noexcept
+        : layer_(layer),
+          node_(layer.projection_node(context, input, output)),
+          plan_(context.kernels->plan_blurred_projection(
+              layer.work(Band<T const>(input), Band<T const>(input), Band<T>(output)))),
+          prepared_(context.arena, plan_.weights_bytes),
+          scratch_(context.scratch(plan_.scratch_bytes)) {
+      Piece const piece(context, node_);
+      context.once([&] {
+        context.kernels->prepare_blurred_projection(
+            layer.work(Band<T const>(input), Band<T const>(input), Band<T>(output)), prepared_.data());
+      });
+    }
+
+    constexpr void forward(Context<T>& context, Band<T const> filtered, Band<T const> x,
+                           Band<T> output) const noexcept {
+      if (!context.accepts("blurred 1x1", "input", x.rows, x.rows.shape(), Layout::dense) ||
+          !context.accepts("blurred 1x1", "output", output.rows, output.rows.shape(), Layout::dense)) {
+        return;
+      }
+      context.count(output.rows.pixels(), macs_a_pixel(x.rows.shape(), output.rows.shape()));
+      BlurredProjection<T> const work = layer_.work(filtered, x, output);
+      KernelTable<T> const& kernels = *context.kernels;
+      Node node = node_;
+      Piece const piece(context, node);
+      context.each_range(output.rows.pixels(), kernels.work_tile_pixels, [&](Index first, Index last, Index worker) {
+        kernels.blurred_projection(work, prepared_.data(), first, last, scratch_.data() + worker * plan_.scratch_bytes);
+      });
+    }
+
+   private:
+    Downsampling const& layer_;
+    Node node_;
+    ProjectionPlan plan_;
+    ArenaBlock<std::byte> prepared_, scratch_;
+  };
+
+  constexpr BlurredProjection<T> work(Band<T const> filtered, Band<T const> x, Band<T> output) const noexcept {
+    auto const blur = [&](Band<T const> input) {
+      return Resampling<T>{input.rows.data(), input.map_height, input.rows.width(), input.rows.pitch(),
+                           nullptr,           input.first_row,  output.first_row};
+    };
+    return {.blur = {blur(filtered), blur(x)},
+            .channels = x.rows.channels(),
+            .weights = {top_5_.packed(), bottom_1_.packed()},
+            .output = output.rows.data(),
+            .output_lines = divide_up(output.rows.channels(), channels_per_line<T>)};
+  }
+
   constexpr Node projection_node(Context<T>& context, Shape input, Shape output) const noexcept {
     Node node = context.new_node("blurred 1x1", input, output);
     node.kernel = "blurred_projection";
@@ -67,32 +119,6 @@ class Downsampling {
 
   static constexpr Index macs_a_pixel(Shape input, Shape output) noexcept {
     return 2 * input.channels * output.channels;
-  }
-
-  /// The last 1x1 convolutions of both branches, behind their blurs.
-  constexpr void project(Context<T>& context, Node& node, Band<T const> filtered, Band<T const> x,
-                         Band<T> output) const noexcept {
-    if (!context.accepts("blurred 1x1", "input", x.rows, x.rows.shape(), Layout::dense) ||
-        !context.accepts("blurred 1x1", "output", output.rows, output.rows.shape(), Layout::dense)) {
-      return;
-    }
-    context.count(output.rows.pixels(), macs_a_pixel(x.rows.shape(), output.rows.shape()));
-    auto const blur = [&](Band<T const> input) {
-      return Resampling<T>{input.rows.data(), input.map_height, input.rows.width(), input.rows.pitch(),
-                           nullptr,           input.first_row,  output.first_row};
-    };
-    BlurredProjection<T> const work{.blur = {blur(filtered), blur(x)},
-                                    .channels = x.rows.channels(),
-                                    .weights = {top_5_.packed(), bottom_1_.packed()},
-                                    .output = output.rows.data(),
-                                    .output_lines = divide_up(output.rows.channels(), channels_per_line<T>)};
-    KernelTable<T> const& kernels = *context.kernels;
-    Index const bytes = kernels.blurred_projection_scratch(work);
-    auto const scratch = context.scratch(bytes);
-    Piece const piece(context, node);
-    context.each_range(output.rows.pixels(), kernels.work_tile_pixels, [&](Index first, Index last, Index worker) {
-      kernels.blurred_projection(work, first, last, scratch.data() + worker * bytes);
-    });
   }
 
   Conv2d<T> top_0_, top_2_, top_5_, bottom_1_;
