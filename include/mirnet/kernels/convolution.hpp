@@ -83,10 +83,10 @@ struct Direct {
     return patch_elements(work) + (slices(work) > 1 ? work_tile_pixels * columns(work) : 0);
   }
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
-    constexpr Index wide = packed_line<T>, narrow = channels_per_line<float>;
-    Index const column = item * narrow;
-    weights_of(work.weights + column / wide * wide * depth(work) + column % wide, depth(work), narrow,
-               prepared + column * operands<T>(depth(work)));
+    constexpr Index line = channels_per_line<float>;
+    Index const column = item * line, depth = Direct::depth(work);
+    prepare_matrix<T>(work.weights + packed_position<T>(depth, column, 0), depth, 0, depth, line, nullptr,
+                      prepared + column * operands<T>(depth), 0);
   }
   static constexpr Index work_tiles(Convolution<T> const& work) noexcept {
     return divide_up(work.output_height * work.output_width, work_tile_pixels);

@@ -320,34 +320,6 @@ void gemm(Gemm<T, Element> const& work) noexcept {
   }
 }
 
-/// Packed weights of `depth` as B has them: operands in lines of 16 columns. Those of float are that already; others
-/// are copied to `to`, weight_operands() elements.
-inline float const* weights_of(float const* weights, Index, Index, float*) noexcept { return weights; }
-
-template <class T>
-Operand<T> const* weights_of(T const* weights, Index depth, Index columns, Operand<T>* to) noexcept {
-  constexpr Index wide = packed_line<T>, narrow = channels_per_line<float>;
-  Index const steps = operands<T>(depth);
-  for (Index column = 0; column < columns; column += narrow) {
-    T const* const from = weights + column / wide * depth * wide + column % wide;
-    if constexpr (std::is_same_v<Operand<T>, simd::Pair>) {
-      for (Index step = 0; step < steps; ++step) {
-        T const* const first = from + 2 * step * wide;
-        simd::Pair* const pair = to + column * steps + step * narrow;
-        bool const both = 2 * step + 1 < depth;
-        for (Index i = 0; i < narrow; ++i) pair[i] = {first[i], both ? first[wide + i] : T(0)};
-      }
-    } else {
-      for (Index k = 0; k < depth; ++k) {
-        for (Index i = 0; i < narrow; i += simd::lanes) {
-          simd::store(to + column * depth + k * narrow + i, simd::load(from + k * wide + i));
-        }
-      }
-    }
-  }
-  return to;
-}
-
 /// As B has them, rows [first, first + depth) of packed weights of a depth of `packed_depth`, each multiplied with its
 /// scale unless `scales` is null. Lines of 16 columns lie `line_stride` operands apart.
 template <class T>
@@ -358,15 +330,15 @@ void prepare_matrix(T const* weights, Index packed_depth, Index first, Index dep
   for (Index column = 0; column < columns; column += lanes) {
     auto const row = [&](Index k) {
       if (k >= depth) return broadcast(0.0f);
-      Pack const row = load(weights + packed_position<T>(packed_depth, column, first + k));
-      return scales == nullptr ? row : row * broadcast(static_cast<float>(scales[k]));
+      Pack const numbers = load(weights + packed_position<T>(packed_depth, column, first + k));
+      return scales == nullptr ? numbers : numbers * broadcast(static_cast<float>(scales[k]));
     };
     Operand<T>* at = to + column / line * line_stride + column % line;
     for (Index k = 0; k < depth; k += numbers_an_operand<T>, at += line) store_row(at, row(k), row(k + 1));
   }
 }
 
-/// Elements that weights_of() writes.
+/// Elements of packed weights as B has them; 0: those of float are that already.
 template <class T>
 constexpr Index weight_operands(Index depth, Index columns) noexcept {
   return std::is_same_v<T, float> ? 0 : operands<T>(depth) * columns;

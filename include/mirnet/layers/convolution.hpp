@@ -380,18 +380,23 @@ class ConvTranspose2d {
       Node node = node_;
       node.activation = activation.computes();
       Convolution<T> parts[4];
-      Index ends[4], end = 0;
+      Index work_tiles[4], fewest = std::numeric_limits<Index>::max();
       for (int phase = 0; phase < 4; ++phase) {
         parts[phase] = layer_.work(input, output, phase);
         parts[phase].slope = activation.slope();
         parts[phase].slopes = activation.slopes();
-        ends[phase] = end += phases_[phase].work_tiles(context, parts[phase]);
+        work_tiles[phase] = phases_[phase].work_tiles(context, parts[phase]);
+        fewest = (std::min)(fewest, work_tiles[phase]);
       }
       Piece const piece(context, node);
-      context.each_range(end, 1, [&](Index item, Index, Index worker) {
-        int phase = 0;
-        while (item >= ends[phase]) ++phase;
-        phases_[phase].compute(context, parts[phase], phase == 0 ? item : item - ends[phase - 1], worker);
+      // An item is the same share of each phase, so that all four read a part of the input while it is in the cache.
+      context.each_range(fewest, 1, [&](Index item, Index, Index worker) {
+        for (int phase = 0; phase < 4; ++phase) {
+          Index const end = work_tiles[phase] * (item + 1) / fewest;
+          for (Index i = work_tiles[phase] * item / fewest; i < end; ++i) {
+            phases_[phase].compute(context, parts[phase], i, worker);
+          }
+        }
       });
     }
 

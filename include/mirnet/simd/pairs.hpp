@@ -84,10 +84,15 @@ MIRNET_ALWAYS_INLINE void store_operands(float* p, Pack v) noexcept { store(p, v
 /// that of `second`.
 MIRNET_ALWAYS_INLINE void store_row(float* p, Pack first, Pack) noexcept { store(p, first); }
 MIRNET_ALWAYS_INLINE void store_row(Pair* p, Pack first, Pack second) noexcept {
+#if MIRNET_SET == MIRNET_SET_avx512bf16 && !MIRNET_EMULATE_PAIR_PRODUCTS
+  auto const rounded = [](Pack v) { return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v))); };
+  _mm512_storeu_si512(p, _mm512_or_si512(rounded(first), _mm512_slli_epi32(rounded(second), 16)));
+#else
   bfloat16 numbers[2][lanes];
   store_operands(numbers[0], first);
   store_operands(numbers[1], second);
   for (std::ptrdiff_t i = 0; i < lanes; ++i) p[i] = {numbers[0][i], numbers[1][i]};
+#endif
 }
 
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd
