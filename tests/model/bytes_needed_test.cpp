@@ -106,3 +106,15 @@ TEST_CASE("sizes that cannot be are refused with a sentence") {
   CHECK(code(small, 8, -1) == mirnet::ErrorCode::invalid_argument);
   CHECK(code(small, std::numeric_limits<Index>::max(), 8) == mirnet::ErrorCode::memory);
 }
+
+TEST_CASE("padding takes hardly more memory than an image that needs none") {
+  for (auto const& config : {Config{}, Config{.features = 32, .groups = 1, .streams = 2, .unshuffle = 2}, small}) {
+    for (auto const* kernels : test::kernel_tables()) {
+      auto const bytes = [&](Index height, Index width) {
+        return Model<Mirnet<float>>::bytes_needed(config, height, width, *kernels, 2).value().run;
+      };
+      INFO(kernels->isa << ", features " << config.features);
+      CHECK(static_cast<double>(bytes(2997, 4001)) <= 1.02 * static_cast<double>(bytes(3000, 4004)));
+    }
+  }
+}

@@ -159,36 +159,23 @@ class Mirnet {
                      View<Pixel> output) const noexcept {
     Index const cell = config.unshuffle;
     Shape const size = map_shape(config, image.height(), image.width(), config.cell_channels());
-    if (cell > 1) {
-      // Pixels change places in the copies that pad and crop, which are always made.
-      auto const cells =
-          residual(context, size, [&](View<T> map) { fit<T>(context.at("unshuffle"), image, map, cell); });
-      return add_residual<T>(context.at("shuffle"), image, cells, cell, output);
-    }
     if constexpr (std::is_same_v<T, Pixel>) {
       if (size == image.shape()) return forward(context, image, output);
     }
-    ArenaMap<T> const larger(context.arena, size);
-    fit<T>(context.at("pad"), image, larger.view(), cell);
-    ArenaMap<T> const restored(context.arena, size);
-    if constexpr (std::is_same_v<T, Pixel>) {
-      forward(context, larger, restored);
-      fit<T>(context.at("crop"), View<T const>(restored), output, cell);
-    } else {
-      // The image itself has more bits than T: what the network says of it is added here.
-      forward(context, larger, restored, false);
-      add_residual<T>(context.at("crop"), image, restored, cell, output);
-    }
+    // The residual is added to the image itself, which may have more bits than T, so that no padded copy of it has to
+    // outlive the first convolution.
+    auto const padded = residual(
+        context, size, [&](View<T> map) { fit<T>(context.at(cell > 1 ? "unshuffle" : "pad"), image, map, cell); });
+    add_residual<T>(context.at(cell > 1 ? "shuffle" : "crop"), image, padded, cell, output);
   }
 
-  /// The output is the restored image or, without the image's own part of it, the residual. It does not overlap the
-  /// input. Its channels are Config::cell_channels, height and width multiples of 2^(streams - 1).
-  constexpr void forward(Context<T>& context, View<T const> image, View<T> output,
-                         bool add_image = true) const noexcept {
+  /// The restored image, which does not overlap the input. Its channels are Config::cell_channels, height and width
+  /// multiples of 2^(streams - 1).
+  constexpr void forward(Context<T>& context, View<T const> image, View<T> output) const noexcept {
     ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
     conv_in_.forward(context.at("conv_in"), image, features);
     forward_groups(context, features);
-    conv_out_.forward(context.at("conv_out"), features, output, {.residual = add_image ? image : View<T const>{}});
+    conv_out_.forward(context.at("conv_out"), features, output, {.residual = image});
   }
 
   /// The residual for an image of this shape that nobody else needs: fill(view) writes it into a map that is there no
