@@ -22,6 +22,7 @@
 #include "machine.hpp"
 #include "memory_limit.hpp"
 #include "picture.hpp"
+#include "picture_writer.hpp"
 #include "progress.hpp"
 #include "report.hpp"
 #include "weights.hpp"
@@ -99,7 +100,7 @@ mirnet::Result<Reference> read_reference(Options const& options, std::string con
 struct Job {
   mirnet::Image input;
   Metadata metadata;
-  mirnet::OutputFormat format;
+  ResultFormat format;
   std::optional<Reference> reference;
 };
 
@@ -136,7 +137,8 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
     if (!deeper) return deeper.error();
     input = *std::move(deeper);
   }
-  return Job{std::move(input), std::move(picture->metadata), format, std::move(reference)};
+  ResultFormat const result{format, *stored, reference.has_value()};
+  return Job{std::move(input), std::move(picture->metadata), result, std::move(reference)};
 }
 
 /// One network on one machine, for any number of pictures.
@@ -162,45 +164,62 @@ class Session {
     report.seconds.read = seconds_since(begin);
 
     begin = Clock::now();
-    auto const tiling = plan(job->input);
+    auto const tiling = plan(*job);
     if (!tiling) return tiling.error();
     report.tiling = *tiling;
     report.seconds.plan = seconds_since(begin);
     if (options_.estimate) return estimate(report);
 
     begin = Clock::now();
-    auto const restored = run(work, job->input, *tiling);
-    if (!restored) return restored.error();
+    auto writer = PictureWriter::start(job->input, job->format, options_.stored, job->metadata);
+    if (!writer) return writer.error();
+    auto const done = run(work, job->input, *tiling, *writer);
+    if (!done) return done;
     report.seconds.run = seconds_since(begin);
 
     begin = Clock::now();
-    auto const written = write_picture(work.output, *restored, job->metadata, job->format, options_.stored);
+    auto const written = writer->finish(work.output);
     if (!written) return written;
     report.seconds.write = seconds_since(begin);
     report.state = Report::State::restored;
-    return compare(work, *restored, *job, report);
+    if (!job->reference) return {};
+    return compare(work, writer->image(), *job->reference, report);
   }
 
  private:
-  /// Refuses a picture for which the memory is not there or not allowed: the system would promise it all the same, and
-  /// end the program when it is used.
-  mirnet::Result<mirnet::Tiling<mirnet::MirnetConfig>> plan(mirnet::Image const& image) const {
-    // The compressed result lies beside the picture and the result when the network's memory is free again.
-    double const budget = options_.reading.memory();
-    double const encoding = 4.0 * static_cast<double>(image.bytes().size());
-    auto const too_little = [&](double needed) {
-      return too_little_memory({image.width(), image.height()}, needed, budget, options_.reading.memory_limit);
-    };
-    if (encoding > budget) return too_little(encoding);
-    constexpr double most = 4e18;  // what an Index holds
-    if (options_.tile == "auto") {
-      return mirnet::plan_within(model_, context_, image, static_cast<mirnet::Index>(std::clamp(budget, 0.0, most)));
-    }
+  using Tiling = mirnet::Tiling<mirnet::MirnetConfig>;
+
+  /// The tiles, with all bytes that are taken at a time. Refuses a picture for which the memory is not there or not
+  /// allowed: the system would promise it all the same, and end the program when it is used.
+  mirnet::Result<Tiling> plan(Job const& job) const {
+    mirnet::Image const& image = job.input;
     auto tiling = options_.tile == "off" ? mirnet::plan_whole(model_, context_, image)
-                                         : mirnet::plan_tiles(model_, context_, image, options_.tile_side);
-    if (tiling && static_cast<double>(tiling->bytes) > budget) return too_little(static_cast<double>(tiling->bytes));
+                                         : mirnet::plan_tiles(model_, context_, image, longest_tile());
+    if (!tiling) return tiling;
+    double const budget = options_.reading.memory();
+    // Instead of the whole result, which the library counts.
+    auto const beside = [&](mirnet::Index band_rows) {
+      return PictureWriter::bytes_while_computing(image, job.format, band_rows) -
+             static_cast<double>(image.bytes().size());
+    };
+    double const at_the_end = PictureWriter::bytes_at_the_end(image, job.format);
+    double const needed = std::max(static_cast<double>(tiling->bytes) + beside(tiling->y.length()), at_the_end);
+    if (needed > budget) {
+      constexpr double most = 4e18;      // what an Index holds
+      constexpr double slack = 1 << 20;  // the next run may hold a little more before it plans
+      auto const left = std::clamp(at_the_end > budget ? 0 : budget - slack - beside(longest_tile()), 0.0, most);
+      auto const side =
+          mirnet::longest_tile_within(model_, context_, image, static_cast<mirnet::Index>(left), longest_tile());
+      if (!side) return side.error();
+      return too_little_memory(
+          {image.width(), image.height()}, needed, budget, options_.reading.memory_limit,
+          *side > 0 ? "--tile " + std::to_string(*side) + " fits" : std::string("not even the smallest tiles fit"));
+    }
+    tiling->bytes = static_cast<mirnet::Index>(needed);
     return tiling;
   }
+
+  mirnet::Index longest_tile() const { return options_.tile_side > 0 ? options_.tile_side : mirnet::usual_tile; }
 
   /// The time that it would take, from that of a small picture that is restored here, once to get going and once for
   /// the clock.
@@ -223,23 +242,25 @@ class Session {
   }
 
   /// The computation, with its progress on the screen.
-  mirnet::Result<mirnet::Image> run(Work const& work, mirnet::Image const& image,
-                                    mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
+  mirnet::Result<void> run(Work const& work, mirnet::Image const& image, Tiling const& tiling, PictureWriter& writer) {
     ProgressDisplay display(options_.style(), work.input, static_cast<double>(image.pixels()) * 1e-6, tiling.macs());
     context_.macs = 0;
     context_.progress = {
         [](void* self, std::uint64_t macs) noexcept { static_cast<ProgressDisplay*>(self)->update(macs); }, &display};
-    auto restored = mirnet::restore(model_, image, context_, tiling,
-                                    {options_.strength * (1.0f - options_.keep_grain), options_.strength});
+    auto const write = [&](mirnet::Index first_row, mirnet::View<float const> rows) {
+      return writer.append(first_row, rows, context_.parallel);
+    };
+    auto const done = mirnet::restore_rows(
+        model_, image, context_, tiling, {options_.strength * (1.0f - options_.keep_grain), options_.strength}, write);
     context_.progress = {};
-    return restored;
+    return done;
   }
 
-  mirnet::Result<void> compare(Work const& work, mirnet::Image const& restored, Job const& job, Report& report) const {
-    if (!job.reference) return {};
-    auto const after = compare_images(restored, work.output, job.reference->image, *options_.reference);
+  mirnet::Result<void> compare(Work const& work, mirnet::Image const& restored, Reference const& reference,
+                               Report& report) const {
+    auto const after = compare_images(restored, work.output, reference.image, *options_.reference);
     if (!after) return after.error();
-    report.before = job.reference->before;
+    report.before = reference.before;
     report.after = *after;
     if (!options_.min_psnr || after->psnr >= *options_.min_psnr) return {};
     return mirnet::Error(mirnet::ErrorCode::unmet, "%s: a PSNR of %s dB; expected --min-psnr %s dB or more",
@@ -339,13 +360,15 @@ void add_denoise(CLI::App& program, Action& action) {
   command->add_option("--reference", options->reference, "The same photograph without noise: print PSNR and SSIM")
       ->type_name("CLEAN");
   command
-      ->add_option("--max-memory", options->max_memory,
-                   "Take no more memory than this, as in 500M or 2G; without it, three quarters of what is free")
+      ->add_option(
+          "--max-memory", options->max_memory,
+          "Refuse what takes more memory than this, as in 500M or 2G; without it, three quarters of what is free")
       ->type_name("SIZE");
   command
-      ->add_option("--tile", options->tile,
-                   "auto: in tiles only where a picture takes too much memory; off: never; N: in tiles of at most\n"
-                   "N x N pixels. Tiles overlap and fade into each other, and look a little different from the whole")
+      ->add_option(
+          "--tile", options->tile,
+          "In overlapping tiles of at most N x N pixels that fade into each other; auto: 768; off: as a whole.\n"
+          "The whole looks a little different, and takes much more memory")
       ->type_name("auto|off|N");
   command
       ->add_option("--progress", options->progress,

@@ -42,11 +42,13 @@ double memory_budget(double limit) {
   return available ? 0.75 * *available : std::numeric_limits<double>::infinity();
 }
 
-mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit) {
-  return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s",
+mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit,
+                                std::string const& remedy) {
+  return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s%s%s",
                        static_cast<long long>(picture.width), static_cast<long long>(picture.height),
                        bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),
-                       limit > 0 ? "are left of --max-memory" : "may be taken of what is free");
+                       limit > 0 ? "are left of --max-memory" : "may be taken of what is free",
+                       remedy.empty() ? "" : "; ", remedy.c_str());
 }
 
 }  // namespace cli

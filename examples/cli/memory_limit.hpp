@@ -20,7 +20,8 @@ std::string bytes_text(double bytes);
 /// (0), three quarters of what is free. Infinite where the system tells nothing.
 double memory_budget(double limit);
 
-/// The error where a picture needs more than the budget with this limit.
-mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit);
+/// The error where a picture needs more than the budget with this limit, with what the user may do about it.
+mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit,
+                                std::string const& remedy = {});
 
 }  // namespace cli

@@ -1,7 +1,6 @@
 #include "picture.hpp"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -9,7 +8,6 @@
 #include <unistd.h>
 
 #include "decoder.hpp"
-#include "encode.hpp"
 #include "memory_limit.hpp"
 #include "progress.hpp"
 
@@ -159,29 +157,6 @@ mirnet::Result<SampleType> stored_samples(OutputFormat format, SampleType type, 
   if (floats_only) return SampleType::f32;
   if (bytes_only || options.depth == 8) return SampleType::u8;
   return options.depth == 16 || type != SampleType::u8 ? SampleType::u16 : SampleType::u8;
-}
-
-mirnet::Result<void> write_picture(std::string const& path, mirnet::Image const& image, Metadata const& metadata,
-                                   OutputFormat format, PictureOptions const& options) {
-  auto const stored = stored_samples(format, image.type(), options);
-  if (!stored) return stored.error();
-  if (*stored != image.type()) {
-    auto const converted = mirnet::convert_samples(image, *stored);
-    if (!converted) return converted.error();
-    return write_picture(path, *converted, metadata, format, options);
-  }
-  auto const file = format == OutputFormat::png    ? encode_png(image, metadata)
-                    : format == OutputFormat::jpeg ? encode_jpeg(image, options.jpeg_quality, metadata)
-                                                   : mirnet::encode_image(image, format, path.c_str());
-  if (!file) return file.error();
-  if (path == standard_stream) {
-    auto const bytes = file->bytes();
-    bool const arrived = std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() && std::fflush(stdout) == 0;
-    if (arrived) return {};
-    return mirnet::Error(mirnet::ErrorCode::output, "the standard output cannot be written: %s", std::strerror(errno));
-  }
-  Uninterrupted const writing;
-  return mirnet::write_file(path.c_str(), file->bytes(), options.overwrite);
 }
 
 }  // namespace cli

@@ -60,9 +60,4 @@ struct PictureOptions {
 mirnet::Result<mirnet::SampleType> stored_samples(mirnet::OutputFormat format, mirnet::SampleType type,
                                                   PictureOptions const& options);
 
-/// Writes all of a file or nothing, or to the standard output. PNG and JPEG get the colour profile and the EXIF data.
-/// Errors: output, memory.
-mirnet::Result<void> write_picture(std::string const& path, mirnet::Image const& image, Metadata const& metadata,
-                                   mirnet::OutputFormat format, PictureOptions const& options);
-
 }  // namespace cli

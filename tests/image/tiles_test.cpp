@@ -104,9 +104,8 @@ TEST_CASE("tiles of a network on cells of pixels have its cells") {
     auto const model = test::make_model<float>(config);
     Context<float> context(*test::kernel_tables().front());
     auto const image = draw(1003, 777, 3);
-    auto const whole = plan_whole(model, context, image).value();
-    for (auto const& tiling : {plan_tiles(model, context, image, 300).value(),
-                               plan_within(model, context, image, whole.bytes / 3).value()}) {
+    for (auto const& tiling :
+         {plan_tiles(model, context, image, 300).value(), plan_tiles(model, context, image).value()}) {
       for (auto const& axis : {tiling.x, tiling.y}) {
         REQUIRE(axis.count() > 1);
         CHECK(axis.length() % step == 0);
@@ -123,7 +122,7 @@ TEST_CASE("tiles are put together as they say") {
     CAPTURE(model.config().unshuffle);
     ThreadPool pool(2);
     Context<float> context(*test::kernel_tables().front(), pool);
-    auto const image = draw(test::slow ? 450 : 700, test::slow ? 80 : 500, 3, SampleType::f32, pictures::noisy_pattern);
+    auto const image = draw(test::slow ? 500 : 800, test::slow ? 80 : 500, 3, SampleType::f32, pictures::noisy_pattern);
     auto const tiling = plan_tiles(model, context, image, 256).value();
     REQUIRE(tiling.x.count() == (test::slow ? 3 : 4));
     REQUIRE(tiling.y.count() == (test::slow ? 1 : 3));
@@ -192,29 +191,83 @@ TEST_CASE("one tile is the whole image, bit by bit") {
   }
 }
 
-TEST_CASE("the largest tiles that the memory allows") {
+TEST_CASE("the largest tiles that a limit of memory allows") {
   auto const model = small_model();
   Context<float> context(*test::kernel_tables().front());
   auto const image = draw(1500, 900, 3);
-  auto const whole = plan_whole(model, context, image).value();
-  CHECK(plan_within(model, context, image, whole.bytes).value().tiles() == 1);
-  Index tiles = 1;
-  for (Index share = 2; share <= 8; share *= 2) {
-    auto const tiling = plan_within(model, context, image, whole.bytes / share).value();
-    CHECK(tiling.bytes <= whole.bytes / share);
-    CHECK(tiling.tiles() > tiles);
-    CHECK(tiling.macs() > whole.macs());
-    tiles = tiling.tiles();
+  auto const usual = plan_tiles(model, context, image).value();
+  auto const fitting = [&](Index bytes, Index longest) {
+    return longest_tile_within(model, context, image, bytes, longest).value();
+  };
+  CHECK(fitting(usual.bytes, usual_tile) == usual_tile);
+  for (Index const longest : {usual_tile, Index{1000}, Index{700}}) {
+    for (Index bytes = usual.bytes - 1; bytes > usual.bytes / 3; bytes = bytes * 3 / 4) {
+      Index const side = fitting(bytes, longest);
+      CAPTURE(side);
+      REQUIRE(side >= shortest_tile);
+      CHECK(side <= longest);
+      CHECK(plan_tiles(model, context, image, side).value().bytes <= bytes);
+      if (side + 64 <= longest) CHECK(plan_tiles(model, context, image, side + 64).value().bytes > bytes);
+    }
   }
-  auto const refused = plan_within(model, context, image, 1 << 20);
-  REQUIRE(!refused);
-  CHECK(refused.error().code() == ErrorCode::memory);
+  CHECK(fitting(1 << 20, usual_tile) == 0);
   auto const too_small = plan_tiles(model, context, image, shortest_tile - 1);
   REQUIRE(!too_small);
   CHECK(too_small.error().code() == ErrorCode::invalid_argument);
-  auto const other = restore(model, draw(1500, 901, 3), context, whole);
+  auto const other = restore(model, draw(1500, 901, 3), context, usual);
   REQUIRE(!other);
   CHECK(other.error().code() == ErrorCode::invalid_argument);
+}
+
+TEST_CASE("the usual tiles do at most a tenth of a photograph's work twice, and are those of restore") {
+  auto const model = small_model();
+  Context<float> context(*test::kernel_tables().front());
+  for (auto const& size : {Shape{4000, 6000, 3}, Shape{6000, 4000, 3}, Shape{3000, 4000, 3}}) {
+    auto const image = Image::create(size.width, size.height, 3, SampleType::u8).value();
+    auto const tiling = plan_tiles(model, context, image).value();
+    CHECK(static_cast<double>(tiling.macs()) <=
+          1.1 * static_cast<double>(plan_whole(model, context, image).value().macs()));
+    CHECK(tiling.x.length() <= usual_tile);
+    CHECK(tiling.y.length() <= usual_tile);
+  }
+  auto const image = draw(test::slow ? 770 : 800, test::slow ? 16 : 60, 3, SampleType::f32, pictures::noisy_pattern);
+  auto const tiling = plan_tiles(model, context, image).value();
+  CHECK(tiling.tiles() == 2);
+  CHECK(equal(restore(model, image, context).value(), restore(model, image, context, tiling).value()));
+}
+
+TEST_CASE("rows of the result come in order, each once, and an error ends the run") {
+  auto const model = small_model();
+  ThreadPool pool(2);
+  Context<float> context(*test::kernel_tables().front(), pool);
+  auto const image = draw(300, test::slow ? 270 : 560, 3, SampleType::f32, pictures::noisy_pattern);
+  for (Index const longest : {shortest_tile, Index{600}}) {
+    auto const tiling = plan_tiles(model, context, image, longest).value();
+    auto const expected = restore(model, image, context, tiling, {0.5f, 0.75f}).value();
+    auto found = Image::create(image.width(), image.height(), 3, SampleType::f32).value();
+    Index next = 0, calls = 0;
+    auto const write = [&](Index first_row, View<float const> rows) -> Result<void> {
+      CHECK(first_row == next);
+      next += rows.height();
+      ++calls;
+      put_rows(rows, found, first_row);
+      return {};
+    };
+    CHECK(restore_rows(model, image, context, tiling, {0.5f, 0.75f}, write).ok());
+    CHECK(next == image.height());
+    CHECK(calls == tiling.y.count());
+    CHECK(equal(found, expected));
+  }
+  auto const tiling = plan_tiles(model, context, image, shortest_tile).value();
+  Index calls = 0;
+  auto const fail = [&](Index, View<float const>) -> Result<void> {
+    ++calls;
+    return Error(ErrorCode::output, "no more");
+  };
+  auto const failed = restore_rows(model, image, context, tiling, {}, fail);
+  REQUIRE(!failed);
+  CHECK(failed.error().code() == ErrorCode::output);
+  CHECK(calls == 1);
 }
 
 TEST_CASE("strength goes from the image as it is to the network's, brightness and colour apart") {

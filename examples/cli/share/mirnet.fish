@@ -29,7 +29,7 @@ complete -c mirnet -n "$denoise; or $profile; or __fish_seen_subcommand_from com
 complete -c mirnet -n "$denoise; or $profile; or __fish_seen_subcommand_from compare" -l no-sandbox -d 'Decode in this process'
 complete -c mirnet -n $denoise -l reference -r -d 'Without noise, to compare'
 complete -c mirnet -n $denoise -l min-psnr -x -d 'Fail where it is less'
-complete -c mirnet -n $denoise -l max-memory -x -d 'Take no more, as in 2G'
+complete -c mirnet -n $denoise -l max-memory -x -d 'Refuse what takes more, as in 2G'
 complete -c mirnet -n $denoise -l tile -xa 'auto off 512 1024 2048' -d 'In tiles'
 complete -c mirnet -n "$denoise; or $profile; or __fish_seen_subcommand_from bench" -l threads -x -d 'Threads to use'
 complete -c mirnet -n "$denoise; or $profile; or __fish_seen_subcommand_from bench" -l isa -xa 'avx512bf16 avx512 avx2 sse2 neon scalar' -d 'Instruction set'

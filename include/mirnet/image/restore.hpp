@@ -1,7 +1,8 @@
-// Restores an image in one call: as a whole, or in tiles where the whole would take too much memory.
+// Restores an image in one call, in tiles where it is larger than one or as a whole, or hands the result on row by row.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include <mirnet/image/conversions.hpp>
 #include <mirnet/image/image.hpp>
@@ -37,6 +38,12 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
   return Tiling<typename Net::Config>{x, y, *plan, *bytes};
 }
 
+/// One row of a map.
+template <class T>
+View<T> row_of(View<T> map, Index y) noexcept {
+  return {map.row(y), {1, map.width(), map.channels()}, map.pitch()};
+}
+
 }  // namespace detail
 
 /// The image as a whole. Errors: model, where the network does not take three channels; memory, where no memory could
@@ -51,13 +58,13 @@ Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context
 /// than `shortest_tile`.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                                Image const& image, Index longest) noexcept {
+                                                Image const& image, Index longest = usual_tile) noexcept {
   if (longest < shortest_tile) {
     return Error(ErrorCode::invalid_argument, "tiles of %lld pixels are too small; expected %lld or more",
                  static_cast<long long>(longest), static_cast<long long>(shortest_tile));
   }
   Index const step = Net::tile_step(model.config());
-  TileOptions const tile{.longest = longest};
+  TileOptions const tile{.longest = longest, .overlap = round_up(tile_overlap, step)};
   for (Index const side : {image.width(), image.height()}) {
     if (auto const checked = tile.check(side, step); !checked) return checked.error();
   }
@@ -65,63 +72,73 @@ Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context
                              TileAxis::of_at_most(image.height(), tile, step));
 }
 
-/// The image as a whole if that takes at most `bytes`, otherwise the largest tiles that do. Errors: as above; memory,
-/// where the smallest tiles take more.
+/// The largest `longest`, up to the one given, with which plan_tiles takes at most `bytes`, in steps of 64 pixels; 0
+/// where not even the shortest tiles do. Errors: as plan_tiles.
 template <Network Net>
-Result<Tiling<typename Net::Config>> plan_within(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                                 Image const& image, Index bytes) noexcept {
-  Index const step = Net::tile_step(model.config());
-  TileAxis x(image.width(), 1, step), y(image.height(), 1, step);
-  for (;;) {
-    auto const tiling = detail::plan_tiling(model, context, image, x, y);
-    if (!tiling || tiling->bytes <= bytes) return tiling;
-    TileAxis& longer = x.length() >= y.length() ? x : y;
-    if (longer.length() <= shortest_tile) {
-      return Error(ErrorCode::memory,
-                   "%lld x %lld pixels need %.0f MiB of memory even in the smallest tiles, and %.0f MiB may be used",
-                   static_cast<long long>(image.width()), static_cast<long long>(image.height()),
-                   static_cast<double>(tiling->bytes) / (1 << 20), static_cast<double>(bytes) / (1 << 20));
-    }
-    longer = longer.with_one_more();
+Result<Index> longest_tile_within(Model<Net> const& model, Context<typename Net::Scalar> const& context,
+                                  Image const& image, Index bytes, Index longest = usual_tile) noexcept {
+  for (; longest >= shortest_tile; longest = (longest - 1) / 64 * 64) {
+    auto const tiling = plan_tiles(model, context, image, longest);
+    if (!tiling) return tiling.error();
+    if (tiling->bytes <= bytes) return longest;
   }
+  return 0;
 }
 
-/// The restored image, with the size, the channels, the sample type and the alpha of `image`. Allocates the memory that
-/// it needs and frees it. T is float or bfloat16. Errors: invalid_argument, where the tiling was made for another
-/// image, model or context; model, where the network does not take three channels; memory; cancelled.
-template <Network Net>
-Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
-                      Tiling<typename Net::Config> const& tiling, Strength strength = {}) noexcept {
+/// Hands on the restored image row by row, from the first to the last, each once: write(first_row, rows) receives
+/// colours in three channels, not yet clamped to [0, 1], as a View<float const>, and returns Result<void>; an error
+/// ends the run. Allocates the memory that it needs and frees it. T is float or bfloat16. Errors: invalid_argument,
+/// where the tiling was made for another image, model or context; model, where the network does not take three
+/// channels; memory; cancelled; those of `write`.
+template <Network Net, class Write>
+requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> Result<void> restore_rows(
+    Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
+    Tiling<typename Net::Config> const& tiling, Strength strength, Write&& write) noexcept {
   if (tiling.x.size() != image.width() || tiling.y.size() != image.height()) {
     return Error(ErrorCode::invalid_argument, "the tiles are for an image of %lld x %lld pixels, this has %lld x %lld",
                  static_cast<long long>(tiling.x.size()), static_cast<long long>(tiling.y.size()),
                  static_cast<long long>(image.width()), static_cast<long long>(image.height()));
   }
-  if (auto const checked = detail::check_colours(model); !checked) return checked.error();
-  auto restored = colourless_copy(image);
-  if (!restored) return restored;
+  if (auto const checked = detail::check_colours(model); !checked) return checked;
   auto const bytes = detail::tiles_bytes<float>(tiling.x, tiling.y, 3, tiling.plan.bytes);
   if (!bytes) return Error(ErrorCode::memory, "the tiles need more memory than can be addressed");
   auto const memory = Memory::allocate(*bytes);
   if (!memory) return memory.error();
   auto const fill = [&](Index tile_x, Index tile_y, View<float> map) -> Result<void> {
-    to_map(image, tiling.y.first(tile_y), tiling.x.first(tile_x), map);
+    context.parallel(map.height(), [&](Index y, Index) {
+      to_map(image, tiling.y.first(tile_y) + y, tiling.x.first(tile_x), detail::row_of(map, y));
+    });
     return {};
   };
-  auto const write = [&](Index first_row, View<float> rows) -> Result<void> {
-    detail::soften(image, first_row, strength, rows);
-    put_rows(rows, *restored, first_row);
+  auto const soften = [&](Index first_row, View<float> rows) -> Result<void> {
+    context.parallel(rows.height(),
+                     [&](Index y, Index) { detail::soften(image, first_row + y, strength, detail::row_of(rows, y)); });
+    return write(first_row, View<float const>(rows));
+  };
+  return detail::run_tiles(model, context, tiling, memory->bytes().data(), fill, soften);
+}
+
+/// The restored image, with the size, the channels, the sample type and the alpha of `image`. Errors: as restore_rows.
+template <Network Net>
+Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
+                      Tiling<typename Net::Config> const& tiling, Strength strength = {}) noexcept {
+  auto restored = colourless_copy(image);
+  if (!restored) return restored;
+  auto const write = [&](Index first_row, View<float const> rows) -> Result<void> {
+    context.parallel(rows.height(),
+                     [&](Index y, Index) { put_rows(detail::row_of(rows, y), *restored, first_row + y); });
     return {};
   };
-  auto const done = detail::run_tiles(model, context, tiling, memory->bytes().data(), fill, write);
+  auto const done = restore_rows(model, image, context, tiling, strength, write);
   if (!done) return done.error();
   return restored;
 }
 
-/// The same, as a whole. Errors: model, where the network does not take three channels; memory; cancelled.
+/// The same, in the tiles that plan_tiles makes unless it is told otherwise. Errors: model, where the network does not
+/// take three channels; memory; cancelled.
 template <Network Net>
 Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context) noexcept {
-  auto const tiling = plan_whole(model, context, image);
+  auto const tiling = plan_tiles(model, context, image);
   return tiling ? restore(model, image, context, *tiling) : Result<Image>(tiling.error());
 }
 

@@ -1,6 +1,6 @@
-// Cuts an image into overlapping tiles where the whole would take too much memory, and puts the results together
-// without a seam. A network's result for a tile differs from its result for the same place in the whole image, as the
-// network may average over its whole input. Where tiles overlap, one fades into the other.
+// Cuts an image into overlapping tiles, and puts the results together without a seam. A network's result for a tile
+// differs from its result for the same place in the whole image, as the network may average over its whole input. How
+// an image is cut therefore follows from its size and the options alone, never from the memory that happens to be free.
 #pragma once
 
 #include <algorithm>
@@ -14,14 +14,17 @@ namespace mirnet::inline MIRNET_ABI {
 
 /// Pixels by which neighbouring tiles overlap. At its inner borders, a tile's outermost `tile_margin` pixels are left
 /// out, as the network saw no neighbours there; across the rest of the overlap, one tile fades into the next.
-inline constexpr Index tile_overlap = 64;
-inline constexpr Index tile_margin = 16;
+inline constexpr Index tile_overlap = 32;
+inline constexpr Index tile_margin = 8;
+/// The longest side of a tile where none is named. Training sees patches, so smaller tiles denoise a little better and
+/// take less memory, but do more of the work twice: 9 % for 6000 x 4000 pixels.
+inline constexpr Index usual_tile = 768;
 /// The shortest side of a tile of a photograph: an average over fewer pixels says little about the image.
 inline constexpr Index shortest_tile = 256;
 
 /// The sides of tiles, in pixels.
 struct TileOptions {
-  Index longest = shortest_tile;
+  Index longest = usual_tile;
   Index overlap = tile_overlap;
   Index margin = tile_margin;
 
