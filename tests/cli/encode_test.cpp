@@ -58,8 +58,10 @@ constexpr Kind kinds[] = {{OutputFormat::png, 3, SampleType::u8},  {OutputFormat
 }  // namespace
 
 TEST_CASE("bands of any height give the file of the whole picture") {
-  for (auto const& [format, channels, type] : kinds) {
-    auto const image = noise(203, 131, channels, type);
+  for (auto const& kind : kinds) {
+    Index const channels = kind.channels;
+    OutputFormat const format = kind.format;
+    auto const image = noise(203, 131, channels, kind.type);
     auto const layout = cli::ImageLayout::of(image);
     for (int const quality : {80, 95}) {
       CAPTURE(channels);
