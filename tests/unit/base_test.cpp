@@ -7,8 +7,10 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include <mirnet/base/crc32c.hpp>
 #include <mirnet/base/half.hpp>
@@ -137,6 +139,61 @@ TEST_CASE("CRC-32C: the check value, whatever the pieces") {
             checksum({whole}));
     }
   }
+}
+
+TEST_CASE("CRC-32C: the same with the processor's instruction and by tables, for every length and address") {
+#if defined(__x86_64__) && defined(__GNUC__)
+  CHECK(Crc32c::uses_instruction() == (__builtin_cpu_supports("sse4.2") != 0));
+#elif defined(__ARM_FEATURE_CRC32) && !defined(__ARM_BIG_ENDIAN)
+  CHECK(Crc32c::uses_instruction());
+#else
+  CHECK_FALSE(Crc32c::uses_instruction());
+#endif
+  std::vector<std::byte> bytes(20000);
+  test::Random random(2);
+  for (std::byte& b : bytes) b = static_cast<std::byte>(random.bits());
+  // Bit by bit, as RFC 3720 defines it.
+  auto const plain = [](std::uint32_t state, std::span<std::byte const> part) {
+    for (std::byte const b : part) {
+      state ^= std::to_integer<std::uint32_t>(b);
+      for (int bit = 0; bit < 8; ++bit) state = state >> 1 ^ (state & 1 ? 0x82F63B78u : 0u);
+    }
+    return state;
+  };
+  auto const check = [&](std::size_t first, std::size_t size) {
+    CAPTURE(first);
+    CAPTURE(size);
+    auto const part = std::span<std::byte const>(bytes).subspan(first, size);
+    std::uint32_t const expected = plain(~0u, part);
+    CHECK(detail::crc32c_by_tables(~0u, part) == expected);
+    Crc32c crc;
+    crc.add(part);
+    CHECK(crc.value() == ~expected);
+    // What was added before goes on behind.
+    Crc32c twice = crc;
+    twice.add(part);
+    CHECK(twice.value() == ~detail::crc32c_by_tables(expected, part));
+    Crc32c joined = crc;
+    joined.append(crc, size);
+    CHECK(joined.value() == twice.value());
+  };
+  for (std::size_t size = 0; size < 80; ++size) {
+    for (std::size_t first = 0; first < 9; ++first) check(first, size);
+  }
+  // Around what is taken side by side.
+  for (std::size_t const size : {1023u, 1024u, 3071u, 3072u, 3073u, 3079u, 6143u, 6144u, 6153u, 19990u}) {
+    for (std::size_t first = 0; first < 9; ++first) check(first, size);
+  }
+
+  constexpr std::array<std::byte, 9> digits = {std::byte{'1'}, std::byte{'2'}, std::byte{'3'},
+                                               std::byte{'4'}, std::byte{'5'}, std::byte{'6'},
+                                               std::byte{'7'}, std::byte{'8'}, std::byte{'9'}};
+  constexpr std::uint32_t when_compiled = [&] {
+    Crc32c crc;
+    crc.add(digits);
+    return crc.value();
+  }();
+  static_assert(when_compiled == 0xE3069283u);
 }
 
 TEST_CASE("binary16: all 65536 numbers, to the bit") {
