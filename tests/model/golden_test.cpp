@@ -38,6 +38,7 @@ struct Recorded {
   mirnet::ParameterShape shape() const { return of; }
   Index packed_elements(Index) const { return of.elements(); }
   Index packed_from(Index, Index at) const { return at; }
+  Index packed_at(Index, Index element) const { return element; }
   void pack(float*, Index, std::span<float const> piece) { values.insert(values.end(), piece.begin(), piece.end()); }
 };
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <filesystem>
@@ -13,12 +14,14 @@
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/folder.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/networks.hpp"
 #include "support/shrinking_source.hpp"
+#include "support/slow.hpp"
 #include "support/text.hpp"
 #include "support/weight_writer.hpp"
 
@@ -41,7 +44,143 @@ std::string refusal(Bytes const& file) {
   return model.error().message();
 }
 
+/// Runs the items in the calling thread, the last one first, as one of so many workers.
+mirnet::ParallelFor backwards(mirnet::Index workers) {
+  return {[](void*, mirnet::Index count, mirnet::ParallelFor::Task task, void* arguments) noexcept {
+            for (mirnet::Index item = count; item-- > 0;) task(arguments, item, 0);
+          },
+          nullptr, workers};
+}
+
+/// A file of which one thread reads at a time.
+class OneReader final : public mirnet::ByteSource {
+ public:
+  explicit OneReader(Bytes const& file) : file_(file) {}
+  std::uint64_t size() const noexcept override { return file_.size(); }
+  bool read(std::uint64_t offset, std::span<std::byte> to) noexcept override {
+    bool const alone = !reading_.exchange(true);
+    bool const done = mirnet::MemorySource(file_).read(offset, to);
+    reading_ = false;
+    return alone && done;
+  }
+
+ private:
+  Bytes const& file_;
+  std::atomic<bool> reading_ = false;
+};
+
+/// The weights of a model as they lie in memory that held something else; what is behind them is left alone.
+template <class T>
+Bytes loaded(mirnet::ByteSource& source, mirnet::MirnetConfig const& config, mirnet::ParallelFor const& parallel) {
+  auto const bytes = static_cast<std::size_t>(Model<Mirnet<T>>::bytes_needed(config).value());
+  auto const owner = mirnet::Memory::allocate(static_cast<mirnet::Index>(bytes + 64 * 1024)).value();
+  auto const memory = owner.bytes();
+  std::ranges::fill(memory, std::byte{0xA5});
+  Model<Mirnet<T>>::load(source, memory, parallel).value();
+  CHECK(std::ranges::count(memory.subspan(bytes), std::byte{0xA5}) == 64 * 1024);
+  auto const weights = memory.first(bytes).subspan(static_cast<std::size_t>(Mirnet<T>::structure_bytes(config)));
+  return Bytes(weights.begin(), weights.end());
+}
+
+/// The same, as the packed file has them: all of its data but the slopes.
+Bytes weights_of(Bytes const& packed_file) {
+  Bytes weights;
+  for (std::uint32_t i = 0; i < get<std::uint32_t>(packed_file, 72); ++i) {
+    std::size_t const entry = 128 + std::size_t{64} * i;
+    auto const from = packed_file.begin() + static_cast<std::ptrdiff_t>(get<std::uint64_t>(packed_file, entry + 24));
+    auto const size = get<std::uint64_t>(packed_file, entry + 32);
+    if (size > 4) weights.insert(weights.end(), from, from + static_cast<std::ptrdiff_t>((size + 63) / 64 * 64));
+  }
+  return weights;
+}
+
 }  // namespace
+
+TEST_CASE("weights are the same bits in memory, whatever the file's arrangement, its source and the threads") {
+  constexpr mirnet::MirnetConfig configs[] = {
+      tiny,
+      {.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 1, .channels = 2},
+      // With tensors that several threads share, of whole lines, and with padding.
+      {.features = 64, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
+      {.features = 72, .groups = 1, .blocks = 1, .streams = 2, .columns = 1}};
+  mirnet::ThreadPool pool(3);
+  mirnet::ParallelFor const schedulers[] = {{}, pool, backwards(2), backwards(100)};
+  test::Cases cases(3);
+  for (auto const& config : configs) {
+    if (cases.next_is_left_out()) continue;
+    CAPTURE(config.features);
+    auto const check = [&]<class T>(T, test::Storage storage, Bytes const& expected) {
+      CAPTURE(static_cast<int>(storage));
+      CAPTURE(sizeof(T));
+      Bytes const file = test::make_weight_file(config, 1, storage);
+      for (auto const& parallel : schedulers) {
+        CAPTURE(parallel.workers);
+        mirnet::MemorySource memory(file);
+        CHECK(loaded<T>(memory, config, parallel) == expected);
+        OneReader reader(file);
+        CHECK(loaded<T>(reader, config, parallel) == expected);
+      }
+    };
+    using test::Storage;
+    if (std::endian::native == std::endian::little) {
+      auto const floats = weights_of(test::make_weight_file(config, 1, Storage::f32_packed));
+      check(float(), Storage::f32, floats);
+      check(float(), Storage::f32_packed, floats);
+      auto const halves = weights_of(test::make_weight_file(config, 1, Storage::bf16_packed));
+      check(mirnet::bfloat16(), Storage::bf16, halves);
+      check(mirnet::bfloat16(), Storage::bf16_packed, halves);
+    }
+    auto const as = [&]<class T>(T, Storage storage) {
+      Bytes const file = test::make_weight_file(config, 1, storage);
+      OneReader reader(file);
+      return loaded<T>(reader, config, {});
+    };
+    check(float(), Storage::bf16_packed, as(float(), Storage::bf16));
+    check(double(), Storage::bf16_packed, as(double(), Storage::bf16));
+    check(double(), Storage::f32_packed, as(double(), Storage::f32));
+    check(mirnet::bfloat16(), Storage::f32_packed, as(mirnet::bfloat16(), Storage::f32));
+  }
+}
+
+TEST_CASE("what is wrong in any thread's part of a tensor is found") {
+  constexpr mirnet::MirnetConfig config{.features = 72, .groups = 1, .blocks = 1, .streams = 1, .columns = 1};
+  for (auto const storage : {test::Storage::f32, test::Storage::f32_packed, test::Storage::bf16_packed}) {
+    Bytes const good = test::make_weight_file(config, 1, storage);
+    // The first tensor of 72 to 72 channels.
+    std::size_t const entry = 128 + 64;
+    auto const begin = static_cast<std::size_t>(get<std::uint64_t>(good, entry + 24));
+    auto const size = static_cast<std::size_t>(get<std::uint64_t>(good, entry + 32));
+    REQUIRE(size > 64 * 1024);
+    auto const sentence = [&](Bytes const& file, std::uint64_t readable, mirnet::ParallelFor const& parallel) {
+      test::ShrinkingSource source(file, readable);
+      auto const model = Model<Mirnet<float>>::load(source, {}, parallel);
+      return model ? std::string() : std::string(model.error().message());
+    };
+    for (auto const& parallel : {mirnet::ParallelFor{}, backwards(4)}) {
+      CAPTURE(parallel.workers);
+      CHECK(sentence(good, good.size(), parallel).empty());
+      for (std::size_t at = begin; at < begin + size; at += 5003) {
+        CAPTURE(at);
+        Bytes file = good;
+        file[at] ^= std::byte{0x10};
+        bool const is_padding =
+            storage != test::Storage::f32 && contains(sentence(file, file.size(), parallel), "zero");
+        if (!is_padding) {
+          CHECK(sentence(file, file.size(), parallel) ==
+                "the data of body.0.body.0.blocks.0.0.body.0.weight does not match its checksum");
+        }
+        CHECK(sentence(file, at, parallel) == "the file cannot be read to its end");
+      }
+      if (storage == test::Storage::f32) continue;
+      Bytes file = good;
+      file[begin + size - 1] = std::byte{1};  // of a channel that does not exist
+      put(file, entry + 44, test::crc32c(std::span(file).subspan(begin, size)));
+      test::repair_checksum(file);
+      CHECK(sentence(file, file.size(), parallel) ==
+            "the weights of body.0.body.0.blocks.0.0.body.0.weight for channels that do not exist are not zero");
+    }
+  }
+}
 
 TEST_CASE("a good file loads from memory, at any address, from disk and into the caller's memory") {
   Bytes const file = test::make_weight_file(tiny);

@@ -16,6 +16,7 @@ class ShrinkingSource final : public mirnet::ByteSource {
   bool read(std::uint64_t offset, std::span<std::byte> to) noexcept override {
     return offset <= readable_ && to.size() <= readable_ - offset && mirnet::MemorySource(file_).read(offset, to);
   }
+  bool concurrent() const noexcept override { return true; }
 
  private:
   std::span<std::byte const> file_;

@@ -134,23 +134,38 @@ TEST_CASE("parameters arrive in any pieces") {
   auto const check = [&](auto layer) {
     Parameters<float> const whole(layer, random);
     std::vector<float> packed(static_cast<std::size_t>(layer.packed_elements()));
-    in_ranges(whole.plain.size(), 50, &random, [&](Index first, Index last) {
-      layer.pack(packed.data(), first, std::span(whole.plain.data() + first, static_cast<std::size_t>(last - first)));
-    });
-    layer.pack(packed.data(), whole.plain.size(), {});
-    CHECK(std::equal(packed.begin(), packed.end(), whole.packed.begin(), whole.packed.end()));
+    // Few elements at a time, some rows, and all of them.
+    for (Index const most :
+         {Index{50}, 8 * layer.shape().elements() / layer.shape().dim[0], layer.shape().elements()}) {
+      CAPTURE(most);
+      for (Random* const order : {&random, static_cast<Random*>(nullptr)}) {
+        std::fill(packed.begin(), packed.end(), 0.0f);
+        in_ranges(whole.plain.size(), most, order, [&](Index first, Index last) {
+          auto const count = static_cast<std::size_t>(last - first);
+          layer.pack(packed.data(), first, std::span(whole.plain.data() + first, count));
+        });
+        layer.pack(packed.data(), whole.plain.size(), {});
+        CHECK(std::equal(packed.begin(), packed.end(), whole.packed.begin(), whole.packed.end()));
+      }
+    }
     // Back again: every element of the arrangement is one of the checkpoint's, and each of those is there once.
     std::vector<Index> found(static_cast<std::size_t>(whole.plain.size()));
     for (Index at = 0; at < layer.packed_elements(); ++at) {
       Index const from = layer.packed_from(mirnet::channels_per_line<float>, at);
       CHECK(packed[static_cast<std::size_t>(at)] == (from == mirnet::no_element ? 0.0f : whole.plain[from]));
-      if (from != mirnet::no_element) ++found[static_cast<std::size_t>(from)];
+      if (from == mirnet::no_element) continue;
+      ++found[static_cast<std::size_t>(from)];
+      for (Index const line : {8, 16, 32}) CHECK(layer.packed_from(line, layer.packed_at(line, from)) == from);
+      CHECK(layer.packed_at(mirnet::channels_per_line<float>, from) == at);
     }
     CHECK(std::all_of(found.begin(), found.end(), [](Index times) { return times == 1; }));
   };
   check(Conv2d<float>(5, 18, 3));
+  check(Conv2d<float>(3, 40, 3));
   check(Conv2d<float>(8, 8, 1));
+  check(Conv2d<float>(12, 36, 3, {.groups = 4}));
   check(ConvTranspose2d<float>(3, 17));
+  check(ConvTranspose2d<float>(9, 32));
   check(PlainParameter<float>({4, {1, 2, 5, 5}}));
 }
 

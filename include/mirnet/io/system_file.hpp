@@ -42,8 +42,9 @@ inline int create(char const* path) noexcept {
 }
 inline bool close(int file) noexcept { return ::_close(file) == 0; }
 
-/// How many bytes were read or written, which may be fewer than asked for; -1 where it failed. Reads of one file take
-/// turns: they move its position.
+/// Whether threads may read one file at the same time. Not here: reads move its position.
+inline constexpr bool reads_side_by_side = false;
+/// How many bytes were read or written, which may be fewer than asked for; -1 where it failed.
 inline Index read_at(int file, std::byte* to, std::size_t size, std::uint64_t offset) noexcept {
   if (::_lseeki64(file, static_cast<long long>(offset), SEEK_SET) < 0) return -1;
   return ::_read(file, to, static_cast<unsigned>((std::min)(size, std::size_t{INT_MAX})));
@@ -89,6 +90,8 @@ inline int open_to_read(char const* path) noexcept { return ::open(path, O_RDONL
 inline int create(char const* path) noexcept { return ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }
 inline bool close(int file) noexcept { return ::close(file) == 0; }
 
+/// Whether threads may read one file at the same time.
+inline constexpr bool reads_side_by_side = true;
 /// How many bytes were read or written, which may be fewer than asked for; -1 where it failed.
 inline Index read_at(int file, std::byte* to, std::size_t size, std::uint64_t offset) noexcept {
   return ::pread(file, to, size, static_cast<off_t>(offset));

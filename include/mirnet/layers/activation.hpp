@@ -46,6 +46,7 @@ class PRelu {
   constexpr ParameterShape shape() const noexcept { return {}; }
   constexpr Index packed_elements(Index = 0) const noexcept { return 0; }
   constexpr Index packed_from(Index, Index) const noexcept { return no_element; }
+  constexpr Index packed_at(Index, Index element) const noexcept { return element; }
   void bind(T const*) noexcept {}
   void pack(T*, Index, std::span<T const> values) noexcept {
     if (!values.empty()) slope_ = values[0];

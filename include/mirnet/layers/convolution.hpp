@@ -156,9 +156,27 @@ class Conv2d {
     return o < out() ? (o * in + k % in) * kernel() * kernel() + k / in : no_element;
   }
   void bind(T const* packed) noexcept { weights_ = packed; }
+  constexpr Index packed_at(Index line, Index element) const noexcept {
+    Index const taps = kernel() * kernel(), within = element % depth();
+    return packed_position(line, depth(), element / depth(), within % taps * group_channels() + within / taps);
+  }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
+    constexpr Index line = channels_per_line<T>;
+    Index const depth = this->depth(), inputs = group_channels(), taps = kernel() * kernel();
+    // What there is of all elements of output channels goes a line at a time, or as much of it as these channels have.
+    for (Index rows; first % depth == 0 && (rows = static_cast<Index>(values.size()) / depth) > 0;) {
+      Index const o = first / depth, lanes = (std::min)(line - o % line, rows);
+      T* const lines = packed + packed_position<T>(depth, o, 0);
+      for (Index i = 0; i < inputs; ++i) {
+        for (Index tap = 0; tap < taps; ++tap) {
+          pack_line(lines + (tap * inputs + i) * line, values.data() + i * taps + tap, lanes, depth);
+        }
+      }
+      first += lanes * depth;
+      values = values.subspan(static_cast<std::size_t>(lanes * depth));
+    }
     each_element(shape(), first, values, [&](T value, Index o, Index i, Index y, Index x) {
-      packed[packed_position<T>(depth(), o, (y * kernel() + x) * group_channels() + i)] = value;
+      packed[packed_position<T>(depth, o, (y * kernel() + x) * inputs + i)] = value;
     });
   }
 
@@ -343,13 +361,24 @@ class ConvTranspose2d {
     Index const ky = odd_y ? 2 - 2 * down : 1, kx = odd_x ? 2 - 2 * across : 1;  // as in pack
     return ((i * out() + o) * 3 + ky) * 3 + kx;
   }
+  constexpr Index packed_at(Index line, Index element) const noexcept {
+    return packed_at(line, element / (9 * out()), element / 9 % out(), element / 3 % 3, element % 3);
+  }
   void bind(T const* packed) noexcept { weights_ = packed; }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
-    each_element(shape(), first, values, [&](T value, Index i, Index o, Index ky, Index kx) {
-      // Kernel row 1 belongs to the even rows, 2 and 0 are the first and second tap of the odd ones.
-      Index const odd_y = ky != 1, odd_x = kx != 1, tap = (ky == 0) * (1 + odd_x) + (kx == 0);
-      packed[phase_start(odd_y, odd_x) + packed_position<T>(phase_depth(odd_y, odd_x), o, tap * in() + i)] = value;
-    });
+    constexpr Index line = channels_per_line<T>;
+    // The same for whole kernels of output channels.
+    for (Index kernels; first % 9 == 0 && (kernels = static_cast<Index>(values.size()) / 9) > 0;) {
+      Index const i = first / (9 * out()), o = first / 9 % out();
+      Index const lanes = (std::min)({line - o % line, out() - o, kernels});
+      for (Index tap = 0; tap < 9; ++tap) {
+        pack_line(packed + packed_at(line, i, o, tap / 3, tap % 3), values.data() + tap, lanes, 9);
+      }
+      first += 9 * lanes;
+      values = values.subspan(static_cast<std::size_t>(9 * lanes));
+    }
+    each_element(shape(), first, values,
+                 [&](T value, Index i, Index o, Index ky, Index kx) { packed[packed_at(line, i, o, ky, kx)] = value; });
   }
 
   constexpr Shape output_shape(Shape input) const noexcept { return {2 * input.height, 2 * input.width, out()}; }
@@ -421,6 +450,12 @@ class ConvTranspose2d {
     return node;
   }
 
+  constexpr Index packed_at(Index line, Index i, Index o, Index ky, Index kx) const noexcept {
+    // Kernel row 1 belongs to the even rows, 2 and 0 are the first and second tap of the odd ones.
+    Index const odd_y = ky != 1, odd_x = kx != 1, tap = (ky == 0) * (1 + odd_x) + (kx == 0);
+    return phase_start(odd_y, odd_x, line) + packed_position(line, phase_depth(odd_y, odd_x), o, tap * in() + i);
+  }
+
   constexpr Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in(); }
 
   /// The phases' weights follow each other: 1, 2, 2 and 4 taps.
@@ -459,6 +494,7 @@ class GatedConv1x1 {
   constexpr ParameterShape shape() const noexcept { return conv_.shape(); }
   constexpr Index packed_elements(Index line = packed_line<T>) const noexcept { return conv_.packed_elements(line); }
   constexpr Index packed_from(Index line, Index at) const noexcept { return conv_.packed_from(line, at); }
+  constexpr Index packed_at(Index line, Index element) const noexcept { return conv_.packed_at(line, element); }
   void bind(T const* packed) noexcept { conv_.bind(packed); }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept { conv_.pack(packed, first, values); }
 

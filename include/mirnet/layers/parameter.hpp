@@ -4,10 +4,14 @@
 //   Index packed_elements(Index line) const             of its arrangement for kernels, in lines of `line` channels
 //   Index packed_from(Index line, Index at) const       which of the checkpoint's elements is at `at` in that
 //                                                       arrangement, or no_element: a zero
+//   Index packed_at(Index line, Index element) const    the inverse: where the checkpoint's element is
 //   void bind(T const* packed)                          where that is, for the kernels of T
 //   void pack(T* packed, Index first, span<T const> v)  puts v there, of which v[i] is element first + i of the
-//                                                       checkpoint's arrangement; the caller has zeroed the memory
+//                                                       checkpoint's arrangement; the caller has zeroed the places
+//                                                       of no_element
 //
+// In an arrangement of lines, elements that are side by side in a line are so in that of any other lines, as far as
+// the shorter ones reach.
 // That is the layer's weight. A layer whose has_bias() is true has a bias(), which offers the same of its own and lies
 // right behind the weight, at the next multiple of 64 bytes. A slope lives in its layer and not in packed memory:
 // packed_elements() is 0, and a member holds_its_numbers says so to the compiler.
@@ -15,7 +19,9 @@
 
 #include <algorithm>
 #include <span>
+#include <type_traits>
 
+#include <mirnet/config.hpp>
 #include <mirnet/tensor/shape.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
@@ -39,6 +45,23 @@ struct PackedPlace {
 };
 constexpr PackedPlace packed_place(Index line, Index depth, Index at) noexcept {
   return {at / (line * depth) * line + at % line, at / line % depth};
+}
+constexpr Index packed_position(Index line, Index depth, Index output, Index element) noexcept {
+  return (output / line * depth + element) * line + output % line;
+}
+
+/// The part of a line that `lanes` output channels have, whose elements are `step` apart in the checkpoint's
+/// arrangement.
+template <class T>
+MIRNET_ALWAYS_INLINE void pack_line(T* part, T const* from, Index lanes, Index step) noexcept {
+  auto const gather = [&](auto count) {
+    for (Index lane = 0; lane < count; ++lane) part[lane] = from[lane * step];
+  };
+  if (lanes == channels_per_line<T>) {
+    gather(std::integral_constant<Index, channels_per_line<T>>());
+  } else {
+    gather(lanes);
+  }
 }
 
 /// body(value, a, b, y, x) for the elements of a rank-4 parameter from `first` on.
@@ -83,6 +106,7 @@ class PlainParameter {
     return shape_.rank == 1 ? round_up(shape_.elements(), line) : shape_.elements();
   }
   constexpr Index packed_from(Index, Index at) const noexcept { return at < shape_.elements() ? at : no_element; }
+  constexpr Index packed_at(Index, Index element) const noexcept { return element; }
   void bind(T const* packed) noexcept { values_ = packed; }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
     std::copy(values.begin(), values.end(), packed + first);

@@ -18,6 +18,9 @@ class ByteSource {
   /// Fills `to` with the bytes from `offset` on; false where they cannot be read, all of them.
   virtual bool read(std::uint64_t offset, std::span<std::byte> to) noexcept = 0;
 
+  /// Whether several threads may call read() at the same time.
+  virtual bool concurrent() const noexcept { return false; }
+
  protected:
   ~ByteSource() = default;
 };
@@ -35,6 +38,8 @@ class MemorySource final : public ByteSource {
     if (!to.empty()) std::memcpy(to.data(), bytes_.data() + offset, to.size());
     return true;
   }
+
+  bool concurrent() const noexcept override { return true; }
 
  private:
   std::span<std::byte const> bytes_;

@@ -100,19 +100,18 @@ class Model {
     return bytes;
   }
 
-  /// Reads a weight file into memory of its own. Errors: model; memory.
-  static Result<Model> load(ByteSource& source) noexcept { return load(source, {}); }
-
-  /// Reads a weight file that lies in memory; the file is not needed afterwards.
-  static Result<Model> load(std::span<std::byte const> file) noexcept {
-    MemorySource source(file);
-    return load(source);
+  /// Reads a weight file into the caller's memory, which starts at a multiple of 64, has at least bytes_needed(config)
+  /// bytes and outlives the model; empty: the model takes its own. `parallel` shares out the work, where the source is
+  /// concurrent; the bits do not depend on it. Errors: model; memory.
+  static Result<Model> load(ByteSource& source, std::span<std::byte> memory = {},
+                            ParallelFor const& parallel = {}) noexcept {
+    return build<false>(source, {}, memory, parallel);
   }
 
-  /// Reads a weight file into the caller's memory, which starts at a multiple of 64, has at least bytes_needed(config)
-  /// bytes and outlives the model. Empty: the model takes its own.
-  static Result<Model> load(ByteSource& source, std::span<std::byte> memory) noexcept {
-    return build<false>(source, {}, memory);
+  /// Reads a weight file that lies in memory; the file is not needed afterwards.
+  static Result<Model> load(std::span<std::byte const> file, ParallelFor const& parallel = {}) noexcept {
+    MemorySource source(file);
+    return load(source, {}, parallel);
   }
 
   /// A model that uses the weights where they lie: `file` is a packed weight file of T's own storage type
@@ -122,7 +121,7 @@ class Model {
   static Result<Model> load_in_place(std::span<std::byte const> file, std::span<std::byte> memory = {}) noexcept
       requires(std::is_same_v<T, float> || std::is_same_v<T, bfloat16>) {
     MemorySource source(file);
-    return build<true>(source, file, memory);
+    return build<true>(source, file, memory, {});
   }
 
   Config const& config() const noexcept { return config_; }
@@ -199,8 +198,8 @@ class Model {
  private:
   /// `file` holds the bytes of the source if the weights are used in place.
   template <bool in_place>
-  static Result<Model> build(ByteSource& source, std::span<std::byte const> file,
-                             std::span<std::byte> memory) noexcept {
+  static Result<Model> build(ByteSource& source, std::span<std::byte const> file, std::span<std::byte> memory,
+                             ParallelFor const& parallel) noexcept {
     auto weights = WeightFile::open(source);
     if (!weights) return weights.error();
     auto const config = Net::configure(weights->header());
@@ -208,7 +207,7 @@ class Model {
     Model model;
     model.config_ = *config;
     model.task_ = weights->header().task();
-    Loading<in_place> loading(*weights, file);
+    Loading<in_place> loading(*weights, file, parallel);
     Net::schema(model.config_, loading, Name());
     if (!loading.result) return loading.result.error();
     if (auto const checked = weights->check_end(loading.count); !checked) return checked.error();
@@ -231,10 +230,8 @@ class Model {
       model.network_ = Net(model.config_);
     }
     if constexpr (!in_place) {
-      // Kernels compute whole lines of channels: the weights of the padding are zero.
-      Index const structure = Net::structure_bytes(model.config_);
-      std::memset(memory.data() + structure, 0, static_cast<std::size_t>(*bytes - structure));
-      loading.next = reinterpret_cast<T*>(memory.data() + structure);
+      loading.next = memory.data() + Net::structure_bytes(model.config_);
+      loading.end = memory.data() + *bytes;
     }
     loading.compares = false;
     model.network_.each_layer(model.config_, loading);
@@ -247,11 +244,13 @@ class Model {
   /// both, as the visits of a large network are a lot of code.
   template <bool in_place>
   struct Loading {
-    Loading(WeightFile& weights, std::span<std::byte const> bytes) noexcept : file(weights), file_bytes(bytes) {}
+    Loading(WeightFile& weights, std::span<std::byte const> bytes, ParallelFor const& threads) noexcept
+        : file(weights), file_bytes(bytes), parallel(threads) {}
 
     WeightFile& file;
     std::span<std::byte const> file_bytes;  // where weights are used in place
-    T* next = nullptr;                      // where they are copied to
+    ParallelFor const& parallel;
+    std::byte *next = nullptr, *end = nullptr;  // where they are copied to: what follows is free until then
     bool compares = true;
     Index count = 0, parameters = 0;
     Result<void> result;
@@ -272,9 +271,14 @@ class Model {
     template <class Parameter>
     void give_weights(Parameter& parameter, Name const& name) noexcept {
       if constexpr (!in_place) {
-        parameter.bind(next);
-        if (result) result = file.read_tensor(parameter, next, name);
-        next += packed_size(parameter);
+        auto* const packed = reinterpret_cast<T*>(next);
+        parameter.bind(packed);
+        Index const size = packed_size(parameter);
+        next += size * static_cast<Index>(sizeof(T));
+        if (!result) return;
+        // Kernels compute whole lines of channels: the weights of the padding are zero.
+        if (size > parameter.shape().elements()) std::fill(packed, packed + size, T(0));
+        result = file.read_tensor(parameter, packed, name, {next, end}, parallel);
       } else if constexpr (requires { Parameter::holds_its_numbers; }) {
         if (result) result = file.read_tensor(parameter, static_cast<T*>(nullptr), name);
       } else {

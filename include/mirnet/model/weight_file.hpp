@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <span>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/model/byte_source.hpp>
 #include <mirnet/model/task.hpp>
+#include <mirnet/runtime/parallel.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -40,6 +42,10 @@ inline constexpr std::uint32_t weights_are_packed = 1;  // a flag, since 0.2
 template <class Unsigned>
 Unsigned little_endian(std::span<std::byte const> bytes, std::size_t offset) noexcept {
   Unsigned value = 0;
+  if constexpr (std::endian::native == std::endian::little) {
+    std::memcpy(&value, bytes.data() + offset, sizeof value);
+    return value;
+  }
   for (std::size_t i = sizeof(Unsigned); i-- > 0;) {
     value = static_cast<Unsigned>(value << 8 | std::to_integer<Unsigned>(bytes[offset + i]));
   }
@@ -154,37 +160,37 @@ class WeightFile {
     return {};
   }
 
-  /// Reads the tensors in order, one call for each parameter: layer.pack(packed, first, values) gets it piece by piece.
-  /// The tensors have been checked.
+  /// Reads the tensors in order, one call for each parameter: layer.pack(packed, first, values) gets it piece by piece,
+  /// or, where the file has it in the very arrangement of `packed`, it is read to its place. `spare` is memory that
+  /// starts at a multiple of 64 and may be overwritten: the more, the larger the pieces. The tensors have been checked.
   template <class T, class Layer>
-  Result<void> read_tensor(Layer& layer, T* packed, Name const& name) noexcept {
+  Result<void> read_tensor(Layer& layer, T* packed, Name const& name, std::span<std::byte> spare = {},
+                           ParallelFor const& parallel = {}) noexcept {
     auto const found = next_entry(expected(layer, name));
     if (!found) return found.error();
-    Tensor const tensor = *found;
-
-    constexpr std::uint64_t most = 256;  // elements a piece, which lies on the stack
-    std::byte bytes[most * sizeof(float)];
-    T values[most];
-    std::uint64_t const size = element_size(tensor.type), elements = tensor.size / size;
-    Crc32c crc;
-    for (std::uint64_t first = 0; first < elements; first += most) {
-      auto const count = static_cast<std::size_t>((std::min)(most, elements - first));
-      std::span<std::byte> const piece(bytes, count * static_cast<std::size_t>(size));
-      if (!source_->read(tensor.offset + first * size, piece)) return unreadable();
-      crc.add(piece);
-      widen(tensor.type, piece, values);
-      if (!is_packed(layer)) {
-        layer.pack(packed, static_cast<Index>(first), std::span<T const>(values, count));
-        continue;
+    StorageType const type = found->type;
+    auto const size = static_cast<std::size_t>(element_size(type));
+    bool const arranged = is_packed(layer), same = is_stored_as<T>(type);
+    bool const whole = found->size / size == static_cast<std::uint64_t>(layer.shape().elements());
+    auto const take = [&](Index first, std::span<std::byte> bytes, std::byte* beside) noexcept {
+      auto* values = reinterpret_cast<T*>(same ? bytes.data() : beside);
+      if (!same) widen(type, bytes, values);
+      if (!arranged) {
+        layer.pack(packed, first, std::span<T const>(values, bytes.size() / size));
+        return true;
       }
-      auto const unpacked =
-          unpack(layer, tensor.type, static_cast<Index>(first), piece, name, [&](std::size_t i, Index from) {
-            layer.pack(packed, from, {values + i, 1});
-          });
-      if (!unpacked) return unpacked;
-    }
-    if (crc.value() != tensor.crc) return wrong_checksum(name);
-    return check_zeros(tensor.offset + tensor.size, data_end_);
+      if (same && whole) return true;  // nothing is padding
+      return unpack(layer, type, first, bytes, [&](std::size_t i, Index from, std::size_t count) {
+        if (!same) std::copy_n(values + i, count, packed + layer.packed_at(channels_per_line<T>, from));
+      });
+    };
+    Pieces pieces{.tensor = *found, .beside = same ? 0 : sizeof(T), .spare = spare, .parallel = &parallel};
+    // Whole lines; and where they are made here, what they are made of.
+    Index const rows = layer.shape().dim[0], a_row = layer.shape().elements() / rows;
+    pieces.unit = static_cast<std::uint64_t>(arranged ? alignment_bytes : channels_per_line<T> * a_row);
+    if (arranged && same) pieces.place = reinterpret_cast<std::byte*>(packed);
+    pieces.use(take);
+    return read_pieces(pieces, name);
   }
 
   /// Whether the tensors of this file, which lies in memory, can be used there by kernels of T, float or bfloat16.
@@ -217,7 +223,7 @@ class WeightFile {
     std::span<std::byte const> bytes;
     auto result = find_in_place(packed, storage_of<T>(), file, bytes);
     if (result && (sizeof(T) == 4 ? packed.of_32_bits : packed.of_16_bits) != packed.shape.elements()) {
-      result = unpack(layer, storage_of<T>(), 0, bytes, name, [](std::size_t, Index) {});
+      if (!unpack(layer, storage_of<T>(), 0, bytes, [](std::size_t, Index, std::size_t) {})) result = not_zero(name);
     }
     if (result) layer.bind(reinterpret_cast<T const*>(bytes.data()));
     return result;
@@ -234,6 +240,9 @@ class WeightFile {
 
   static Error wrong_checksum(Name const& name) noexcept {
     return Error(ErrorCode::model, "the data of %s does not match its checksum", name.c_str());
+  }
+  static Error not_zero(Name const& name) noexcept {
+    return Error(ErrorCode::model, "the weights of %s for channels that do not exist are not zero", name.c_str());
   }
   static Error unreadable() noexcept { return Error(ErrorCode::model, "the file cannot be read to its end"); }
 
@@ -505,21 +514,32 @@ class WeightFile {
     return {};
   }
 
-  /// use(i, from) for the elements of a packed tensor's bytes that begin with its element `first`: the i-th of them is
-  /// the plain tensor's element `from`. Those for channels that do not exist are zero.
+  /// use(i, from, count) for the elements of a packed tensor's bytes that begin with its element `first`: the i-th of
+  /// them is the plain tensor's element `from`, and those after it follow it in any packed arrangement. False where one
+  /// for a channel that does not exist is not zero.
   template <class Layer, class Use>
-  static Result<void> unpack(Layer const& layer, StorageType type, Index first, std::span<std::byte const> bytes,
-                             Name const& name, Use use) noexcept {
-    auto const size = static_cast<std::size_t>(element_size(type));
-    for (std::size_t i = 0; i < bytes.size() / size; ++i) {
-      Index const from = layer.packed_from(channels_a_line(type), first + static_cast<Index>(i));
-      if (from != no_element) {
-        use(i, from);
-      } else if (!all_zero(bytes.subspan(i * size, size))) {
-        return Error(ErrorCode::model, "the weights of %s for channels that do not exist are not zero", name.c_str());
+  static bool unpack(Layer const& layer, StorageType type, Index first, std::span<std::byte const> bytes,
+                     Use use) noexcept {
+    auto const size = static_cast<std::size_t>(element_size(type)), elements = bytes.size() / size;
+    constexpr std::size_t together = 8;  // the line of the largest type
+    Index const line = channels_a_line(type);
+    for (std::size_t i = 0; i < elements; i += together) {
+      auto const count = (std::min)(together, elements - i);
+      Index const at = first + static_cast<Index>(i), from = layer.packed_from(line, at);
+      if (from != no_element && layer.packed_from(line, at + static_cast<Index>(count) - 1) != no_element) {
+        use(i, from, count);
+        continue;
+      }
+      for (std::size_t k = i; k < i + count; ++k) {
+        Index const one = layer.packed_from(line, first + static_cast<Index>(k));
+        if (one != no_element) {
+          use(k, one, std::size_t{1});
+        } else if (!all_zero(bytes.subspan(k * size, size))) {
+          return false;
+        }
       }
     }
-    return {};
+    return true;
   }
 
   static bool all_zero(std::span<std::byte const> bytes) noexcept {
@@ -548,16 +568,109 @@ class WeightFile {
 
   static constexpr std::uint64_t element_size(StorageType type) noexcept { return type == StorageType::f32 ? 4 : 2; }
 
+  /// Whether numbers of T are what the file has, bit for bit.
+  template <class T>
+  static constexpr bool is_stored_as(StorageType type) noexcept {
+    bool const has_a_type = std::is_same_v<T, float> || std::is_same_v<T, bfloat16>;
+    return std::endian::native == std::endian::little && has_a_type && type == storage_of<T>();
+  }
+
   template <class T>
   static void widen(StorageType type, std::span<std::byte const> bytes, T* values) noexcept {
-    auto const size = static_cast<std::size_t>(element_size(type));
-    for (std::size_t at = 0; at < bytes.size(); at += size) {
-      float const value = type == StorageType::f32
-                              ? std::bit_cast<float>(detail::little_endian<std::uint32_t>(bytes, at))
-                          : type == StorageType::f16 ? from_half(detail::little_endian<std::uint16_t>(bytes, at))
-                                                     : from_bfloat16(detail::little_endian<std::uint16_t>(bytes, at));
-      *values++ = static_cast<T>(value);
+    auto const each = [&]<class Bits>(Bits, auto value_of) {
+      for (std::size_t i = 0; i < bytes.size() / sizeof(Bits); ++i) {
+        values[i] = static_cast<T>(value_of(detail::little_endian<Bits>(bytes, i * sizeof(Bits))));
+      }
+    };
+    switch (type) {
+      case StorageType::f32: return each(std::uint32_t{}, [](auto bits) { return std::bit_cast<float>(bits); });
+      case StorageType::f16: return each(std::uint16_t{}, [](auto bits) { return from_half(bits); });
+      case StorageType::bf16: return each(std::uint16_t{}, [](auto bits) { return from_bfloat16(bits); });
     }
+  }
+
+  /// How a tensor is read.
+  struct Pieces {
+    Tensor tensor;
+    std::uint64_t unit = 1;      // elements that are best taken together
+    std::size_t beside = 0;      // bytes that an element needs beside its own
+    std::byte* place = nullptr;  // where all of the bytes are to be; none: piece by piece in other memory
+    std::span<std::byte> spare;  // which is this, if it is enough
+    ParallelFor const* parallel = nullptr;
+    // take(first, bytes, beside), which is false where padding is not zero.
+    bool (*take)(void* self, Index first, std::span<std::byte> bytes, std::byte* beside) noexcept = nullptr;
+    void* self = nullptr;
+
+    template <class Take>
+    void use(Take const& body) noexcept {
+      take = [](void* object, Index first, std::span<std::byte> bytes, std::byte* memory) noexcept {
+        return (*static_cast<Take const*>(object))(first, bytes, memory);
+      };
+      self = const_cast<void*>(static_cast<void const*>(&body));
+    }
+  };
+
+  /// What came of a part of a tensor.
+  struct Part {
+    Crc32c crc;
+    std::uint64_t bytes = 0;
+    bool readable = true, zero = true;
+  };
+
+  /// Reads a tensor and takes the checksum of it while it lies in a cache. In parts, one for each thread, where it is
+  /// large. Compiled once for all layers.
+  MIRNET_NOINLINE Result<void> read_pieces(Pieces const& pieces, Name const& name) noexcept {
+    constexpr std::size_t most_parts = 16;
+    constexpr std::uint64_t large = 64 * 1024;
+    Tensor const& tensor = pieces.tensor;
+    std::uint64_t const size = element_size(tensor.type), elements = tensor.size / size;
+    std::uint64_t const units = (elements + pieces.unit - 1) / pieces.unit, need = size + pieces.beside;
+    alignas(detail::weight_alignment) std::byte stack[2048];
+    std::span<std::byte> const memory = pieces.spare.size() > sizeof stack ? pieces.spare : std::span(stack);
+
+    std::uint64_t step = (std::max<std::uint64_t>)(large / size / pieces.unit, 1) * pieces.unit, parts = 1;
+    std::uint64_t const memory_each = pieces.place != nullptr ? 0 : align(step * need);
+    if (tensor.size >= large && source_->concurrent()) {
+      parts = (std::min<std::uint64_t>)({most_parts, units, static_cast<std::uint64_t>(pieces.parallel->workers)});
+    }
+    if (memory_each * parts > memory.size()) parts = 1;
+    if (memory_each > memory.size()) {
+      step = memory.size() / need;
+      step -= step % (step >= pieces.unit ? pieces.unit : detail::weight_alignment);
+    }
+
+    Part results[most_parts];
+    (*pieces.parallel)(static_cast<Index>(parts), [&](Index index, Index) noexcept {
+      auto const number = static_cast<std::uint64_t>(index);
+      Part& part = results[number];
+      std::uint64_t const last = (std::min)(elements, units * (number + 1) / parts * pieces.unit);
+      auto* const own = memory.data() + static_cast<std::size_t>(number * memory_each);
+      for (std::uint64_t first = units * number / parts * pieces.unit; first < last; first += step) {
+        auto const count = static_cast<std::size_t>((std::min)(step, last - first));
+        // What is beside comes first, as its numbers may be the larger ones.
+        auto* const to = pieces.place != nullptr ? pieces.place + static_cast<std::size_t>(first * size)
+                                                 : own + count * pieces.beside;
+        std::span<std::byte> const piece(to, count * static_cast<std::size_t>(size));
+        if (!source_->read(tensor.offset + first * size, piece)) {
+          part.readable = false;
+          return;
+        }
+        part.crc.add(piece);
+        part.bytes += piece.size();
+        if (!pieces.take(pieces.self, static_cast<Index>(first), piece, own)) {
+          part.zero = false;
+          return;
+        }
+      }
+    });
+    Crc32c crc;
+    for (Part const& part : std::span(results).first(static_cast<std::size_t>(parts))) {
+      if (!part.readable) return unreadable();
+      if (!part.zero) return not_zero(name);
+      crc.append(part.crc, part.bytes);
+    }
+    if (crc.value() != tensor.crc) return wrong_checksum(name);
+    return check_zeros(tensor.offset + tensor.size, data_end_);
   }
 
   ByteSource* source_;
