@@ -66,7 +66,7 @@ mirnet::Result<Measured> measure(mirnet::Model<mirnet::Mirnet<T>> const& model, 
 template <class T>
 mirnet::Result<double> line(char const* network, std::optional<std::string> const& weights,
                             mirnet::KernelTable<T> const& kernels, mirnet::ThreadPool& pool, mirnet::Index size) {
-  auto const model = load_weights<T>(weights);
+  auto const model = load_weights<T>(weights, pool);
   if (!model) return model.error();
   auto const measured = measure(*model, kernels, pool, size);
   if (!measured) return measured.error();

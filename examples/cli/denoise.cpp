@@ -145,16 +145,14 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
 template <class T>
 class Session {
  public:
-  Session(Options const& options, mirnet::KernelSet const& set, mirnet::Model<mirnet::Mirnet<T>> const& model)
-      : options_(options),
-        model_(model),
-        pool_(options.threads > 0 ? options.threads : usable_cores()),
-        context_(*set.kernels_of<T>(), pool_) {
+  Session(Options const& options, mirnet::KernelSet const& set, mirnet::Model<mirnet::Mirnet<T>> const& model,
+          mirnet::ThreadPool& pool)
+      : options_(options), model_(model), context_(*set.kernels_of<T>(), pool) {
     context_.algorithm = options.computing.chosen_algorithm();
   }
 
   char const* isa() const { return context_.kernels->isa; }
-  mirnet::Index threads() const { return pool_.workers(); }
+  mirnet::Index threads() const { return context_.parallel.workers; }
 
   /// Everything from the input file to the output file. `report` knows afterwards how far it came.
   mirnet::Result<void> restore(Work const& work, Report& report) {
@@ -269,7 +267,6 @@ class Session {
 
   Options const& options_;
   mirnet::Model<mirnet::Mirnet<T>> const& model_;
-  mirnet::ThreadPool pool_;
   mirnet::Context<T> context_;
   double seconds_a_mac_ = 0;
 };
@@ -291,9 +288,10 @@ template <class T>
 mirnet::Result<void> denoise_in(Options const& options, mirnet::KernelSet const& set, std::vector<Work> const& all) {
   auto const file = find_weights(options.weights);
   if (!file) return file.error();
-  auto const model = load_weights<T>(*file);
+  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
+  auto const model = load_weights<T>(*file, pool);
   if (!model) return model.error();
-  Session<T> session(options, set, *model);
+  Session<T> session(options, set, *model, pool);
   Settings const settings{session.isa(), options.computing.precision, options.computing.algorithm,
                           options.weights.quality, session.threads()};
   bool const many = all.size() > 1;

@@ -24,11 +24,11 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   auto const found = find_weights(options);
   if (!found) return found.error();
   auto const& path = *found;
-  auto const model = load_weights<float>(path);
+  mirnet::ThreadPool pool;
+  auto const model = load_weights<float>(path, pool);
   if (!model) return model.error();
   auto const set = mirnet::choose_kernel_set();
   if (!set) return set.error();
-  mirnet::ThreadPool pool;
   auto const plan = model->plan(mirnet::Context<float>(*(*set)->kernels(), pool), parsed->height, parsed->width);
   if (!plan) return plan.error();
 

@@ -154,12 +154,12 @@ template <class T>
 mirnet::Result<Profile> measure(Options const& options, mirnet::KernelSet const& set) {
   auto const path = find_weights(options.weights);
   if (!path) return path.error();
-  auto const model = load_weights<T>(*path);
+  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
+  auto const model = load_weights<T>(*path, pool);
   if (!model) return model.error();
   auto const input = read_input(options.input, options.reading, model->config().channels);
   if (!input) return input.error();
   auto const shape = input->view().shape();
-  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
   mirnet::Context<T> context(*set.kernels_of<T>(), pool);
   context.algorithm = options.computing.chosen_algorithm();
   auto const rehearsal = measure::rehearse(*model, context, shape.height, shape.width);

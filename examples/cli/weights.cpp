@@ -96,12 +96,14 @@ std::span<std::byte const> builtin_weights() {
 }
 
 template <class T>
-mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std::string> const& path) {
-  if (path) return mirnet::load_model<mirnet::Mirnet<T>>(path->c_str());
-  return mirnet::Model<mirnet::Mirnet<T>>::load(builtin_weights());
+mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std::string> const& path,
+                                                              mirnet::ParallelFor const& parallel) {
+  if (path) return mirnet::load_model<mirnet::Mirnet<T>>(path->c_str(), parallel);
+  return mirnet::Model<mirnet::Mirnet<T>>::load(builtin_weights(), parallel);
 }
-template mirnet::Result<mirnet::Model<mirnet::Mirnet<float>>> load_weights(std::optional<std::string> const&);
-template mirnet::Result<mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>> load_weights(
-    std::optional<std::string> const&);
+template mirnet::Result<mirnet::Model<mirnet::Mirnet<float>>> load_weights(std::optional<std::string> const&,
+                                                                           mirnet::ParallelFor const&);
+template mirnet::Result<mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>> load_weights(std::optional<std::string> const&,
+                                                                                      mirnet::ParallelFor const&);
 
 }  // namespace cli

@@ -41,6 +41,7 @@ mirnet::Result<std::optional<std::string>> find_weights(WeightsOptions const& op
 
 /// The model of a weight file, or the one compiled into the program; T is float or bfloat16.
 template <class T>
-mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std::string> const& path);
+mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std::string> const& path,
+                                                              mirnet::ParallelFor const& parallel);
 
 }  // namespace cli
