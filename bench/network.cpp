@@ -40,9 +40,10 @@ struct NamedConfig {
   Config config;
 };
 
-NamedConfig const networks[] = {{"published", {}},
-                                {"shipped", {.features = 16, .groups = 1, .blocks = 2}},
-                                {"unshuffle", {.features = 32, .groups = 1, .blocks = 1, .unshuffle = 2}}};
+NamedConfig const networks[] = {
+    {"published", {}},
+    {"shipped", {.features = 16, .groups = 1, .blocks = 2}},
+    {"unshuffle", {.features = 32, .groups = 1, .blocks = 2, .streams = 2, .columns = 2, .unshuffle = 2}}};
 
 /// Made when first asked for: most runs are filtered.
 template <class T>
