@@ -38,13 +38,13 @@ struct bfloat16 {
 MIRNET_ALWAYS_INLINE constexpr float from_half(std::uint16_t bits) noexcept {
   std::uint32_t const sign = std::uint32_t{bits & 0x8000u} << 16;
   std::uint32_t const exponent = bits >> 10 & 31u, fraction = bits & 1023u;
-  if (exponent == 0) {
-    // Zero and the numbers below 2^-14: a whole number of 2^-24.
-    float const magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(magnitude) | sign);
-  }
-  std::uint32_t const wide_exponent = exponent == 31 ? 255 : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | wide_exponent << 23 | fraction << 13);
+  // Zero and the numbers below 2^-14 are what others have beyond 2^-14. Nothing is computed for some alone, so loops
+  // have no branches.
+  bool const small = exponent == 0;
+  std::uint32_t const wide_exponent = exponent == 31 ? 255 : exponent + (small ? 1 : 0) + (127 - 15);
+  std::uint32_t const beyond = small ? (127u - 14) << 23 : 0;
+  float const magnitude = std::bit_cast<float>(wide_exponent << 23 | fraction << 13) - std::bit_cast<float>(beyond);
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(magnitude) | sign);
 }
 
 /// Rounds to the nearest IEEE 754 binary16, ties to even. Magnitudes from 65520 on become infinity; NaN stays NaN.
