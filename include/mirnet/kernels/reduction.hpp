@@ -52,24 +52,33 @@ void start_statistics(Convolution<T> const& work, Index work_tile) noexcept {
     std::fill_n(work.statistics.channel_sums + work_tile * columns, columns, 0.0f);
 }
 
+/// Adds `lines` lines of channels of these pixels to sums.
+template <Index lines, class T>
+MIRNET_ALWAYS_INLINE void add_lines(T const* in, Index pixel_step, Index pixels, float* sums) noexcept {
+  using namespace simd;
+  constexpr Index registers = lines * channels_per_line<float> / lanes;
+  Pack sum[registers];
+  for (Index v = 0; v < registers; ++v) sum[v] = load(sums + v * lanes);
+  for (Index pixel = 0; pixel < pixels; ++pixel, in += pixel_step) {
+    for (Index v = 0; v < registers; ++v) sum[v] = sum[v] + load(in + v * lanes);
+  }
+  for (Index v = 0; v < registers; ++v) store(sums + v * lanes, sum[v]);
+}
+
 /// Adds output pixels [x, x + pixels) of row y of a convolution to the statistics of a work tile.
 template <class T>
 void add_statistics(Convolution<T> const& work, Index work_tile, Index y, Index x, Index pixels) noexcept {
   Statistics<T> const& statistics = work.statistics;
   T const* const first = work.output + y * work.output_row_step + x * work.output_pixel_step;
   if (statistics.channel_sums != nullptr) {
-    using namespace simd;
     Index const columns = work.output_lines * channels_per_line<T>;
     float* const sums = statistics.channel_sums + work_tile * columns;
-    for (Index c = 0; c < columns; c += channels_per_line<float>) {
-      Pack sum[channels_per_line<float> / lanes];
-      for (Index v = 0; v < channels_per_line<float> / lanes; ++v) sum[v] = load(sums + c + v * lanes);
-      T const* in = first + c;
-      for (Index pixel = 0; pixel < pixels; ++pixel, in += work.output_pixel_step) {
-        for (Index v = 0; v < channels_per_line<float> / lanes; ++v) sum[v] = sum[v] + load(in + v * lanes);
-      }
-      for (Index v = 0; v < channels_per_line<float> / lanes; ++v) store(sums + c + v * lanes, sum[v]);
+    Index c = 0;
+    // Two lines at a time: each sum waits for the one before.
+    for (; c + 2 * channels_per_line<float> <= columns; c += 2 * channels_per_line<float>) {
+      add_lines<2>(first + c, work.output_pixel_step, pixels, sums + c);
     }
+    if (c < columns) add_lines<1>(first + c, work.output_pixel_step, pixels, sums + c);
   }
   if (statistics.maximum != nullptr) {
     Index const at = y * statistics.plane_pitch + x;

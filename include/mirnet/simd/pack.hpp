@@ -243,12 +243,29 @@ MIRNET_ALWAYS_INLINE float sum_of_lanes(Pack v) noexcept {
 #endif
 }
 
+/// The largest lane of a register, half of the lanes at a time; of a NaN or something else, either.
 MIRNET_ALWAYS_INLINE float largest_lane(Pack v) noexcept {
-  alignas(64) float lane[lanes];
-  store(lane, v);
-  float largest = lane[0];
-  for (std::ptrdiff_t i = 1; i < lanes; ++i) largest = lane[i] > largest ? lane[i] : largest;
-  return largest;
+#if MIRNET_SET == MIRNET_SET_neon && defined(__aarch64__)
+  return vmaxvq_f32(v);
+#elif MIRNET_SET == MIRNET_SET_neon
+  float32x4_t const x = v;
+  float32x2_t const two = vpmax_f32(vget_low_f32(x), vget_high_f32(x));
+  return vget_lane_f32(vpmax_f32(two, two), 0);
+#else
+#if MIRNET_SET_HAS_ZMM
+  __m512 const x = v;
+  __m256 const eight = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+#elif MIRNET_SET == MIRNET_SET_avx2
+  __m256 const eight = v;
+#endif
+#if MIRNET_SET == MIRNET_SET_sse2
+  __m128 const four = v;
+#else
+  __m128 const four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+#endif
+  __m128 const two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+#endif
 }
 
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd
