@@ -195,9 +195,11 @@ template <class T>
 void channel_max_mean(benchmark::State& state, Target<T> const& target, Case const& shapes) {
   auto const input = random_map<T>(shapes.input());
   Index const pixels = shapes.input().pixels();
-  auto maximum = Tensor<T>::create({1, 1, pixels}).value(), mean = Tensor<T>::create({1, 1, pixels}).value();
+  using Number = mirnet::Accumulator<T>;
+  auto maximum = Tensor<Number>::create({1, 1, pixels}).value(), mean = Tensor<Number>::create({1, 1, pixels}).value();
   View<T const> const in = input.view();
-  measure(state, target, bytes_of<T>({in, maximum.view(), mean.view()}), [&](Context<T>& context) {
+  double const bytes = bytes_of<T>({in}) + static_cast<double>(2 * pixels) * sizeof(Number);
+  measure(state, target, bytes, [&](Context<T>& context) {
     context.each_range(pixels, 1024, [&](Index first, Index last, Index) {
       context.kernels->channel_max_mean(in.data() + first * in.pitch(), last - first, in.channels(), in.pitch(),
                                         maximum.view().data() + first, mean.view().data() + first);
@@ -218,7 +220,7 @@ void spatial_gate(benchmark::State& state, Target<T> const& target, Case const& 
   auto owner = target.context(*target.kernels);
   owner.arena = mirnet::Arena(memory.bytes());
   typename mirnet::SpatialAttention<T>::Planes const planes(owner, shapes.input());
-  double const bytes = static_cast<double>(shapes.input().pixels()) * (2 + 1) * sizeof(T);
+  double const bytes = static_cast<double>(shapes.input().pixels()) * (2 * sizeof(mirnet::Accumulator<T>) + sizeof(T));
   measure(state, target, bytes, [&](Context<T>& context) { attention.gate(context, planes, gate.view().data()); });
 }
 

@@ -177,6 +177,35 @@ TEST_CASE("bfloat16: kernels load and store every number as the scalar conversio
   });
 }
 
+TEST_CASE("bfloat16: kernels that round several registers at a time round each number as the scalar conversion does") {
+  every_set([](KernelTable<float> const&, KernelTable<bfloat16> const& kernels) {
+    // Every number times a factor for its channel: the products of 1 are exact, those of 1/3 are rounded, many of the
+    // others overflow; with 1 + 2^-7 there are ties. A NaN comes alone among numbers, and among NaNs.
+    constexpr Index pitch = 32, pixels = (1 << 16) / pitch;
+    for (float const factor : {1.0f, 1.0f / 3.0f, -0x1p100f, 1.0f + 0x1p-7f}) {
+      INFO("factor ", factor);
+      Buffer<bfloat16> in(pixels * pitch), out(pixels * pitch), weights(pitch, bfloat16(factor));
+      for (Index i = 0; i < in.size(); ++i) in[i].bits = static_cast<std::uint16_t>(i % pixels * pitch + i / pixels);
+      for (Index i = 0; i < in.size(); i += 97) in[i].bits = static_cast<std::uint16_t>(0x7F81 + i % 0x7F);
+      WeightedSum<bfloat16> work{1, {in.data()}, {weights.data()}, pitch, out.data()};
+      kernels.weighted_sum(work, 0, pixels);
+      Index wrong = 0;
+      for (Index i = 0; i < out.size(); ++i) {
+        float const product = float(in[i]) * float(weights[0]);
+        bfloat16 const expected(product);
+        bool const small = std::abs(product) < std::numeric_limits<float>::min();
+        if (std::isnan(product)) {
+          wrong += !std::isnan(float(out[i])) || (out[i].bits & 0x0040) == 0;
+        } else {
+          // Without FloatMode, most sets keep numbers below the normal ones.
+          wrong += out[i].bits != expected.bits && !(small && (out[i].bits & 0x7FFF) == 0);
+        }
+      }
+      CHECK(wrong == 0);
+    }
+  });
+}
+
 TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rounding of maps") {
   check_conv2d("3x3", {21, 30, 40}, 24, 3, 0.25f);
   check_conv2d("1x1", {9, 30, 64}, 80, 1);

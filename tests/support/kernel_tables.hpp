@@ -31,13 +31,14 @@ struct Bfloat16Tables {
 /// Those of the sets that are available and have them, the fastest first; none without SIMD.
 std::vector<Bfloat16Tables> const& bfloat16_tables();
 
-/// Whether these kernels take numbers below the normal ones for zero, as NEON does on 32-bit ARM.
+/// Whether these kernels take numbers below the normal ones for zero, as NEON does on 32-bit ARM, and AVX512_BF16 where
+/// it rounds.
 template <class T>
-bool flushes_denormals([[maybe_unused]] mirnet::KernelTable<T> const& kernels) {
+bool flushes_denormals(mirnet::KernelTable<T> const& kernels) {
 #if defined(__arm__)
   return std::string_view(kernels.isa) == "neon";
 #else
-  return false;
+  return std::is_same_v<T, mirnet::bfloat16> && std::string_view(kernels.isa) == "avx512bf16";
 #endif
 }
 

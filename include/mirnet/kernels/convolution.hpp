@@ -110,6 +110,16 @@ struct Direct {
   }
 
  private:
+  /// As im2col, of a pointwise convolution: in registers.
+  static void widen(Convolution<T> const& work, Index first, Index last, float* to) noexcept {
+    T const* in = work.input + ((work.first_row - work.input_first_row) * work.width + first) * work.input_pitch;
+    bool const gaps = work.input_pitch != work.channels;
+    Index const runs = gaps ? last - first : 1, length = gaps ? work.channels : (last - first) * work.channels;
+    for (Index run = 0; run < runs; ++run, in += work.input_pitch, to += length) {
+      for (Index c = 0; c < length; c += simd::lanes) simd::store(to + c, simd::load(in + c));
+    }
+  }
+
   static void multiply(Convolution<T> const& work, Element const* weights, Index first, Index last,
                        Index const* offsets, float* scratch) noexcept {
     Index const taps = work.kernel_height * work.kernel_width;
@@ -152,7 +162,11 @@ struct Direct {
       Index const end = (std::min)(tap + slice, taps), numbers = (end - tap) * work.channels;
       product.a_pitch = product.depth = operands<T>(numbers);
       Index const padding = product.depth * numbers_an_operand<T> - numbers;
-      im2col(work, first, last, tap, end, reinterpret_cast<OperandNumber<T>*>(scratch), padding);
+      if (!std::is_same_v<T, OperandNumber<T>> && pointwise(work)) {
+        widen(work, first, last, scratch);
+      } else {
+        im2col(work, first, last, tap, end, reinterpret_cast<OperandNumber<T>*>(scratch), padding);
+      }
       product.b = weights + operands<T>(tap * work.channels) * channels_per_line<float>;
       product.accumulate = tap > 0;
       product.finish = end == taps;

@@ -110,9 +110,6 @@ inline constexpr bool four_at_a_time = false;
 inline constexpr bool four_at_a_time = true;
 #endif
 
-// Loops over these constants must unroll completely, or the accumulators would live in memory.
-#define MIRNET_UNROLL _Pragma("GCC unroll 16")
-
 /// sum += A * B for Rows rows of A and Vectors registers of columns of B, over the whole depth. B's columns are whole
 /// lines, or a part of one.
 template <int Rows, int Vectors, class Element>
@@ -268,12 +265,13 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
       }
     }
   }
-  MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
-    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) store(c + offset[r] + v * lanes, sum[r][v]);
+  constexpr int count = Rows * Vectors;
+  auto const place = [&](int i) MIRNET_INLINE_LAMBDA { return c + offset[i / Vectors] + i % Vectors * lanes; };
+  MIRNET_UNROLL for (int i = 0; i + 1 < count; i += 2) {
+    store_two(place(i), sum[i / Vectors][i % Vectors], place(i + 1), sum[(i + 1) / Vectors][(i + 1) % Vectors]);
   }
+  if constexpr (count % 2 != 0) store(place(count - 1), sum[Rows - 1][Vectors - 1]);
 }
-
-#undef MIRNET_UNROLL
 
 template <class T, class Element>
 using Tile = void (*)(Gemm<T, Element> const&, Index, Index) noexcept;

@@ -46,11 +46,18 @@ template <class T>
 void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixel) noexcept {
   using namespace simd;
   for (Index pixel = first_pixel; pixel < last_pixel; ++pixel) {
-    for (Index c = 0; c < work.pitch; c += lanes) {
+    constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
+    for (Index c = 0; c < work.pitch; c += channels_per_line<T>) {
       Index const at = pixel * work.pitch + c;
-      Pack sum = load(work.weights[0] + c) * load(work.inputs[0] + at);
-      for (Index i = 1; i < work.count; ++i) sum = fma(load(work.weights[i] + c), load(work.inputs[i] + at), sum);
-      store(work.output + at, sum);
+      Pack sum[packs];
+      for (int v = 0; v < packs; ++v)
+        sum[v] = load(work.weights[0] + c + v * lanes) * load(work.inputs[0] + at + v * lanes);
+      for (Index i = 1; i < work.count; ++i) {
+        for (int v = 0; v < packs; ++v) {
+          sum[v] = fma(load(work.weights[i] + c + v * lanes), load(work.inputs[i] + at + v * lanes), sum[v]);
+        }
+      }
+      store_all<packs>(work.output + at, sum);
     }
   }
 }
@@ -58,16 +65,17 @@ void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixe
 template <class T>
 void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept {
   using namespace simd;
+  float taps[2][25];
+  for (Index i = 0; i < 50; ++i) taps[i / 25][i % 25] = work.weights[i];
   for (Index y = first_row; y < last_row; ++y) {
     T* const gate = work.gate + y * work.width;
     for (Index x = 0; x < work.width; x += lanes) {
       Pack sum = broadcast(0.0f);
       for (Index plane = 0; plane < 2; ++plane) {
-        T const* const in = (plane == 0 ? work.maximum : work.mean) + y * work.plane_pitch + x;
-        T const* const weights = work.weights + plane * 25;
+        Accumulator<T> const* const in = (plane == 0 ? work.maximum : work.mean) + y * work.plane_pitch + x;
         for (Index ky = 0; ky < 5; ++ky) {
           for (Index kx = 0; kx < 5; ++kx) {
-            sum = fma(load(in + ky * work.plane_pitch + kx), broadcast(weights[ky * 5 + kx]), sum);
+            sum = fma(load(in + ky * work.plane_pitch + kx), broadcast(taps[plane][ky * 5 + kx]), sum);
           }
         }
       }

@@ -18,7 +18,8 @@ void channel_sums(T const* x, Index pixels, Index pitch, Accumulator<T>* sums) n
 }
 
 template <class T>
-void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept {
+void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, Accumulator<T>* maximum,
+                      Accumulator<T>* mean) noexcept {
   using namespace simd;
   Index const whole = channels / lanes * lanes;
   float const scale = 1.0f / static_cast<float>(channels);
@@ -39,8 +40,8 @@ void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* 
       largest = (std::max)(largest, value);
       sum += value;
     }
-    maximum[pixel] = T(largest);
-    mean[pixel] = T(sum * scale);
+    maximum[pixel] = largest;
+    mean[pixel] = sum * scale;
   }
 }
 

@@ -57,7 +57,8 @@ void convolve(Convolution<T> const& work, Index pixel) noexcept {
 }
 
 template <class T>
-void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept {
+void channel_max_mean(T const* x, Index pixels, Index channels, Index pitch, Accumulator<T>* maximum,
+                      Accumulator<T>* mean) noexcept {
   for (Index pixel = 0; pixel < pixels; ++pixel) {
     T const* in = x + pixel * pitch;
     T sum = 0;
@@ -206,7 +207,7 @@ void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) n
     for (Index x = 0; x < work.width; ++x) {
       T sum = 0;
       for (Index plane = 0; plane < 2; ++plane) {
-        T const* in = plane == 0 ? work.maximum : work.mean;
+        Accumulator<T> const* in = plane == 0 ? work.maximum : work.mean;
         for (Index ky = 0; ky < 5; ++ky) {
           for (Index kx = 0; kx < 5; ++kx) {
             sum += in[(y + ky) * work.plane_pitch + x + kx] * work.weights[(plane * 5 + ky) * 5 + kx];

@@ -54,16 +54,23 @@ void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row)
     T const* const near_row = work.input + (near_y - work.input_first_row) * work.width * pitch;
     T const* const far_row = work.input + (far_y - work.input_first_row) * work.width * pitch;
     T* const out = work.output + row * 2 * work.width * pitch;
-    for (Index x = 0; x < work.width; ++x) {
-      Index const centre = x * pitch;
-      Index const left = std::max<Index>(x - 1, 0) * pitch, right = std::min<Index>(x + 1, work.width - 1) * pitch;
+    // A few pixels at a time, whose lines stay in the first-level cache while their channels are computed.
+    constexpr Index some = 32;
+    for (Index first = 0; first < work.width; first += some) {
+      Index const last = (std::min)(first + some, work.width);
       for (Index c = 0; c < pitch; c += lanes) {
-        auto const column = [&](Index at) {
+        auto const column = [&](Index x) {
+          Index const at = std::clamp<Index>(x, 0, work.width - 1) * pitch + c;
           return fma(three_quarters, load(near_row + at), quarter * load(far_row + at));
         };
-        Pack const own = three_quarters * column(centre + c);
-        store(out + 2 * centre + c, fma(quarter, column(left + c), own));
-        store(out + 2 * centre + pitch + c, fma(quarter, column(right + c), own));
+        Pack left = column(first - 1), centre = column(first);
+        T* to = out + 2 * first * pitch + c;
+        for (Index x = first; x < last; ++x, to += 2 * pitch) {
+          Pack const right = column(x + 1), own = three_quarters * centre;
+          store_two(to, fma(quarter, left, own), to + pitch, fma(quarter, right, own));
+          left = centre;
+          centre = right;
+        }
       }
     }
   }

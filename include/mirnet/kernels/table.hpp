@@ -42,9 +42,9 @@ MIRNET_ALWAYS_INLINE constexpr Index padded_index(PaddingMode mode, Index i, Ind
 template <class T>
 struct Statistics {
   Accumulator<T>* channel_sums =
-      nullptr;           // a line of sums for each work tile, `output_lines * channels_per_line<T>` apart; null: none
-  T* maximum = nullptr;  // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
-  T* mean = nullptr;
+      nullptr;  // a line of sums for each work tile, `output_lines * channels_per_line<T>` apart; null: none
+  Accumulator<T>* maximum = nullptr;  // of each pixel's channels; null: none. Pixel (y, x) is at y*plane_pitch + x
+  Accumulator<T>* mean = nullptr;
   Index plane_pitch = 0, channels = 0;
 
   MIRNET_ALWAYS_INLINE constexpr bool wanted() const noexcept { return channel_sums != nullptr || maximum != nullptr; }
@@ -161,8 +161,8 @@ struct BlurredProjection {
 /// at least width + 4 rounded up to channels_per_line<T>, plus channels_per_line<T>, zero behind the pixels.
 template <class T>
 struct SpatialGate {
-  T const* maximum;
-  T const* mean;
+  Accumulator<T> const* maximum;
+  Accumulator<T> const* mean;
   Index plane_pitch, width;
   T const* weights;  // 2 x 5 x 5, the maximum's first
   T* gate;           // dense, `width` elements from row to row
@@ -219,7 +219,8 @@ struct KernelTable {
   /// sums[c] = sum of x[pixel][c], all of the pitch.
   void (*channel_sums)(T const* x, Index pixels, Index pitch, Accumulator<T>* sums) noexcept;
   /// The largest and the mean value of each pixel's channels.
-  void (*channel_max_mean)(T const* x, Index pixels, Index channels, Index pitch, T* maximum, T* mean) noexcept;
+  void (*channel_max_mean)(T const* x, Index pixels, Index channels, Index pitch, Accumulator<T>* maximum,
+                           Accumulator<T>* mean) noexcept;
   void (*spatial_gate)(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept;
 
   void (*prelu)(T* x, Index count, T slope) noexcept;

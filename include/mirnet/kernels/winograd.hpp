@@ -309,6 +309,7 @@ struct Tiles {
     Index const pixels = std::min<Index>(AxisX::outputs, work.output_width - at.x);
     Index const offset = at.y * work.output_row_step + at.x * work.output_pixel_step + column;
     bool const whole = rows == AxisY::outputs && pixels == AxisX::outputs;
+    constexpr bool in_pairs = AxisX::outputs % 2 == 0;
     auto const transform = [&](auto is_whole, auto has_residual) {
       using namespace simd;
       Pack slope = broadcast(work.slope);
@@ -340,12 +341,15 @@ struct Tiles {
           }
           for (int x = 0; x < AxisX::outputs; ++x) {
             if (!is_whole && x >= pixels) break;
-            Pack value = prelu(result[x], slope);
+            result[x] = prelu(result[x], slope);
             if (has_residual) {
               Pack const residual = load(added + x * pixel_step);
-              value = work.subtracts ? residual - value : value + residual;
+              result[x] = work.subtracts ? residual - result[x] : result[x] + residual;
             }
-            store(out + x * pixel_step, value);
+            if (!is_whole || !in_pairs) store(out + x * pixel_step, result[x]);
+          }
+          for (int x = 0; is_whole && in_pairs && x < AxisX::outputs; x += 2) {
+            store_two(out + x * pixel_step, result[x], out + (x + 1) * pixel_step, result[x + 1]);
           }
           out += row_step;
           if (has_residual) added += row_step;

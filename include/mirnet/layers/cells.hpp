@@ -45,9 +45,9 @@ void fit_to_cells(View<From const> image, View<To> map, Index cell, bool reflect
     if (i < side) return i;
     return reflects && wanted - side < side ? 2 * (side - 1) - i : side - 1;
   };
-  // Gathered one by one, converted a line at a time.
+  // Gathered one by one, converted four at a time; zeros behind them.
   From pixel[most_channels_of_a_cell] = {};
-  Index const lines = round_up(image.channels() * cell * cell, channels_per_line<To>);
+  Index const channels = round_up(image.channels() * cell * cell, 4), lines = pixel_pitch<To>(channels);
   for (Index y = first; y < last; ++y) {
     From const* rows[largest_cell];
     for (Index i = 0; i < cell; ++i) rows[i] = image.row(source(y * cell + i, image.height(), map.height() * cell));
@@ -59,9 +59,10 @@ void fit_to_cells(View<From const> image, View<To> map, Index cell, bool reflect
         }
       }
       To* const to = map.pixel(y, x);
-      for (Index line = 0; line < lines; line += channels_per_line<To>) {
-        for (Index c = line; c < line + channels_per_line<To>; ++c) to[c] = static_cast<To>(pixel[c]);
+      for (Index four = 0; four < channels; four += 4) {
+        for (Index c = four; c < four + 4; ++c) to[c] = static_cast<To>(pixel[c]);
       }
+      std::fill(to + channels, to + lines, To(0));
     }
   }
 }

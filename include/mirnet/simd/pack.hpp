@@ -34,6 +34,9 @@
 
 namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::simd {
 
+// Loops over constants that must unroll completely, or what they keep in registers would live in memory.
+#define MIRNET_UNROLL _Pragma("GCC unroll 16")
+
 // xsimd's name of the set, and never xsimd::default_arch, which differs between releases.
 #if MIRNET_SET_HAS_ZMM
 using Architecture = xsimd::avx512bw;
@@ -79,35 +82,82 @@ MIRNET_ALWAYS_INLINE Pack load(bfloat16 const* p) noexcept {
 #endif
 }
 
+#if MIRNET_SET == MIRNET_SET_avx512bf16
+// One instruction; numbers below the normal ones become zero, as they do in the arithmetic of a run (FloatMode).
 MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
-#if MIRNET_SET_HAS_ZMM
-  __m512 const x = v;
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+}
+#elif MIRNET_SET_HAS_ZMM
+namespace detail {
+/// The nearest bfloat16 in the upper half of each lane; of a NaN, anything.
+MIRNET_ALWAYS_INLINE __m512i rounded(__m512i bits) noexcept {
+  __mmask16 const odd = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x10000));
+  __m512i const up = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF));
+  return _mm512_mask_add_epi32(up, odd, up, _mm512_set1_epi32(1));
+}
+MIRNET_ALWAYS_INLINE __m512i rounded_or_nan(__m512 x) noexcept {
   __m512i const bits = _mm512_castps_si512(x);
-  __m512i const odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-  __m512i const quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x00400000));
-  rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+  __mmask16 const nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  return _mm512_mask_or_epi32(rounded(bits), nan, bits, _mm512_set1_epi32(0x00400000));
+}
+/// The upper halves of x, then those of y.
+MIRNET_ALWAYS_INLINE __m512i upper_halves(__m512i x, __m512i y) noexcept {
+  __m512i const odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33,  //
+                                       31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  return _mm512_permutex2var_epi16(x, odd, y);
+}
+}  // namespace detail
+
+MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
+  __m512i const halves = _mm512_srli_epi32(detail::rounded_or_nan(v), 16);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(halves));
+}
 #elif MIRNET_SET == MIRNET_SET_avx2
-  __m256 const x = v;
-  __m256i const bits = _mm256_castps_si256(x);
+namespace detail {
+/// The nearest bfloat16 in the upper half of each lane; of a NaN, anything.
+MIRNET_ALWAYS_INLINE __m256i rounded(__m256i bits) noexcept {
   __m256i const odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
-  __m256i const quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x00400000));
-  rounded = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
-  // Signed halves fit the saturating pack, which works within halves of the register.
-  __m256i const halves = _mm256_srai_epi32(rounded, 16);
-  __m256i const packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(halves, halves), 0x08);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+  return _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+}
+MIRNET_ALWAYS_INLINE __m256i rounded_or_nan(__m256 x) noexcept {
+  __m256i const bits = _mm256_castps_si256(x), quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x00400000));
+  return _mm256_blendv_epi8(rounded(bits), quiet, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
+/// The upper halves of x, then those of y. Signed halves fit the saturating pack, which works within halves of the
+/// register.
+MIRNET_ALWAYS_INLINE __m256i upper_halves(__m256i x, __m256i y) noexcept {
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_srai_epi32(x, 16), _mm256_srai_epi32(y, 16)), 0xD8);
+}
+}  // namespace detail
+
+MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
+  __m256i const x = detail::rounded_or_nan(v);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(detail::upper_halves(x, x)));
+}
 #elif MIRNET_SET == MIRNET_SET_sse2
-  __m128 const x = v;
-  __m128i const bits = _mm_castps_si128(x), nan = _mm_castps_si128(_mm_cmpunord_ps(x, x));
+namespace detail {
+/// The nearest bfloat16 in the upper half of each lane; of a NaN, anything.
+MIRNET_ALWAYS_INLINE __m128i rounded(__m128i bits) noexcept {
   __m128i const odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
-  __m128i const rounded = _mm_add_epi32(bits, _mm_add_epi32(odd, _mm_set1_epi32(0x7FFF)));
+  return _mm_add_epi32(bits, _mm_add_epi32(odd, _mm_set1_epi32(0x7FFF)));
+}
+MIRNET_ALWAYS_INLINE __m128i rounded_or_nan(__m128 x) noexcept {
+  __m128i const bits = _mm_castps_si128(x), nan = _mm_castps_si128(_mm_cmpunord_ps(x, x));
   __m128i const quiet = _mm_or_si128(bits, _mm_set1_epi32(0x00400000));
-  __m128i const halves = _mm_srai_epi32(_mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded)), 16);
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(halves, halves));
+  return _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded(bits)));
+}
+/// The upper halves of x, then those of y, which as signed numbers fit the saturating pack.
+MIRNET_ALWAYS_INLINE __m128i upper_halves(__m128i x, __m128i y) noexcept {
+  return _mm_packs_epi32(_mm_srai_epi32(x, 16), _mm_srai_epi32(y, 16));
+}
+}  // namespace detail
+
+MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
+  __m128i const x = detail::rounded_or_nan(v);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), detail::upper_halves(x, x));
+}
 #elif MIRNET_SET == MIRNET_SET_neon
+MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   float32x4_t const x = v;
   uint32x4_t const bits = vreinterpretq_u32_f32(x);
   uint32x4_t const nan = vcgtq_u32(vandq_u32(bits, vdupq_n_u32(0x7FFFFFFF)), vdupq_n_u32(0x7F800000));
@@ -115,7 +165,58 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
   uint32x4_t const rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7FFF)));
   uint32x4_t const quiet = vorrq_u32(bits, vdupq_n_u32(0x00400000));
   vst1_u16(&p->bits, vshrn_n_u32(vbslq_u32(nan, quiet, rounded), 16));
+}
 #endif
+
+// Two registers to two places: of bfloat16, one test for NaN and one pack for both.
+#if MIRNET_SET == MIRNET_SET_avx512
+MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
+  __m512 const x = v, y = w;
+  __m512i packed =
+      detail::upper_halves(detail::rounded(_mm512_castps_si512(x)), detail::rounded(_mm512_castps_si512(y)));
+  if (_mm512_cmp_ps_mask(x, y, _CMP_UNORD_Q) != 0) [[unlikely]] {
+    packed = detail::upper_halves(detail::rounded_or_nan(x), detail::rounded_or_nan(y));
+  }
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(packed));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_extracti64x4_epi64(packed, 1));
+}
+#elif MIRNET_SET == MIRNET_SET_avx2
+MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
+  __m256 const x = v, y = w;
+  __m256i packed =
+      detail::upper_halves(detail::rounded(_mm256_castps_si256(x)), detail::rounded(_mm256_castps_si256(y)));
+  if (_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_UNORD_Q)) != 0) [[unlikely]] {
+    packed = detail::upper_halves(detail::rounded_or_nan(x), detail::rounded_or_nan(y));
+  }
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm256_extracti128_si256(packed, 1));
+}
+#elif MIRNET_SET == MIRNET_SET_sse2
+MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
+  __m128 const x = v, y = w;
+  __m128i packed = detail::upper_halves(detail::rounded(_mm_castps_si128(x)), detail::rounded(_mm_castps_si128(y)));
+  if (_mm_movemask_ps(_mm_cmpunord_ps(x, y)) != 0) [[unlikely]] {
+    packed = detail::upper_halves(detail::rounded_or_nan(x), detail::rounded_or_nan(y));
+  }
+  _mm_storel_pi(reinterpret_cast<__m64*>(p), _mm_castsi128_ps(packed));
+  _mm_storeh_pi(reinterpret_cast<__m64*>(q), _mm_castsi128_ps(packed));
+}
+#else
+MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
+  store(p, v);
+  store(q, w);
+}
+#endif
+MIRNET_ALWAYS_INLINE void store_two(float* p, Pack v, float* q, Pack w) noexcept {
+  store(p, v);
+  store(q, w);
+}
+
+/// `count` registers, one behind the other.
+template <int count, class T>
+MIRNET_ALWAYS_INLINE void store_all(T* p, Pack const* v) noexcept {
+  MIRNET_UNROLL for (int i = 0; i + 1 < count; i += 2) store_two(p + i * lanes, v[i], p + (i + 1) * lanes, v[i + 1]);
+  if constexpr (count % 2 != 0) store(p + (count - 1) * lanes, v[count - 1]);
 }
 
 // The line of memory that holds an address, which may be any: soon to be read, soon to be written, or to be read later

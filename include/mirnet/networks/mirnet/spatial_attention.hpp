@@ -16,18 +16,20 @@ class SpatialAttention {
  public:
   /// The two planes of r, with the border of zeros that the kernel wants.
   class Planes {
+    using Number = Accumulator<T>;
+
    public:
     constexpr Planes(Context<T>& context, Shape r) noexcept
         : shape_(r),
           pitch_(round_up(r.width + 2 * border, channels_per_line<T>) + channels_per_line<T>),
           plane_((r.height + 2 * border) * pitch_),
           memory_(context.arena, 2 * plane_) {
-      context.once([&] { std::fill_n(memory_.data(), 2 * plane_, T(0)); });
+      context.once([&] { std::fill_n(memory_.data(), 2 * plane_, Number(0)); });
     }
 
     /// For the layer that writes r, from this row on.
     constexpr Statistics<T> statistics(Index row) const noexcept {
-      T* const first = advance(memory_.data(), (row + border) * pitch_ + border);
+      Number* const first = advance(memory_.data(), (row + border) * pitch_ + border);
       return {.maximum = first, .mean = advance(first, plane_), .plane_pitch = pitch_, .channels = shape_.channels};
     }
 
@@ -35,7 +37,7 @@ class SpatialAttention {
     friend SpatialAttention;
     Shape shape_;
     Index pitch_, plane_;
-    ArenaBlock<T> memory_;
+    ArenaBlock<Number> memory_;
   };
 
   SpatialAttention() = default;
@@ -54,10 +56,12 @@ class SpatialAttention {
     Node node = context.new_node("spatial gate 5x5", {plane.height, plane.width, 2}, plane);
     node.kernel = "spatial_gate";
     node.macs = static_cast<std::uint64_t>(plane.pixels()) * static_cast<std::uint64_t>(weights);
-    node.bytes = (3 * plane.pixels() + weights) * static_cast<Index>(sizeof(T));  // planes have no padded channels
+    // Planes have no padded channels.
+    node.bytes = 2 * plane.pixels() * static_cast<Index>(sizeof(Accumulator<T>)) +
+                 (plane.pixels() + weights) * static_cast<Index>(sizeof(T));
     Piece const piece(context, node);
     context.each_range(r.shape_.height, rows_a_range, [&](Index first, Index last, Index) {
-      T const* const planes = r.memory_.data();
+      Accumulator<T> const* const planes = r.memory_.data();
       SpatialGate<T> const work{planes, planes + r.plane_, r.pitch_, r.shape_.width, convolution_.data(), gate};
       context.kernels->spatial_gate(work, first, last);
     });
