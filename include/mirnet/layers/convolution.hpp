@@ -161,7 +161,7 @@ class Conv2d {
     return packed_position(line, depth(), element / depth(), within % taps * group_channels() + within / taps);
   }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
-    constexpr Index line = channels_per_line<T>;
+    constexpr Index line = packed_line<T>;
     Index const depth = this->depth(), inputs = group_channels(), taps = kernel() * kernel();
     // What there is of all elements of output channels goes a line at a time, or as much of it as these channels have.
     for (Index rows; first % depth == 0 && (rows = static_cast<Index>(values.size()) / depth) > 0;) {
@@ -366,7 +366,7 @@ class ConvTranspose2d {
   }
   void bind(T const* packed) noexcept { weights_ = packed; }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
-    constexpr Index line = channels_per_line<T>;
+    constexpr Index line = packed_line<T>;
     // The same for whole kernels of output channels.
     for (Index kernels; first % 9 == 0 && (kernels = static_cast<Index>(values.size()) / 9) > 0;) {
       Index const i = first / (9 * out()), o = first / 9 % out();

@@ -57,8 +57,8 @@ MIRNET_ALWAYS_INLINE void pack_line(T* part, T const* from, Index lanes, Index s
   auto const gather = [&](auto count) {
     for (Index lane = 0; lane < count; ++lane) part[lane] = from[lane * step];
   };
-  if (lanes == channels_per_line<T>) {
-    gather(std::integral_constant<Index, channels_per_line<T>>());
+  if (lanes == packed_line<T>) {
+    gather(std::integral_constant<Index, packed_line<T>>());
   } else {
     gather(lanes);
   }

@@ -181,13 +181,13 @@ class WeightFile {
       }
       if (same && whole) return true;  // nothing is padding
       return unpack(layer, type, first, bytes, [&](std::size_t i, Index from, std::size_t count) {
-        if (!same) std::copy_n(values + i, count, packed + layer.packed_at(channels_per_line<T>, from));
+        if (!same) std::copy_n(values + i, count, packed + layer.packed_at(packed_line<T>, from));
       });
     };
     Pieces pieces{.tensor = *found, .beside = same ? 0 : sizeof(T), .spare = spare, .parallel = &parallel};
     // Whole lines; and where they are made here, what they are made of.
     Index const rows = layer.shape().dim[0], a_row = layer.shape().elements() / rows;
-    pieces.unit = static_cast<std::uint64_t>(arranged ? alignment_bytes : channels_per_line<T> * a_row);
+    pieces.unit = static_cast<std::uint64_t>(arranged ? alignment_bytes : packed_line<T> * a_row);
     if (arranged && same) pieces.place = reinterpret_cast<std::byte*>(packed);
     pieces.use(take);
     return read_pieces(pieces, name);
