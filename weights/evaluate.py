@@ -2,7 +2,7 @@
 """Measures what a weight file does to photographs: PSNR and SSIM before and after, picture by picture.
 
     weights/evaluate.py --photos DIR [--program build/release/mirnet] [--weights FILE.mirw] [--sigma 15,25,50]
-                        [--precision fp32|bf16] [--output DIR] [--markdown]
+                        [--precision fp32|bf16|auto] [--output DIR] [--markdown]
 
 DIR and the folders in it may hold
 
@@ -221,7 +221,7 @@ def main():
     parser.add_argument("--program", type=Path, default=ROOT / "build/release/mirnet", metavar="FILE",
                         help="the program (default: build/release/mirnet beside this folder)")
     parser.add_argument("--weights", type=Path, metavar="FILE.mirw", help="weights (default: those in the program)")
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32",
+    parser.add_argument("--precision", choices=["fp32", "bf16", "auto"], default="fp32",
                         help="what the program stores weights and intermediate results as (default: %(default)s)")
     parser.add_argument("--sigma", type=deviations, default="15,25,50", metavar="LIST",
                         help="standard deviations of the noise, in steps of 1/255, with commas (default: %(default)s)")

@@ -26,9 +26,11 @@ void add_computing(CLI::App& command, Computing& computing) {
                   "Instruction set to use: " + instruction_set_names() + "; without it, the fastest")
       ->type_name("NAME");
   command
-      .add_option("--precision", computing.precision,
-                  "What weights and intermediate results are stored as: bf16 takes half of the memory of fp32")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
+      .add_option(
+          "--precision", computing.precision,
+          "What weights and intermediate results are stored as: bf16 takes half of the memory of fp32; auto is\n"
+          "bf16 where the processor multiplies it (AVX512_BF16), which is faster, else fp32")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->type_name("NAME")
       ->capture_default_str();
   command
@@ -39,13 +41,19 @@ void add_computing(CLI::App& command, Computing& computing) {
       ->capture_default_str();
 }
 
-mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(Computing const& computing) {
+mirnet::Result<Kernels> choose_kernels(Computing const& computing) {
   auto const set = choose_instruction_set(computing.isa);
-  if (set && computing.in_bfloat16() && (*set)->bfloat16_kernels == nullptr) {
+  if (!set) return set.error();
+  if (computing.precision == "auto") {
+    auto const* const known = mirnet::find_instruction_set((*set)->name);
+    return Kernels{*set, known != nullptr && known->pair_products};
+  }
+  bool const in_bfloat16 = computing.precision == "bf16";
+  if (in_bfloat16 && (*set)->bfloat16_kernels == nullptr) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,
                          "--precision bf16: the instruction set %s has no kernels for it", (*set)->name);
   }
-  return set;
+  return Kernels{*set, in_bfloat16};
 }
 
 }  // namespace cli

@@ -23,9 +23,8 @@ mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(std::optional<st
 
 struct Computing {
   std::optional<std::string> isa;
-  std::string precision = "fp32", algorithm = "auto";
+  std::string precision = "auto", algorithm = "auto";
 
-  bool in_bfloat16() const { return precision == "bf16"; }
   mirnet::Algorithm chosen_algorithm() const {
     return algorithm == "direct" ? mirnet::Algorithm::direct : mirnet::Algorithm::automatic;
   }
@@ -34,7 +33,16 @@ struct Computing {
 /// Adds --isa, --precision and --algorithm.
 void add_computing(CLI::App& command, Computing& computing);
 
-/// The instruction set, which has kernels for the precision. Errors: invalid_argument.
-mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(Computing const& computing);
+/// What to compute with.
+struct Kernels {
+  mirnet::KernelSet const* set;
+  bool in_bfloat16;
+
+  char const* precision() const { return in_bfloat16 ? "bf16" : "fp32"; }
+};
+
+/// The kernels of these options: bfloat16 if it is asked for, and if nothing is, where the processor multiplies it.
+/// Errors: invalid_argument, where the instruction set has no kernels for the precision.
+mirnet::Result<Kernels> choose_kernels(Computing const& computing);
 
 }  // namespace cli

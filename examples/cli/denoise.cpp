@@ -285,15 +285,15 @@ void print(Options const& options, Settings const& settings, Report const& repor
 }
 
 template <class T>
-mirnet::Result<void> denoise_in(Options const& options, mirnet::KernelSet const& set, std::vector<Work> const& all) {
+mirnet::Result<void> denoise_in(Options const& options, Kernels const& kernels, std::vector<Work> const& all) {
   auto const file = find_weights(options.weights);
   if (!file) return file.error();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
   auto const model = load_weights<T>(*file, pool);
   if (!model) return model.error();
-  Session<T> session(options, set, *model, pool);
-  Settings const settings{session.isa(), options.computing.precision, options.computing.algorithm,
-                          options.weights.quality, session.threads()};
+  Session<T> session(options, *kernels.set, *model, pool);
+  Settings const settings{session.isa(), kernels.precision(), options.computing.algorithm, options.weights.quality,
+                          session.threads()};
   bool const many = all.size() > 1;
   std::size_t restored = 0, skipped = 0, failed = 0;
   for (auto const& work : all) {
@@ -326,12 +326,12 @@ mirnet::Result<void> denoise_in(Options const& options, mirnet::KernelSet const&
 mirnet::Result<void> denoise(Options& options) {
   auto const settled = settle(options);
   if (!settled) return settled;
-  auto const set = choose_instruction_set(options.computing);
-  if (!set) return set.error();
+  auto const kernels = choose_kernels(options.computing);
+  if (!kernels) return kernels.error();
   auto const work = list_work(options.files);
   if (!work) return work.error();
-  return options.computing.in_bfloat16() ? denoise_in<mirnet::bfloat16>(options, **set, *work)
-                                         : denoise_in<float>(options, **set, *work);
+  return kernels->in_bfloat16 ? denoise_in<mirnet::bfloat16>(options, *kernels, *work)
+                              : denoise_in<float>(options, *kernels, *work);
 }
 
 }  // namespace

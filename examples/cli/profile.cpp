@@ -151,7 +151,7 @@ void add_run(Profile& profile, measure::Timeline const& timeline, double nanosec
 }
 
 template <class T>
-mirnet::Result<Profile> measure(Options const& options, mirnet::KernelSet const& set) {
+mirnet::Result<Profile> measure(Options const& options, Kernels const& kernels) {
   auto const path = find_weights(options.weights);
   if (!path) return path.error();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
@@ -160,7 +160,7 @@ mirnet::Result<Profile> measure(Options const& options, mirnet::KernelSet const&
   auto const input = read_input(options.input, options.reading, model->config().channels);
   if (!input) return input.error();
   auto const shape = input->view().shape();
-  mirnet::Context<T> context(*set.kernels_of<T>(), pool);
+  mirnet::Context<T> context(*kernels.set->kernels_of<T>(), pool);
   context.algorithm = options.computing.chosen_algorithm();
   auto const rehearsal = measure::rehearse(*model, context, shape.height, shape.width);
   if (!rehearsal) return rehearsal.error();
@@ -178,7 +178,7 @@ mirnet::Result<Profile> measure(Options const& options, mirnet::KernelSet const&
 #endif
   profile.flags = MIRNET_BUILD_FLAGS;
   profile.isa = context.kernels->isa;
-  profile.precision = options.computing.precision;
+  profile.precision = kernels.precision();
   profile.algorithm = options.computing.algorithm;
   profile.weights = *path ? **path : "built in";
   profile.threads = pool.workers();
@@ -251,8 +251,8 @@ mirnet::Result<void> run(Options const& options) {
     return Error(ErrorCode::invalid_argument, "--baseline prints a table of what has changed; found --format %s too",
                  options.format.c_str());
   }
-  auto const set = choose_instruction_set(options.computing);
-  if (!set) return set.error();
+  auto const kernels = choose_kernels(options.computing);
+  if (!kernels) return kernels.error();
   // Whatever can go wrong with files comes before the long computation.
   if (options.output && *options.output != standard_stream) {
     auto const writable = check_writable(*options.output, options.overwrite, false);
@@ -265,7 +265,7 @@ mirnet::Result<void> run(Options const& options) {
     before = *std::move(read);
   }
   auto const profile =
-      options.computing.in_bfloat16() ? measure<mirnet::bfloat16>(options, **set) : measure<float>(options, **set);
+      kernels->in_bfloat16 ? measure<mirnet::bfloat16>(options, *kernels) : measure<float>(options, *kernels);
   if (!profile) return profile.error();
   if (before) return write(options, profile_changes(*before, *profile, options.grouping()));
   if (options.format == "csv") return write(options, profile_csv(*profile, options.grouping(), options.sorting()));

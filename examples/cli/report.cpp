@@ -58,10 +58,10 @@ std::string long_text(Report const& report, Settings const& settings) {
     if (auto const peak = peak_memory()) text += format("peak memory       %.1f MiB\n", *peak / (1 << 20));
   }
   text += format("instruction set   %s\n", settings.instruction_set.c_str());
+  text += format("precision         %s\n", settings.precision.c_str());
   text += format("threads           %lld\n", number(settings.threads));
   if (settings.quality != "standard") text += format("quality           %s\n", settings.quality.c_str());
   if (settings.algorithm == "direct") text += "algorithm         direct\n";
-  if (settings.precision == "bf16") text += "precision         bf16\n";
   if (mirnet::sample_bytes(report.stored) < mirnet::sample_bytes(report.read)) {
     text += "note              " + report.output + " holds " + depth(report.stored) + ": the samples were rounded\n";
   }

@@ -289,7 +289,7 @@ class Options(ProgramTest):
         available = re.search(r"available are: (.+)", message).group(1).split(", ")
         results = []
         for isa in available:
-            said = self.succeeds("denoise", "in.pfm", f"{isa}.pfm", "--isa", isa)
+            said = self.succeeds("denoise", "in.pfm", f"{isa}.pfm", "--isa", isa, "--precision", "fp32")
             self.assertIn(f"instruction set   {in_fp32[isa]}\n", said)
             results.append(read_pfm((self.path / f"{isa}.pfm").read_bytes()))
         for result in results:
@@ -306,17 +306,23 @@ class Options(ProgramTest):
         self.assertIn(f" ({running['fp32']})\n", self.succeeds("--version"))
         self.file("in.png", png(draw(8, 8, 3)))
         precisions = ("fp32",) if running["fp32"] == "scalar" else ("fp32", "bf16")
-        for precision, isa in itertools.product(precisions, (None, running["bf16"])):
-            with self.subTest(precision=precision, isa=isa):
-                options = ("--precision", precision, *(("--isa", isa) if isa else ()))
+        # bf16 where the processor multiplies it.
+        automatic = "bf16" if running["bf16"] == "avx512bf16" else "fp32"
+        cases = [("auto", None, automatic), (None, None, automatic), ("auto", running["fp32"], "fp32"),
+                 (None, running["bf16"], automatic),
+                 *((precision, isa, precision) for precision in precisions for isa in (None, running["bf16"]))]
+        for option, isa, precision in cases:
+            with self.subTest(precision=option, isa=isa):
+                options = (*(("--precision", option) if option else ()), *(("--isa", isa) if isa else ()))
                 said = self.succeeds("denoise", "in.png", "o.png", "--overwrite", *options)
-                self.assertIn(f"instruction set   {running[precision]}\n", said)
+                self.assertIn(f"instruction set   {running[precision]}\nprecision         {precision}\n", said)
                 result = json.loads(self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--json", *options))
-                self.assertEqual(result["instruction_set"], running[precision])
+                self.assertEqual((result["instruction_set"], result["precision"]), (running[precision], precision))
                 measured = json.loads(self.succeeds("profile", "8x8", "--threads", "1", "--repeat", "1", "--format",
                                                     "json", *options))
                 self.assertEqual({measured["machine"]["instruction_set"]}
                                  | {row["instruction_set"] for row in measured["layers"]}, {running[precision]})
+                self.assertEqual(measured["network"]["precision"], precision)
 
     def test_algorithm_and_precision(self):
         self.file("in.pfm", pfm(60, 40, 3, [v / 255 for v in draw(60, 40, 3).samples]))
@@ -329,12 +335,12 @@ class Options(ProgramTest):
         def difference(a, b):
             return max(abs(x - y) for x, y in zip(a, b))
 
-        report, automatic = run()
+        report, automatic = run("--precision", "fp32")
         self.assertNotIn("algorithm", report)
-        self.assertNotIn("precision", report)
+        self.assertIn("precision         fp32\n", report)
         self.assertEqual(run("--algorithm", "auto", "--precision", "fp32")[1], automatic)
         residual = difference(automatic, before)
-        report, direct = run("--algorithm", "direct")
+        report, direct = run("--algorithm", "direct", "--precision", "fp32")
         self.assertIn("algorithm         direct\n", report)
         self.assertGreater(difference(automatic, direct), 0)
         self.assertLess(difference(automatic, direct), 1e-4 * max(residual, 0.1))
@@ -1149,7 +1155,7 @@ class Profile(ProgramTest):
         self.assertGreater(min(shares), 0)
 
     def test_table(self):
-        table = self.profile("--sort", "op")
+        table = self.profile("--sort", "op", "--precision", "fp32")
         for text in (r"\Amirnet \d+\.\d+\.\d+, \w+, fp32, 1 thread, 64 x 48, algorithm auto\n",
                      r"\nweights +built in: features 16,", r"\nprocessor +\S", r"\ncompiler +\S", r"\nmemory +[\d.]+ GB/s",
                      r"\nby layers\n", r"\nby operations\n", r"\nby blocks\n", r"\nunattributed +[\d.]+ ms",
@@ -1160,7 +1166,8 @@ class Profile(ProgramTest):
         self.assertRegex(self.profile("--group", "block"), r" body\.0\.body\.1\.last_up\.2\n")
 
     def test_csv(self):
-        rows = list(csv.DictReader(self.profile("--format", "csv", "--algorithm", "direct").splitlines()))
+        table = self.profile("--format", "csv", "--algorithm", "direct", "--precision", "fp32")
+        rows = list(csv.DictReader(table.splitlines()))
         self.assertEqual([rows[0]["name"], *(row["name"] for row in rows[-4:])],
                          ["conv_in", "conv_out", "unattributed", "thread wait", "total"])
         self.assertEqual(rows[0]["output"], "48x64x16")

@@ -5,7 +5,7 @@ _mirnet() {
   case $before in
     --quality) COMPREPLY=($(compgen -W 'standard high' -- "$word")) && return ;;
     --isa) COMPREPLY=($(compgen -W 'avx512bf16 avx512 avx2 sse2 neon scalar' -- "$word")) && return ;;
-    --precision) COMPREPLY=($(compgen -W 'fp32 bf16' -- "$word")) && return ;;
+    --precision) COMPREPLY=($(compgen -W 'auto fp32 bf16' -- "$word")) && return ;;
     --algorithm) COMPREPLY=($(compgen -W 'auto direct' -- "$word")) && return ;;
     --progress) COMPREPLY=($(compgen -W 'auto bar json none' -- "$word")) && return ;;
     --tile) COMPREPLY=($(compgen -W 'auto off 512 1024 2048' -- "$word")) && return ;;

@@ -33,7 +33,7 @@ complete -c mirnet -n $denoise -l max-memory -x -d 'Refuse what takes more, as i
 complete -c mirnet -n $denoise -l tile -xa 'auto off 512 1024 2048' -d 'In tiles'
 complete -c mirnet -n "$denoise; or $profile; or __fish_seen_subcommand_from bench" -l threads -x -d 'Threads to use'
 complete -c mirnet -n "$denoise; or $profile; or __fish_seen_subcommand_from bench" -l isa -xa 'avx512bf16 avx512 avx2 sse2 neon scalar' -d 'Instruction set'
-complete -c mirnet -n "$denoise; or $profile" -l precision -xa 'fp32 bf16' -d 'Of intermediate results'
+complete -c mirnet -n "$denoise; or $profile" -l precision -xa 'auto fp32 bf16' -d 'Of intermediate results'
 complete -c mirnet -n "$denoise; or $profile" -l algorithm -xa 'auto direct' -d 'How to convolve'
 complete -c mirnet -n $denoise -l progress -xa 'auto bar json none' -d 'How it is shown'
 complete -c mirnet -n $denoise -l json -d 'A line for each photograph'

@@ -308,7 +308,8 @@ MIRNET_ALWAYS_INLINE constexpr auto with_method(int number, Body&& body) noexcep
 template <class T>
 constexpr int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
   if (work.groups > 1) return grouped;
-  if (algorithm == Algorithm::direct) return 0;
+  constexpr bool rounds = !std::is_same_v<Operand<T>, float>;
+  if (algorithm == Algorithm::direct || (algorithm == Algorithm::precise && rounds)) return 0;
   int chosen = 0;
   for (int method = 1; method < grouped; ++method) {
     if (with_method<T>(method, [&](auto kernel) { return kernel.suits(work); })) chosen = method;

@@ -21,6 +21,7 @@ MIRNET_ALWAYS_INLINE constexpr Index packed_position(Index depth, Index o, Index
 enum class Algorithm {
   automatic,  // the fastest for each shape
   direct,     // no fast algorithm (Winograd, Toom-Cook): every product of the definition
+  precise,    // fast algorithms, but where they round what they multiply (to bfloat16): a network's last layers
 };
 
 /// The values outside a convolution's input: PyTorch's padding_mode.

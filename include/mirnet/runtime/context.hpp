@@ -148,6 +148,15 @@ struct Context {
                 }});
   }
 
+  /// body() with no fast algorithm that rounds what it multiplies, for layers whose errors nothing makes smaller.
+  template <class Body>
+  constexpr void precisely(Body&& body) noexcept {
+    Algorithm const before = algorithm;
+    if (algorithm == Algorithm::automatic) algorithm = Algorithm::precise;
+    body();
+    algorithm = before;
+  }
+
   /// body() once, in the calling thread.
   template <class Body>
   constexpr void once(Body&& body) const noexcept {

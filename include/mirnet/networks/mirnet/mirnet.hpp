@@ -175,7 +175,7 @@ class Mirnet {
     ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
     conv_in_.forward(context.at("conv_in"), image, features);
     forward_groups(context, features);
-    conv_out_.forward(context.at("conv_out"), features, output, {.residual = image});
+    write_output(context, features, output, {.residual = image});
   }
 
   /// The residual for an image of this shape that nobody else needs: fill(view) writes it into a map that is there no
@@ -190,7 +190,7 @@ class Mirnet {
     }
     forward_groups(context, features);
     ArenaMap<T> output(context.arena, shape);
-    conv_out_.forward(context.at("conv_out"), features, output);
+    write_output(context, features, output);
     return output;
   }
 
@@ -199,6 +199,12 @@ class Mirnet {
   static constexpr Shape map_shape(Config const& config, Index height, Index width, Index channels) noexcept {
     return {round_up(height, config.pad_multiple()) / config.unshuffle,
             round_up(width, config.pad_multiple()) / config.unshuffle, channels};
+  }
+
+  /// What conv_out rounds is in the picture as it is.
+  constexpr void write_output(Context<T>& context, View<T const> features, View<T> output,
+                              Epilogue<T> const& epilogue = {}) const noexcept {
+    context.precisely([&] { conv_out_.forward(context.at("conv_out"), features, output, epilogue); });
   }
 
   constexpr void forward_groups(Context<T>& context, View<T> features) const noexcept {
