@@ -54,22 +54,26 @@ void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row)
     T const* const near_row = work.input + (near_y - work.input_first_row) * work.width * pitch;
     T const* const far_row = work.input + (far_y - work.input_first_row) * work.width * pitch;
     T* const out = work.output + row * 2 * work.width * pitch;
-    // A few pixels at a time, whose lines stay in the first-level cache while their channels are computed.
-    constexpr Index some = 32;
-    for (Index first = 0; first < work.width; first += some) {
-      Index const last = (std::min)(first + some, work.width);
-      for (Index c = 0; c < pitch; c += lanes) {
-        auto const column = [&](Index x) {
-          Index const at = std::clamp<Index>(x, 0, work.width - 1) * pitch + c;
-          return fma(three_quarters, load(near_row + at), quarter * load(far_row + at));
-        };
-        Pack left = column(first - 1), centre = column(first);
-        T* to = out + 2 * first * pitch + c;
-        for (Index x = first; x < last; ++x, to += 2 * pitch) {
-          Pack const right = column(x + 1), own = three_quarters * centre;
-          store_two(to, fma(quarter, left, own), to + pitch, fma(quarter, right, own));
-          left = centre;
-          centre = right;
+    // A line of channels at a time: each column is computed once.
+    constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
+    for (Index c = 0; c < pitch; c += channels_per_line<T>) {
+      auto const column = [&](Index x, Pack* to) {
+        Index const at = x * pitch + c;
+        for (int v = 0; v < packs; ++v) {
+          to[v] = fma(three_quarters, load(near_row + at + v * lanes), quarter * load(far_row + at + v * lanes));
+        }
+      };
+      Pack left[packs], centre[packs], right[packs];
+      column(0, left);
+      column(0, centre);
+      T* to = out + c;
+      for (Index x = 0; x < work.width; ++x, to += 2 * pitch) {
+        column((std::min)(x + 1, work.width - 1), right);
+        for (int v = 0; v < packs; ++v) {
+          Pack const own = three_quarters * centre[v];
+          store_two(to + v * lanes, fma(quarter, left[v], own), to + pitch + v * lanes, fma(quarter, right[v], own));
+          left[v] = centre[v];
+          centre[v] = right[v];
         }
       }
     }
