@@ -236,6 +236,35 @@ TEST_CASE("the usual tiles do at most a tenth of a photograph's work twice, and 
   CHECK(equal(restore(model, image, context).value(), restore(model, image, context, tiling).value()));
 }
 
+TEST_CASE("tiles at the same time give the bits of one after the other, where their memory is little") {
+  for (auto const& config : {on_pixels, on_cells}) {
+    auto const model = test::make_model<float>(config);
+    CAPTURE(config.unshuffle);
+    auto const image =
+        draw(test::slow ? 600 : 900, test::slow ? 100 : 400, 3, SampleType::f32, pictures::noisy_pattern);
+    Context<float> alone(*test::kernel_tables().front());
+    auto const one = plan_tiles(model, alone, image, 256).value();
+    CHECK(one.at_once == 1);
+    auto const expected = restore(model, image, alone, one).value();
+    for (Index const workers : {2, 3}) {
+      ThreadPool pool(workers);
+      Context<float> context(*test::kernel_tables().front(), pool);
+      auto const tiling = plan_tiles(model, context, image, 256).value();
+      REQUIRE(tiling.x.count() > workers);
+      CHECK(tiling.at_once == workers);
+      CHECK(tiling.run_bytes() >= workers * tiling.alone.bytes);
+      CHECK(tiling.bytes > one.bytes);
+      CHECK(equal(restore(model, image, context, tiling).value(), expected));
+    }
+  }
+  // The network of the paper takes more for each tile than all may.
+  auto const published = test::make_model<float>({.groups = 1, .blocks = 1});
+  ThreadPool pool(2);
+  Context<float> context(*test::kernel_tables().front(), pool);
+  CHECK(plan_tiles(published, context, draw(2000, 100, 3)).value().at_once == 2);
+  CHECK(plan_tiles(published, context, draw(2000, 1500, 3)).value().at_once == 1);
+}
+
 TEST_CASE("rows of the result come in order, each once, and an error ends the run") {
   auto const model = small_model();
   ThreadPool pool(2);

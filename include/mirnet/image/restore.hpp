@@ -25,6 +25,10 @@ Result<void> check_colours(Model<Net> const& model) noexcept {
                static_cast<long long>(channels));
 }
 
+/// Without waiting for each other, workers are a sixth to a quarter faster on tiles of their own, and share less of the
+/// caches. They take more memory: at most this much, beside pictures.
+inline constexpr Index most_bytes_at_once = Index{640} << 20;
+
 /// Errors: model, where the network does not take three channels; memory, where no memory could hold it.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Context<typename Net::Scalar> const& context,
@@ -32,10 +36,25 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
   if (auto const checked = check_colours(model); !checked) return checked.error();
   auto const plan = model.plan(context, y.length(), x.length());
   if (!plan) return plan.error();
+  Tiling<typename Net::Config> tiling{x, y, *plan};
   auto const result = static_cast<Index>(image.bytes().size());
   auto const bytes = tiles_bytes<float>(x, y, 3, plan->bytes, result);
   if (!bytes) return Error(ErrorCode::memory, "the image and its tiles need more memory than can be addressed");
-  return Tiling<typename Net::Config>{x, y, *plan, *bytes};
+  tiling.bytes = *bytes;
+  Index const workers = context.parallel.workers;
+  if (workers > 1 && x.count() >= workers) {
+    auto several = tiling;
+    several.at_once = workers;
+    auto const alone = model.plan(with_one_worker(context), y.length(), x.length());
+    if (!alone) return alone.error();
+    several.alone = *alone;
+    auto const all = tiles_bytes<float>(x, y, 3, several.run_bytes(), result, workers);
+    if (all && *all - result <= most_bytes_at_once) {
+      several.bytes = *all;
+      return several;
+    }
+  }
+  return tiling;
 }
 
 /// One row of a map.
@@ -100,7 +119,7 @@ requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> R
                  static_cast<long long>(image.width()), static_cast<long long>(image.height()));
   }
   if (auto const checked = detail::check_colours(model); !checked) return checked;
-  auto const bytes = detail::tiles_bytes<float>(tiling.x, tiling.y, 3, tiling.plan.bytes);
+  auto const bytes = detail::tiles_bytes<float>(tiling.x, tiling.y, 3, tiling.run_bytes(), 0, tiling.at_once);
   if (!bytes) return Error(ErrorCode::memory, "the tiles need more memory than can be addressed");
   auto const memory = Memory::allocate(*bytes);
   if (!memory) return memory.error();

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include <mirnet/image/tiles.hpp>
 #include <mirnet/model/model.hpp>
@@ -20,10 +22,17 @@ struct Tiling {
   TileAxis x, y;
   Plan<Config> plan;  ///< of one tile: all are equally large
   Index bytes = 0;    ///< of a run through all tiles, as the function that makes the tiling counts them
+  /// Tiles that are computed at the same time, each by one of the context's workers: neighbours in a row of tiles.
+  Index at_once = 1;
+  Plan<Config> alone{};  ///< of one tile and one worker, where there are several at once
 
   constexpr Index tiles() const noexcept { return x.count() * y.count(); }
   /// Multiply-accumulates of all tiles: more than the image has by itself, as tiles overlap.
   constexpr std::uint64_t macs() const noexcept { return plan.macs * static_cast<std::uint64_t>(tiles()); }
+  /// Of the model's memory, for as many tiles as are computed at the same time.
+  constexpr Index run_bytes() const noexcept {
+    return at_once == 1 ? plan.bytes : (std::max)(plan.bytes, at_once * alone.bytes);
+  }
 };
 
 namespace detail {
@@ -35,12 +44,13 @@ constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width, Index ch
   return pixels ? checked_product(*pixels, channels * static_cast<Index>(sizeof(Pixel))) : std::nullopt;
 }
 
-/// The bytes that `run_tiles` works in: the model's memory, a tile's input and output and, for several tiles, the rows
-/// in which they are summed. `more` is added.
+/// The bytes that `run_tiles` works in: the model's memory, inputs and outputs of the tiles that are computed at the
+/// same time and, for several tiles, the rows in which they are summed. `more` is added.
 template <class Pixel>
 constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y, Index channels, Index run_bytes,
-                                           std::optional<Index> more = 0) noexcept {
-  auto const map = map_bytes<Pixel>({y.length(), x.length(), channels});
+                                           std::optional<Index> more = 0, Index at_once = 1) noexcept {
+  auto const one = map_bytes<Pixel>({y.length(), x.length(), channels});
+  auto const map = one ? checked_product(*one, at_once) : std::nullopt;
   bool const several = x.count() > 1 || y.count() > 1;
   auto const rows = several ? tile_rows_bytes<Pixel>(y.length(), x.size(), channels) : 0;
   std::optional<Index> bytes = run_bytes;
@@ -65,9 +75,50 @@ void add_tile(ParallelFor const& parallel, View<Pixel const> tile, TileAxis cons
   });
 }
 
-/// Runs the tiles of an image one after the other, row by row from left to right. fill(tile_x, tile_y, map) writes the
-/// input of a tile; write(first_row, rows) receives the rows of the result to which no later tile contributes, in
-/// order, each once. Both return Result<void>, and an error ends the run. `memory` has tiles_bytes.
+/// A context with the same kernels and algorithm, for one thread.
+template <class T>
+Context<T> with_one_worker(Context<T> const& context) noexcept {
+  Context<T> own(*context.kernels);
+  own.algorithm = context.algorithm;
+  return own;
+}
+
+/// Computes `count` tiles at the same time, each with one of the context's workers. input(i) and output(i) are the maps
+/// of tile i; `memory` has count times the bytes of the tiling's plan for one worker. Errors: as Model::run.
+template <Network Net, class Input, class Output>
+Result<void> run_at_once(Model<Net> const& model, Context<typename Net::Scalar>& context,
+                         Tiling<typename Net::Config> const& tiling, std::byte* memory, Index count, Input&& input,
+                         Output&& output) noexcept {
+  // One of them tells how far all have come: they take as long as each other.
+  struct Ahead {
+    Progress all;
+    std::uint64_t before;
+    std::uint64_t count;
+  } ahead{context.progress, context.macs, static_cast<std::uint64_t>(count)};
+  Result<void> failure;
+  std::atomic<bool> has_failed = false;
+  context.parallel(count, [&](Index i, Index) {
+    auto own = with_one_worker(context);
+    own.stop = context.stop;
+    if (i == 0 && context.progress.call != nullptr) {
+      own.progress = {[](void* self, std::uint64_t macs) noexcept {
+                        auto const& from = *static_cast<Ahead const*>(self);
+                        from.all.call(from.all.self, from.before + from.count * macs);
+                      },
+                      &ahead};
+    }
+    Index const bytes = tiling.alone.bytes;
+    auto done =
+        model.run(own, tiling.alone, {memory + i * bytes, static_cast<std::size_t>(bytes)}, input(i), output(i));
+    if (!done && !has_failed.exchange(true)) failure = std::move(done);
+  });
+  context.macs += tiling.alone.macs * static_cast<std::uint64_t>(count);
+  return failure;
+}
+
+/// Runs the tiles of an image row by row from left to right, some of a row at the same time. fill(tile_x, tile_y, map)
+/// writes the input of a tile; write(first_row, rows) receives the rows of the result to which no later tile
+/// contributes, in order, each once. Both return Result<void>, and an error ends the run. `memory` has tiles_bytes.
 template <Network Net, class Fill, class Write>
 Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& context,
                        Tiling<typename Net::Config> const& tiling, std::byte* memory, Fill&& fill,
@@ -76,30 +127,38 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
   TileAxis const &axis_x = tiling.x, &axis_y = tiling.y;
   Index const channels = Net::channels_in(model.config()), width = axis_x.size();
   Shape const shape{axis_y.length(), axis_x.length(), channels};
-  Index const map_elements = shape.pixels() * pixel_pitch<Pixel>(channels);
-  auto* const maps = reinterpret_cast<Pixel*>(memory + tiling.plan.bytes);
-  View<Pixel> const input(maps, shape), output(maps + map_elements, shape);
-  std::memset(static_cast<void*>(maps), 0, static_cast<std::size_t>(map_elements) * sizeof(Pixel));
-  auto const run = [&](Index tile_x, Index tile_y) -> Result<void> {
-    if (Result<void> const filled = fill(tile_x, tile_y, input); !filled) return filled;
-    return model.run(context, tiling.plan, {memory, static_cast<std::size_t>(tiling.plan.bytes)}, input, output);
+  Index const map_elements = shape.pixels() * pixel_pitch<Pixel>(channels), at_once = tiling.at_once;
+  auto* const maps = reinterpret_cast<Pixel*>(memory + tiling.run_bytes());
+  auto const input = [&](Index i) { return View<Pixel>(maps + i * map_elements, shape); };
+  auto const output = [&](Index i) { return View<Pixel>(maps + (at_once + i) * map_elements, shape); };
+  std::memset(static_cast<void*>(maps), 0, static_cast<std::size_t>(at_once * map_elements) * sizeof(Pixel));
+  auto const run = [&](Index tile_x, Index tile_y, Index count) -> Result<void> {
+    for (Index i = 0; i < count; ++i) {
+      if (Result<void> const filled = fill(tile_x + i, tile_y, input(i)); !filled) return filled;
+    }
+    if (count > 1) return run_at_once(model, context, tiling, memory, count, input, output);
+    return model.run(context, tiling.plan, {memory, static_cast<std::size_t>(tiling.plan.bytes)}, input(0), output(0));
   };
   if (tiling.tiles() == 1) {
-    if (auto const done = run(0, 0); !done) return done;
-    return write(Index{0}, output);
+    if (auto const done = run(0, 0, 1); !done) return done;
+    return write(Index{0}, output(0));
   }
 
   // The sums of the rows to which later tiles contribute; `settled` is the first of these rows.
-  Pixel* const sums = maps + 2 * map_elements;
+  Pixel* const sums = maps + 2 * at_once * map_elements;
   auto const bytes_of = [&](Index rows) { return static_cast<std::size_t>(rows * width * channels) * sizeof(Pixel); };
   auto const rows_of = [&](Index rows) { return View<Pixel>(sums, {rows, width, channels}, channels); };
   std::memset(static_cast<void*>(sums), 0, bytes_of(shape.height));
   Index settled = 0;
   for (Index tile_y = 0; tile_y < axis_y.count(); ++tile_y) {
     Index const end = axis_y.end(tile_y), next = axis_y.settled(tile_y);
-    for (Index tile_x = 0; tile_x < axis_x.count(); ++tile_x) {
-      if (auto const done = run(tile_x, tile_y); !done) return done;
-      add_tile<Pixel>(context.parallel, output, axis_x, axis_y, tile_x, tile_y, settled, rows_of(end - settled));
+    for (Index tile_x = 0, count; tile_x < axis_x.count(); tile_x += count) {
+      count = (std::min)(at_once, axis_x.count() - tile_x);
+      if (auto const done = run(tile_x, tile_y, count); !done) return done;
+      for (Index i = 0; i < count; ++i) {
+        add_tile<Pixel>(context.parallel, output(i), axis_x, axis_y, tile_x + i, tile_y, settled,
+                        rows_of(end - settled));
+      }
     }
     if (Result<void> const written = write(settled, rows_of(next - settled)); !written) return written;
     Index const kept = end - next;
