@@ -191,9 +191,6 @@ class Session {
   /// allowed: the system would promise it all the same, and end the program when it is used.
   mirnet::Result<Tiling> plan(Job const& job) const {
     mirnet::Image const& image = job.input;
-    auto tiling = options_.tile == "off" ? mirnet::plan_whole(model_, context_, image)
-                                         : mirnet::plan_tiles(model_, context_, image, longest_tile());
-    if (!tiling) return tiling;
     double const budget = options_.reading.memory();
     // Instead of the whole result, which the library counts.
     auto const beside = [&](mirnet::Index band_rows) {
@@ -201,13 +198,16 @@ class Session {
              static_cast<double>(image.bytes().size());
     };
     double const at_the_end = PictureWriter::bytes_at_the_end(image, job.format);
+    constexpr double most = 4e18;      // what an Index holds
+    constexpr double slack = 1 << 20;  // the next run may hold a little more before it plans
+    auto const left = static_cast<mirnet::Index>(
+        std::clamp(at_the_end > budget ? 0 : budget - slack - beside(longest_tile()), 0.0, most));
+    auto tiling = options_.tile == "off" ? mirnet::plan_whole(model_, context_, image)
+                                         : mirnet::plan_tiles(model_, context_, image, longest_tile(), left);
+    if (!tiling) return tiling;
     double const needed = std::max(static_cast<double>(tiling->bytes) + beside(tiling->y.length()), at_the_end);
     if (needed > budget) {
-      constexpr double most = 4e18;      // what an Index holds
-      constexpr double slack = 1 << 20;  // the next run may hold a little more before it plans
-      auto const left = std::clamp(at_the_end > budget ? 0 : budget - slack - beside(longest_tile()), 0.0, most);
-      auto const side =
-          mirnet::longest_tile_within(model_, context_, image, static_cast<mirnet::Index>(left), longest_tile());
+      auto const side = mirnet::longest_tile_within(model_, context_, image, left, longest_tile());
       if (!side) return side.error();
       return too_little_memory(
           {image.width(), image.height()}, needed, budget, options_.reading.memory_limit,

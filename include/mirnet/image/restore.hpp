@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include <mirnet/image/conversions.hpp>
@@ -32,7 +33,8 @@ inline constexpr Index most_bytes_at_once = Index{640} << 20;
 /// Errors: model, where the network does not take three channels; memory, where no memory could hold it.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                                 Image const& image, TileAxis x, TileAxis y) noexcept {
+                                                 Image const& image, TileAxis x, TileAxis y,
+                                                 Index most_bytes = 0) noexcept {
   if (auto const checked = check_colours(model); !checked) return checked.error();
   auto const plan = model.plan(context, y.length(), x.length());
   if (!plan) return plan.error();
@@ -49,7 +51,7 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
     if (!alone) return alone.error();
     several.alone = *alone;
     auto const all = tiles_bytes<float>(x, y, 3, several.run_bytes(), result, workers);
-    if (all && *all - result <= most_bytes_at_once) {
+    if (all && *all - result <= most_bytes_at_once && *all <= most_bytes) {
       several.bytes = *all;
       return several;
     }
@@ -73,11 +75,13 @@ Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context
   return detail::plan_tiling(model, context, image, TileAxis(image.width(), 1), TileAxis(image.height(), 1));
 }
 
-/// Tiles of at most `longest` pixels in width and height. Errors: as above; invalid_argument, where `longest` is less
-/// than `shortest_tile`.
+/// Tiles of at most `longest` pixels in width and height. As many as the context has workers are computed at the same
+/// time if that takes at most `most_bytes`; the result has the same bits. Errors: as above; invalid_argument, where
+/// `longest` is less than `shortest_tile`.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                                Image const& image, Index longest = usual_tile) noexcept {
+                                                Image const& image, Index longest = usual_tile,
+                                                Index most_bytes = (std::numeric_limits<Index>::max)()) noexcept {
   if (longest < shortest_tile) {
     return Error(ErrorCode::invalid_argument, "tiles of %lld pixels are too small; expected %lld or more",
                  static_cast<long long>(longest), static_cast<long long>(shortest_tile));
@@ -88,7 +92,7 @@ Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context
     if (auto const checked = tile.check(side, step); !checked) return checked.error();
   }
   return detail::plan_tiling(model, context, image, TileAxis::of_at_most(image.width(), tile, step),
-                             TileAxis::of_at_most(image.height(), tile, step));
+                             TileAxis::of_at_most(image.height(), tile, step), most_bytes);
 }
 
 /// The largest `longest`, up to the one given, with which plan_tiles takes at most `bytes`, in steps of 64 pixels; 0
@@ -97,7 +101,7 @@ template <Network Net>
 Result<Index> longest_tile_within(Model<Net> const& model, Context<typename Net::Scalar> const& context,
                                   Image const& image, Index bytes, Index longest = usual_tile) noexcept {
   for (; longest >= shortest_tile; longest = (longest - 1) / 64 * 64) {
-    auto const tiling = plan_tiles(model, context, image, longest);
+    auto const tiling = plan_tiles(model, context, image, longest, bytes);
     if (!tiling) return tiling.error();
     if (tiling->bytes <= bytes) return longest;
   }

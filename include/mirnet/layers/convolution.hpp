@@ -409,7 +409,7 @@ class ConvTranspose2d {
       Node node = node_;
       node.activation = activation.computes();
       Convolution<T> parts[4];
-      Index work_tiles[4], fewest = std::numeric_limits<Index>::max();
+      Index work_tiles[4], fewest = (std::numeric_limits<Index>::max)();
       for (int phase = 0; phase < 4; ++phase) {
         parts[phase] = layer_.work(input, output, phase);
         parts[phase].slope = activation.slope();
