@@ -240,8 +240,7 @@ TEST_CASE("tiles at the same time give the bits of one after the other, where th
   for (auto const& config : {on_pixels, on_cells}) {
     auto const model = test::make_model<float>(config);
     CAPTURE(config.unshuffle);
-    auto const image =
-        draw(test::slow ? 600 : 900, test::slow ? 100 : 400, 3, SampleType::f32, pictures::noisy_pattern);
+    auto const image = draw(900, test::slow ? 80 : 400, 3, SampleType::f32, pictures::noisy_pattern);
     Context<float> alone(*test::kernel_tables().front());
     auto const one = plan_tiles(model, alone, image, 256).value();
     CHECK(one.at_once == 1);
