@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -198,7 +199,7 @@ class Session {
              static_cast<double>(image.bytes().size());
     };
     double const at_the_end = PictureWriter::bytes_at_the_end(image, job.format);
-    constexpr double most = 4e18;      // what an Index holds
+    constexpr auto most = static_cast<double>((std::numeric_limits<mirnet::Index>::max)() / 2);
     constexpr double slack = 1 << 20;  // the next run may hold a little more before it plans
     auto const left = static_cast<mirnet::Index>(
         std::clamp(at_the_end > budget ? 0 : budget - slack - beside(longest_tile()), 0.0, most));
