@@ -100,6 +100,12 @@ MIRNET_ALWAYS_INLINE __m512i rounded_or_nan(__m512 x) noexcept {
   __mmask16 const nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
   return _mm512_mask_or_epi32(rounded(bits), nan, bits, _mm512_set1_epi32(0x00400000));
 }
+MIRNET_ALWAYS_INLINE __m512i rounded(__m512 x) noexcept { return rounded(_mm512_castps_si512(x)); }
+MIRNET_ALWAYS_INLINE bool has_nan(__m512 x, __m512 y) noexcept { return _mm512_cmp_ps_mask(x, y, _CMP_UNORD_Q) != 0; }
+MIRNET_ALWAYS_INLINE void store_halves(bfloat16* p, bfloat16* q, __m512i packed) noexcept {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(packed));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_extracti64x4_epi64(packed, 1));
+}
 /// The upper halves of x, then those of y.
 MIRNET_ALWAYS_INLINE __m512i upper_halves(__m512i x, __m512i y) noexcept {
   __m512i const odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33,  //
@@ -122,6 +128,14 @@ MIRNET_ALWAYS_INLINE __m256i rounded(__m256i bits) noexcept {
 MIRNET_ALWAYS_INLINE __m256i rounded_or_nan(__m256 x) noexcept {
   __m256i const bits = _mm256_castps_si256(x), quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x00400000));
   return _mm256_blendv_epi8(rounded(bits), quiet, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
+MIRNET_ALWAYS_INLINE __m256i rounded(__m256 x) noexcept { return rounded(_mm256_castps_si256(x)); }
+MIRNET_ALWAYS_INLINE bool has_nan(__m256 x, __m256 y) noexcept {
+  return _mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_UNORD_Q)) != 0;
+}
+MIRNET_ALWAYS_INLINE void store_halves(bfloat16* p, bfloat16* q, __m256i packed) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm256_extracti128_si256(packed, 1));
 }
 /// The upper halves of x, then those of y. Signed halves fit the saturating pack, which works within halves of the
 /// register.
@@ -146,6 +160,12 @@ MIRNET_ALWAYS_INLINE __m128i rounded_or_nan(__m128 x) noexcept {
   __m128i const quiet = _mm_or_si128(bits, _mm_set1_epi32(0x00400000));
   return _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded(bits)));
 }
+MIRNET_ALWAYS_INLINE __m128i rounded(__m128 x) noexcept { return rounded(_mm_castps_si128(x)); }
+MIRNET_ALWAYS_INLINE bool has_nan(__m128 x, __m128 y) noexcept { return _mm_movemask_ps(_mm_cmpunord_ps(x, y)) != 0; }
+MIRNET_ALWAYS_INLINE void store_halves(bfloat16* p, bfloat16* q, __m128i packed) noexcept {
+  _mm_storel_pi(reinterpret_cast<__m64*>(p), _mm_castsi128_ps(packed));
+  _mm_storeh_pi(reinterpret_cast<__m64*>(q), _mm_castsi128_ps(packed));
+}
 /// The upper halves of x, then those of y, which as signed numbers fit the saturating pack.
 MIRNET_ALWAYS_INLINE __m128i upper_halves(__m128i x, __m128i y) noexcept {
   return _mm_packs_epi32(_mm_srai_epi32(x, 16), _mm_srai_epi32(y, 16));
@@ -169,37 +189,14 @@ MIRNET_ALWAYS_INLINE void store(bfloat16* p, Pack v) noexcept {
 #endif
 
 // Two registers to two places: of bfloat16, one test for NaN and one pack for both.
-#if MIRNET_SET == MIRNET_SET_avx512
+#if MIRNET_SET == MIRNET_SET_avx512 || MIRNET_SET == MIRNET_SET_avx2 || MIRNET_SET == MIRNET_SET_sse2
 MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
-  __m512 const x = v, y = w;
-  __m512i packed =
-      detail::upper_halves(detail::rounded(_mm512_castps_si512(x)), detail::rounded(_mm512_castps_si512(y)));
-  if (_mm512_cmp_ps_mask(x, y, _CMP_UNORD_Q) != 0) [[unlikely]] {
+  Pack::register_type const x = v, y = w;
+  auto packed = detail::upper_halves(detail::rounded(x), detail::rounded(y));
+  if (detail::has_nan(x, y)) [[unlikely]] {
     packed = detail::upper_halves(detail::rounded_or_nan(x), detail::rounded_or_nan(y));
   }
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(packed));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_extracti64x4_epi64(packed, 1));
-}
-#elif MIRNET_SET == MIRNET_SET_avx2
-MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
-  __m256 const x = v, y = w;
-  __m256i packed =
-      detail::upper_halves(detail::rounded(_mm256_castps_si256(x)), detail::rounded(_mm256_castps_si256(y)));
-  if (_mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_UNORD_Q)) != 0) [[unlikely]] {
-    packed = detail::upper_halves(detail::rounded_or_nan(x), detail::rounded_or_nan(y));
-  }
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm256_extracti128_si256(packed, 1));
-}
-#elif MIRNET_SET == MIRNET_SET_sse2
-MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
-  __m128 const x = v, y = w;
-  __m128i packed = detail::upper_halves(detail::rounded(_mm_castps_si128(x)), detail::rounded(_mm_castps_si128(y)));
-  if (_mm_movemask_ps(_mm_cmpunord_ps(x, y)) != 0) [[unlikely]] {
-    packed = detail::upper_halves(detail::rounded_or_nan(x), detail::rounded_or_nan(y));
-  }
-  _mm_storel_pi(reinterpret_cast<__m64*>(p), _mm_castsi128_ps(packed));
-  _mm_storeh_pi(reinterpret_cast<__m64*>(q), _mm_castsi128_ps(packed));
+  detail::store_halves(p, q, packed);
 }
 #else
 MIRNET_ALWAYS_INLINE void store_two(bfloat16* p, Pack v, bfloat16* q, Pack w) noexcept {
