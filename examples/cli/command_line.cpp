@@ -109,6 +109,12 @@ std::string one_line(std::string message) {
 
 void print_error(std::string const& message) { std::fprintf(stderr, "mirnet: %s\n", one_line(message).c_str()); }
 
+void print_warnings(std::string const& file, std::vector<std::string> const& sentences) {
+  for (auto const& sentence : sentences) {
+    std::fprintf(stderr, "mirnet: warning: %s\n", one_line(file + ": " + sentence).c_str());
+  }
+}
+
 void add_threads(CLI::App& command, mirnet::Index& threads) {
   command
       .add_option("--threads", threads,

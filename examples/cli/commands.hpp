@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <mirnet/base/result.hpp>
 #include <mirnet/image/image.hpp>
@@ -41,6 +42,9 @@ std::string one_line(std::string message);
 
 /// "mirnet: message", one line on the standard error.
 void print_error(std::string const& message);
+
+/// "mirnet: warning: file: sentence" for each sentence, on the standard error.
+void print_warnings(std::string const& file, std::vector<std::string> const& sentences);
 
 /// How pictures are read (picture.hpp).
 struct Reading;

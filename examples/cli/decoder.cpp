@@ -1,12 +1,14 @@
 #include "decoder.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstring>
 #include <new>
 #include <span>
+#include <sstream>
 #include <string_view>
 #include <type_traits>
 
@@ -14,6 +16,8 @@
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <mirnet/io/file.hpp>
 
 #include "sandbox.hpp"
 
@@ -32,13 +36,19 @@ struct Reply {
   char message[512];
   Index width, height, channels;
   mirnet::SampleType type;
-  mirnet::OutputFormat format;
-  std::uint64_t icc_bytes, exif_bytes;
+  int format;
+  double resolution[2];
+  int per_inch;
+  ColourTags colour;
+  std::uint64_t bytes[5];  ///< of ICC, EXIF, XMP, IPTC and the warnings, which are lines
 };
 static_assert(std::is_trivially_copyable_v<Reply>);
 
-/// No more metadata is taken; libpng has a limit of 8 megabytes, and a JPEG of 255 segments.
-constexpr std::uint64_t most_metadata = 1 << 26;
+/// The parts of metadata in the order of Reply::bytes.
+template <class SomeMetadata>
+auto parts_of(SomeMetadata& metadata) {
+  return std::array{&metadata.icc, &metadata.exif, &metadata.xmp, &metadata.iptc};
+}
 
 constexpr std::string_view mark = "--decode-a-picture";
 
@@ -61,16 +71,25 @@ bool send(mirnet::Result<Picture> const& picture) {
     auto const reply = reply_with(picture.error());
     return send(std::as_bytes(std::span(&reply, 1)));
   }
-  auto const& [image, metadata, format] = *picture;
+  auto const& [image, metadata, format, warnings] = *picture;
+  std::string lines;
+  for (auto const& warning : warnings) lines += warning + '\n';
   Reply reply{};
   reply.width = image.width();
   reply.height = image.height();
   reply.channels = image.channels();
   reply.type = image.type();
-  reply.format = format;
-  reply.icc_bytes = metadata.icc.size();
-  reply.exif_bytes = metadata.exif.size();
-  return send(std::as_bytes(std::span(&reply, 1))) && send(image.bytes()) && send(metadata.icc) && send(metadata.exif);
+  reply.format = static_cast<int>(format);
+  reply.resolution[0] = metadata.resolution.x;
+  reply.resolution[1] = metadata.resolution.y;
+  reply.per_inch = metadata.resolution.per_inch ? 1 : 0;
+  reply.colour = metadata.colour;
+  auto const parts = parts_of(metadata);
+  for (std::size_t i = 0; i < parts.size(); ++i) reply.bytes[i] = parts[i]->size();
+  reply.bytes[parts.size()] = lines.size();
+  return send(std::as_bytes(std::span(&reply, 1))) && send(image.bytes()) &&
+         std::all_of(parts.begin(), parts.end(), [](Bytes const* part) { return send(*part); }) &&
+         send(std::as_bytes(std::span(lines)));
 }
 
 /// A number of the arguments; 0 where it is none.
@@ -166,8 +185,10 @@ bool is_possible(Reply const& reply, Reading const& reading) {
   if (reply.code != 0) return code == ErrorCode::input || code == ErrorCode::memory;
   return reply.width >= 1 && reply.height >= 1 && reply.width <= reading.max_pixels / reply.height &&
          reply.channels >= 1 && reply.channels <= 4 && reply.type <= mirnet::SampleType::f32 &&
-         reply.format >= mirnet::OutputFormat::png && reply.format <= mirnet::OutputFormat::pfm &&
-         reply.icc_bytes <= most_metadata && reply.exif_bytes <= most_metadata;
+         std::any_of(formats().begin(), formats().end(),
+                     [&](FormatTraits const& row) { return static_cast<int>(row.format) == reply.format; }) &&
+         std::all_of(std::begin(reply.bytes), std::end(reply.bytes),
+                     [](std::uint64_t size) { return size <= most_metadata; });
 }
 
 }  // namespace
@@ -194,11 +215,26 @@ mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading 
 
   auto image = mirnet::Image::create(reply.width, reply.height, reply.channels, reply.type);
   if (!image) return image.error();
-  Metadata metadata{Bytes(reply.icc_bytes), Bytes(reply.exif_bytes)};
-  if (!receive(image->bytes()) || !receive(metadata.icc) || !receive(metadata.exif)) {
-    return ended_early(name, child.wait());
+  Metadata metadata;
+  bool whole = receive(image->bytes());
+  auto const parts = parts_of(metadata);
+  for (std::size_t i = 0; whole && i < parts.size(); ++i) {
+    parts[i]->resize(static_cast<std::size_t>(reply.bytes[i]));
+    whole = receive(*parts[i]);
   }
-  return Picture{*std::move(image), std::move(metadata), reply.format};
+  std::string lines(whole ? static_cast<std::size_t>(reply.bytes[parts.size()]) : 0, '\0');
+  if (!whole || !receive(std::as_writable_bytes(std::span(lines)))) return ended_early(name, child.wait());
+  // Sides of pixels are numbers that a division can take.
+  auto const possible = [](double side) { return side > 0 && side < 1e9; };
+  if (possible(reply.resolution[0]) && possible(reply.resolution[1])) {
+    metadata.resolution = {reply.resolution[0], reply.resolution[1], reply.per_inch != 0};
+  }
+  metadata.colour = reply.colour;
+  metadata.colour.intent = std::clamp(metadata.colour.intent, -1, 3);
+  std::vector<std::string> warnings;
+  std::istringstream all(lines);
+  for (std::string line; std::getline(all, line);) warnings.push_back(line);
+  return Picture{*std::move(image), std::move(metadata), static_cast<Format>(reply.format), std::move(warnings)};
 }
 
 bool is_decoder(int argc, char** argv) { return argc == 5 && argv[1] == mark; }

@@ -110,7 +110,7 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
   if (!named) return named.error();
   auto picture = read_picture(work.input, options.reading);
   if (!picture) return picture.error();
-  auto const format = named->value_or(picture->format);
+  auto const format = named->value_or(traits(picture->format).result);
   auto& input = picture->image;
   report.width = input.width();
   report.height = input.height();
@@ -119,7 +119,7 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
   auto const stored = stored_samples(format, input.type(), options.stored);
   if (!stored) return stored.error();
   report.stored = *stored;
-  auto const encodable = mirnet::check_encodable(input, format, work.output.c_str());
+  auto const encodable = check_encodable(ImageLayout::of(input), format, work.output.c_str());
   if (!encodable) return encodable.error();
   if (work.output != standard_stream && !options.estimate) {
     auto const writable =
@@ -138,8 +138,10 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
     if (!deeper) return deeper.error();
     input = *std::move(deeper);
   }
+  auto metadata = what_fits(std::move(picture->metadata), format, input.colours(), picture->warnings);
+  report.warnings = std::move(picture->warnings);
   ResultFormat const result{format, *stored, reference.has_value()};
-  return Job{std::move(input), std::move(picture->metadata), result, std::move(reference)};
+  return Job{std::move(input), std::move(metadata), result, std::move(reference)};
 }
 
 /// One network on one machine, for any number of pictures.
@@ -161,6 +163,7 @@ class Session {
     auto const job = prepare(options_, work, report);
     if (!job) return job.error();
     report.seconds.read = seconds_since(begin);
+    if (!options_.quiet) print_warnings(work.input, report.warnings);
 
     begin = Clock::now();
     auto const tiling = plan(*job);
@@ -195,18 +198,15 @@ class Session {
     double const budget = options_.reading.memory();
     // Instead of the whole result, which the library counts.
     auto const beside = [&](mirnet::Index band_rows) {
-      return PictureWriter::bytes_while_computing(image, job.format, band_rows) -
-             static_cast<double>(image.bytes().size());
+      return PictureWriter::most_bytes(image, job.format, band_rows) - static_cast<double>(image.bytes().size());
     };
-    double const at_the_end = PictureWriter::bytes_at_the_end(image, job.format);
     constexpr auto most = static_cast<double>((std::numeric_limits<mirnet::Index>::max)() / 2);
     constexpr double slack = 1 << 20;  // the next run may hold a little more before it plans
-    auto const left = static_cast<mirnet::Index>(
-        std::clamp(at_the_end > budget ? 0 : budget - slack - beside(longest_tile()), 0.0, most));
+    auto const left = static_cast<mirnet::Index>(std::clamp(budget - slack - beside(longest_tile()), 0.0, most));
     auto tiling = options_.tile == "off" ? mirnet::plan_whole(model_, context_, image)
                                          : mirnet::plan_tiles(model_, context_, image, longest_tile(), left);
     if (!tiling) return tiling;
-    double const needed = std::max(static_cast<double>(tiling->bytes) + beside(tiling->y.length()), at_the_end);
+    double const needed = static_cast<double>(tiling->bytes) + beside(tiling->y.length());
     if (needed > budget) {
       auto const side = mirnet::longest_tile_within(model_, context_, image, left, longest_tile());
       if (!side) return side.error();
@@ -387,7 +387,7 @@ void add_denoise(CLI::App& program, Action& action) {
       ->type_name("X")
       ->capture_default_str();
   command
-      ->add_option("--quality-jpeg", options->stored.jpeg_quality,
+      ->add_option("--quality-jpeg", options->stored.encoding.quality,
                    "Of a JPEG that is written, 1 to 100; from 90 on with colours in full resolution")
       ->check(CLI::Range(1, 100))
       ->type_name("N")
@@ -408,7 +408,7 @@ void add_denoise(CLI::App& program, Action& action) {
   command
       ->add_option("--format", options->files.format,
                    "Of results that have no name yet; without it, that of the photograph")
-      ->check(CLI::IsMember({"png", "jpg", "bmp", "pgm", "ppm", "pnm", "pfm"}))
+      ->check(CLI::IsMember(writable_names()))
       ->type_name("NAME");
   command->add_flag("-r,--recursive", options->files.recursive, "Folders inside of folders, too");
   command->add_flag("--skip-existing", options->skip_existing, "Leave out photographs whose result exists");

@@ -9,7 +9,7 @@
 
 #include <mirnet/image/image.hpp>
 
-#include "encode.hpp"
+#include "codecs/codec.hpp"
 
 namespace cli {
 

@@ -1,11 +1,12 @@
 #include "files.hpp"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <map>
 #include <string_view>
 #include <system_error>
+
+#include "codecs/formats.hpp"
 
 namespace fs = std::filesystem;
 
@@ -15,13 +16,18 @@ namespace {
 using mirnet::Error;
 using mirnet::ErrorCode;
 
-constexpr std::array<std::string_view, 10> readable = {"png", "jpg", "jpeg", "bmp", "tga",
-                                                       "pgm", "ppm", "pnm",  "pfm", "jfif"};
-constexpr std::array<std::string_view, 8> writable = {"png", "jpg", "jpeg", "bmp", "pgm", "ppm", "pnm", "pfm"};
-
-template <class Names>
-bool contains(Names const& names, std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+bool is_readable(std::string_view extension) {
+  auto const* const format = format_named(extension);
+  return format != nullptr && format->decode != nullptr;
+}
+/// The extension of results of pictures with an extension that results do not have.
+std::string usual_extension(std::string_view extension) {
+  auto const* const format = format_named(extension);
+  return std::string(traits(format == nullptr ? Format::png : format->result).extensions.front());
+}
+bool is_writable(std::string_view extension) {
+  auto const* const format = format_named(extension);
+  return format != nullptr && format->encode != nullptr;
 }
 
 /// A picture, and the folders between the folder that was named and itself.
@@ -37,7 +43,7 @@ mirnet::Result<std::vector<Found>> pictures_in(fs::path const& folder, bool recu
   std::error_code why;
   auto const add = [&](fs::directory_entry const& entry) {
     std::error_code ignored;
-    if (entry.is_regular_file(ignored) && contains(readable, extension_of(entry.path().string()))) {
+    if (entry.is_regular_file(ignored) && is_readable(extension_of(entry.path().string()))) {
       found.push_back({entry.path(), entry.path().parent_path().lexically_relative(folder)});
     }
   };
@@ -60,7 +66,9 @@ fs::path output_of(Found const& picture, FileOptions const& options) {
   auto const extension = extension_of(name);
   auto const stem = picture.file.stem().string();
   auto const suffix = options.suffix.value_or(options.output_folder ? "" : "-clean");
-  auto const format = options.format ? *options.format : contains(writable, extension) ? extension : "png";
+  auto const format = options.format           ? *options.format
+                      : is_writable(extension) ? extension
+                                               : usual_extension(extension);
   auto result = stem + suffix;
   if (format == extension) {
     result += picture.file.extension().string();  // in capital letters, if it is

@@ -7,6 +7,8 @@
 
 #include <unistd.h>
 
+#include <mirnet/io/file.hpp>
+
 #include "decoder.hpp"
 #include "memory_limit.hpp"
 #include "progress.hpp"
@@ -14,7 +16,6 @@
 namespace cli {
 
 using mirnet::Index;
-using mirnet::OutputFormat;
 using mirnet::SampleType;
 
 namespace {
@@ -54,20 +55,8 @@ mirnet::Result<mirnet::ByteBuffer> read_all(int file, char const* name, Index ma
     auto const size = static_cast<Index>(content.bytes().size());
     if (size > most) return too_long();
     // More of what is no picture does not make it one.
-    bool const hopeless =
-        size >= longest_start && mirnet::image_format(content.bytes()) == mirnet::ImageFormat::unknown;
+    bool const hopeless = size >= longest_start && format_of(content.bytes()) == nullptr;
     if (hopeless) return content;
-  }
-}
-
-/// The format in which a picture that was read from such a file is written.
-OutputFormat own_format(std::span<std::byte const> file) {
-  switch (mirnet::image_format(file)) {
-    case mirnet::ImageFormat::jpeg: return OutputFormat::jpeg;
-    case mirnet::ImageFormat::bmp: return OutputFormat::bmp;
-    case mirnet::ImageFormat::pnm: return OutputFormat::pnm;
-    case mirnet::ImageFormat::pfm: return OutputFormat::pfm;
-    default: return OutputFormat::png;
   }
 }
 
@@ -79,16 +68,21 @@ mirnet::Result<Picture> decode_picture(int file, char const* name, Index max_pix
   auto const content = read_all(file, name, max_pixels);
   if (!content) return content.error();
   auto const bytes = content->bytes();
-  auto image = mirnet::decode_image(bytes, name, {.max_pixels = max_pixels});
-  if (!image) return image.error();
-  Picture picture{*std::move(image), read_metadata(bytes), own_format(bytes)};
-  if (picture.metadata.orientation != 1) {
-    auto turned = upright(picture.image, picture.metadata.orientation);
-    if (!turned) return turned.error();
-    picture.image = *std::move(turned);
-    picture.metadata.orientation = 1;
+  auto const* const format = format_of(bytes);
+  if (format == nullptr) {
+    return mirnet::Error(mirnet::ErrorCode::input, "%s: not an image of a known format; expected %s", name,
+                         readable_names().c_str());
   }
-  return picture;
+  if (format->decode == nullptr) {
+    return mirnet::Error(mirnet::ErrorCode::input, "%s: is a picture in %s, which this build cannot read; it lacks %s",
+                         name, format->name, format->library);
+  }
+  auto decoded = format->decode(bytes, name, {.max_pixels = max_pixels});
+  if (!decoded) return decoded.error();
+  auto& metadata = decoded->metadata;
+  if (metadata.resolution.empty()) metadata.resolution = exif_resolution(metadata.exif);
+  if (auto const turned = make_upright(decoded->image, metadata); !turned) return turned.error();
+  return Picture{std::move(decoded->image), std::move(metadata), format->format, std::move(decoded->warnings)};
 }
 
 mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading) {
@@ -119,12 +113,18 @@ mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side) {
   return picture;
 }
 
-mirnet::Result<std::optional<OutputFormat>> output_format(Work const& work, std::optional<std::string> const& named) {
-  if (work.output == standard_stream && !named) return std::optional<OutputFormat>();
-  auto const format =
-      mirnet::output_format(work.output == standard_stream ? ("." + *named).c_str() : work.output.c_str());
-  if (!format) return format.error();
-  return std::optional(*format);
+mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optional<std::string> const& named) {
+  if (work.output == standard_stream && !named) return std::optional<Format>();
+  auto const extension = work.output == standard_stream ? *named : extension_of(work.output);
+  auto const* const format = format_named(extension);
+  if (format != nullptr && format->encode != nullptr) return std::optional(format->format);
+  bool const written_by_others = format != nullptr && format->library != nullptr && format->result == format->format;
+  if (written_by_others) {
+    return mirnet::Error(mirnet::ErrorCode::output, "%s: this build cannot write %s; it lacks %s", work.output.c_str(),
+                         format->name, format->library);
+  }
+  return mirnet::Error(mirnet::ErrorCode::output, "%s: the extension names no format that is written; expected %s",
+                       work.output.c_str(), writable_extensions().c_str());
 }
 
 bool exists(std::string const& path) {
@@ -147,12 +147,12 @@ mirnet::Result<void> check_writable(std::string const& path, bool overwrite, boo
   return mirnet::check_writable(path.c_str(), overwrite);
 }
 
-mirnet::Result<SampleType> stored_samples(OutputFormat format, SampleType type, PictureOptions const& options) {
-  bool const bytes_only = format == OutputFormat::jpeg || format == OutputFormat::bmp;
-  bool const floats_only = format == OutputFormat::pfm;
+mirnet::Result<SampleType> stored_samples(Format format, SampleType type, PictureOptions const& options) {
+  auto const& row = traits(format);
+  bool const bytes_only = row.deepest == SampleType::u8, floats_only = row.deepest == SampleType::f32;
   if (options.depth && (floats_only || (bytes_only && *options.depth != 8))) {
-    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--depth %d: %s", *options.depth,
-                         floats_only ? "a PFM holds floats of 32 bits" : "this format holds 8 bits a sample");
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--depth %d: a %s holds %s", *options.depth, row.name,
+                         floats_only ? "floats of 32 bits" : "8 bits a sample");
   }
   if (floats_only) return SampleType::f32;
   if (bytes_only || options.depth == 8) return SampleType::u8;

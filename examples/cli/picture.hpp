@@ -3,18 +3,22 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
-#include <mirnet/io/image_file.hpp>
+#include <mirnet/image/image.hpp>
+#include <mirnet/io/image_info.hpp>
 
+#include "codecs/formats.hpp"
 #include "files.hpp"
-#include "metadata.hpp"
+#include "codecs/metadata.hpp"
 
 namespace cli {
 
 struct Picture {
   mirnet::Image image;  ///< upright
   Metadata metadata;
-  mirnet::OutputFormat format = mirnet::OutputFormat::png;  ///< its own, or PNG where that is not written
+  Format format = Format::png;        ///< of the file
+  std::vector<std::string> warnings;  ///< sentences that go behind the file's name
 };
 
 /// How pictures are read.
@@ -39,8 +43,7 @@ mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side);
 
 /// The format that a result's name or else the option for it says; nothing where that is left to the picture. Errors:
 /// output, where the name has another extension.
-mirnet::Result<std::optional<mirnet::OutputFormat>> output_format(Work const& work,
-                                                                  std::optional<std::string> const& named);
+mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optional<std::string> const& named);
 
 /// Whether there is something of this name already.
 bool exists(std::string const& path);
@@ -51,13 +54,13 @@ mirnet::Result<void> check_writable(std::string const& path, bool overwrite, boo
 
 struct PictureOptions {
   bool overwrite = false;
-  int jpeg_quality = 95;
+  EncodeOptions encoding;
   std::optional<int> depth;  ///< 8 or 16 bits a sample; without it, those of the input where the format has them
 };
 
 /// The samples that a file of this format gets of a picture with samples of this type. Errors: invalid_argument, where
 /// the format does not have the depth of the options.
-mirnet::Result<mirnet::SampleType> stored_samples(mirnet::OutputFormat format, mirnet::SampleType type,
+mirnet::Result<mirnet::SampleType> stored_samples(Format format, mirnet::SampleType type,
                                                   PictureOptions const& options);
 
 }  // namespace cli

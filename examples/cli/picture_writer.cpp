@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <mirnet/image/conversions.hpp>
+#include <mirnet/io/file.hpp>
 
 #include "progress.hpp"
 
@@ -17,14 +18,12 @@ using mirnet::Index;
 mirnet::Result<PictureWriter> PictureWriter::start(Image const& input, ResultFormat const& format,
                                                    PictureOptions const& options, Metadata const& metadata) {
   PictureWriter writer(input, format, options);
-  if (format.encodes_rows()) {
-    auto layout = ImageLayout::of(input);
-    layout.type = format.stored;
-    auto encoder = RowEncoder::start(layout, format.format, options.jpeg_quality, metadata);
-    if (!encoder) return encoder.error();
-    writer.encoding_ = std::make_unique<EncodingThread>(*std::move(encoder));
-  }
-  if (format.kept || !format.encodes_rows()) {
+  auto layout = ImageLayout::of(input);
+  layout.type = format.stored;
+  auto encoder = traits(format.format).encode(layout, options.encoding, metadata);
+  if (!encoder) return encoder.error();
+  writer.encoding_ = std::make_unique<EncodingThread>(*std::move(encoder));
+  if (format.kept) {
     auto kept = Image::create(input.width(), input.height(), input.channels(), input.type());
     if (!kept) return kept.error();
     writer.kept_ = *std::move(kept);
@@ -32,21 +31,13 @@ mirnet::Result<PictureWriter> PictureWriter::start(Image const& input, ResultFor
   return writer;
 }
 
-double PictureWriter::bytes_while_computing(Image const& input, ResultFormat const& format, Index band_rows) {
+double PictureWriter::most_bytes(Image const& input, ResultFormat const& format, Index band_rows) {
   auto layout = ImageLayout::of(input);
   auto const row = static_cast<double>(layout.row_bytes());
-  double bytes = format.kept || !format.encodes_rows() ? static_cast<double>(layout.height) * row : 0;
-  if (format.encodes_rows()) {
-    layout.type = format.stored;
-    // One band is filled while another waits and a third is encoded.
-    bytes += 3 * static_cast<double>(band_rows) * row + encoder_bytes(layout, format.format);
-  }
-  return bytes;
-}
-
-double PictureWriter::bytes_at_the_end(Image const& input, ResultFormat const& format) {
-  // The compressed result lies beside the result when the network's memory is free again.
-  return format.encodes_rows() ? 0 : 4.0 * static_cast<double>(input.bytes().size());
+  double const kept = format.kept ? static_cast<double>(layout.height) * row : 0;
+  layout.type = format.stored;
+  // One band is filled while another waits and a third is encoded.
+  return kept + 3 * static_cast<double>(band_rows) * row + encoder_bytes(layout, format.format);
 }
 
 mirnet::Result<void> PictureWriter::append(Index first_row, mirnet::View<float const> rows,
@@ -62,7 +53,6 @@ mirnet::Result<void> PictureWriter::append(Index first_row, mirnet::View<float c
     mirnet::put_rows({rows.row(y), {1, rows.width(), rows.channels()}, rows.pitch()}, *band, y);
   });
   if (kept_) std::memcpy(of_band(kept_->bytes()).data(), band->bytes().data(), band->bytes().size());
-  if (!encoding_) return {};
   if (band->type() != format_.stored) {
     band = mirnet::convert_samples(*band, format_.stored);
     if (!band) return band.error();
@@ -70,16 +60,8 @@ mirnet::Result<void> PictureWriter::append(Index first_row, mirnet::View<float c
   return encoding_->append(*std::move(band));
 }
 
-mirnet::Result<mirnet::ByteBuffer> PictureWriter::encoded(std::string const& path) {
-  if (encoding_) return encoding_->finish();
-  if (kept_->type() == format_.stored) return mirnet::encode_image(*kept_, format_.format, path.c_str());
-  auto const converted = mirnet::convert_samples(*kept_, format_.stored);
-  if (!converted) return converted.error();
-  return mirnet::encode_image(*converted, format_.format, path.c_str());
-}
-
 mirnet::Result<void> PictureWriter::finish(std::string const& path) {
-  auto const file = encoded(path);
+  auto const file = encoding_->finish();
   if (!file) return file.error();
   if (path == standard_stream) {
     auto const bytes = file->bytes();

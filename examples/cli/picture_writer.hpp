@@ -1,6 +1,5 @@
-// The file that a result goes to, from its first rows on. PNG and JPEG are encoded while the rest is computed; formats
-// that others encode as a whole, and results that are compared with something, are kept until they are complete. The
-// file appears when all of it is there.
+// The file that a result goes to, from its first rows on: they are encoded while the rest is computed. Results that are
+// compared with something are kept as well. The file appears when all of it is there.
 #pragma once
 
 #include <memory>
@@ -17,23 +16,20 @@ namespace cli {
 
 /// What a result becomes.
 struct ResultFormat {
-  mirnet::OutputFormat format;
+  Format format;
   mirnet::SampleType stored;  ///< stored_samples
   bool kept = false;          ///< as an image, beside the file
-
-  bool encodes_rows() const { return format == mirnet::OutputFormat::png || format == mirnet::OutputFormat::jpeg; }
 };
 
 class PictureWriter {
  public:
-  /// For the result of `input`, which must outlive this. Errors: memory; output, where the encoder refuses the size.
+  /// For the result of `input`, which must outlive this, with metadata that the format holds (what_fits). Errors:
+  /// memory; output, where the encoder refuses the size.
   static mirnet::Result<PictureWriter> start(mirnet::Image const& input, ResultFormat const& format,
                                              PictureOptions const& options, Metadata const& metadata);
 
-  /// The most bytes that this takes until the last row has come, where bands have at most `band_rows` rows.
-  static double bytes_while_computing(mirnet::Image const& input, ResultFormat const& format, mirnet::Index band_rows);
-  /// And from then on.
-  static double bytes_at_the_end(mirnet::Image const& input, ResultFormat const& format);
+  /// The most bytes that this takes, where bands have at most `band_rows` rows.
+  static double most_bytes(mirnet::Image const& input, ResultFormat const& format, mirnet::Index band_rows);
 
   /// The next rows, three colours a pixel. They get the samples and the alpha of the input. Errors: memory; output.
   mirnet::Result<void> append(mirnet::Index first_row, mirnet::View<float const> rows,
@@ -48,8 +44,6 @@ class PictureWriter {
  private:
   PictureWriter(mirnet::Image const& input, ResultFormat const& format, PictureOptions const& options)
       : input_(&input), format_(format), options_(options) {}
-
-  mirnet::Result<mirnet::ByteBuffer> encoded(std::string const& path);
 
   mirnet::Image const* input_;
   ResultFormat format_;

@@ -94,6 +94,7 @@ std::string json_text(Report const& report, Settings const& settings) {
   if (report.error) {
     object["error"] = {{"code", static_cast<int>(report.error->code())}, {"message", report.error->message()}};
   }
+  if (!report.warnings.empty()) object["warnings"] = report.warnings;
   if (report.width > 0) {
     object["width"] = report.width;
     object["height"] = report.height;

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <mirnet/image/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
@@ -28,6 +29,7 @@ struct Report {
   std::string input, output;
   State state = State::failed;
   std::optional<mirnet::Error> error;
+  std::vector<std::string> warnings;  ///< what the result lacks or differs in
 
   // What is known as far as it came.
   mirnet::Index width = 0, height = 0, channels = 0;

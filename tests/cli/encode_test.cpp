@@ -8,16 +8,18 @@
 #include <utility>
 #include <vector>
 
-#include "encode.hpp"
+#include <mirnet/io/image_file.hpp>
+
+#include "codecs/formats.hpp"
 #include "encoding_thread.hpp"
 #include "picture.hpp"
 
 namespace {
 
+using cli::Format;
 using mirnet::ErrorCode;
 using mirnet::Image;
 using mirnet::Index;
-using mirnet::OutputFormat;
 using mirnet::SampleType;
 
 Image noise(Index width, Index height, Index channels, SampleType type) {
@@ -47,35 +49,35 @@ Image band_of(Image const& image, Index first, Index rows) {
 bool same(mirnet::ByteBuffer const& a, mirnet::ByteBuffer const& b) { return std::ranges::equal(a.bytes(), b.bytes()); }
 
 struct Kind {
-  OutputFormat format;
+  Format format;
   Index channels;
   SampleType type;
 };
-constexpr Kind kinds[] = {{OutputFormat::png, 3, SampleType::u8},  {OutputFormat::png, 4, SampleType::u8},
-                          {OutputFormat::png, 1, SampleType::u16}, {OutputFormat::png, 2, SampleType::u16},
-                          {OutputFormat::jpeg, 3, SampleType::u8}, {OutputFormat::jpeg, 1, SampleType::u8}};
+constexpr Kind kinds[] = {{Format::png, 3, SampleType::u8},  {Format::png, 4, SampleType::u8},
+                          {Format::png, 1, SampleType::u16}, {Format::png, 2, SampleType::u16},
+                          {Format::jpeg, 3, SampleType::u8}, {Format::jpeg, 1, SampleType::u8}};
 
 }  // namespace
 
 TEST_CASE("bands of any height give the file of the whole picture") {
   for (auto const& kind : kinds) {
     Index const channels = kind.channels;
-    OutputFormat const format = kind.format;
+    Format const format = kind.format;
     auto const image = noise(203, 131, channels, kind.type);
     auto const layout = cli::ImageLayout::of(image);
     for (int const quality : {80, 95}) {
       CAPTURE(channels);
       CAPTURE(quality);
       auto const metadata = some_metadata();
-      auto const whole = format == OutputFormat::png ? cli::encode_png(image, metadata).value()
-                                                     : cli::encode_jpeg(image, quality, metadata).value();
+      cli::EncodeOptions const options{.quality = quality};
+      auto const whole = cli::encode(image, format, options, metadata).value();
       auto const decoded = mirnet::decode_image(whole.bytes(), "the file").value();
       CHECK((decoded.width() == 203 && decoded.height() == 131 && decoded.channels() == channels));
-      if (format == OutputFormat::png) CHECK(std::ranges::equal(decoded.bytes(), image.bytes()));
+      if (format == Format::png) CHECK(std::ranges::equal(decoded.bytes(), image.bytes()));
       for (Index const rows : {Index{1}, Index{7}, Index{64}, Index{131}}) {
         CAPTURE(rows);
-        cli::EncodingThread thread(cli::RowEncoder::start(layout, format, quality, metadata).value());
-        auto const alone = cli::RowEncoder::start(layout, format, quality, metadata).value();
+        cli::EncodingThread thread(cli::traits(format).encode(layout, options, metadata).value());
+        auto const alone = cli::traits(format).encode(layout, options, metadata).value();
         for (Index first = 0; first < image.height(); first += rows) {
           auto band = band_of(image, first, std::min(rows, image.height() - first));
           CHECK(alone->append(band.bytes()).ok());
@@ -132,8 +134,8 @@ TEST_CASE("an encoding that is given up ends") {
   }
   CHECK(calls <= 2);
   // With a picture half done in the libraries.
-  for (auto const format : {OutputFormat::png, OutputFormat::jpeg}) {
-    auto encoder = cli::RowEncoder::start({64, 64, 3, SampleType::u8}, format, 90, some_metadata());
+  for (auto const format : {Format::png, Format::jpeg}) {
+    auto encoder = cli::traits(format).encode({64, 64, 3, SampleType::u8}, {.quality = 90}, some_metadata());
     REQUIRE(encoder);
     cli::EncodingThread thread(*std::move(encoder));
     CHECK(thread.append(noise(64, 20, 3, SampleType::u8)).ok());
@@ -141,7 +143,7 @@ TEST_CASE("an encoding that is given up ends") {
 }
 
 TEST_CASE("a size that a format does not have is refused at the start") {
-  auto const refused = cli::RowEncoder::start({70'000, 1, 3, SampleType::u8}, OutputFormat::jpeg, 90, cli::Metadata());
+  auto const refused = cli::encode_jpeg({70'000, 1, 3, SampleType::u8}, {.quality = 90}, cli::Metadata());
   REQUIRE(!refused);
   CHECK(refused.error().code() == ErrorCode::output);
 }

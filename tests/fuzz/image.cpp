@@ -8,14 +8,12 @@
 
 #include <mirnet/io/image_file.hpp>
 
-#include "encode.hpp"
 #include "fuzz.hpp"
-#include "metadata.hpp"
+#include "picture.hpp"
 
 namespace {
 
 using mirnet::Image;
-using mirnet::OutputFormat;
 using mirnet::SampleType;
 
 constexpr mirnet::ReadOptions options{.max_pixels = 1 << 14};
@@ -25,40 +23,39 @@ bool same(Image const& a, Image const& b) {
          std::memcmp(a.bytes().data(), b.bytes().data(), a.bytes().size()) == 0;
 }
 
-/// What a format without loss gives back is what it got.
-void read_again(mirnet::Result<mirnet::ByteBuffer> const& file, Image const& image, bool exactly) {
-  if (!file) return fuzz::require_sentence(file.error());
-  auto const again = mirnet::decode_image(file->bytes(), "it", options);
-  fuzz::require(again.ok(), "what was written can be read");
-  fuzz::require(again->width() == image.width() && again->height() == image.height(), "it has the same size");
-  if (exactly) fuzz::require(same(*again, image), "it has the same samples");
+cli::Picture read(std::span<std::byte const> file, cli::FormatTraits const& format) {
+  auto decoded = format.decode(file, "it", options);
+  fuzz::require(decoded.ok(), "what was written can be read");
+  return {std::move(decoded->image), std::move(decoded->metadata), format.format, std::move(decoded->warnings)};
 }
 
-/// In the deepest samples that the format has, as the program writes it.
+/// In the deepest samples that each format has, as the program writes it. What a format without loss gives back is what
+/// it got.
 void write_all(Image const& image, cli::Metadata const& metadata) {
-  for (auto const format :
-       {OutputFormat::png, OutputFormat::jpeg, OutputFormat::bmp, OutputFormat::pnm, OutputFormat::pfm}) {
-    auto const possible = check_encodable(image, format, "it");
+  for (auto const& format : cli::formats()) {
+    if (format.encode == nullptr) continue;
+    auto const possible = cli::check_encodable(cli::ImageLayout::of(image), format.format, "it");
     if (!possible) {
       fuzz::require_sentence(possible.error());
       continue;
     }
-    if (format == OutputFormat::pfm || format == OutputFormat::pnm || format == OutputFormat::bmp) {
-      auto const stored = mirnet::stored_type(format, image.type());
-      bool const gray_as_colour = format == OutputFormat::bmp && image.channels() == 1;
-      read_again(encode_image(image, format, "it"), image, stored == image.type() && !gray_as_colour);
-      continue;
-    }
-    bool const png = format == OutputFormat::png;
-    auto const type = png && image.type() != SampleType::u8 ? SampleType::u16 : SampleType::u8;
+    auto const type = cli::stored_samples(format.format, image.type(), {}).value();
     auto const samples = convert_samples(image, type).value();
-    auto const file = png ? cli::encode_png(samples, metadata) : cli::encode_jpeg(samples, 95, metadata);
-    read_again(file, samples, png);
-    if (!file) continue;
-    auto const kept = cli::read_metadata(file->bytes());
-    fuzz::require(kept.orientation == 1, "what was written is upright");
-    // What libpng or libjpeg finds wrong with a profile it leaves out.
-    fuzz::require(kept.icc.empty() || kept.icc == metadata.icc, "the profile is the same");
+    std::vector<std::string> warnings;
+    auto const fitting = cli::what_fits(metadata, format.format, image.colours(), warnings);
+    auto const file = cli::encode(samples, format.format, {.lossless = true}, fitting);
+    fuzz::require(file.ok(), "what a format can hold is written");
+    auto const* const shown = cli::format_of(file->bytes());
+    fuzz::require(shown != nullptr && shown->decode != nullptr, "what was written has a format");
+    auto const again = read(file->bytes(), *shown);
+    fuzz::require(again.image.width() == image.width() && again.image.height() == image.height(),
+                  "it has the same size");
+    bool const gray_as_colour = format.format == cli::Format::bmp && image.channels() == 1;
+    bool const exactly = format.format != cli::Format::jpeg && !gray_as_colour && format.format != cli::Format::ppm;
+    if (exactly) fuzz::require(same(again.image, samples), "it has the same samples");
+    fuzz::require(again.metadata.orientation == 1, "what was written is upright");
+    fuzz::require(again.metadata.icc == fitting.icc, "the profile is the same");
+    fuzz::require(again.metadata.xmp == fitting.xmp, "XMP is the same");
   }
 }
 
@@ -112,17 +109,20 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   auto const file = fuzz::bytes(data, size);
-  auto const image = mirnet::decode_image(file, "it", options);
-  if (!image) {
-    fuzz::require_sentence(image.error());
+  auto const* const format = cli::format_of(file);
+  if (format == nullptr || format->decode == nullptr) return 0;
+  auto decoded = format->decode(file, "it", options);
+  if (!decoded) {
+    fuzz::require_sentence(decoded.error());
     return 0;
   }
-  fuzz::require(image->pixels() >= 1 && image->pixels() <= options.max_pixels, "an image has 1 pixel to the limit");
-  auto const metadata = cli::read_metadata(file);
+  auto& [image, metadata, warnings] = *decoded;
+  fuzz::require(image.pixels() >= 1 && image.pixels() <= options.max_pixels, "an image has 1 pixel to the limit");
   fuzz::require(metadata.orientation >= 1 && metadata.orientation <= 8, "there are eight orientations");
+  auto const pixels = image.pixels();
+  fuzz::require(cli::make_upright(image, metadata).ok(), "small pictures can be turned");
   fuzz::require(cli::exif_orientation(metadata.exif) == 1, "the EXIF data that is kept is upright");
-  auto const turned = cli::upright(*image, metadata.orientation).value();
-  fuzz::require(turned.pixels() == image->pixels(), "turning keeps the pixels");
-  write_all(turned, metadata);
+  fuzz::require(image.pixels() == pixels, "turning keeps the pixels");
+  write_all(image, metadata);
   return 0;
 }
