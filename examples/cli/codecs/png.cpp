@@ -237,7 +237,7 @@ struct PngReader {
 
   bool read_end() {
     if (setjmp(png_jmpbuf(png)) != 0) return false;
-    png_read_end(png, nullptr);
+    png_read_end(png, info);
     return true;
   }
 
@@ -416,11 +416,18 @@ struct PngFormat {
 }  // namespace
 
 mirnet::Result<Decoded> decode_png(View file, char const* name, mirnet::ReadOptions const& options) {
+  // The header is the first chunk. libpng refuses sizes of 0 in a sentence that does not name them.
+  constexpr std::size_t width_at = 16, height_at = 20;
+  if (file.size() < height_at + 4) {
+    return Error(ErrorCode::input, "%s: truncated PNG file, it ends before the end of its header", name);
+  }
+  auto const size = mirnet::detail::check_size(name, "PNG", big(&file[width_at]), big(&file[height_at]), options);
+  if (!size) return size.error();
   PngReader reader;
   if (!reader.begin(file)) return reader.error(name);
-  auto const size = mirnet::detail::check_size(name, "PNG", static_cast<std::int64_t>(reader.width),
-                                               static_cast<std::int64_t>(reader.height), options);
-  if (!size) return size.error();
+  if (std::cmp_not_equal(reader.width, size->width) || std::cmp_not_equal(reader.height, size->height)) {
+    return Error(ErrorCode::input, "%s: damaged PNG file: its first chunk is not its header", name);
+  }
   Decoded decoded;
   auto image =
       mirnet::Image::create(size->width, size->height, reader.channels, reader.deep ? SampleType::u16 : SampleType::u8);
