@@ -5,7 +5,7 @@
 //   MIRNET_FATAL(message)      ends the program where exceptions are off and .value() has no value; default: abort
 //   MIRNET_VSNPRINTF(...)      puts together the sentences of errors, with the arguments of std::vsnprintf, which is
 //                              the default. It is asked for %%, %s, and %c, %d, %u, %x of every length, here and
-//                              there with zeros in front; io/ asks for %f as well, ops/ for %g. (Newlib's nano
+//                              there with zeros in front; io/ asks for %f and %g as well, ops/ for %g. (Newlib's nano
 //                              variant does not know %lld.)
 //   MIRNET_EXCEPTIONS          1 or 0; follows the compiler's setting by default
 //   MIRNET_NO_SIMD             1 takes the plain kernels, without xsimd, whatever the compiler flags allow; default: 0

@@ -145,6 +145,7 @@ std::vector<Sample> good_files() {
   files.push_back({"tga run lengths", make_tga(colour, true)});
   files.push_back({"pgm", encoded(gray, OutputFormat::pgm)});
   files.push_back({"ppm 16", encoded(draw(9, 5, 3, SampleType::u16), OutputFormat::ppm)});
+  files.push_back({"pam", encoded(draw(9, 5, 4), OutputFormat::pam)});
   files.push_back({"pfm", encoded(draw(9, 5, 3, SampleType::f32), OutputFormat::pfm)});
   return files;
 }
@@ -172,6 +173,10 @@ TEST_CASE("lossless formats give back what was written") {
   CHECK(equal(decode(encoded(image, OutputFormat::bmp)).value(), image));
   CHECK(equal(decode(encoded(image, OutputFormat::ppm)).value(), image));
   CHECK(equal(decode(encoded(image, OutputFormat::pnm)).value(), image));
+  for (Index const channels : {1, 2, 3, 4}) {
+    auto const deep = draw(9, 5, channels, SampleType::u16);
+    CHECK(equal(decode(encoded(deep, OutputFormat::pam)).value(), deep));
+  }
 }
 
 TEST_CASE("a JPEG comes back close to what was written") {
@@ -286,26 +291,11 @@ TEST_CASE("kinds of files that stb_image would decode wrongly, or not at all, ar
   REQUIRE(jpeg[tables - 1] == std::byte{0xFF});
   CHECK(says(refusal(changed(jpeg, tables + 10, 255)), "a Huffman table is unsound"));  // stb_image would overrun
   CHECK(says(refusal(changed(jpeg, tables, 0xFE)), "a scan needs a table that is not defined"));
-
-  auto const bmp = encoded(draw(9, 5, 3), OutputFormat::bmp);
-  CHECK(says(refusal(changed(bmp, 14, 12)), "a BMP header of 12 bytes; expected 40, 108 or 124"));
-  CHECK(says(refusal(changed(bmp, 28, 2)), "2 bits a pixel and compression 0"));
-  CHECK(says(refusal(changed(bmp, 30, 1)), "24 bits a pixel and compression 1"));
-  CHECK(says(refusal(changed(bmp, 10, 20)), "its pixels start at byte 20"));
-  CHECK(says(refusal(changed(bmp, 11, 255)), "its pixels start at byte"));
-
-  auto const tga = make_tga(draw(9, 5, 3), false);
-  CHECK(says(refusal(changed(tga, 17, 0x10)), "right to left"));
-  auto indexed = changed(changed(changed(changed(tga, 1, 1), 2, 1), 16, 8), 7, 24);
-  CHECK(says(refusal(indexed), "a TGA with 0 colours from number 0"));
-  indexed[5] = std::byte{2};
-  CHECK(decode(indexed).ok());
-  indexed[3] = std::byte{1};
-  CHECK(says(refusal(indexed), "2 colours from number 1"));
 }
 
 TEST_CASE("what is no image is called that") {
-  for (auto const* text : {"", "x", "GIF89a......", "hello, world", "P", "PX 1 1", "P5x", "RIFF....WEBP", "BN"}) {
+  for (auto const* text : {"", "x", "GIF89a......", "hello, world", "P", "PX 1 1", "P5x", "RIFF....WEBP", "BN",
+                           "P7 332\n1 1 255\na", "P8"}) {
     CHECK(says(refusal(file_of(text)), "not an image of a known format; expected PNG, JPEG"));
   }
   CHECK(says(refusal(File(1000)), "not an image of a known format"));
@@ -315,6 +305,7 @@ TEST_CASE("the extension chooses the format") {
   CHECK(*output_format("a/b.PNG") == OutputFormat::png);
   CHECK(*output_format("b.jpeg") == OutputFormat::jpeg);
   CHECK(*output_format("b.JpG") == OutputFormat::jpeg);
+  CHECK(*output_format("b.pam") == OutputFormat::pam);
   for (auto const* path : {"b", "b.tga", "b.png ", "png", ".", "", "b.gif", "b.png/"}) {
     CAPTURE(path);
     CHECK(output_format(path).error().code() == ErrorCode::output);
@@ -330,7 +321,7 @@ TEST_CASE("what a format cannot hold is refused") {
   };
   for (auto const format :
        {OutputFormat::jpeg, OutputFormat::bmp, OutputFormat::pnm, OutputFormat::ppm, OutputFormat::pfm}) {
-    CHECK(refused(draw(4, 4, 4), format, "alpha channel, which this format does not hold; write a PNG"));
+    CHECK(refused(draw(4, 4, 4), format, "alpha channel, which this format does not hold; write a PNG or a PAM"));
   }
   CHECK(refused(draw(4, 4, 2), OutputFormat::pgm, "alpha"));
   CHECK(refused(draw(4, 4, 3), OutputFormat::pgm, "a PGM does not hold; write a PPM"));
@@ -402,8 +393,8 @@ TEST_CASE("no memory: files of every format are decoded and encoded") {
   // Large enough for the compressors' buffers to grow.
   auto const image = draw(24, 18, 3, SampleType::u8, pictures::noisy_pattern);
   auto const same_bytes = [](auto const& a, auto const& b) { return std::ranges::equal(a->bytes(), b->bytes()); };
-  for (auto const format :
-       {OutputFormat::png, OutputFormat::jpeg, OutputFormat::bmp, OutputFormat::ppm, OutputFormat::pfm}) {
+  for (auto const format : {OutputFormat::png, OutputFormat::jpeg, OutputFormat::bmp, OutputFormat::ppm,
+                            OutputFormat::pam, OutputFormat::pfm}) {
     files.push_back({"large", encoded(image, format)});
     test::fail_each_request(
         "format " + std::to_string(static_cast<int>(format)), [&] { return encode_image(image, format, "test"); },

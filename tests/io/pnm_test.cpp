@@ -1,6 +1,8 @@
-// PGM, PPM and PFM from and to memory.
+// PBM, PGM, PPM and PFM from and to memory.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <string>
@@ -151,12 +153,42 @@ TEST_CASE("a refusal says what was found") {
   CHECK(refusal("P2 1 1 100 101") == "test: a sample is 101, and the header says the largest is 100");
   CHECK(refusal("P2 2 1 100 1 x") == "test: truncated or damaged, 1 readable samples where 2 are expected");
   CHECK(refusal("P5 2 2 255 abc") == "test: truncated, 3 bytes of samples where 4 are expected");
-  CHECK(refusal("P4 8 1 a").find("type P4") != std::string::npos);
+  CHECK(refusal("P4 8 2 a") == "test: truncated, 1 bytes of samples where 2 are expected");
+  CHECK(refusal("P1 2 2 010") == "test: truncated, 3 bytes of samples where 4 are expected");
+  CHECK(refusal("P1 2 2 01 0") == "test: truncated or damaged, 3 readable samples where 4 are expected");
+  CHECK(refusal("P1 2 1 02") == "test: truncated or damaged, 1 readable samples where 2 are expected");
+  CHECK(refusal("P4 8").find("truncated or damaged; expected width, height") != std::string::npos);
   CHECK(refusal("P5 -1 1 255 a").find("header is truncated or damaged") != std::string::npos);
   CHECK(refusal("P5 1 1 255#a").find("header is truncated or damaged") != std::string::npos);
   for (auto const* scale : {"0", "-0.0", "nan", "inf", "1e99", "one", "1x", ""}) {
     CHECK(refusal("Pf 1 1 "s + scale + "\nabcd").find("a scale other than 0") != std::string::npos);
   }
-  CHECK(refusal("Pf 1 1 1 \x7f\x80\0\0"sv) == "test: a sample is not a finite number");
-  CHECK(refusal("Pf 1 1 1 \x7f\xc0\0\0"sv) == "test: a sample is not a finite number");
+}
+
+TEST_CASE("floats that the network cannot compute with are refused") {
+  CHECK(refusal("Pf 1 1 1 \x7f\x80\0\0"sv) ==
+        "test: a sample of the pixel (0, 0) is inf; expected a number from -1e+12 to 1e+12");
+  CHECK(refusal("Pf 1 1 1 \x7f\xc0\0\0"sv).find("(0, 0) is nan; expected") != std::string::npos);
+  // The last of three rows of two colour pixels is the first in the file; 0x5d15 starts 6.7e17.
+  std::string file = "PF 2 3 1 " + std::string(std::size_t{2 * 3 * 3 * 4}, '\0');
+  file.replace(file.size() - 2 * 2 * 3 * 4 + 4 * 4, 2, "\xdd\x15");
+  CHECK(refusal(file).find("the pixel (1, 1) is -6.7") != std::string::npos);
+  auto image = Image::create(1, 1, 1, SampleType::f32).value();
+  image.samples<float>()[0] = -largest_float_sample;
+  CHECK(equal(decode_pfm(encode_pfm(image).value().bytes(), "test").value(), image));
+  image.samples<float>()[0] = std::nextafter(largest_float_sample, 2e12f);
+  CHECK_FALSE(decode_pfm(encode_pfm(image).value().bytes(), "test").ok());
+}
+
+TEST_CASE("a PBM has 1 for black, plain with or without white space, or packed in rows of whole bytes") {
+  for (auto const text :
+       {"P1\n# comment\n3 2\n010\n110\n"sv, "P1 3 2 0 1 0 1 1 # black\n 0"sv, "P4\n3 2\n\x5f\xc0"sv}) {
+    auto const image = decode(text).value();
+    CHECK(image.width() == 3);
+    CHECK(image.height() == 2);
+    CHECK(image.channels() == 1);
+    CHECK(std::ranges::equal(image.samples<std::uint8_t>(), std::array{255, 0, 255, 0, 0, 255}));
+  }
+  auto const wide = decode("P4 10 1 \x80\x40"sv).value();
+  CHECK(std::ranges::equal(wide.samples<std::uint8_t>(), std::array{0, 255, 255, 255, 255, 255, 255, 255, 255, 0}));
 }

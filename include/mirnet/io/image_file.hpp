@@ -1,9 +1,9 @@
-// Image files: PNG, JPEG, BMP, TGA, PGM, PPM and PFM in, told apart by their content; PNG, JPEG, BMP, PGM, PPM and PFM
-// out, chosen by the name's extension. stb_image does the decoding after a check of ours has looked at the file
-// (io/image_info.hpp).
+// Image files: PNG, JPEG, BMP, TGA, PBM, PGM, PPM, PAM and PFM in, told apart by their content; PNG, JPEG, BMP, PGM,
+// PPM, PAM and PFM out, chosen by the name's extension. stb_image decodes PNG and JPEG after a check of ours has looked
+// at the file (io/image_info.hpp); readers of ours decode the others.
 //
-// What is not kept: EXIF and colour profiles. PNG, JPEG and BMP are written with 8 bits a sample; PGM and PPM keep 16,
-// PFM keeps floats. Only PNG has alpha here.
+// What is not kept: EXIF and colour profiles. PNG, JPEG and BMP are written with 8 bits a sample; PGM, PPM and PAM keep
+// 16, PFM keeps floats. PNG and PAM are written with alpha.
 #pragma once
 
 #include <algorithm>
@@ -14,24 +14,26 @@
 #include <string_view>
 
 #include <mirnet/image/image.hpp>
-#include <mirnet/io/check_bmp.hpp>
 #include <mirnet/io/check_jpeg.hpp>
 #include <mirnet/io/check_png.hpp>
-#include <mirnet/io/check_tga.hpp>
 #include <mirnet/io/file.hpp>
+#include <mirnet/io/pam.hpp>
 #include <mirnet/io/pnm.hpp>
+#include <mirnet/io/read_bmp.hpp>
+#include <mirnet/io/read_tga.hpp>
 #include <mirnet/io/stb.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
-enum class ImageFormat { unknown, png, jpeg, bmp, tga, pnm, pfm };
+enum class ImageFormat { unknown, png, jpeg, bmp, tga, pnm, pam, pfm };
 
 /// The format that the first bytes show.
 inline ImageFormat image_format(std::span<std::byte const> file) noexcept {
   if (detail::starts_with(file, "\x89PNG\r\n\x1A\n")) return ImageFormat::png;
   if (detail::starts_with(file, "\xFF\xD8\xFF")) return ImageFormat::jpeg;
-  if (detail::starts_with(file, "BM")) return ImageFormat::bmp;
+  if (detail::is_bmp(file)) return ImageFormat::bmp;
   if (is_pnm(file)) return ImageFormat::pnm;
+  if (is_pam(file)) return ImageFormat::pam;
   if (is_pfm(file)) return ImageFormat::pfm;
   if (detail::is_tga(file)) return ImageFormat::tga;
   return ImageFormat::unknown;
@@ -79,14 +81,15 @@ inline Result<Image> decode_image(std::span<std::byte const> file, char const* n
   switch (image_format(file)) {
     case ImageFormat::png: return checked(check_png);
     case ImageFormat::jpeg: return checked(check_jpeg);
-    case ImageFormat::bmp: return checked(check_bmp);
-    case ImageFormat::tga: return checked(check_tga);
+    case ImageFormat::bmp: return decode_bmp(file, name, options);
+    case ImageFormat::tga: return decode_tga(file, name, options);
     case ImageFormat::pnm: return decode_pnm(file, name, options);
+    case ImageFormat::pam: return decode_pam(file, name, options);
     case ImageFormat::pfm: return decode_pfm(file, name, options);
     case ImageFormat::unknown: break;
   }
-  return Error(ErrorCode::input, "%s: not an image of a known format; expected PNG, JPEG, BMP, TGA, PGM, PPM or PFM",
-               name);
+  return Error(ErrorCode::input,
+               "%s: not an image of a known format; expected PNG, JPEG, BMP, TGA, PBM, PGM, PPM, PAM or PFM", name);
 }
 
 /// An image from a file. Errors: input, memory.
@@ -97,7 +100,7 @@ inline Result<Image> read_image(char const* path, ReadOptions const& options = {
 }
 
 /// What is written; pnm is PGM or PPM as the channels say.
-enum class OutputFormat { png, jpeg, bmp, pgm, ppm, pnm, pfm };
+enum class OutputFormat { png, jpeg, bmp, pgm, ppm, pnm, pam, pfm };
 
 /// The format that a path's extension names, in small or capital letters. Errors: output.
 inline Result<OutputFormat> output_format(char const* path) noexcept {
@@ -105,10 +108,10 @@ inline Result<OutputFormat> output_format(char const* path) noexcept {
     std::string_view text;
     OutputFormat format;
   };
-  static constexpr Extension extensions[] = {{".png", OutputFormat::png},   {".jpg", OutputFormat::jpeg},
-                                             {".jpeg", OutputFormat::jpeg}, {".bmp", OutputFormat::bmp},
-                                             {".pgm", OutputFormat::pgm},   {".ppm", OutputFormat::ppm},
-                                             {".pnm", OutputFormat::pnm},   {".pfm", OutputFormat::pfm}};
+  static constexpr Extension extensions[] = {
+      {".png", OutputFormat::png}, {".jpg", OutputFormat::jpeg}, {".jpeg", OutputFormat::jpeg},
+      {".bmp", OutputFormat::bmp}, {".pgm", OutputFormat::pgm},  {".ppm", OutputFormat::ppm},
+      {".pnm", OutputFormat::pnm}, {".pam", OutputFormat::pam},  {".pfm", OutputFormat::pfm}};
   std::string_view const name(path);
   for (auto const& [extension, format] : extensions) {
     if (name.size() < extension.size()) continue;
@@ -118,7 +121,7 @@ inline Result<OutputFormat> output_format(char const* path) noexcept {
   }
   return Error(ErrorCode::output,
                "%s: the extension names no format that is written; expected .png, .jpg, .jpeg, .bmp, "
-               ".pgm, .ppm, .pnm or .pfm",
+               ".pgm, .ppm, .pnm, .pam or .pfm",
                path);
 }
 
@@ -130,7 +133,8 @@ constexpr SampleType stored_type(OutputFormat format, SampleType type) noexcept 
     case OutputFormat::bmp: return SampleType::u8;
     case OutputFormat::pgm:
     case OutputFormat::ppm:
-    case OutputFormat::pnm: return type == SampleType::u8 ? SampleType::u8 : SampleType::u16;
+    case OutputFormat::pnm:
+    case OutputFormat::pam: return type == SampleType::u8 ? SampleType::u8 : SampleType::u16;
     case OutputFormat::pfm: break;
   }
   return SampleType::f32;
@@ -138,9 +142,9 @@ constexpr SampleType stored_type(OutputFormat format, SampleType type) noexcept 
 
 /// Whether an image of this size and these channels fits the format. `name` is for the sentences. Errors: output.
 inline Result<void> check_encodable(Image const& image, OutputFormat format, char const* name) noexcept {
-  if (image.has_alpha() && format != OutputFormat::png) {
-    return Error(ErrorCode::output, "%s: the image has an alpha channel, which this format does not hold; write a PNG",
-                 name);
+  if (image.has_alpha() && format != OutputFormat::png && format != OutputFormat::pam) {
+    return Error(ErrorCode::output,
+                 "%s: the image has an alpha channel, which this format does not hold; write a PNG or a PAM", name);
   }
   if (format == OutputFormat::pgm && image.colours() != 1) {
     return Error(ErrorCode::output, "%s: the image has colours, which a PGM does not hold; write a PPM", name);
@@ -214,6 +218,7 @@ inline Result<ByteBuffer> encode_image(Image const& image, OutputFormat format, 
     case OutputFormat::pgm:
     case OutputFormat::ppm:
     case OutputFormat::pnm: return encode_pnm(image, format == OutputFormat::ppm || image.colours() == 3);
+    case OutputFormat::pam: return encode_pam(image);
     case OutputFormat::pfm: return encode_pfm(image);
     default: break;
   }

@@ -1,8 +1,9 @@
-// The netpbm family from and to memory: PGM and PPM (P2, P3, P5, P6) with 8 or 16 bits, and PFM (Pf, PF) with floats,
-// which holds the network's numbers exactly.
+// The netpbm family from and to memory: PBM (P1, P4), PGM and PPM (P2, P3, P5, P6) with 8 or 16 bits, and PFM (Pf, PF)
+// with floats, which holds the network's numbers exactly. PBM is only read. PAM is in io/pam.hpp.
 //
-// Reading is strict: a header field out of range, a sample above the maximum, a float that is not finite and a file
-// that ends early are errors. Bytes after the image are left alone, since a netpbm file may hold several images.
+// Reading is strict: a header field out of range, a sample above the maximum, a float that is not finite or larger than
+// largest_float_sample, and a file that ends early are errors. Bytes after the image are left alone, since a netpbm
+// file may hold several images.
 #pragma once
 
 #include <algorithm>
@@ -32,13 +33,7 @@ class NetpbmReader {
 
   /// The next word, empty at the end of the file.
   std::string_view word(bool comments) noexcept {
-    while (at_ < text_.size() && (is_space(text_[at_]) || (comments && text_[at_] == '#'))) {
-      if (text_[at_] == '#') {
-        at_ = (std::min)(text_.find_first_of("\r\n", at_), text_.size());
-      } else {
-        ++at_;
-      }
-    }
+    skip_space(comments);
     auto const start = at_;
     while (at_ < text_.size() && !is_space(text_[at_]) && !(comments && text_[at_] == '#')) ++at_;
     return text_.substr(start, at_ - start);
@@ -57,12 +52,26 @@ class NetpbmReader {
     return static_cast<Index>((std::min)(value, ceiling));
   }
 
+  /// The next digit of a plain PBM, 0 or 1, which no white space need separate from the one before; -1 if there is
+  /// none.
+  int bit() noexcept {
+    skip_space(true);
+    if (at_ == text_.size() || (text_[at_] != '0' && text_[at_] != '1')) return -1;
+    return text_[at_++] - '0';
+  }
+
   /// Passes over the single white space that ends a header; false if there is none.
   bool end_of_header() noexcept { return at_ < text_.size() && is_space(text_[at_++]); }
 
   std::span<std::byte const> rest() const noexcept { return std::as_bytes(std::span(text_).subspan(at_)); }
 
  private:
+  void skip_space(bool comments) noexcept {
+    while (at_ < text_.size() && (is_space(text_[at_]) || (comments && text_[at_] == '#'))) {
+      at_ = text_[at_] == '#' ? (std::min)(text_.find_first_of("\r\n", at_), text_.size()) : at_ + 1;
+    }
+  }
+
   static bool is_space(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
   std::string_view text_;
@@ -106,14 +115,16 @@ Result<void> read_binary(char const* name, std::span<std::byte const> raster, In
   return {};
 }
 
+inline Error no_plain_sample(char const* name, std::size_t read, std::size_t expected) noexcept {
+  return Error(ErrorCode::input, "%s: truncated or damaged, %zu readable samples where %zu are expected", name, read,
+               expected);
+}
+
 template <class T>
 Result<void> read_plain(char const* name, NetpbmReader& reader, Index maximum, std::span<T> to) noexcept {
   for (std::size_t i = 0; i < to.size(); ++i) {
     auto const sample = reader.number();
-    if (sample < 0) {
-      return Error(ErrorCode::input, "%s: truncated or damaged, %zu readable samples where %zu are expected", name, i,
-                   to.size());
-    }
+    if (sample < 0) return no_plain_sample(name, i, to.size());
     if (sample > maximum) return sample_too_large(name, sample, maximum);
     to[i] = rescale<T>(sample, maximum);
   }
@@ -157,6 +168,51 @@ inline float pfm_scale(std::string_view word) noexcept {
   return at == word.size() && std::isfinite(scale) ? negative ? -scale : scale : 0.0f;
 }
 
+/// Black is 1 in a PBM.
+constexpr std::uint8_t gray_of_bit(bool black) noexcept { return black ? 0 : 255; }
+
+inline Result<void> read_plain_bits(char const* name, NetpbmReader& reader, std::span<std::uint8_t> to) noexcept {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    int const bit = reader.bit();
+    if (bit < 0) return no_plain_sample(name, i, to.size());
+    to[i] = gray_of_bit(bit == 1);
+  }
+  return {};
+}
+
+/// Rows of whole bytes, the first pixel in the highest bit.
+inline void read_bits(Bytes raster, std::size_t width, std::span<std::uint8_t> to) noexcept {
+  auto const row_bytes = (width + 7) / 8;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    auto const x = i % width;
+    auto const byte = raster[i / width * row_bytes + x / 8];
+    to[i] = gray_of_bit((byte << (x % 8) & std::byte{0x80}) != std::byte{0});
+  }
+}
+
+inline Result<void> check_maximum(char const* name, char const* format, Index maximum) noexcept {
+  if (maximum >= 1 && maximum <= 65535) return {};
+  return Error(ErrorCode::input, "%s: the %s header says a maximum of %lld; expected 1 to 65535", name, format,
+               static_cast<long long>(maximum));
+}
+
+/// The image in a raster of binary samples, of 16 bits where the maximum is above 255.
+inline Result<Image> read_raster(char const* name, char const* format, Bytes raster, ImageInfo const& size,
+                                 Index channels, Index maximum) noexcept {
+  auto const sound = check_maximum(name, format, maximum);
+  if (!sound) return sound.error();
+  auto const type = maximum > 255 ? SampleType::u16 : SampleType::u8;
+  auto const length =
+      check_length(name, raster.size(), raster_bytes(size.width, size.height, channels * sample_bytes(type)));
+  if (!length) return length.error();
+  auto image = Image::create(size.width, size.height, channels, type);
+  if (!image) return image;
+  auto const done = type == SampleType::u8 ? read_binary(name, raster, maximum, image->samples<std::uint8_t>())
+                                           : read_binary(name, raster, maximum, image->samples<std::uint16_t>());
+  if (!done) return done.error();
+  return image;
+}
+
 inline Result<ByteBuffer> with_header(char const* header, Index raster_bytes) noexcept {
   auto const length = std::strlen(header);
   auto const total = checked_sum(raster_bytes, static_cast<Index>(length));
@@ -166,12 +222,27 @@ inline Result<ByteBuffer> with_header(char const* header, Index raster_bytes) no
   return file;
 }
 
+/// A header and the integer samples of an image, each so many times. Errors: memory.
+inline Result<ByteBuffer> write_raster(char const* header, Image const& image, Index copies) noexcept {
+  auto file = with_header(header, raster_bytes(static_cast<Index>(image.bytes().size()), copies, 1));
+  if (!file) return file;
+  std::byte* to = file->bytes().data() + std::strlen(header);
+  auto const write = [&](auto samples) {
+    for (auto const sample : samples) {
+      for (Index i = 0; i < copies; ++i, to += sizeof sample) store_big(to, sample);
+    }
+  };
+  image.type() == SampleType::u8 ? write(image.samples<std::uint8_t>()) : write(image.samples<std::uint16_t>());
+  return file;
+}
+
 }  // namespace detail
 
+/// PBM, PGM or PPM.
 inline bool is_pnm(std::span<std::byte const> file) noexcept {
   detail::NetpbmReader reader(file);
   auto const magic = reader.word(true);
-  return magic.size() == 2 && magic[0] == 'P' && magic[1] >= '1' && magic[1] <= '7';
+  return magic.size() == 2 && magic[0] == 'P' && magic[1] >= '1' && magic[1] <= '6';
 }
 
 inline bool is_pfm(std::span<std::byte const> file) noexcept {
@@ -180,46 +251,46 @@ inline bool is_pfm(std::span<std::byte const> file) noexcept {
   return magic == "PF" || magic == "Pf";
 }
 
-/// PGM or PPM. A maximum of up to 255 gives 8-bit samples and a larger one 16-bit samples, scaled to the full range.
+/// PBM, PGM or PPM. A maximum of up to 255 gives 8-bit samples and a larger one 16-bit samples, scaled to the full
+/// range.
 /// `name` is for the sentences. Errors: input, memory.
 inline Result<Image> decode_pnm(std::span<std::byte const> file, char const* name,
                                 ReadOptions const& options = {}) noexcept {
   detail::NetpbmReader reader(file);
   auto const magic = reader.word(true);
-  bool const plain = magic == "P2" || magic == "P3";
-  if (!plain && magic != "P5" && magic != "P6") {
-    return Error(ErrorCode::input,
-                 "%s: a netpbm file of type %.2s; the types that are read are P2, P3, P5, P6, PF and Pf", name,
-                 is_pnm(file) ? magic.data() : "??");
-  }
+  if (!is_pnm(file)) return Error(ErrorCode::input, "%s: not a PBM, PGM or PPM file", name);
+  char const kind = magic[1];
+  bool const plain = kind <= '3', bits = kind == '1' || kind == '4';
   Index const width = reader.number();
   Index const height = reader.number();
-  Index const maximum = reader.number();
+  Index const maximum = bits ? 1 : reader.number();
   bool const complete = reader.end_of_header();
   if (width < 0 || height < 0 || maximum < 0 || !complete) {
-    return Error(ErrorCode::input, "%s: the PNM header is truncated or damaged; expected width, height and maximum",
-                 name);
+    return Error(ErrorCode::input, "%s: the PNM header is truncated or damaged; expected width, height%s", name,
+                 bits ? "" : " and maximum");
   }
   auto const size = detail::check_size(name, "PNM", width, height, options);
   if (!size) return size.error();
-  if (maximum < 1 || maximum > 65535) {
-    return Error(ErrorCode::input, "%s: the PNM header says a maximum of %lld; expected 1 to 65535", name,
-                 static_cast<long long>(maximum));
-  }
+  Index const channels = kind == '3' || kind == '6' ? 3 : 1;
+  if (!plain && !bits) return detail::read_raster(name, "PNM", reader.rest(), *size, channels, maximum);
+  auto const sound = detail::check_maximum(name, "PNM", maximum);
+  if (!sound) return sound.error();
 
-  Index const channels = magic == "P3" || magic == "P6" ? 3 : 1;
-  auto const type = maximum > 255 ? SampleType::u16 : SampleType::u8;
-  auto const shortest = detail::raster_bytes(width, height, channels * (plain ? 2 : sample_bytes(type)));
-  auto const length = detail::check_length(name, reader.rest().size(), plain ? shortest - 1 : shortest);
+  // A digit each, with white space between numbers.
+  auto const shortest = !plain ? detail::raster_bytes(divide_up(width, 8), height, 1)
+                        : bits ? detail::raster_bytes(width, height, 1)
+                               : detail::raster_bytes(width, height, channels * 2) - 1;
+  auto const length = detail::check_length(name, reader.rest().size(), shortest);
   if (!length) return length.error();
-  auto image = Image::create(width, height, channels, type);
+  auto image = Image::create(width, height, channels, maximum > 255 ? SampleType::u16 : SampleType::u8);
   if (!image) return image;
-  auto const read = [&](auto samples) {
-    return plain ? detail::read_plain(name, reader, maximum, samples)
-                 : detail::read_binary(name, reader.rest(), maximum, samples);
-  };
-  auto const done =
-      type == SampleType::u8 ? read(image->samples<std::uint8_t>()) : read(image->samples<std::uint16_t>());
+  if (!plain) {
+    detail::read_bits(reader.rest(), static_cast<std::size_t>(width), image->samples<std::uint8_t>());
+    return image;
+  }
+  auto const done = bits            ? detail::read_plain_bits(name, reader, image->samples<std::uint8_t>())
+                    : maximum > 255 ? detail::read_plain(name, reader, maximum, image->samples<std::uint16_t>())
+                                    : detail::read_plain(name, reader, maximum, image->samples<std::uint8_t>());
   if (!done) return done.error();
   return image;
 }
@@ -254,7 +325,8 @@ inline Result<Image> decode_pfm(std::span<std::byte const> file, char const* nam
     for (Index x = 0; x < row; ++x, from += 4) {
       auto const bits = scale < 0.0f ? load_little<std::uint32_t>(from) : load_big<std::uint32_t>(from);
       to[x] = std::bit_cast<float>(bits) * std::fabs(scale);
-      if (!std::isfinite(to[x])) return Error(ErrorCode::input, "%s: a sample is not a finite number", name);
+      auto const sound = detail::check_float_sample(name, to[x], x / channels, y);
+      if (!sound) return sound.error();
     }
   }
   return image;
@@ -273,17 +345,7 @@ inline Result<ByteBuffer> encode_pnm(Image const& image, bool colour) noexcept {
   std::snprintf(header, sizeof header, "P%c\n%lld %lld\n%d\n", colour ? '6' : '5',
                 static_cast<long long>(image.width()), static_cast<long long>(image.height()),
                 image.type() == SampleType::u8 ? 255 : 65535);
-  Index const copies = colour ? 3 / image.channels() : 1;
-  auto file = detail::with_header(header, detail::raster_bytes(static_cast<Index>(image.bytes().size()), copies, 1));
-  if (!file) return file;
-  std::byte* to = file->bytes().data() + std::strlen(header);
-  auto const write = [&](auto samples) {
-    for (auto const sample : samples) {
-      for (Index i = 0; i < copies; ++i, to += sizeof sample) store_big(to, sample);
-    }
-  };
-  image.type() == SampleType::u8 ? write(image.samples<std::uint8_t>()) : write(image.samples<std::uint16_t>());
-  return file;
+  return detail::write_raster(header, image, colour ? 3 / image.channels() : 1);
 }
 
 /// PF or Pf, least significant byte first. Floats are written as they are; integers with white as 1.

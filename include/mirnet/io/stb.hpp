@@ -1,5 +1,6 @@
-// stb_image and stb_image_write: PNG, JPEG, BMP and TGA from and to memory, no files. This header compiles their
-// implementations, as static functions, into every translation unit that includes it (mirnet/io/image_file.hpp does).
+// stb_image and stb_image_write: PNG and JPEG from memory, PNG, JPEG and BMP to memory, no files. This header compiles
+// their implementations, as static functions, into every translation unit that includes it (mirnet/io/image_file.hpp
+// does).
 // Other translation units may have an implementation of their own. A translation unit that uses stb's headers itself
 //
 //   includes them before this header, with these formats enabled, and the library uses that implementation; or
@@ -50,8 +51,6 @@
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
-#define STBI_ONLY_BMP
-#define STBI_ONLY_TGA
 #define STBI_NO_STDIO
 #define STBI_MALLOC(size) ::mirnet::detail::StbMemory::take(size)
 #define STBI_REALLOC_SIZED(p, old_size, size) ::mirnet::detail::StbMemory::take_more(p, old_size, size)
