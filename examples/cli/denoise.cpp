@@ -342,11 +342,11 @@ void add_denoise(CLI::App& program, Action& action) {
   auto* const command = program.add_subcommand("denoise", "Remove the noise from photographs");
   command->footer("Example: mirnet denoise noisy.png clean.png");
   command
-      ->add_option(
-          "FILES", options->files.files,
-          "INPUT OUTPUT. Or photographs and folders of them, with --output-dir or --suffix; one alone gets\n"
-          "-clean to its name. PNG, JPEG, BMP, TGA, PGM, PPM and PFM are read, .png, .jpg, .bmp, .pgm, .ppm and\n"
-          ".pfm written; - is the standard input or output")
+      ->add_option("FILES", options->files.files,
+                   "INPUT OUTPUT. Or photographs and folders of them, with --output-dir or --suffix; one alone gets\n"
+                   "-clean to its name. " +
+                       readable_names() + "\nare read; " + writable_names() +
+                       " are written, as the name says;\n- is the standard input or output")
       ->required()
       ->type_name("");
   auto* const file =
@@ -408,7 +408,7 @@ void add_denoise(CLI::App& program, Action& action) {
   command
       ->add_option("--format", options->files.format,
                    "Of results that have no name yet; without it, that of the photograph")
-      ->check(CLI::IsMember(writable_names()))
+      ->check(CLI::IsMember(writable_extensions()))
       ->type_name("NAME");
   command->add_flag("-r,--recursive", options->files.recursive, "Folders inside of folders, too");
   command->add_flag("--skip-existing", options->skip_existing, "Leave out photographs whose result exists");

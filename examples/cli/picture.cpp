@@ -123,8 +123,11 @@ mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optio
     return mirnet::Error(mirnet::ErrorCode::output, "%s: this build cannot write %s; it lacks %s", work.output.c_str(),
                          format->name, format->library);
   }
-  return mirnet::Error(mirnet::ErrorCode::output, "%s: the extension names no format that is written; expected %s",
-                       work.output.c_str(), writable_extensions().c_str());
+  std::string expected;
+  for (auto const& name : writable_extensions()) expected += (expected.empty() ? "." : ", .") + name;
+  return mirnet::Error(mirnet::ErrorCode::output,
+                       "%s: the extension names no format that is written; expected one of %s", work.output.c_str(),
+                       expected.c_str());
 }
 
 bool exists(std::string const& path) {

@@ -110,6 +110,21 @@ def read_pnm(data):
     return Picture(width, height, channels, struct.unpack(f">{count}{'B' if maximum < 256 else 'H'}", raster), maximum)
 
 
+def pam(picture):
+    kind = ("GRAYSCALE", "GRAYSCALE_ALPHA", "RGB", "RGB_ALPHA")[picture.channels - 1]
+    return (f"P7\nWIDTH {picture.width}\nHEIGHT {picture.height}\nDEPTH {picture.channels}\n"
+            f"MAXVAL {picture.maximum}\nTUPLTYPE {kind}\nENDHDR\n".encode()
+            + struct.pack(f">{len(picture.samples)}{'B' if picture.maximum < 256 else 'H'}", *picture.samples))
+
+
+def read_pam(data):
+    header, raster = data.split(b"ENDHDR\n", 1)
+    fields = dict(line.split() for line in header.splitlines()[1:])
+    width, height, channels, maximum = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    count = width * height * channels
+    return Picture(width, height, channels, struct.unpack(f">{count}{'B' if maximum < 256 else 'H'}", raster), maximum)
+
+
 def pfm(width, height, channels, samples, order="<"):
     rows = [samples[i:i + width * channels] for i in range(0, len(samples), width * channels)]
     header = f"{'PF' if channels == 3 else 'Pf'}\n{width} {height}\n{'-' if order == '<' else ''}1.0\n".encode()

@@ -1,6 +1,7 @@
-// PGM, PPM and PFM from memory, and back: what was written reads as the same samples.
+// PBM, PGM, PPM, PAM and PFM from memory, and back: what was written reads as the same samples.
 #include <cstring>
 
+#include <mirnet/io/pam.hpp>
 #include <mirnet/io/pnm.hpp>
 
 #include "fuzz.hpp"
@@ -34,6 +35,7 @@ void there_and_back(fuzz::Bytes file, Decode decode, Encode encode) {
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   auto const file = fuzz::bytes(data, size);
   there_and_back(file, mirnet::decode_pnm, [](Image const& image) { return encode_pnm(image, image.colours() == 3); });
+  there_and_back(file, mirnet::decode_pam, mirnet::encode_pam);
   there_and_back(file, mirnet::decode_pfm, mirnet::encode_pfm);
 
   // Other channels or samples than the file's: the sizes are right, whatever the numbers.

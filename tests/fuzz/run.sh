@@ -2,8 +2,8 @@
 # tests/fuzz/run.sh [--seconds N | --runs N] [--coverage] [--merge] [TARGET...]
 #
 # Builds the fuzz targets in build/asan, gives each the inputs of its corpus, and then new ones for 20 seconds. As many
-# run at a time as there are processors. Targets: command_line, image, netpbm, plan, weights, and convert, which is in
-# Python; all of them unless some are named. README.md beside this file says what they are.
+# run at a time as there are processors. Targets: bitmap, command_line, image, netpbm, plan, weights, and convert, which
+# is in Python; all of them unless some are named. README.md beside this file says what they are.
 #
 #   --seconds N   so long instead, each; 0: the corpus alone
 #   --runs N      or so many inputs
@@ -34,7 +34,7 @@ while [ $# -gt 0 ]; do
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' tests/fuzz/run.sh
       exit 0
       ;;
-    command_line | image | netpbm | plan | weights | convert) targets+=("$1") ;;
+    bitmap | command_line | image | netpbm | plan | weights | convert) targets+=("$1") ;;
     *)
       echo "tests/fuzz/run.sh: there is no option or target $1; see --help" >&2
       exit 2
@@ -42,7 +42,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#targets[@]} -gt 0 ] || targets=(command_line image netpbm plan weights convert)
+[ ${#targets[@]} -gt 0 ] || targets=(bitmap command_line image netpbm plan weights convert)
 compiled=()
 for target in "${targets[@]}"; do
   [ "$target" = convert ] || compiled+=("$target")
@@ -117,9 +117,10 @@ pack() {
 # What a target is about, of which --coverage tells.
 files_of() {
   case $1 in
+    bitmap) echo include/mirnet/io/{palette,read_bmp,read_tga}.hpp ;;
     command_line) echo examples/cli/{command_line,files,memory_limit,suggestion}.cpp examples/measure/size.hpp ;;
-    image) echo include/mirnet/io/{check_*,image_*,pnm}.hpp examples/cli/{encode,metadata}.cpp ;;
-    netpbm) echo include/mirnet/io/pnm.hpp ;;
+    image) echo include/mirnet/io/{check_*,image_*,palette,pam,pnm,read_*}.hpp examples/cli/{encode,metadata}.cpp ;;
+    netpbm) echo include/mirnet/io/{pam,pnm}.hpp ;;
     plan) echo include/mirnet/model/model.hpp include/mirnet/{networks/mirnet/*,layers/*,tensor/arena}.hpp ;;
     weights) echo include/mirnet/model/{byte_source,weight_file}.hpp include/mirnet/base/crc32c.hpp ;;
   esac

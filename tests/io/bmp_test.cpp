@@ -99,7 +99,8 @@ std::vector<std::uint32_t> const bgra = {0xFF0000, 0xFF00, 0xFF, 0xFF000000};
 }  // namespace
 
 TEST_CASE("BMP headers of every length are read") {
-  for (std::size_t const header : {12, 16, 20, 24, 36, 40, 42, 46, 48, 52, 56, 60, 64, 108, 124}) {
+  for (auto const header :
+       std::initializer_list<std::size_t>{12, 16, 20, 24, 36, 40, 42, 46, 48, 52, 56, 60, 64, 108, 124}) {
     CAPTURE(header);
     CHECK(is(decode(Bmp{.header_bytes = header, .pixels = pixels24}), 3, colours));
     Bmp const indexed{.header_bytes = header,
@@ -108,7 +109,7 @@ TEST_CASE("BMP headers of every length are read") {
                       .pixels = {0x34, 0, 0, 0, 0x12, 0, 0, 0}};
     CHECK(is(decode(indexed), 3, colours));
   }
-  for (std::size_t const header : {0, 11, 13, 15, 65, 80, 107, 109, 125}) {
+  for (auto const header : std::initializer_list<std::size_t>{0, 11, 13, 15, 65, 80, 107, 109, 125}) {
     File file = Bmp{.pixels = pixels24}.file();
     store_little(file.data() + 14, static_cast<std::uint32_t>(header));
     CHECK(
@@ -165,7 +166,7 @@ TEST_CASE("16 bits without and with masks") {
   bmp.compression = 3;
   bmp.masks = {0xF800, 0x7E0, 0x1F};
   CHECK(is(decode(bmp), 3, {123, 255, 255, 132, 65, 132}));
-  for (std::size_t const header : {52, 64}) {
+  for (auto const header : std::initializer_list<std::size_t>{52, 64}) {
     bmp.header_bytes = header;
     CHECK(is(decode(bmp), 3, {123, 255, 255, 132, 65, 132}));
   }
@@ -183,7 +184,7 @@ TEST_CASE("32 bits with masks, with and without alpha") {
   bmp.compression = 6;
   bmp.masks.push_back(0xFF000000);
   CHECK(is(decode(bmp), 4, {1, 2, 3, 4, 5, 6, 7, 8}));
-  for (std::size_t const header : {56, 108, 124}) {
+  for (auto const header : std::initializer_list<std::size_t>{56, 108, 124}) {
     bmp = {.header_bytes = header,
            .height = 1,
            .bits = 32,

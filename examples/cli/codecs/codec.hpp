@@ -103,8 +103,8 @@ class WholeImageEncoder final : public RowEncoder {
 Decoder decode_png, decode_jpeg, decode_tiff, decode_webp, decode_jxl, decode_avif, decode_heic, decode_raw;
 Encoder encode_png, encode_jpeg, encode_tiff, encode_webp, encode_jxl;
 
-/// BMP, TGA, PNM and PFM, by the library's headers.
+/// BMP, TGA, PNM, PAM and PFM, by the library's headers.
 Decoder decode_simple;
-Encoder encode_bmp, encode_pgm, encode_ppm, encode_pnm, encode_pfm;
+Encoder encode_bmp, encode_pgm, encode_ppm, encode_pnm, encode_pam, encode_pfm;
 
 }  // namespace cli

@@ -61,7 +61,8 @@ constexpr std::string_view png_extensions[] = {"png"}, jpeg_extensions[] = {"jpg
                            raw_extensions[] = {"dng", "cr2", "cr3", "nef", "nrw", "arw", "raf", "orf", "rw2",
                                                "pef", "srw", "3fr", "erf", "kdc", "mrw", "x3f", "iiq"},
                            bmp_extensions[] = {"bmp"}, tga_extensions[] = {"tga"}, pgm_extensions[] = {"pgm"},
-                           ppm_extensions[] = {"ppm"}, pnm_extensions[] = {"pnm"}, pfm_extensions[] = {"pfm"};
+                           ppm_extensions[] = {"ppm"}, pnm_extensions[] = {"pnm"}, pam_extensions[] = {"pam"},
+                           pbm_extensions[] = {"pbm"}, pfm_extensions[] = {"pfm"};
 
 // Null in a build without the library.
 #if MIRNET_HAS_TIFF
@@ -197,6 +198,22 @@ constexpr FormatTraits table[] = {
      .result = Format::pnm,
      .deepest = SampleType::u16,
      .bytes_a_sample = 4},
+    {.format = Format::pam,
+     .name = "PAM",
+     .extensions = pam_extensions,
+     .matches = is<mirnet::ImageFormat::pam>,
+     .decode = decode_simple,
+     .encode = encode_pam,
+     .result = Format::pam,
+     .deepest = SampleType::u16,
+     .alpha = true,
+     .bytes_a_sample = 4},
+    {.format = Format::pbm,
+     .name = "PBM",
+     .extensions = pbm_extensions,
+     .matches = never,
+     .decode = decode_simple,
+     .result = Format::pgm},
     {.format = Format::pgm,
      .name = "PGM",
      .extensions = pgm_extensions,
@@ -266,19 +283,21 @@ std::string readable_names() {
   return joined(names);
 }
 
-std::vector<std::string> writable_names() {
+std::string writable_names() {
+  std::vector<std::string> names;
+  for (auto const& row : table) {
+    if (row.encode != nullptr) names.emplace_back(row.name);
+  }
+  return joined(names);
+}
+
+std::vector<std::string> writable_extensions() {
   std::vector<std::string> names;
   for (auto const& row : table) {
     if (row.encode == nullptr) continue;
     for (auto const extension : row.extensions) names.emplace_back(extension);
   }
   return names;
-}
-
-std::string writable_extensions() {
-  auto names = writable_names();
-  for (auto& name : names) name.insert(0, ".");
-  return joined(names);
 }
 
 mirnet::Result<void> check_encodable(ImageLayout const& layout, Format format, char const* name) {

@@ -11,7 +11,7 @@
 
 namespace cli {
 
-enum class Format { png, jpeg, tiff, webp, jxl, avif, heic, raw, bmp, tga, pgm, ppm, pnm, pfm };
+enum class Format { png, jpeg, tiff, webp, jxl, avif, heic, raw, bmp, tga, pbm, pgm, ppm, pnm, pam, pfm };
 
 /// What a file of a format can say besides its pixels.
 struct Holds {
@@ -50,12 +50,12 @@ FormatTraits const* format_of(std::span<std::byte const> start);
 /// The format that an extension names, without its dot and in small letters; nothing where it names none.
 FormatTraits const* format_named(std::string_view extension);
 
-/// The names of the formats that are read or written, as in "PNG, JPEG and BMP".
+/// The names of the formats that are read, or written, as in "PNG, JPEG and BMP".
 std::string readable_names();
-/// The extensions of the formats that are written, as in ".png, .jpg and .bmp".
-std::string writable_extensions();
+std::string writable_names();
+
 /// The extensions of the formats that are written, without their dots.
-std::vector<std::string> writable_names();
+std::vector<std::string> writable_extensions();
 
 /// Whether an image of this layout, as it is read, fits the format. `name` is for the sentences. Errors: output.
 mirnet::Result<void> check_encodable(ImageLayout const& layout, Format format, char const* name);

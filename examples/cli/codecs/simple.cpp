@@ -38,6 +38,10 @@ mirnet::Result<std::unique_ptr<RowEncoder>> encode_pnm(ImageLayout const& layout
                                                        Metadata const&) {
   return encode_by_library<mirnet::OutputFormat::pnm>(layout);
 }
+mirnet::Result<std::unique_ptr<RowEncoder>> encode_pam(ImageLayout const& layout, EncodeOptions const&,
+                                                       Metadata const&) {
+  return encode_by_library<mirnet::OutputFormat::pam>(layout);
+}
 mirnet::Result<std::unique_ptr<RowEncoder>> encode_pfm(ImageLayout const& layout, EncodeOptions const&,
                                                        Metadata const&) {
   return encode_by_library<mirnet::OutputFormat::pfm>(layout);
