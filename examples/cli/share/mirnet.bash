@@ -11,7 +11,7 @@ _mirnet() {
     --tile) COMPREPLY=($(compgen -W 'auto off 512 1024 2048' -- "$word")) && return ;;
     --depth) COMPREPLY=($(compgen -W '8 16' -- "$word")) && return ;;
     --format)
-      local formats='png jpg bmp pgm ppm pnm pfm'
+      local formats='png jpg bmp pgm ppm pnm pam pfm'
       [ "${COMP_WORDS[1]}" = profile ] && formats='table csv json trace html'
       COMPREPLY=($(compgen -W "$formats" -- "$word")) && return
       ;;

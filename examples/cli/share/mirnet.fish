@@ -20,7 +20,7 @@ complete -c mirnet -n $denoise -l quality-jpeg -x -d 'Of a JPEG that is written,
 complete -c mirnet -n $denoise -l depth -xa '8 16' -d 'Bits a sample'
 complete -c mirnet -n $denoise -l output-dir -xa '(__fish_complete_directories)' -d 'Where results go'
 complete -c mirnet -n $denoise -l suffix -x -d 'Goes to the names of results'
-complete -c mirnet -n $denoise -l format -xa 'png jpg bmp pgm ppm pnm pfm' -d 'Of results without a name'
+complete -c mirnet -n $denoise -l format -xa 'png jpg bmp pgm ppm pnm pam pfm' -d 'Of results without a name'
 complete -c mirnet -n $denoise -s r -l recursive -d 'Folders inside of folders'
 complete -c mirnet -n $denoise -l skip-existing -d 'Leave out what is done'
 complete -c mirnet -n "$denoise; or $profile" -l overwrite -d 'Replace results that exist'

@@ -1,7 +1,6 @@
 // The list of colours in a BMP or TGA file, whose pixels are then numbers in that list.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

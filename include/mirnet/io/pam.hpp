@@ -4,7 +4,8 @@
 // Reading is as strict as that of the other netpbm files (io/pnm.hpp).
 #pragma once
 
-#include <cstdint>
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <span>

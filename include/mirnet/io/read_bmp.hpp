@@ -10,7 +10,9 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
+#include <utility>
 
 #include <mirnet/image/image.hpp>
 #include <mirnet/io/image_info.hpp>
@@ -59,6 +61,12 @@ struct BmpHeader {
   Bytes colours;  ///< the palette
   std::size_t colour_bytes = 4;
   Bytes pixels;  ///< from their first byte to the end of the file
+
+ private:
+  Result<void> read_masks(Bytes at, bool has_alpha, char const* name) noexcept;
+  void take_usual_masks(bool has_masks) noexcept;
+  /// Where palette and pixels lie; `tables` is where header and masks end.
+  Result<void> read_places(Bytes file, std::size_t tables, std::int64_t said_colours, char const* name) noexcept;
 };
 
 inline Result<BmpHeader> BmpHeader::read(Bytes file, char const* name, ReadOptions const& options) noexcept {
@@ -112,49 +120,61 @@ inline Result<BmpHeader> BmpHeader::read(Bytes file, char const* name, ReadOptio
   }
 
   // The masks lie in the header where that has room for them, else behind it.
-  std::size_t const mask_bytes = has_masks && header_bytes < 52 ? (compression == alpha_masks ? 16 : 12) : 0;
+  auto const mask_bytes = !has_masks || header_bytes >= 52 ? 0u : compression == alpha_masks ? 16u : 12u;
   auto const tables = header_end + mask_bytes;
   if (file.size() < tables) return truncated(name, "BMP", file, "the end of its masks");
   if (has_masks) {
-    auto const at = header_bytes < 52 ? header_end : file_header + 40;
     bool const has_alpha = mask_bytes == 16 || header_bytes >= 56;
-    auto const mask = [&](std::size_t number) { return BmpMask{load_little<std::uint32_t>(&file[at + 4 * number])}; };
-    header.red = mask(0), header.green = mask(1), header.blue = mask(2);
-    if (has_alpha) header.alpha = mask(3);
-    for (auto const& one : {header.red, header.green, header.blue, header.alpha}) {
-      if (!one.is_sound() || std::uint64_t{one.bits} >> bits != 0) {
-        return Error(ErrorCode::input,
-                     "%s: a BMP with the mask %08llX for %lld bits a pixel; expected bits side by side", name,
-                     static_cast<unsigned long long>(one.bits), static_cast<long long>(bits));
-      }
+    auto const sound =
+        header.read_masks(file.subspan(mask_bytes != 0 ? header_end : file_header + 40), has_alpha, name);
+    if (!sound) return sound.error();
+  }
+  header.take_usual_masks(has_masks);
+  auto const sound = header.read_places(file, tables, field(32), name);
+  if (!sound) return sound.error();
+  return header;
+}
+
+inline Result<void> BmpHeader::read_masks(Bytes at, bool has_alpha, char const* name) noexcept {
+  BmpMask* const all[] = {&red, &green, &blue, &alpha};
+  for (std::size_t i = 0; i < (has_alpha ? 4u : 3u); ++i) {
+    *all[i] = {load_little<std::uint32_t>(at.data() + 4 * i)};
+    if (!all[i]->is_sound() || std::uint64_t{all[i]->bits} >> bits != 0) {
+      return Error(ErrorCode::input, "%s: a BMP with the mask %08llx for %lld bits a pixel; expected bits side by side",
+                   name, static_cast<unsigned long long>(all[i]->bits), static_cast<long long>(bits));
     }
   }
-  if ((header.red.bits | header.green.bits | header.blue.bits) ==
-      0) {  // none, or zeros, which stand for the usual ones
-    bool const fifteen = bits == 16;
-    header.red = {fifteen ? 0x7C00u : 0xFF0000u};
-    header.green = {fifteen ? 0x03E0u : 0x00FF00u};
-    header.blue = {fifteen ? 0x001Fu : 0x0000FFu};
-    if (has_masks && bits == 32) header.alpha = {0xFF000000u};
-  }
+  return {};
+}
 
+inline void BmpHeader::take_usual_masks(bool has_masks) noexcept {
+  if ((red.bits | green.bits | blue.bits) != 0) return;  // zeros stand for the usual ones
+  bool const fifteen = bits == 16;
+  red = {fifteen ? 0x7C00u : 0xFF0000u};
+  green = {fifteen ? 0x03E0u : 0x00FF00u};
+  blue = {fifteen ? 0x001Fu : 0x0000FFu};
+  if (has_masks && bits == 32) alpha = {0xFF000000u};
+}
+
+inline Result<void> BmpHeader::read_places(Bytes file, std::size_t tables, std::int64_t said_colours,
+                                           char const* name) noexcept {
   // A palette of pixels that are no numbers is only a suggestion.
-  auto const most_colours = header.indexed() ? std::int64_t{1} << bits : 0;
-  auto const said = field(32);
-  auto const colours = static_cast<std::size_t>(said == 0 ? most_colours : (std::min)(said, most_colours));
+  auto const most_colours = indexed() ? std::int64_t{1} << bits : 0;
+  auto const count =
+      static_cast<std::size_t>(said_colours == 0 ? most_colours : (std::min)(said_colours, most_colours));
   auto pixels_at = little_at<std::uint32_t>(file, 10);
   // Some programs name no place, or that of the palette.
-  if (pixels_at == 0 || (header.indexed() && pixels_at == static_cast<std::int64_t>(tables))) {
-    pixels_at = static_cast<std::int64_t>(tables + colours * header.colour_bytes);
+  if (pixels_at == 0 || (indexed() && pixels_at == static_cast<std::int64_t>(tables))) {
+    pixels_at = static_cast<std::int64_t>(tables + count * colour_bytes);
   }
   if (pixels_at < static_cast<std::int64_t>(tables) || pixels_at > static_cast<std::int64_t>(file.size())) {
     return Error(ErrorCode::input, "%s: damaged BMP file, its pixels start at byte %lld of %zu", name,
                  static_cast<long long>(pixels_at), file.size());
   }
   auto const between = file.subspan(tables, static_cast<std::size_t>(pixels_at) - tables);
-  header.colours = between.first((std::min)(colours, between.size() / header.colour_bytes) * header.colour_bytes);
-  header.pixels = file.subspan(static_cast<std::size_t>(pixels_at));
-  return header;
+  colours = between.first((std::min)(count, between.size() / colour_bytes) * colour_bytes);
+  pixels = file.subspan(static_cast<std::size_t>(pixels_at));
+  return {};
 }
 
 /// Bytes of a row of pixels that are not compressed.

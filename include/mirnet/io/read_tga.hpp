@@ -6,7 +6,7 @@
 // these bits at 0.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
