@@ -111,8 +111,9 @@ inline Error cannot_write(char const* target, char const* what) noexcept {
 /// A new file in the folder of another, under a name that nothing else has; removed unless it was published.
 class TemporaryFile {
  public:
-  /// Errors: output, where nothing can be created in that folder; memory.
-  static Result<TemporaryFile> create(char const* target) noexcept {
+  /// A private one is for its owner alone until imitate. Errors: output, where nothing can be created in that folder;
+  /// memory.
+  static Result<TemporaryFile> create(char const* target, bool is_private = false) noexcept {
     static std::atomic<unsigned> counter{0};
     std::string_view const name(target);
     auto const folder = name.substr(0, name.find_last_of(system::separators) + 1);
@@ -123,7 +124,7 @@ class TemporaryFile {
     std::memcpy(path, folder.data(), folder.size());
     do {
       std::snprintf(path + folder.size(), sizeof longest, ".mirnet-%d-%u.tmp", system::process_number(), counter++);
-      Descriptor descriptor(system::create(path));
+      Descriptor descriptor(system::create(path, is_private));
       if (descriptor.open()) return TemporaryFile(std::move(descriptor), *std::move(memory));
     } while (errno == EEXIST);
     return cannot_write(target, "nothing can be created in its folder");
@@ -134,6 +135,27 @@ class TemporaryFile {
     if (path() == nullptr) return;
     descriptor_.close();  // Windows keeps a file that is open
     system::remove(path());
+  }
+
+  /// Gives the file whatever the target, which exists, has besides its content: owner, group, mode, extended attributes
+  /// and access list, as far as the system lets us. Errors: memory.
+  Result<void> imitate(char const* target) noexcept {
+    system::Status status{};
+    if (!system::status_of(target, status)) return {};
+    auto const space = Memory::allocate(static_cast<Index>(system::attribute_space(target)));
+    if (!space) return space.error();
+    system::copy_attributes(target, descriptor_.get(), space->bytes());
+    system::copy_rights(target, status, descriptor_.get(), space->bytes());
+    return {};
+  }
+
+  /// The folder that it is in.
+  bool status_of_folder(system::Status& status) noexcept {
+    auto* const end = path() + std::string_view(path()).find_last_of(system::separators) + 1;
+    auto const first = std::exchange(*end, '\0');
+    bool const known = system::status_of(*path() == '\0' ? "." : path(), status);
+    *end = first;
+    return known;
   }
 
   /// Writes everything and waits until the disk has it.
@@ -155,43 +177,59 @@ class TemporaryFile {
   TemporaryFile(Descriptor descriptor, Memory path) noexcept
       : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
 
-  char const* path() const noexcept { return reinterpret_cast<char const*>(path_.bytes().data()); }
+  char* path() const noexcept { return reinterpret_cast<char*>(path_.bytes().data()); }
 
   Descriptor descriptor_;
   Memory path_;  // holds text; none: there is no such file any more
 };
 
-/// Whether what has the path's name now, if anything, may be replaced.
-inline Result<void> check_target(char const* path, bool overwrite) noexcept {
+/// Whether a regular file has the path's name now. Errors: output, where what has it may not be replaced, or where no
+/// file can have such a name.
+inline Result<bool> check_target(char const* path, bool overwrite) noexcept {
   system::Status status{};
   if (system::status_of(path, status)) {
     if (!system::is_regular(status)) {
       return Error(ErrorCode::output, "%s: is %s; expected a regular file or none", path, system::kind_of(status));
     }
     if (!overwrite) return Error(ErrorCode::output, "%s: exists already, and overwrite is not set", path);
+    return true;
   }
-  return {};
+  if (errno == ENAMETOOLONG) return cannot_write(path, "cannot be created");
+  if (!overwrite && system::status_of_name(path, status)) {
+    return Error(ErrorCode::output, "%s: exists already, as a link to nothing, and overwrite is not set", path);
+  }
+  return false;
 }
 
 }  // namespace detail
 
 /// Whether write_file would succeed as far as can be told before there is anything to write. Errors: output, memory.
 inline Result<void> check_writable(char const* path, bool overwrite) noexcept {
-  auto const target = detail::check_target(path, overwrite);
-  if (!target) return target;
-  auto const probe = detail::TemporaryFile::create(path);
+  auto const exists = detail::check_target(path, overwrite);
+  if (!exists) return exists.error();
+  auto probe = detail::TemporaryFile::create(path, true);
   if (!probe) return probe.error();
+  detail::system::Status name{}, folder{};
+  if (!detail::system::status_of_name(path, name) || !probe->status_of_folder(folder)) return {};
+  if (auto const* const reason = detail::system::obstacle(path, name, folder)) {
+    return Error(ErrorCode::output, "%s: cannot be replaced: %s", path, reason);
+  }
   return {};
 }
 
 /// Writes a whole file: to a temporary one in the same folder, which then takes the name, so that no reader ever sees
-/// a part of it and nothing is left behind where it fails. A symbolic link is replaced, not followed. Errors: output,
-/// memory.
+/// a part of it and nothing is left behind where it fails. A file that is replaced hands on its owner, group, mode,
+/// extended attributes and access list, as far as the system lets us; what cannot be kept gives nobody more rights. A
+/// symbolic link is replaced, not followed. Errors: output, memory.
 inline Result<void> write_file(char const* path, std::span<std::byte const> bytes, bool overwrite) noexcept {
-  auto const target = detail::check_target(path, overwrite);
-  if (!target) return target;
-  auto file = detail::TemporaryFile::create(path);
+  auto const exists = detail::check_target(path, overwrite);
+  if (!exists) return exists.error();
+  auto file = detail::TemporaryFile::create(path, *exists);
   if (!file) return file.error();
+  if (*exists) {
+    auto const done = file->imitate(path);
+    if (!done) return done;
+  }
   if (!file->write(bytes)) return detail::cannot_write(path, "cannot be written");
   if (!file->publish(path, overwrite)) return detail::cannot_write(path, "cannot be created");
   return {};

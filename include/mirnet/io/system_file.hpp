@@ -17,11 +17,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #endif
+#if defined(__linux__)
+#include <sys/xattr.h>
+#endif
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
 
 #include <mirnet/base/integer.hpp>
 
@@ -33,13 +39,18 @@ using Status = struct _stat64;
 
 inline bool status_of(char const* path, Status& status) noexcept { return ::_stat64(path, &status) == 0; }
 inline bool status_of(int file, Status& status) noexcept { return ::_fstat64(file, &status) == 0; }
+/// Of what has the name itself, be it a link.
+inline bool status_of_name(char const* path, Status& status) noexcept { return status_of(path, status); }
 
 /// The file's number, or -1.
 inline int open_to_read(char const* path) noexcept { return ::_open(path, _O_RDONLY | _O_BINARY | _O_NOINHERIT); }
 /// A file that did not exist before.
-inline int create(char const* path) noexcept {
+inline int create(char const* path, [[maybe_unused]] bool is_private = false) noexcept {
   return ::_open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
 }
+/// Below. Here a file has the rights that its folder gives it.
+inline void copy_rights(char const*, Status const&, int, std::span<std::byte>) noexcept {}
+inline char const* obstacle(char const*, Status const&, Status const&) noexcept { return nullptr; }
 inline bool close(int file) noexcept { return ::_close(file) == 0; }
 
 /// Whether threads may read one file at the same time. Not here: reads move its position.
@@ -83,11 +94,15 @@ using Status = struct ::stat;
 
 inline bool status_of(char const* path, Status& status) noexcept { return ::stat(path, &status) == 0; }
 inline bool status_of(int file, Status& status) noexcept { return ::fstat(file, &status) == 0; }
+/// Of what has the name itself, be it a link.
+inline bool status_of_name(char const* path, Status& status) noexcept { return ::lstat(path, &status) == 0; }
 
 /// The file's number, or -1. Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
 inline int open_to_read(char const* path) noexcept { return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); }
-/// A file that did not exist before.
-inline int create(char const* path) noexcept { return ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }
+/// A file that did not exist before. A private one is for its owner alone; others have the usual rights.
+inline int create(char const* path, bool is_private = false) noexcept {
+  return ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, is_private ? 0600 : 0666);
+}
 inline bool close(int file) noexcept { return ::close(file) == 0; }
 
 /// Whether threads may read one file at the same time.
@@ -121,6 +136,49 @@ inline bool rename_to_new(char const* from, char const* to) noexcept {
   return false;
 }
 
+#if defined(__linux__)
+inline constexpr char access_list[] = "system.posix_acl_access";
+#endif
+
+/// Gives a private file of ours the owner, group, mode and access list of the file at `path`, as far as the system lets
+/// us, and never more rights to anybody. `space` is for copy_attributes, which comes before.
+inline void copy_rights([[maybe_unused]] char const* path, Status const& status, int file,
+                        [[maybe_unused]] std::span<std::byte> space) noexcept {
+  bool const has_owner = ::fchown(file, status.st_uid, status.st_gid) == 0;
+  bool const has_group = has_owner || ::fchown(file, static_cast<uid_t>(-1), status.st_gid) == 0;
+  bool has_list = false;
+#if defined(__linux__)
+  ::fremovexattr(file, access_list);  // which a folder may give to all new files in it
+  has_list = ::getxattr(path, access_list, nullptr, 0) > 0;
+#endif
+  auto mode = static_cast<unsigned>(status.st_mode) & (has_owner ? 07777u : 0777u);
+  // The rights are another group's, or the most of what an access list gives: what everybody may do is left.
+  if (!has_group || has_list) mode &= ~070u | (mode & 07u) << 3;
+  static_cast<void>(::fchmod(file, static_cast<mode_t>(mode)));
+#if defined(__linux__)
+  if (!has_group || !has_list) return;
+  auto const size = ::getxattr(path, access_list, space.data(), space.size());
+  if (size > 0) static_cast<void>(::fsetxattr(file, access_list, space.data(), static_cast<std::size_t>(size), 0));
+#endif
+}
+
+/// Why the file at `path` cannot be replaced though files can be created in its folder; null where nothing is known.
+inline char const* obstacle([[maybe_unused]] char const* path, Status const& file, Status const& folder) noexcept {
+#if defined(STATX_ATTR_MOUNT_ROOT) && (!defined(__ANDROID_API__) || __ANDROID_API__ >= 30)
+  struct ::statx about {};
+  if (::statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &about) == 0) {
+    if ((about.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0) return "it is mounted as a single file";
+    if ((about.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0) return "it is marked as unchangeable";
+  }
+#endif
+  auto const user = ::geteuid();
+  bool const owners_only = (folder.st_mode & S_ISVTX) != 0;
+  if (owners_only && user != 0 && user != file.st_uid && user != folder.st_uid) {
+    return "in this folder only its owner may do that";
+  }
+  return nullptr;
+}
+
 inline int process_number() noexcept { return ::getpid(); }
 /// What stands between folders.
 inline constexpr char separators[] = "/";
@@ -132,6 +190,36 @@ inline char const* kind_of(Status const& status) noexcept {
   if (S_ISSOCK(status.st_mode)) return "a socket";
   return "a device";
 }
+
+#endif
+
+#if defined(__linux__)
+
+/// The bytes that copy_attributes and copy_rights want for a file; 0 where it has no attributes.
+inline std::size_t attribute_space(char const* path) noexcept {
+  constexpr std::size_t most = 1 << 16;  // of the names together, and of one value: the kernel's limits
+  return ::listxattr(path, nullptr, 0) > 0 ? 2 * most : 0;
+}
+
+/// Gives a file of ours the extended attributes of the file at `path` that users set, and its security label. Others
+/// describe the content or belong to the file system.
+inline void copy_attributes(char const* path, int file, std::span<std::byte> space) noexcept {
+  if (space.empty()) return;
+  auto const value = space.first(space.size() / 2), rest = space.subspan(space.size() / 2);
+  auto* const names = reinterpret_cast<char*>(rest.data());
+  auto const length = ::listxattr(path, names, rest.size());
+  for (char const* name = names; length > 0 && name < names + length; name += std::strlen(name) + 1) {
+    std::string_view const text(name);
+    if (!text.starts_with("user.") && text != "security.selinux" && text != "system.nfs4_acl") continue;
+    auto const size = ::getxattr(path, name, value.data(), value.size());
+    if (size >= 0) static_cast<void>(::fsetxattr(file, name, value.data(), static_cast<std::size_t>(size), 0));
+  }
+}
+
+#else
+
+inline std::size_t attribute_space(char const*) noexcept { return 0; }
+inline void copy_attributes(char const*, int, std::span<std::byte>) noexcept {}
 
 #endif
 
