@@ -20,6 +20,7 @@
 #include "machine.hpp"
 #include "measure/fma_peak.hpp"
 #include "picture.hpp"
+#include "standard_streams.hpp"
 #include "weights.hpp"
 
 namespace cli {
@@ -79,6 +80,8 @@ mirnet::Result<double> line(char const* network, std::optional<std::string> cons
 }
 
 mirnet::Result<void> run(Options const& options) {
+  auto const printable = check_standard_output();
+  if (!printable) return printable;
   auto const chosen = choose_instruction_set(options.isa);
   if (!chosen) return chosen.error();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());

@@ -48,6 +48,36 @@ std::string did_you_mean(CLI::App const& program, int argc, char const* const* a
   return {};
 }
 
+/// The arguments, the last one first as CLI11 wants them. Two of them have a meaning of their own there, and are
+/// spelled so that they have none: "++" is the name of a file, and "--suffix=" has an empty value, not the argument
+/// behind it.
+std::vector<std::string> plain_arguments(CLI::App const& program, int argc, char const* const* argv) {
+  std::vector<std::string> arguments;
+  CLI::App const* command = nullptr;
+  bool is_value = false;
+  for (int i = 1; i < argc; ++i) {
+    std::string const argument(argv[i]);
+    if (command == nullptr) {
+      auto const found = program.get_subcommands([&](CLI::App const* app) { return app->check_name(argument); });
+      if (!found.empty()) command = found.front();
+      arguments.push_back(argument);
+      continue;
+    }
+    bool const ends_in_equals = argument.ends_with('=') && argument.starts_with("--");
+    auto const name = ends_in_equals ? argument.substr(0, argument.size() - 1) : argument;
+    auto const* const option = is_value || !name.starts_with('-') ? nullptr : command->get_option_no_throw(name);
+    bool const takes_value = option != nullptr && option->get_items_expected_max() > 0;
+    if (takes_value && ends_in_equals) {
+      arguments.insert(arguments.end(), {name, ""});
+    } else {
+      arguments.push_back(argument == "++" && !is_value ? "./++" : argument);
+    }
+    is_value = takes_value && !ends_in_equals;
+  }
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
 }  // namespace
 
 CommandLine::CommandLine()
@@ -68,7 +98,7 @@ CommandLine::~CommandLine() = default;
 CommandLine::Wish CommandLine::parse(int argc, char const* const* argv) {
   chosen_ = nullptr;
   try {
-    program_->parse(argc, argv);
+    program_->parse(plain_arguments(*program_, argc, argv));
   } catch (CLI::Success const& help_or_version) {
     std::ostringstream text;
     program_->exit(help_or_version, text);

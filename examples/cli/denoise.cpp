@@ -44,6 +44,7 @@ struct Options {
   float strength = 1.0f, keep_grain = 0.0f;
   PictureOptions stored;
   bool skip_existing = false, estimate = false, json = false, quiet = false;
+  bool reports = true;  ///< for people, on the standard output: not where that is closed
 
   ProgressStyle style() const {
     if (quiet || progress == "none") return ProgressStyle::none;
@@ -81,6 +82,9 @@ mirnet::Result<void> settle(Options& options) {
   if (options.min_psnr && !options.reference) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--min-psnr needs a --reference to compare with");
   }
+  auto const printable = check_standard_output();
+  if (!printable && (options.json || options.estimate)) return printable;
+  options.reports = printable.ok() && !options.quiet;
   return {};
 }
 
@@ -121,9 +125,10 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
   report.stored = *stored;
   auto const encodable = check_encodable(ImageLayout::of(input), format, work.output.c_str());
   if (!encodable) return encodable.error();
-  if (work.output != standard_stream && !options.estimate) {
-    auto const writable =
-        check_writable(work.output, options.stored.overwrite, options.files.output_folder.has_value());
+  if (!options.estimate) {
+    auto const writable = work.output == standard_stream ? check_standard_output()
+                                                         : check_writable(work.output, options.stored.overwrite,
+                                                                          options.files.output_folder.has_value());
     if (!writable) return writable.error();
   }
   std::optional<Reference> reference;
@@ -277,7 +282,7 @@ void print(Options const& options, Settings const& settings, Report const& repor
   std::FILE* const to = report.output == standard_stream ? stderr : stdout;
   if (options.json) {
     std::fputs(json_text(report, settings).c_str(), to);
-  } else if (!options.quiet && report.state != Report::State::failed) {
+  } else if (options.reports && report.state != Report::State::failed) {
     std::fputs(
         (many || report.state == Report::State::skipped ? short_text(report) : long_text(report, settings)).c_str(),
         to);
@@ -348,7 +353,11 @@ void add_denoise(CLI::App& program, Action& action) {
                        readable_names() + "\nare read; " + writable_names() +
                        " are written, as the name says;\n- is the standard input or output")
       ->required()
-      ->type_name("");
+      ->type_name("")
+      // Any number, each as it is. CLI11 would take "[a,b]" for an array where it allows extra arguments.
+      ->expected(CLI::detail::expected_max_vector_size, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   auto* const file =
       command->add_option("--weights", options->weights.file, "A weight file; without it, the weights of --quality");
   file->type_name("FILE.mirw");

@@ -1,16 +1,16 @@
 // Which pictures a command is to work on, and where the results go.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <mirnet/base/result.hpp>
 
-namespace cli {
+#include "standard_streams.hpp"
 
-/// The name of the standard input or output.
-inline constexpr char const* standard_stream = "-";
+namespace cli {
 
 struct FileOptions {
   std::vector<std::string> files;  ///< INPUT OUTPUT; or pictures and folders of them

@@ -14,6 +14,7 @@
 #include "command_line.hpp"
 #include "decoder.hpp"
 #include "progress.hpp"
+#include "standard_streams.hpp"
 #include "weights.hpp"
 
 namespace {
@@ -64,6 +65,7 @@ constexpr char no_memory[] = "mirnet: no memory is left\n";
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::occupy_closed_streams();
   if (cli::is_decoder(argc, argv)) return cli::run_decoder(argv);
   if (argc > 0) cli::program_name = argv[0];
   cli::end_on_interrupt();

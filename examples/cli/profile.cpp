@@ -254,10 +254,10 @@ mirnet::Result<void> run(Options const& options) {
   auto const kernels = choose_kernels(options.computing);
   if (!kernels) return kernels.error();
   // Whatever can go wrong with files comes before the long computation.
-  if (options.output && *options.output != standard_stream) {
-    auto const writable = check_writable(*options.output, options.overwrite, false);
-    if (!writable) return writable;
-  }
+  auto const writable = options.output && *options.output != standard_stream
+                            ? check_writable(*options.output, options.overwrite, false)
+                            : check_standard_output();
+  if (!writable) return writable;
   std::optional<Baseline> before;
   if (options.baseline) {
     auto read = read_baseline(*options.baseline);
