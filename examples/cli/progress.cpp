@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "json_name.hpp"
 
 namespace cli {
 namespace {
@@ -115,11 +116,11 @@ void ProgressDisplay::update(std::uint64_t macs) noexcept {
 }
 
 void ProgressDisplay::print_json(double share, double seconds) const noexcept try {
-  nlohmann::ordered_json const line = {{"file", name_},
-                                       {"progress", share},
-                                       {"seconds", seconds},
-                                       {"seconds_left", share > 0 ? seconds / share * (1 - share) : 0.0}};
-  // Names of files need not be UTF-8; JSON is.
+  nlohmann::ordered_json line;
+  put_name(line, "file", name_);
+  line["progress"] = share;
+  line["seconds"] = seconds;
+  line["seconds_left"] = share > 0 ? seconds / share * (1 - share) : 0.0;
   auto const text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::fprintf(stderr, "%s\n", text.c_str());
 } catch (std::exception const&) {  // no memory

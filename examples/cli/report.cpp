@@ -6,6 +6,7 @@
 
 #include "commands.hpp"
 #include "files.hpp"
+#include "json_name.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
 #include "progress.hpp"
@@ -90,7 +91,10 @@ std::string short_text(Report const& report) {
 }
 
 std::string json_text(Report const& report, Settings const& settings) {
-  nlohmann::ordered_json object = {{"input", report.input}, {"output", report.output}, {"state", name(report.state)}};
+  nlohmann::ordered_json object;
+  put_name(object, "input", report.input);
+  if (!report.output.empty()) put_name(object, "output", report.output);
+  object["state"] = name(report.state);
   if (report.error) {
     object["error"] = {{"code", static_cast<int>(report.error->code())}, {"message", report.error->message()}};
   }
@@ -125,7 +129,7 @@ std::string json_text(Report const& report, Settings const& settings) {
     object["psnr"] = figures(report.before->psnr, report.after->psnr);
     object["ssim"] = figures(report.before->ssim, report.after->ssim);
   }
-  // Names of files need not be UTF-8; JSON is.
+  // Names in it, and in the sentences, need not be UTF-8; JSON is.
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
