@@ -291,7 +291,7 @@ void print(Options const& options, Settings const& settings, Report const& repor
 }
 
 template <class T>
-mirnet::Result<void> denoise_in(Options const& options, Kernels const& kernels, std::vector<Work> const& all) {
+mirnet::Result<void> denoise_in(Options const& options, Kernels const& kernels, WorkList const& all) {
   auto const file = find_weights(options.weights);
   if (!file) return file.error();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
@@ -300,9 +300,16 @@ mirnet::Result<void> denoise_in(Options const& options, Kernels const& kernels, 
   Session<T> session(options, *kernels.set, *model, pool);
   Settings const settings{session.isa(), kernels.precision(), options.computing.algorithm, options.weights.quality,
                           session.threads()};
-  bool const many = all.size() > 1;
+  bool const many = all.pictures.size() + all.unreadable.size() > 1;
   std::size_t restored = 0, skipped = 0, failed = 0;
-  for (auto const& work : all) {
+  for (auto const& [folder, why] : all.unreadable) {
+    Report report;
+    report.input = folder;
+    report.error = why;
+    print(options, settings, report, many);
+    print_error(why.message());
+  }
+  for (auto const& work : all.pictures) {
     Report report;
     report.input = work.input;
     report.output = work.output;
@@ -321,12 +328,18 @@ mirnet::Result<void> denoise_in(Options const& options, Kernels const& kernels, 
     // One bad file does not stop the rest.
     print_error(done.error().message());
   }
-  if (many && !options.quiet && !options.json) {
-    std::printf("%zu %s, %zu skipped, %zu failed\n", restored, options.estimate ? "estimated" : "restored", skipped,
+  if (many && options.reports && !options.json) {
+    std::printf("%zu %s, %zu skipped, %zu failed", restored, options.estimate ? "estimated" : "restored", skipped,
                 failed);
+    if (all.results > 0) std::printf("; %zu left out, which have the suffix of results", all.results);
+    std::printf("\n");
   }
-  if (failed == 0) return {};
-  return mirnet::Error(mirnet::ErrorCode::partial, "%zu of %zu pictures failed", failed, all.size());
+  auto const folders = all.unreadable.size();
+  if (failed == 0 && folders == 0) return {};
+  auto const unread =
+      folders == 0 ? std::string() : format(", %zu folder%s not read", folders, folders == 1 ? "" : "s");
+  return mirnet::Error(mirnet::ErrorCode::partial, "%zu of %zu pictures failed%s", failed, all.pictures.size(),
+                       unread.c_str());
 }
 
 mirnet::Result<void> denoise(Options& options) {
@@ -412,7 +425,9 @@ void add_denoise(CLI::App& program, Action& action) {
       ->add_option("--output-dir", options->files.output_folder,
                    "Results go into this folder, which is made if it is missing, under the names of the photographs")
       ->type_name("DIR");
-  command->add_option("--suffix", options->files.suffix, "Goes to the names of results, before the extension")
+  command
+      ->add_option("--suffix", options->files.suffix,
+                   "Goes to the names of results, before the extension; in folders, what has it is left out")
       ->type_name("TEXT");
   command
       ->add_option("--format", options->files.format,

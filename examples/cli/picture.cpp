@@ -1,10 +1,14 @@
 #include "picture.hpp"
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mirnet/io/file.hpp>
@@ -60,6 +64,39 @@ mirnet::Result<mirnet::ByteBuffer> read_all(int file, char const* name, Index ma
   }
 }
 
+/// The number of what is open already, where the path is a name for that.
+std::optional<int> descriptor_of(std::string_view path) {
+  constexpr std::string_view folder = "/dev/fd/";
+  if (path == "/dev/stdin") return STDIN_FILENO;
+  if (!path.starts_with(folder)) return {};
+  int number = -1;
+  auto const* const last = path.data() + path.size();
+  auto const [end, error] = std::from_chars(path.data() + folder.size(), last, number);
+  return error == std::errc() && end == last ? std::optional(number) : std::nullopt;
+}
+
+/// A file, or what is read as a stream: a pipe or a device like a terminal. Opening a named pipe waits for somebody who
+/// writes to it, as it does everywhere. Errors: input.
+mirnet::Result<mirnet::detail::Descriptor> open_picture(std::string const& path) {
+  mirnet::detail::system::Status status{};
+  auto const is_stream = [&] { return S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode); };
+  bool const waits = mirnet::detail::system::status_of(path.c_str(), status) && is_stream();
+  int number = waits ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)
+                     : mirnet::detail::system::open_to_read(path.c_str());
+  // No socket can be opened by a name, not even by these.
+  bool const is_socket = number < 0 && errno == ENXIO && descriptor_of(path).has_value();
+  if (is_socket) number = ::fcntl(*descriptor_of(path), F_DUPFD_CLOEXEC, 0);
+  mirnet::detail::Descriptor descriptor(number);
+  if (!descriptor.open() || !mirnet::detail::system::status_of(number, status)) {
+    return mirnet::Error(mirnet::ErrorCode::input, "%s: cannot be opened: %s", path.c_str(), std::strerror(errno));
+  }
+  if (!S_ISREG(status.st_mode) && !is_stream() && !is_socket) {
+    return mirnet::Error(mirnet::ErrorCode::input, "%s: is %s; expected a file or a pipe", path.c_str(),
+                         mirnet::detail::system::kind_of(status));
+  }
+  return descriptor;
+}
+
 }  // namespace
 
 double Reading::memory() const { return memory_budget(memory_limit); }
@@ -97,9 +134,9 @@ mirnet::Result<Picture> read_picture(std::string const& path, Reading const& rea
     }
     return decode(STDIN_FILENO, "the standard input");
   }
-  auto const file = mirnet::InputFile::open(path.c_str(), mirnet::ErrorCode::input);
+  auto const file = open_picture(path);
   if (!file) return file.error();
-  return decode(file->native_handle(), path);
+  return decode(file->get(), path);
 }
 
 mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side) {

@@ -520,13 +520,10 @@ class Inputs(ProgramTest):
     def refuses(self, name, says=""):
         return self.fails(INPUT, "denoise", name, "o.png", says=says)
 
-    def test_no_regular_file(self):
+    def test_no_file(self):
         (self.path / "folder").mkdir()
-        os.mkfifo(self.path / "pipe")
         self.refuses("none.png", "none.png: cannot be opened")
         self.fails(USAGE, "denoise", "folder", "o.png", says="folder: is a folder; expected INPUT OUTPUT")
-        self.refuses("pipe", "pipe: is a pipe; expected a regular file")
-        self.refuses("/dev/zero", "/dev/zero: is a device; expected a regular file")
         self.refuses("", "cannot be opened")
         os.symlink("loop.png", self.path / "loop.png")
         self.refuses("loop.png", "loop.png: cannot be opened")
@@ -1508,7 +1505,7 @@ class Outputs(ProgramTest):
         self.file("o.png", b"precious")
         os.symlink("nowhere", self.path / "link.png")
         self.fails(OUTPUT, "denoise", "in.png", "o.png", says="exists already")
-        self.fails(OUTPUT, "denoise", "in.png", "link.png", says="File exists")
+        self.fails(OUTPUT, "denoise", "in.png", "link.png", says="exists already")
         self.assertEqual((self.path / "o.png").read_bytes(), b"precious")
         self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--quiet")
         self.assertEqual(read_png((self.path / "o.png").read_bytes()).width, 8)

@@ -109,9 +109,10 @@ inline Result<OutputFormat> output_format(char const* path) noexcept {
     OutputFormat format;
   };
   static constexpr Extension extensions[] = {
-      {".png", OutputFormat::png}, {".jpg", OutputFormat::jpeg}, {".jpeg", OutputFormat::jpeg},
-      {".bmp", OutputFormat::bmp}, {".pgm", OutputFormat::pgm},  {".ppm", OutputFormat::ppm},
-      {".pnm", OutputFormat::pnm}, {".pam", OutputFormat::pam},  {".pfm", OutputFormat::pfm}};
+      {".png", OutputFormat::png},   {".jpg", OutputFormat::jpeg}, {".jpeg", OutputFormat::jpeg},
+      {".jfif", OutputFormat::jpeg}, {".jpe", OutputFormat::jpeg}, {".bmp", OutputFormat::bmp},
+      {".pgm", OutputFormat::pgm},   {".ppm", OutputFormat::ppm},  {".pnm", OutputFormat::pnm},
+      {".pam", OutputFormat::pam},   {".pfm", OutputFormat::pfm}};
   std::string_view const name(path);
   for (auto const& [extension, format] : extensions) {
     if (name.size() < extension.size()) continue;
@@ -120,8 +121,8 @@ inline Result<OutputFormat> output_format(char const* path) noexcept {
     if (std::equal(end.begin(), end.end(), extension.begin(), same)) return format;
   }
   return Error(ErrorCode::output,
-               "%s: the extension names no format that is written; expected .png, .jpg, .jpeg, .bmp, "
-               ".pgm, .ppm, .pnm, .pam or .pfm",
+               "%s: the extension names no format that is written; expected .png, .jpg, .jpeg, .jfif, "
+               ".jpe, .bmp, .pgm, .ppm, .pnm, .pam or .pfm",
                path);
 }
 
