@@ -6,6 +6,7 @@
  *   FAULT_WRITE=N      write() takes N bytes at a time, and every third call is interrupted
  *   FAULT_DISK=N       write() takes N bytes in all, but for the standard streams; then the disk is full
  *   FAULT_FSYNC=1      fsync() fails
+ *   FAULT_NAME=TEXT    no file can be created whose path has TEXT in it, as some file systems refuse some characters
  *   FAULT_PAUSE=PATH   before a file gets its final name, the program makes PATH and waits for it to vanish
  *   FAULT_COUNT=PATH   a file that the number of requests for memory is written to at the end
  */
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +93,22 @@ int fsync(int fd) {
   errno = EIO;
   return -1;
 }
+
+/* Of a file that is created. */
+static int refused(char const* path, int flags) {
+  char const* const part = getenv("FAULT_NAME");
+  if (part == NULL || (flags & O_CREAT) == 0 || strstr(path, part) == NULL) return 0;
+  errno = EINVAL;
+  return 1;
+}
+int open(char const* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  mode_t const mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  return refused(path, flags) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+int open64(char const*, int, ...) __attribute__((alias("open")));
 
 static void pause_here(void) {
   char const* const path = getenv("FAULT_PAUSE");

@@ -143,6 +143,13 @@ class Disk(Preloaded):
             self.assertEqual((result.returncode, result.stderr), (0, b""))
             self.assertEqual((self.path / "o.png").read_bytes(), self.expected)
 
+    def test_names_that_the_disk_does_not_take(self):
+        """They are refused before anything is computed."""
+        result = self.with_faults("denoise", "in.png", "a:b.png", "--quiet", name=":")
+        self.one_sentence(result, OUTPUT)
+        self.assertIn(b"a:b.png: no file of this name can be created in its folder: Invalid argument", result.stderr)
+        self.assertEqual(sorted(os.listdir(self.path)), ["expected.png", "in.png"])
+
     def test_a_full_disk_for_some_of_several(self):
         """The one that does not fit is named, and the rest go on."""
         (self.path / "many").mkdir()

@@ -116,8 +116,23 @@ TEST_CASE("what nobody can write is known before") {
     CHECK(says(write_file(name.c_str(), {}, overwrite), "cannot be created: File name too long"));
   }
   CHECK(says(check_writable(dangling.c_str(), false), "exists already, as a link to nothing"));
+  CHECK(check_writable((folder / std::string(255, 'x').c_str()).c_str(), false).ok());
   CHECK(check_writable(dangling.c_str(), true).ok());
   CHECK(folder.files() == 1);
+}
+
+TEST_CASE("a name is tried as a part of another") {
+  Folder const folder;
+  for (bool const fits : {true, false}) {
+    std::string const name = fits ? "a: \xFF?.png" : std::string(250, 'x');
+    auto const temporary = detail::TemporaryFile::create((folder / name.c_str()).c_str(), true, true);
+    REQUIRE(temporary.ok());
+    auto const its = std::filesystem::directory_iterator(folder.path)->path().filename().string();
+    CHECK(its.starts_with(".mirnet-"));
+    CHECK(its.ends_with(".tmp"));
+    CHECK((its.find(name) != std::string::npos) == fits);
+  }
+  CHECK(folder.files() == 0);
 }
 
 TEST_CASE("what cannot be replaced is known before") {

@@ -111,23 +111,26 @@ inline Error cannot_write(char const* target, char const* what) noexcept {
 /// A new file in the folder of another, under a name that nothing else has; removed unless it was published.
 class TemporaryFile {
  public:
-  /// A private one is for its owner alone until imitate. Errors: output, where nothing can be created in that folder;
-  /// memory.
-  static Result<TemporaryFile> create(char const* target, bool is_private = false) noexcept {
+  /// A private one is for its owner alone until imitate. One that tries the name has the target's in its own, as far as
+  /// that is not too long then. Errors: output, where it cannot be created; memory.
+  static Result<TemporaryFile> create(char const* target, bool is_private = false, bool tries_name = false) noexcept {
     static std::atomic<unsigned> counter{0};
     std::string_view const name(target);
     auto const folder = name.substr(0, name.find_last_of(system::separators) + 1);
-    constexpr char longest[] = ".mirnet--2147483648-4294967295.tmp";
-    auto memory = Memory::allocate(static_cast<Index>(folder.size() + sizeof longest));
+    constexpr char longest[] = ".mirnet--2147483648-4294967295-.tmp";
+    auto const most = name.size() - folder.size() + sizeof longest;
+    auto memory = Memory::allocate(static_cast<Index>(folder.size() + most));
     if (!memory) return memory.error();
     auto* const path = reinterpret_cast<char*>(memory->bytes().data());
     std::memcpy(path, folder.data(), folder.size());
     do {
-      std::snprintf(path + folder.size(), sizeof longest, ".mirnet-%d-%u.tmp", system::process_number(), counter++);
+      std::snprintf(path + folder.size(), most, ".mirnet-%d-%u%s%s.tmp", system::process_number(), counter++,
+                    tries_name ? "-" : "", tries_name ? target + folder.size() : "");
       Descriptor descriptor(system::create(path, is_private));
       if (descriptor.open()) return TemporaryFile(std::move(descriptor), *std::move(memory));
-    } while (errno == EEXIST);
-    return cannot_write(target, "nothing can be created in its folder");
+    } while (errno == EEXIST || (errno == ENAMETOOLONG && std::exchange(tries_name, false)));
+    return cannot_write(target, tries_name ? "no file of this name can be created in its folder"
+                                           : "nothing can be created in its folder");
   }
 
   TemporaryFile(TemporaryFile&&) = default;
@@ -207,7 +210,7 @@ inline Result<bool> check_target(char const* path, bool overwrite) noexcept {
 inline Result<void> check_writable(char const* path, bool overwrite) noexcept {
   auto const exists = detail::check_target(path, overwrite);
   if (!exists) return exists.error();
-  auto probe = detail::TemporaryFile::create(path, true);
+  auto probe = detail::TemporaryFile::create(path, true, true);
   if (!probe) return probe.error();
   detail::system::Status name{}, folder{};
   if (!detail::system::status_of_name(path, name) || !probe->status_of_folder(folder)) return {};
