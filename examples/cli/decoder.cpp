@@ -160,7 +160,7 @@ mirnet::Result<pid_t> start_decoder(int file, int output, std::string const& nam
     failed = ::posix_spawn(&number, "/proc/self/exe", &actions.actions, nullptr, arguments, environ);
   }
   if (failed == 0) return number;
-  return Error(ErrorCode::internal,
+  return Error(failed == ENOMEM ? ErrorCode::memory : ErrorCode::internal,
                "%s: the process that decodes pictures cannot be started: %s; --no-sandbox does without one",
                name.c_str(), std::strerror(failed));
 }
