@@ -5,19 +5,15 @@ python3 tests/cli/test_files.py [PROGRAM]
 import ctypes
 import json
 import os
-import pathlib
-import re
 import shlex
 import shutil
 import socket
 import stat
 import subprocess
-import sys
-import threading
 import time
 import unittest
 
-from program import (INPUT, OUTPUT, PARTIAL, ROOT, USAGE, ProgramTest, bmp, draw, pnm, png, read_png, tga)
+from program import (INPUT, OUTPUT, PARTIAL, ROOT, USAGE, ProgramTest, bmp, draw, pnm, png, tga)
 
 PICTURE = png(draw(12, 9, 3))
 
