@@ -1,6 +1,7 @@
 // Restores an image in one call, in tiles where it is larger than one or as a whole, or hands the result on row by row.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -9,6 +10,7 @@
 #include <mirnet/image/image.hpp>
 #include <mirnet/image/strength.hpp>
 #include <mirnet/image/tiled_run.hpp>
+#include <mirnet/image/transparency.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/memory.hpp>
@@ -39,7 +41,9 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
   auto const plan = model.plan(context, y.length(), x.length());
   if (!plan) return plan.error();
   Tiling<typename Net::Config> tiling{x, y, *plan};
-  auto const result = static_cast<Index>(image.bytes().size());
+  auto const more = static_cast<double>(image.bytes().size()) + bytes_to_see(image);
+  auto const result =
+      static_cast<Index>((std::min)(more, 0.5 * static_cast<double>((std::numeric_limits<Index>::max)())));
   auto const bytes = tiles_bytes<float>(x, y, 3, plan->bytes, result);
   if (!bytes) return Error(ErrorCode::memory, "the image and its tiles need more memory than can be addressed");
   tiling.bytes = *bytes;
@@ -110,9 +114,10 @@ Result<Index> longest_tile_within(Model<Net> const& model, Context<typename Net:
 
 /// Hands on the restored image row by row, from the first to the last, each once: write(first_row, rows) receives
 /// colours in three channels, not yet clamped to [0, 1], as a View<float const>, and returns Result<void>; an error
-/// ends the run. Allocates the memory that it needs and frees it. T is float or bfloat16. Errors: invalid_argument,
-/// where the tiling was made for another image, model or context; model, where the network does not take three
-/// channels; memory; cancelled; those of `write`.
+/// ends the run. Where the image is fully transparent, the colours stay as they are and the network does not see them
+/// (transparency.hpp). Allocates the memory that it needs and frees it. T is float or bfloat16. Errors:
+/// invalid_argument, where the tiling was made for another image, model or context; model, where the network does not
+/// take three channels; memory; cancelled; those of `write`.
 template <Network Net, class Write>
 requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> Result<void> restore_rows(
     Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
@@ -127,15 +132,20 @@ requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> R
   if (!bytes) return Error(ErrorCode::memory, "the tiles need more memory than can be addressed");
   auto const memory = Memory::allocate(*bytes);
   if (!memory) return memory.error();
+  auto const filled = image.has_alpha() ? with_hidden_filled(image) : Result<Image>(Image());
+  if (!filled) return filled.error();
+  Image const& seen = image.has_alpha() ? *filled : image;
   auto const fill = [&](Index tile_x, Index tile_y, View<float> map) -> Result<void> {
     context.parallel(map.height(), [&](Index y, Index) {
-      to_map(image, tiling.y.first(tile_y) + y, tiling.x.first(tile_x), detail::row_of(map, y));
+      to_map(seen, tiling.y.first(tile_y) + y, tiling.x.first(tile_x), detail::row_of(map, y));
     });
     return {};
   };
   auto const soften = [&](Index first_row, View<float> rows) -> Result<void> {
-    context.parallel(rows.height(),
-                     [&](Index y, Index) { detail::soften(image, first_row + y, strength, detail::row_of(rows, y)); });
+    context.parallel(rows.height(), [&](Index y, Index) {
+      detail::soften(seen, first_row + y, strength, detail::row_of(rows, y));
+      detail::put_hidden(image, first_row + y, detail::row_of(rows, y));
+    });
     return write(first_row, View<float const>(rows));
   };
   return detail::run_tiles(model, context, tiling, memory->bytes().data(), fill, soften);

@@ -1,0 +1,131 @@
+// Colours that nobody sees. Under full transparency a file may hold any colour, and a network that saw it would spread
+// it into the visible edge. Before a network runs, these pixels take the colours of the visible pixels around them.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include <mirnet/image/conversions.hpp>
+#include <mirnet/image/image.hpp>
+
+namespace mirnet::inline MIRNET_ABI {
+
+namespace detail {
+
+/// Colours weighted by alpha, and their weight.
+struct WeightedColour {
+  float colours[3] = {};
+  float weight = 0;
+
+  void add(WeightedColour const& other) noexcept {
+    for (int c = 0; c < 3; ++c) colours[c] += other.colours[c];
+    weight += other.weight;
+  }
+};
+
+/// Averages of 2 x 2 pixels, of 2 x 2 of these, and so on up to one for all.
+constexpr Index pyramid_cells(Index width, Index height) noexcept {
+  Index cells = 0;
+  do {
+    width = divide_up(width, 2);
+    height = divide_up(height, 2);
+    cells += width * height;
+  } while (width > 1 || height > 1);
+  return cells;
+}
+
+template <class T>
+void fill_hidden(T* samples, Index width, Index height, Index channels, WeightedColour* pyramid) noexcept {
+  Index const colours = channels - 1;
+  auto const pixel = [&](Index y, Index x) { return samples + (y * width + x) * channels; };
+  auto const is_hidden = [&](T const* of) { return !(of[colours] > T{0}); };
+  // From fine to coarse: sums.
+  std::fill_n(pyramid, pyramid_cells(width, height), WeightedColour{});
+  Index level_width = divide_up(width, 2), level_height = divide_up(height, 2);
+  for (Index y = 0; y < height; ++y) {
+    for (Index x = 0; x < width; ++x) {
+      T const* const from = pixel(y, x);
+      if (is_hidden(from)) continue;
+      WeightedColour seen;
+      seen.weight = to_unit(from[colours]);
+      for (Index c = 0; c < 3; ++c) seen.colours[c] = seen.weight * to_unit(from[(std::min)(c, colours - 1)]);
+      pyramid[y / 2 * level_width + x / 2].add(seen);
+    }
+  }
+  WeightedColour* level = pyramid;
+  while (level_width > 1 || level_height > 1) {
+    WeightedColour* const above = level + level_width * level_height;
+    Index const above_width = divide_up(level_width, 2);
+    for (Index y = 0; y < level_height; ++y) {
+      for (Index x = 0; x < level_width; ++x) above[y / 2 * above_width + x / 2].add(level[y * level_width + x]);
+    }
+    level = above;
+    level_width = above_width;
+    level_height = divide_up(level_height, 2);
+  }
+  // A hidden pixel takes the average of the smallest square around it in which something is visible.
+  for (Index y = 0; y < height; ++y) {
+    for (Index x = 0; x < width; ++x) {
+      T* const to = pixel(y, x);
+      if (!is_hidden(to)) continue;
+      WeightedColour const* cells = pyramid;
+      Index cells_width = width, cells_height = height, shift = 0;
+      WeightedColour around;
+      do {
+        cells_width = divide_up(cells_width, 2);
+        cells_height = divide_up(cells_height, 2);
+        ++shift;
+        around = cells[(y >> shift) * cells_width + (x >> shift)];
+        cells += cells_width * cells_height;
+      } while (!(around.weight > 0) && (cells_width > 1 || cells_height > 1));
+      for (Index c = 0; c < colours; ++c) {
+        to[c] = around.weight > 0 ? from_unit<T>(around.colours[c] / around.weight) : T{0};
+      }
+    }
+  }
+}
+
+/// The bytes that image_to_see takes.
+inline double bytes_to_see(Image const& image) noexcept {
+  if (!image.has_alpha()) return 0;
+  return static_cast<double>(image.bytes().size()) +
+         static_cast<double>(pyramid_cells(image.width(), image.height())) * sizeof(WeightedColour);
+}
+
+/// Puts the colours of the original image back where its pixels are fully transparent.
+inline void put_hidden(Image const& image, Index first_row, View<float> rows) noexcept {
+  if (!image.has_alpha()) return;
+  image.visit([&](auto samples) {
+    auto const* from = samples.data() + first_row * image.width() * image.channels();
+    float* to = rows.data();
+    for (Index i = 0; i < rows.pixels(); ++i, from += image.channels(), to += rows.pitch()) {
+      if (from[image.channels() - 1] > 0) continue;
+      auto const colours = unit_colours(from, image.colours());
+      std::copy(colours.begin(), colours.end(), to);
+    }
+  });
+}
+
+}  // namespace detail
+
+/// A copy of an image with alpha, in which fully transparent pixels have the colours of the visible ones around them,
+/// weighted by alpha. Errors: memory.
+inline Result<Image> with_hidden_filled(Image const& image) noexcept {
+  MIRNET_ASSERT(image.has_alpha());
+  auto filled = Image::create(image.width(), image.height(), image.channels(), image.type());
+  if (!filled) return filled;
+  std::copy(image.bytes().begin(), image.bytes().end(), filled->bytes().begin());
+  auto const cells = detail::pyramid_cells(image.width(), image.height());
+  auto const bytes = checked_product(cells, static_cast<Index>(sizeof(detail::WeightedColour)));
+  if (!bytes)
+    return Error(ErrorCode::memory, "the averages of a transparent image need more memory than can be addressed");
+  auto pyramid = Memory::allocate(*bytes);
+  if (!pyramid) return pyramid.error();
+  filled->visit([&](auto samples) {
+    detail::fill_hidden(samples.data(), image.width(), image.height(), image.channels(),
+                        reinterpret_cast<detail::WeightedColour*>(pyramid->bytes().data()));
+  });
+  return filled;
+}
+
+}  // namespace mirnet::inline MIRNET_ABI
