@@ -6,6 +6,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <new>
 #include <span>
 #include <sstream>
@@ -40,7 +41,8 @@ struct Reply {
   double resolution[2];
   int per_inch;
   ColourTags colour;
-  std::uint64_t bytes[5];  ///< of ICC, EXIF, XMP, IPTC and the warnings, which are lines
+  std::uint64_t bytes[4];                         ///< of ICC, EXIF, XMP and IPTC
+  std::uint64_t conversion_bytes, warning_bytes;  ///< the warnings are lines
 };
 static_assert(std::is_trivially_copyable_v<Reply>);
 
@@ -71,7 +73,8 @@ bool send(mirnet::Result<Picture> const& picture) {
     auto const reply = reply_with(picture.error());
     return send(std::as_bytes(std::span(&reply, 1)));
   }
-  auto const& [image, metadata, format, warnings] = *picture;
+  auto const& [image, metadata, format, warnings, conversion] = *picture;
+  auto const colour = conversion ? conversion->to_bytes() : Bytes();
   std::string lines;
   for (auto const& warning : warnings) lines += warning + '\n';
   Reply reply{};
@@ -86,9 +89,10 @@ bool send(mirnet::Result<Picture> const& picture) {
   reply.colour = metadata.colour;
   auto const parts = parts_of(metadata);
   for (std::size_t i = 0; i < parts.size(); ++i) reply.bytes[i] = parts[i]->size();
-  reply.bytes[parts.size()] = lines.size();
+  reply.conversion_bytes = colour.size();
+  reply.warning_bytes = lines.size();
   return send(std::as_bytes(std::span(&reply, 1))) && send(image.bytes()) &&
-         std::all_of(parts.begin(), parts.end(), [](Bytes const* part) { return send(*part); }) &&
+         std::all_of(parts.begin(), parts.end(), [](Bytes const* part) { return send(*part); }) && send(colour) &&
          send(std::as_bytes(std::span(lines)));
 }
 
@@ -188,7 +192,8 @@ bool is_possible(Reply const& reply, Reading const& reading) {
          std::any_of(formats().begin(), formats().end(),
                      [&](FormatTraits const& row) { return static_cast<int>(row.format) == reply.format; }) &&
          std::all_of(std::begin(reply.bytes), std::end(reply.bytes),
-                     [](std::uint64_t size) { return size <= most_metadata; });
+                     [](std::uint64_t size) { return size <= most_metadata; }) &&
+         reply.conversion_bytes <= most_metadata && reply.warning_bytes <= most_metadata;
 }
 
 }  // namespace
@@ -222,7 +227,9 @@ mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading 
     parts[i]->resize(static_cast<std::size_t>(reply.bytes[i]));
     whole = receive(*parts[i]);
   }
-  std::string lines(whole ? static_cast<std::size_t>(reply.bytes[parts.size()]) : 0, '\0');
+  Bytes colour(whole ? static_cast<std::size_t>(reply.conversion_bytes) : 0);
+  whole = whole && receive(colour);
+  std::string lines(whole ? static_cast<std::size_t>(reply.warning_bytes) : 0, '\0');
   if (!whole || !receive(std::as_writable_bytes(std::span(lines)))) return ended_early(name, child.wait());
   // Sides of pixels are numbers that a division can take.
   auto const possible = [](double side) { return side > 0 && side < 1e9; };
@@ -234,12 +241,14 @@ mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading 
   std::vector<std::string> warnings;
   std::istringstream all(lines);
   for (std::string line; std::getline(all, line);) warnings.push_back(line);
-  return Picture{*std::move(image), std::move(metadata), static_cast<Format>(reply.format), std::move(warnings)};
+  return Picture{*std::move(image), std::move(metadata), static_cast<Format>(reply.format), std::move(warnings),
+                 ColourConversion::from_bytes(colour)};
 }
 
 bool is_decoder(int argc, char** argv) { return argc == 5 && argv[1] == mark; }
 
 int run_decoder(char** argv) {
+  ::tzset();  // Little CMS asks for the time, for which the C library would open a file
   enter_sandbox(number<double>(argv[4]));
   bool sent = false;
   try {

@@ -107,6 +107,7 @@ struct Job {
   Metadata metadata;
   ResultFormat format;
   std::optional<Reference> reference;
+  std::unique_ptr<ColourConversion const> conversion;
 };
 
 mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& report) {
@@ -146,7 +147,7 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
   auto metadata = what_fits(std::move(picture->metadata), format, input.colours(), picture->warnings);
   report.warnings = std::move(picture->warnings);
   ResultFormat const result{format, *stored, reference.has_value()};
-  return Job{std::move(input), std::move(metadata), result, std::move(reference)};
+  return Job{std::move(input), std::move(metadata), result, std::move(reference), std::move(picture->conversion)};
 }
 
 /// One network on one machine, for any number of pictures.
@@ -165,7 +166,7 @@ class Session {
   /// Everything from the input file to the output file. `report` knows afterwards how far it came.
   mirnet::Result<void> restore(Work const& work, Report& report) {
     auto begin = Clock::now();
-    auto const job = prepare(options_, work, report);
+    auto job = prepare(options_, work, report);
     if (!job) return job.error();
     report.seconds.read = seconds_since(begin);
     if (!options_.quiet) print_warnings(work.input, report.warnings);
@@ -178,9 +179,16 @@ class Session {
     if (options_.estimate) return estimate(report);
 
     begin = Clock::now();
-    auto writer = PictureWriter::start(job->input, job->format, options_.stored, job->metadata);
+    std::optional<Converted> converted;
+    if (job->conversion) {
+      auto made = Converted::make(job->input, std::move(job->conversion), context_.parallel);
+      if (!made) return made.error();
+      converted = *std::move(made);
+    }
+    auto const* const other_colours = converted ? &*converted : nullptr;
+    auto writer = PictureWriter::start(job->input, job->format, options_.stored, job->metadata, other_colours);
     if (!writer) return writer.error();
-    auto const done = run(work, job->input, *tiling, *writer);
+    auto const done = run(work, converted ? converted->seen : job->input, *tiling, *writer);
     if (!done) return done;
     report.seconds.run = seconds_since(begin);
 
@@ -203,7 +211,8 @@ class Session {
     double const budget = options_.reading.memory();
     // Instead of the whole result, which the library counts.
     auto const beside = [&](mirnet::Index band_rows) {
-      return PictureWriter::most_bytes(image, job.format, band_rows) - static_cast<double>(image.bytes().size());
+      double const seen = job.conversion ? sizeof(float) * static_cast<double>(image.pixels() * image.channels()) : 0;
+      return seen + PictureWriter::most_bytes(image, job.format, band_rows) - static_cast<double>(image.bytes().size());
     };
     constexpr auto most = static_cast<double>((std::numeric_limits<mirnet::Index>::max)() / 2);
     constexpr double slack = 1 << 20;  // the next run may hold a little more before it plans

@@ -119,7 +119,9 @@ mirnet::Result<Picture> decode_picture(int file, char const* name, Index max_pix
   auto& metadata = decoded->metadata;
   if (metadata.resolution.empty()) metadata.resolution = exif_resolution(metadata.exif);
   if (auto const turned = make_upright(decoded->image, metadata); !turned) return turned.error();
-  return Picture{std::move(decoded->image), std::move(metadata), format->format, std::move(decoded->warnings)};
+  auto conversion = ColourConversion::of(metadata, decoded->image.colours());
+  return Picture{std::move(decoded->image), std::move(metadata), format->format, std::move(decoded->warnings),
+                 std::move(conversion)};
 }
 
 mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading) {

@@ -1,6 +1,7 @@
 // Photographs in files: pixels the right way up, and what else the file says of them.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,16 +10,18 @@
 #include <mirnet/io/image_info.hpp>
 
 #include "codecs/formats.hpp"
-#include "files.hpp"
 #include "codecs/metadata.hpp"
+#include "colour.hpp"
+#include "files.hpp"
 
 namespace cli {
 
 struct Picture {
   mirnet::Image image;  ///< upright
   Metadata metadata;
-  Format format = Format::png;        ///< of the file
-  std::vector<std::string> warnings;  ///< sentences that go behind the file's name
+  Format format = Format::png;                                   ///< of the file
+  std::vector<std::string> warnings;                             ///< sentences that go behind the file's name
+  std::unique_ptr<ColourConversion const> conversion = nullptr;  ///< where its colours are not sRGB's
 };
 
 /// How pictures are read.

@@ -1,8 +1,11 @@
 #include "picture_writer.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include <mirnet/image/conversions.hpp>
@@ -15,9 +18,45 @@ namespace cli {
 using mirnet::Image;
 using mirnet::Index;
 
+mirnet::Result<Converted> Converted::make(Image const& image, std::unique_ptr<ColourConversion const> conversion,
+                                          mirnet::ParallelFor const& parallel) {
+  auto seen = mirnet::convert_samples(image, mirnet::SampleType::f32);
+  if (!seen) return seen.error();
+  Index const width = image.width(), channels = image.channels(), colours = image.colours();
+  parallel(image.height(), [&](Index y, Index) {
+    float* pixel = seen->samples<float>().data() + y * width * channels;
+    if (!image.has_alpha()) return conversion->to_network(pixel, width);
+    for (Index x = 0; x < width; ++x, pixel += colours + 1) conversion->to_network(pixel, 1);
+  });
+  return Converted{*std::move(seen), std::move(conversion)};
+}
+
+void PictureWriter::put_converted(Index y, mirnet::View<float const> row, Image& band, Index band_row) const {
+  Index const width = input_->width(), channels = input_->channels(), colours = input_->colours();
+  float const* seen = converted_->seen.samples<float>().data() + y * width * channels;
+  float const* from = row.data();
+  input_->visit([&](auto original) {
+    using T = typename decltype(original)::value_type;
+    auto const* unchanged = original.data() + y * width * channels;
+    auto* to = band.samples<std::remove_const_t<T>>().data() + band_row * width * channels;
+    for (Index x = 0; x < width; ++x, seen += channels, unchanged += channels, to += channels, from += row.pitch()) {
+      std::array<float, 3> pixel = {from[0], from[1], from[2]};
+      if (colours == 1) pixel[0] = (from[0] + from[1] + from[2]) / 3;
+      if (std::equal(seen, seen + colours, pixel.begin())) {
+        std::copy(unchanged, unchanged + colours, to);
+        continue;
+      }
+      converted_->conversion->from_network(pixel.data(), 1);
+      for (Index c = 0; c < colours; ++c)
+        to[c] = mirnet::from_unit<std::remove_const_t<T>>(pixel[static_cast<std::size_t>(c)]);
+    }
+  });
+}
+
 mirnet::Result<PictureWriter> PictureWriter::start(Image const& input, ResultFormat const& format,
-                                                   PictureOptions const& options, Metadata const& metadata) {
-  PictureWriter writer(input, format, options);
+                                                   PictureOptions const& options, Metadata const& metadata,
+                                                   Converted const* converted) {
+  PictureWriter writer(input, format, options, converted);
   auto layout = ImageLayout::of(input);
   layout.type = format.stored;
   auto encoder = traits(format.format).encode(layout, options.encoding, metadata);
@@ -50,7 +89,12 @@ mirnet::Result<void> PictureWriter::append(Index first_row, mirnet::View<float c
   if (!band) return band.error();
   if (input_->has_alpha()) std::memcpy(band->bytes().data(), of_band(input_->bytes()).data(), band->bytes().size());
   parallel(rows.height(), [&](Index y, Index) {
-    mirnet::put_rows({rows.row(y), {1, rows.width(), rows.channels()}, rows.pitch()}, *band, y);
+    mirnet::View<float const> const line(rows.row(y), {1, rows.width(), rows.channels()}, rows.pitch());
+    if (converted_ == nullptr) {
+      mirnet::put_rows(line, *band, y);
+    } else {
+      put_converted(first_row + y, line, *band, y);
+    }
   });
   if (kept_) std::memcpy(of_band(kept_->bytes()).data(), band->bytes().data(), band->bytes().size());
   if (band->type() != format_.stored) {

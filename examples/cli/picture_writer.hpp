@@ -9,6 +9,7 @@
 #include <mirnet/runtime/parallel.hpp>
 #include <mirnet/tensor/view.hpp>
 
+#include "colour.hpp"
 #include "encoding_thread.hpp"
 #include "picture.hpp"
 
@@ -21,12 +22,23 @@ struct ResultFormat {
   bool kept = false;          ///< as an image, beside the file
 };
 
+/// Where the network sees other colours than the file has: what it sees, and the way back.
+struct Converted {
+  mirnet::Image seen;  ///< floats
+  std::unique_ptr<ColourConversion const> conversion;
+
+  /// Errors: memory.
+  static mirnet::Result<Converted> make(mirnet::Image const& image, std::unique_ptr<ColourConversion const> conversion,
+                                        mirnet::ParallelFor const& parallel);
+};
+
 class PictureWriter {
  public:
-  /// For the result of `input`, which must outlive this, with metadata that the format holds (what_fits). Errors:
-  /// memory; output, where the encoder refuses the size.
+  /// For the result of `input`, which must outlive this as `converted` must, null where there is none, with metadata
+  /// that the format holds (what_fits). Errors: memory; output, where the encoder refuses the size.
   static mirnet::Result<PictureWriter> start(mirnet::Image const& input, ResultFormat const& format,
-                                             PictureOptions const& options, Metadata const& metadata);
+                                             PictureOptions const& options, Metadata const& metadata,
+                                             Converted const* converted = nullptr);
 
   /// The most bytes that this takes, where bands have at most `band_rows` rows.
   static double most_bytes(mirnet::Image const& input, ResultFormat const& format, mirnet::Index band_rows);
@@ -42,12 +54,17 @@ class PictureWriter {
   mirnet::Image const& image() const { return *kept_; }
 
  private:
-  PictureWriter(mirnet::Image const& input, ResultFormat const& format, PictureOptions const& options)
-      : input_(&input), format_(format), options_(options) {}
+  PictureWriter(mirnet::Image const& input, ResultFormat const& format, PictureOptions const& options,
+                Converted const* converted)
+      : input_(&input), format_(format), options_(options), converted_(converted) {}
+
+  /// A row of the result, from what the network made of what it saw. Pixels that it left alone are those of the input.
+  void put_converted(mirnet::Index y, mirnet::View<float const> row, mirnet::Image& band, mirnet::Index band_row) const;
 
   mirnet::Image const* input_;
   ResultFormat format_;
   PictureOptions options_;
+  Converted const* converted_;
   std::unique_ptr<EncodingThread> encoding_;
   std::optional<mirnet::Image> kept_;
 };

@@ -36,7 +36,10 @@ cli::Decoded decoded(std::span<std::byte const> file) {
 
 Image flat(Index width, Index height, Index channels, SampleType type = SampleType::u8) {
   auto image = Image::create(width, height, channels, type).value();
-  std::fill(image.bytes().begin(), image.bytes().end(), std::byte{100});
+  image.visit([](auto samples) {
+    using T = typename decltype(samples)::value_type;
+    std::fill(samples.begin(), samples.end(), mirnet::from_unit<T>(0.4f));
+  });
   return image;
 }
 

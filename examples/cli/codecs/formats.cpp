@@ -5,6 +5,8 @@
 
 #include <mirnet/io/image_file.hpp>
 
+#include "../colour.hpp"
+
 namespace cli {
 namespace {
 
@@ -348,6 +350,10 @@ Metadata what_fits(Metadata metadata, Format format, Index colours, std::vector<
     bytes.clear();
     lost.emplace_back(what);
   };
+  // Where a format has no place for what tags say of the colours, a profile says it.
+  if (metadata.icc.empty() && row.holds.icc && !row.holds.colour_tags) {
+    metadata.icc = profile_of(metadata.colour, colours);
+  }
   if (auto& icc = metadata.icc; !icc.empty()) {
     constexpr std::size_t header = 128, space_at = 16;
     std::string_view const text(reinterpret_cast<char const*>(icc.data()), icc.size());
