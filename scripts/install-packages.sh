@@ -48,7 +48,11 @@ need() {
         <<<'extern "C" int LLVMFuzzerTestOneInput(char const*, unsigned long) { return 0; }' || missing+=("$1")
       ;;
     *.so) [[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) == *"$2"* ]] || missing+=("$1") ;;
-    */* | *.h) [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] || missing+=("$1") ;;
+    */* | *.h)
+      # Debian keeps some in a folder of the machine's name.
+      [ -e "/usr/include/$2" ] || [ -e "/usr/local/include/$2" ] ||
+        compgen -G "/usr/include/*-linux-gnu*/$2" >/dev/null || missing+=("$1")
+      ;;
     *) command -v "$2" >/dev/null || missing+=("$1") ;;
   esac
 }
@@ -63,6 +67,8 @@ if [ "$purpose" != cross ]; then
   need libjpeg-dev jpeglib.h
   need libpng-dev png.h
   need libseccomp-dev seccomp.h
+  need libtiff-dev tiffio.h
+  need libwebp-dev webp/mux.h
   need nlohmann-json3-dev nlohmann/json.hpp
 fi
 if [ "$purpose" != build ] && [ "$purpose" != cross ]; then

@@ -9,6 +9,12 @@
 #include <jpeglib.h>
 #include <png.h>
 #include <zlib.h>
+#if MIRNET_HAS_TIFF
+#include <tiffvers.h>
+#endif
+#if MIRNET_HAS_WEBP
+#include <webp/decode.h>
+#endif
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #if !MIRNET_NO_SIMD
@@ -47,6 +53,15 @@ std::string part(char const* name, std::string const& built, char const* licence
   return part(name, built, built, licence);
 }
 
+#if MIRNET_HAS_TIFF
+/// In "LIBTIFF, Version 4.5.0" and a line on its authors.
+std::string libtiff_version() {
+  constexpr std::string_view text = TIFFLIB_VERSION_STR, mark = "Version ";
+  auto const begin = text.find(mark) + mark.size();
+  return std::string(text.substr(begin, text.find('\n', begin) - begin));
+}
+#endif
+
 /// What the metadata of the weights that are built in says; the program may have been built with anybody's.
 std::string licence_of_weights() {
   auto const file = builtin_weights();
@@ -79,6 +94,13 @@ std::string licences(std::string const& version) {
   text += part("libjpeg", MIRNET_TEXT(JPEG_LIB_VERSION), "IJG");
 #endif
   text += part("zlib", ZLIB_VERSION, zlibVersion(), "Zlib");
+#if MIRNET_HAS_TIFF
+  text += part("libtiff", libtiff_version(), "libtiff");
+#endif
+#if MIRNET_HAS_WEBP
+  auto const webp = WebPGetDecoderVersion();
+  text += part("libwebp", numbers(webp >> 16, webp >> 8 & 255, webp & 255), "BSD-3-Clause");
+#endif
 #if defined(__linux__)
   auto const running = seccomp_version();
   text += part(

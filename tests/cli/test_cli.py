@@ -1604,7 +1604,8 @@ class Licences(ProgramTest):
         if not needed:
             self.skipTest("the program is no ELF file with libraries")
         names = {"libpng": "libpng", "libjpeg": "libjpeg", "libz": "zlib", "libstdc++": "libstdc++", "libc++": "libc++",
-                 "libgcc_s": "libstdc++", "libm": "glibc", "libc": "glibc", "ld-linux-x": "glibc"}
+                 "libgcc_s": "libstdc++", "libwebpmux": "libwebp", "libm": "glibc", "libc": "glibc",
+                 "ld-linux-x": "glibc"}
         printed = " ".join(name for name, _, _ in self.parts()[0])
         for library in needed:
             if not (SANITIZED and library.endswith("san")):

@@ -24,6 +24,7 @@ struct Decoded {
   mirnet::Image image;  ///< as it is stored; `metadata.orientation` says how it was held
   Metadata metadata;
   std::vector<std::string> warnings;
+  bool lossless = false;  ///< of formats that have both: nothing was lost in this file
 };
 
 /// Decodes a file whose format has been told. `name` is for the sentences. Errors: input, also where the header claims

@@ -4,103 +4,19 @@
 #include <cstring>
 #include <utility>
 
+#include "tiff_structure.hpp"
+
 namespace cli {
 namespace {
 
 using View = std::span<std::byte const>;
 using mirnet::Index;
 
-constexpr std::size_t orientation_tag = 0x0112, image_width_tag = 0x0100, image_length_tag = 0x0101,
-                      x_resolution_tag = 0x011A, y_resolution_tag = 0x011B, resolution_unit_tag = 0x0128,
-                      exif_directory_tag = 0x8769, pixel_x_tag = 0xA002, pixel_y_tag = 0xA003,
-                      strip_offsets_tag = 0x0111, strip_counts_tag = 0x0117, thumbnail_tag = 0x0201,
-                      thumbnail_length_tag = 0x0202;
-constexpr std::size_t type_byte = 1, type_short = 3, type_long = 4, type_rational = 5;
+using Tiff = TiffStructure;
 
-/// A TIFF structure (TIFF 6.0, section 2), in its byte order. Numbers outside of it are 0.
-class Tiff {
- public:
-  /// Of an entry: where its values stand, how many there are, and of what type.
-  struct Entry {
-    std::size_t at, type, values_at, count;
-  };
-
-  static std::optional<Tiff> open(View bytes) {
-    if (bytes.size() < 8) return {};
-    bool const little = bytes[0] == std::byte{'I'} && bytes[1] == std::byte{'I'};
-    bool const big = bytes[0] == std::byte{'M'} && bytes[1] == std::byte{'M'};
-    Tiff const tiff(bytes, little);
-    if (!(little || big) || tiff.number(2, 2) != 42) return {};
-    return tiff;
-  }
-
-  std::size_t number(std::size_t at, std::size_t size) const {
-    if (at > bytes_.size() || size > bytes_.size() - at) return 0;
-    std::size_t value = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      auto const byte = std::to_integer<std::size_t>(bytes_[at + (little_ ? size - 1 - i : i)]);
-      value = value << 8 | byte;
-    }
-    return value;
-  }
-
-  std::size_t first_directory() const { return number(4, 4); }
-  /// Where the offset of the directory after this one stands.
-  std::size_t next_at(std::size_t directory) const { return directory + 2 + 12 * number(directory, 2); }
-
-  std::optional<Entry> find(std::size_t directory, std::size_t tag) const {
-    for (std::size_t i = 0, entries = number(directory, 2); i < entries; ++i) {
-      auto const at = directory + 2 + 12 * i;
-      if (at > bytes_.size() || bytes_.size() - at < 12) return {};
-      if (number(at, 2) != tag) continue;
-      Entry const entry{at, number(at + 2, 2), at + 8, number(at + 4, 4)};
-      auto const size = size_of(entry.type);
-      if (size == 0 || entry.count == 0 || entry.count > bytes_.size()) return {};
-      if (entry.count * size <= 4) return entry;
-      return Entry{at, entry.type, number(at + 8, 4), entry.count};
-    }
-    return {};
-  }
-
-  /// A value of an entry: a whole number, whatever its size.
-  std::size_t value(Entry const& entry, std::size_t i = 0) const {
-    auto const size = size_of(entry.type);
-    return i < entry.count && size <= 4 ? number(entry.values_at + i * size, size) : 0;
-  }
-  std::optional<std::size_t> value_of(std::size_t directory, std::size_t tag) const {
-    auto const entry = find(directory, tag);
-    if (!entry || entry->type == type_rational) return {};
-    return value(*entry);
-  }
-  double rational_of(std::size_t directory, std::size_t tag) const {
-    auto const entry = find(directory, tag);
-    if (!entry || entry->type != type_rational) return 0;
-    auto const below = number(entry->values_at + 4, 4);
-    return below == 0 ? 0 : static_cast<double>(number(entry->values_at, 4)) / static_cast<double>(below);
-  }
-
-  /// Of the entry's first value, in bytes of the structure to write to.
-  static void put(std::span<std::byte> bytes, bool little, std::size_t at, std::size_t size, std::size_t value) {
-    if (at > bytes.size() || size > bytes.size() - at) return;
-    for (std::size_t i = 0; i < size; ++i) {
-      bytes[at + (little ? i : size - 1 - i)] = static_cast<std::byte>(value >> (8 * i) & 0xFF);
-    }
-  }
-
-  static std::size_t size_of(std::size_t type) {
-    constexpr std::size_t sizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
-    return type < std::size(sizes) ? sizes[type] : 0;
-  }
-  bool little() const { return little_; }
-
- private:
-  Tiff(View bytes, bool little) : bytes_(bytes), little_(little) {}
-
-  View bytes_;
-  bool little_;
-};
-
-bool is_whole_number(std::size_t type) { return type == type_byte || type == type_short || type == type_long; }
+bool is_whole_number(std::size_t type) {
+  return type == tiff_type::byte || type == tiff_type::u16 || type == tiff_type::u32;
+}
 
 /// Writes to the first value of an entry, if there is one and it can hold the number.
 void replace(Bytes& exif, Tiff const& tiff, std::size_t directory, std::size_t tag, std::size_t value) {
@@ -133,10 +49,11 @@ void erase_thumbnails(Bytes& exif) {
   auto directory = tiff->number(link, 4);
   constexpr int most_directories = 8;  // links may lead in circles
   for (int i = 0; directory != 0 && i < most_directories; ++i) {
-    if (auto const at = tiff->value_of(directory, thumbnail_tag)) {
-      ranges.push_back({*at, tiff->value_of(directory, thumbnail_length_tag).value_or(0)});
+    if (auto const at = tiff->value_of(directory, tiff_tag::thumbnail)) {
+      ranges.push_back({*at, tiff->value_of(directory, tiff_tag::thumbnail_length).value_or(0)});
     }
-    auto const strips = tiff->find(directory, strip_offsets_tag), counts = tiff->find(directory, strip_counts_tag);
+    auto const strips = tiff->find(directory, tiff_tag::strip_offsets),
+               counts = tiff->find(directory, tiff_tag::strip_counts);
     for (std::size_t strip = 0; strips && counts && strip < std::min(strips->count, counts->count); ++strip) {
       ranges.push_back({tiff->value(*strips, strip), tiff->value(*counts, strip)});
     }
@@ -168,7 +85,7 @@ std::size_t big(View bytes, std::size_t at, std::size_t size) {
 
 int exif_orientation(View exif) {
   auto const tiff = Tiff::open(exif);
-  auto const value = tiff ? tiff->value_of(tiff->first_directory(), orientation_tag).value_or(1) : 1;
+  auto const value = tiff ? tiff->value_of(tiff->first_directory(), tiff_tag::orientation).value_or(1) : 1;
   return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
 }
 
@@ -177,10 +94,10 @@ Resolution exif_resolution(View exif) {
   if (!tiff) return {};
   auto const directory = tiff->first_directory();
   constexpr std::size_t inch = 2, centimetre = 3;
-  auto const unit = tiff->value_of(directory, resolution_unit_tag).value_or(inch);
+  auto const unit = tiff->value_of(directory, tiff_tag::resolution_unit).value_or(inch);
   double const factor = unit == centimetre ? 2.54 : 1;
-  return {factor * tiff->rational_of(directory, x_resolution_tag),
-          factor * tiff->rational_of(directory, y_resolution_tag), unit == inch || unit == centimetre};
+  return {factor * tiff->rational_of(directory, tiff_tag::x_resolution),
+          factor * tiff->rational_of(directory, tiff_tag::y_resolution), unit == inch || unit == centimetre};
 }
 
 Bytes upright_exif(Bytes exif, Index width, Index height) {
@@ -189,17 +106,17 @@ Bytes upright_exif(Bytes exif, Index width, Index height) {
   auto const directory = tiff->first_directory();
   auto const orientation = exif_orientation(exif);
   auto const columns = static_cast<std::size_t>(width), rows = static_cast<std::size_t>(height);
-  replace(exif, *tiff, directory, orientation_tag, 1);
-  replace(exif, *tiff, directory, image_width_tag, columns);
-  replace(exif, *tiff, directory, image_length_tag, rows);
-  if (auto const inner = tiff->value_of(directory, exif_directory_tag)) {
-    replace(exif, *tiff, *inner, pixel_x_tag, columns);
-    replace(exif, *tiff, *inner, pixel_y_tag, rows);
+  replace(exif, *tiff, directory, tiff_tag::orientation, 1);
+  replace(exif, *tiff, directory, tiff_tag::image_width, columns);
+  replace(exif, *tiff, directory, tiff_tag::image_length, rows);
+  if (auto const inner = tiff->value_of(directory, tiff_tag::exif_directory)) {
+    replace(exif, *tiff, *inner, tiff_tag::pixel_x, columns);
+    replace(exif, *tiff, *inner, tiff_tag::pixel_y, rows);
   }
   if (orientation >= 5) {
-    auto const x = tiff->find(directory, x_resolution_tag), y = tiff->find(directory, y_resolution_tag);
+    auto const x = tiff->find(directory, tiff_tag::x_resolution), y = tiff->find(directory, tiff_tag::y_resolution);
     auto const fits = [&](auto const& entry) {
-      return entry && entry->type == type_rational && entry->values_at <= exif.size() &&
+      return entry && entry->type == tiff_type::rational && entry->values_at <= exif.size() &&
              exif.size() - entry->values_at >= 8;
     };
     if (fits(x) && fits(y) && (x->values_at + 8 <= y->values_at || y->values_at + 8 <= x->values_at)) {

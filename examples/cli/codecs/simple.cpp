@@ -9,7 +9,7 @@ mirnet::Result<Decoded> decode_simple(std::span<std::byte const> file, char cons
                                       mirnet::ReadOptions const& options) {
   auto image = mirnet::decode_image(file, name, options);
   if (!image) return image.error();
-  return Decoded{*std::move(image), {}, {}};
+  return Decoded{*std::move(image), {}, {}, false};
 }
 
 namespace {
