@@ -1,17 +1,12 @@
 #include "decoder.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstring>
-#include <ctime>
-#include <new>
-#include <span>
+#include <optional>
 #include <sstream>
-#include <string_view>
-#include <type_traits>
+#include <vector>
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -20,6 +15,8 @@
 
 #include <mirnet/io/file.hpp>
 
+#include "decoding.hpp"
+#include "plugins.hpp"
 #include "sandbox.hpp"
 
 namespace cli {
@@ -30,81 +27,6 @@ using mirnet::ErrorCode;
 using mirnet::Index;
 using mirnet::detail::Descriptor;
 using mirnet::detail::transfer;
-
-/// What comes through the pipe first. Both ends are the same program.
-struct Reply {
-  int code;  ///< 0, or an ErrorCode
-  char message[512];
-  Index width, height, channels;
-  mirnet::SampleType type;
-  int format;
-  double resolution[2];
-  int per_inch;
-  ColourTags colour;
-  std::uint64_t bytes[4];                         ///< of ICC, EXIF, XMP and IPTC
-  std::uint64_t conversion_bytes, warning_bytes;  ///< the warnings are lines
-};
-static_assert(std::is_trivially_copyable_v<Reply>);
-
-/// The parts of metadata in the order of Reply::bytes.
-template <class SomeMetadata>
-auto parts_of(SomeMetadata& metadata) {
-  return std::array{&metadata.icc, &metadata.exif, &metadata.xmp, &metadata.iptc};
-}
-
-constexpr std::string_view mark = "--decode-a-picture";
-
-// --- The process that decodes ---------------------------------------------------------------------------------------
-
-bool send(std::span<std::byte const> bytes) {
-  return transfer(bytes.size(),
-                  [&](std::size_t done) { return ::write(STDOUT_FILENO, bytes.data() + done, bytes.size() - done); });
-}
-
-Reply reply_with(Error const& error) {
-  Reply reply{};
-  reply.code = static_cast<int>(error.code());
-  static_cast<void>(std::string_view(error.message()).copy(reply.message, sizeof reply.message - 1));
-  return reply;
-}
-
-bool send(mirnet::Result<Picture> const& picture) {
-  if (!picture) {
-    auto const reply = reply_with(picture.error());
-    return send(std::as_bytes(std::span(&reply, 1)));
-  }
-  auto const& [image, metadata, format, warnings, conversion] = *picture;
-  auto const colour = conversion ? conversion->to_bytes() : Bytes();
-  std::string lines;
-  for (auto const& warning : warnings) lines += warning + '\n';
-  Reply reply{};
-  reply.width = image.width();
-  reply.height = image.height();
-  reply.channels = image.channels();
-  reply.type = image.type();
-  reply.format = static_cast<int>(format);
-  reply.resolution[0] = metadata.resolution.x;
-  reply.resolution[1] = metadata.resolution.y;
-  reply.per_inch = metadata.resolution.per_inch ? 1 : 0;
-  reply.colour = metadata.colour;
-  auto const parts = parts_of(metadata);
-  for (std::size_t i = 0; i < parts.size(); ++i) reply.bytes[i] = parts[i]->size();
-  reply.conversion_bytes = colour.size();
-  reply.warning_bytes = lines.size();
-  return send(std::as_bytes(std::span(&reply, 1))) && send(image.bytes()) &&
-         std::all_of(parts.begin(), parts.end(), [](Bytes const* part) { return send(*part); }) && send(colour) &&
-         send(std::as_bytes(std::span(lines)));
-}
-
-/// A number of the arguments; 0 where it is none.
-template <class T>
-T number(char const* text) {
-  T value{};
-  std::from_chars(text, text + std::strlen(text), value);
-  return value;
-}
-
-// --- The program that asks ------------------------------------------------------------------------------------------
 
 /// A process that is gone, and waited for, when this is.
 class Child {
@@ -147,7 +69,7 @@ mirnet::Result<Pipe> open_pipe() {
 }
 
 /// Starts this program again, as what run_decoder is. `file` becomes its standard input, `output` its standard output.
-mirnet::Result<pid_t> start_decoder(int file, int output, std::string const& name, Reading const& reading) {
+mirnet::Result<pid_t> start_decoder(int file, int start, int output, std::string const& name, Reading const& reading) {
   struct Actions {
     Actions() { ::posix_spawn_file_actions_init(&actions); }
     ~Actions() { ::posix_spawn_file_actions_destroy(&actions); }
@@ -156,12 +78,17 @@ mirnet::Result<pid_t> start_decoder(int file, int output, std::string const& nam
   Actions actions;
   int failed = ::posix_spawn_file_actions_adddup2(&actions.actions, file, STDIN_FILENO);
   if (failed == 0) failed = ::posix_spawn_file_actions_adddup2(&actions.actions, output, STDOUT_FILENO);
-  std::string program = "mirnet", argument(mark), title = name, pixels = std::to_string(reading.max_pixels),
-              bytes = std::to_string(std::clamp(reading.memory(), 0.0, 1e18));
-  char* const arguments[] = {program.data(), argument.data(), title.data(), pixels.data(), bytes.data(), nullptr};
+  if (failed == 0 && start >= 0) {
+    failed = ::posix_spawn_file_actions_adddup2(&actions.actions, start, start_of_file);
+  }
+  auto texts = arguments_of({name, reading.max_pixels, reading.memory(), start >= 0});
+  texts.insert(texts.begin(), "mirnet");
+  std::vector<char*> arguments;
+  for (auto& text : texts) arguments.push_back(text.data());
+  arguments.push_back(nullptr);
   pid_t number = 0;
   if (failed == 0) {
-    failed = ::posix_spawn(&number, "/proc/self/exe", &actions.actions, nullptr, arguments, environ);
+    failed = ::posix_spawn(&number, "/proc/self/exe", &actions.actions, nullptr, arguments.data(), environ);
   }
   if (failed == 0) return number;
   return Error(failed == ENOMEM ? ErrorCode::memory : ErrorCode::internal,
@@ -179,6 +106,9 @@ Error ended_early(std::string const& name, int status) {
   if (WIFSIGNALED(status)) {
     return {ErrorCode::input, "%s: the decoder crashed on this file (signal %d, %s)", name.c_str(), WTERMSIG(status),
             ::strsignal(WTERMSIG(status))};
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == static_cast<int>(ErrorCode::memory)) {
+    return {ErrorCode::memory, "%s: no memory is left for decoding", name.c_str()};
   }
   return {ErrorCode::input, "%s: the decoder ended without an answer (exit code %d)", name.c_str(),
           WIFEXITED(status) ? WEXITSTATUS(status) : -1};
@@ -198,10 +128,18 @@ bool is_possible(Reply const& reply, Reading const& reading) {
 
 }  // namespace
 
-mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading const& reading) {
+mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading const& reading,
+                                     std::span<std::byte const> start) {
   auto pipe = open_pipe();
   if (!pipe) return pipe.error();
-  auto const number_of_child = start_decoder(file, pipe->writing.get(), name, reading);
+  std::optional<Descriptor> start_pipe;
+  if (!start.empty()) {
+    auto made = pipe_with(start);
+    if (!made) return made.error();
+    start_pipe.emplace(*std::move(made));
+  }
+  auto const number_of_child =
+      start_decoder(file, start_pipe ? start_pipe->get() : -1, pipe->writing.get(), name, reading);
   if (!number_of_child) return number_of_child.error();
   Child child(*number_of_child);
   pipe->writing.close();
@@ -245,18 +183,24 @@ mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading 
                  ColourConversion::from_bytes(colour)};
 }
 
-bool is_decoder(int argc, char** argv) { return argc == 5 && argv[1] == mark; }
+bool is_decoder(int argc, char** argv) { return task_of(argc, argv).has_value(); }
 
-int run_decoder(char** argv) {
-  ::tzset();  // Little CMS asks for the time, for which the C library would open a file
-  enter_sandbox(number<double>(argv[4]));
-  bool sent = false;
-  try {
-    sent = send(decode_picture(STDIN_FILENO, argv[2], number<Index>(argv[3])));
-  } catch (std::bad_alloc const&) {
-    sent = send(Error(ErrorCode::memory, "%s: no memory is left for decoding", argv[2]));
-  }
-  ::_exit(sent ? 0 : static_cast<int>(ErrorCode::internal));  // what runs at exit was never part of this
+int run_decoder(int argc, char** argv) {
+  answer(*task_of(argc, argv), [](DecodingTask const& task) -> mirnet::Result<Picture> {
+    auto start = read_start(task);
+    if (!start) return start.error();
+    auto const* const format = format_of(start->bytes());
+    if (format != nullptr && format->plugin != nullptr) return become_plugin(*format, task, start->bytes());
+    auto const* const name = task.name.c_str();
+    if (format != nullptr && format->load != nullptr) {
+      if (auto const loaded = format->load(name); !loaded) return loaded.error();
+    }
+    // Many cameras' files look like TIFF until more of them is read.
+    auto* const raw = traits(Format::raw).load;
+    if (format != nullptr && format->format == Format::tiff && raw != nullptr) static_cast<void>(raw(name));
+    enter_sandbox(task.memory);
+    return decode_picture(STDIN_FILENO, *std::move(start), name, task.max_pixels);
+  });
 }
 
 }  // namespace cli

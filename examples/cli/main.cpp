@@ -66,7 +66,7 @@ constexpr char no_memory[] = "mirnet: no memory is left\n";
 
 int main(int argc, char** argv) {
   cli::occupy_closed_streams();
-  if (cli::is_decoder(argc, argv)) return cli::run_decoder(argv);
+  if (cli::is_decoder(argc, argv)) return cli::run_decoder(argc, argv);
   if (argc > 0) cli::program_name = argv[0];
   cli::end_on_interrupt();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow further is an error, as a full disk is

@@ -14,6 +14,7 @@
 #include <mirnet/io/file.hpp>
 
 #include "decoder.hpp"
+#include "decoding.hpp"
 #include "memory_limit.hpp"
 #include "progress.hpp"
 
@@ -23,46 +24,6 @@ using mirnet::Index;
 using mirnet::SampleType;
 
 namespace {
-
-/// A plain PPM has six characters for the largest sample.
-constexpr Index most_bytes_a_pixel = 18;
-/// For what is in a file besides.
-constexpr Index most_bytes_beside = 1 << 26;
-/// A picture's format shows earlier than here.
-constexpr Index longest_start = 4096;
-
-/// Everything that an open file has, as long as that can be a picture: a device could go on for ever.
-mirnet::Result<mirnet::ByteBuffer> read_all(int file, char const* name, Index max_pixels) {
-  auto const most = max_pixels * most_bytes_a_pixel + most_bytes_beside;
-  auto const too_long = [&] {
-    return mirnet::Error(mirnet::ErrorCode::input, "%s: more than %lld bytes, which no picture of %lld pixels has",
-                         name, static_cast<long long>(most), static_cast<long long>(max_pixels));
-  };
-  mirnet::ByteBuffer content;
-  // What this says of a file's length is for taking the memory at once; pipes and devices say nothing.
-  auto const begin = ::lseek(file, 0, SEEK_CUR), end = ::lseek(file, 0, SEEK_END);
-  if (begin >= 0 && end >= begin && ::lseek(file, begin, SEEK_SET) == begin) {
-    if (end - begin > most) return too_long();
-    auto const reserved = content.reserve(static_cast<Index>(end - begin));
-    if (!reserved) return reserved.error();
-  }
-  std::byte piece[1 << 16];
-  for (;;) {
-    auto const count = ::read(file, piece, sizeof piece);
-    if (count == 0) return content;
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      return mirnet::Error(mirnet::ErrorCode::input, "%s: cannot be read: %s", name, std::strerror(errno));
-    }
-    auto const kept = content.append(std::span(piece).first(static_cast<std::size_t>(count)));
-    if (!kept) return kept.error();
-    auto const size = static_cast<Index>(content.bytes().size());
-    if (size > most) return too_long();
-    // More of what is no picture does not make it one.
-    bool const hopeless = size >= longest_start && format_of(content.bytes()) == nullptr;
-    if (hopeless) return content;
-  }
-}
 
 /// The number of what is open already, where the path is a name for that.
 std::optional<int> descriptor_of(std::string_view path) {
@@ -101,8 +62,9 @@ mirnet::Result<mirnet::detail::Descriptor> open_picture(std::string const& path)
 
 double Reading::memory() const { return memory_budget(memory_limit); }
 
-mirnet::Result<Picture> decode_picture(int file, char const* name, Index max_pixels) {
-  auto const content = read_all(file, name, max_pixels);
+mirnet::Result<Picture> decode_picture(int file, mirnet::ByteBuffer start, char const* name, Index max_pixels) {
+  bool const known = format_of(start.bytes()) != nullptr;
+  auto const content = known ? read_rest(file, std::move(start), name, max_pixels) : std::move(start);
   if (!content) return content.error();
   auto const bytes = content->bytes();
   auto const* const format = format_of(bytes);
@@ -114,20 +76,19 @@ mirnet::Result<Picture> decode_picture(int file, char const* name, Index max_pix
     return mirnet::Error(mirnet::ErrorCode::input, "%s: is a picture in %s, which this build cannot read; it lacks %s",
                          name, format->name, format->library);
   }
-  auto decoded = format->decode(bytes, name, {.max_pixels = max_pixels});
-  if (!decoded) return decoded.error();
-  auto& metadata = decoded->metadata;
-  if (metadata.resolution.empty()) metadata.resolution = exif_resolution(metadata.exif);
-  if (auto const turned = make_upright(decoded->image, metadata); !turned) return turned.error();
-  auto conversion = ColourConversion::of(metadata, decoded->image.colours());
-  return Picture{std::move(decoded->image), std::move(metadata), format->format, std::move(decoded->warnings),
-                 std::move(conversion)};
+  return picture_of(format->decode(bytes, name, {.max_pixels = max_pixels}), format->format);
 }
 
 mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading) {
   auto const decode = [&](int file, std::string const& name) {
-    return can_decode_apart && !reading.no_sandbox ? decode_apart(file, name, reading)
-                                                   : decode_picture(file, name.c_str(), reading.max_pixels);
+    if (can_decode_apart && !reading.no_sandbox) return decode_apart(file, name, reading);
+    auto start = read_start(file, name.c_str());
+    if (!start) return mirnet::Result<Picture>(start.error());
+    // Plug-ins are processes in any case.
+    auto const* const format = format_of(start->bytes());
+    bool const apart = can_decode_apart && format != nullptr && format->plugin != nullptr;
+    return apart ? decode_apart(file, name, reading, start->bytes())
+                 : decode_picture(file, *std::move(start), name.c_str(), reading.max_pixels);
   };
   if (path == standard_stream) {
     mirnet::detail::system::Status status{};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <mirnet/image/image.hpp>
+#include <mirnet/io/bytes.hpp>
 #include <mirnet/io/image_info.hpp>
 
 #include "codecs/formats.hpp"
@@ -38,8 +39,9 @@ struct Reading {
 /// input, memory; internal, where that process cannot be started.
 mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading);
 
-/// The picture in all that can be read from an open file. `name` is for the sentences. Errors: input, memory.
-mirnet::Result<Picture> decode_picture(int file, char const* name, mirnet::Index max_pixels);
+/// The picture in all that can be read from an open file, of which `start` has been read. `name` is for the sentences.
+/// Errors: input, memory.
+mirnet::Result<Picture> decode_picture(int file, mirnet::ByteBuffer start, char const* name, mirnet::Index max_pixels);
 
 /// A picture to measure time with; its samples are different enough that nothing is skipped. Errors: memory.
 mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side);

@@ -104,6 +104,16 @@ class WholeImageEncoder final : public RowEncoder {
 Decoder decode_png, decode_jpeg, decode_tiff, decode_webp, decode_jxl, decode_avif, decode_heic, decode_raw;
 Encoder encode_png, encode_jpeg, encode_tiff, encode_webp, encode_jxl;
 
+/// Loads the library of a codec (library.hpp), which works no more in a sandbox. `name` is for the sentence. Errors:
+/// input, where the system has no such library.
+using Loader = mirnet::Result<void>(char const* name);
+Loader load_jxl, load_avif, load_raw;
+/// The version of the library that is loaded; empty where it cannot be.
+std::string jxl_version(), avif_version(), raw_version();
+
+/// Whether a picture of so many colours can have this profile.
+bool jxl_takes_profile(std::span<std::byte const> icc, mirnet::Index colours);
+
 /// BMP, TGA, PNM, PAM and PFM, by the library's headers.
 Decoder decode_simple;
 Encoder encode_bmp, encode_pgm, encode_ppm, encode_pnm, encode_pam, encode_pfm;

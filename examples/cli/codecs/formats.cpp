@@ -128,7 +128,8 @@ constexpr FormatTraits table[] = {
      .matches = is_raw,
      .decode = MIRNET_WITH_RAW(decode_raw),
      .result = Format::tiff,
-     .library = "LibRaw"},
+     .library = "LibRaw",
+     .load = MIRNET_WITH_RAW(load_raw)},
     {.format = Format::tiff,
      .name = "TIFF",
      .extensions = tiff_extensions,
@@ -160,23 +161,27 @@ constexpr FormatTraits table[] = {
      .encode = MIRNET_WITH_JXL(encode_jxl),
      .result = Format::jxl,
      .library = "libjxl",
+     .load = MIRNET_WITH_JXL(load_jxl),
      .deepest = SampleType::u16,
      .alpha = true,
      .bytes_a_sample = 16,
-     .holds = {.icc = true, .exif = true, .xmp = true}},
+     .holds = {.icc = true, .exif = true, .xmp = true},
+     .takes_profile = MIRNET_WITH_JXL(jxl_takes_profile)},
     {.format = Format::avif,
      .name = "AVIF",
      .extensions = avif_extensions,
      .matches = is_avif,
      .decode = MIRNET_WITH_AVIF(decode_avif),
      .result = Format::jpeg,
-     .library = "libavif"},
+     .library = "libavif",
+     .load = MIRNET_WITH_AVIF(load_avif)},
     {.format = Format::heic,
      .name = "HEIC",
      .extensions = heic_extensions,
      .matches = is_heic,
      .result = Format::jpeg,
-     .library = "libheif"},
+     .library = "libheif",
+     .plugin = "mirnet-heic"},
     {.format = Format::bmp,
      .name = "BMP",
      .extensions = bmp_extensions,
@@ -308,6 +313,9 @@ mirnet::Result<void> check_encodable(ImageLayout const& layout, Format format, c
     return Error(ErrorCode::output, "%s: this build cannot write %s; it lacks %s", name, row.name,
                  row.library == nullptr ? "an encoder" : row.library);
   }
+  if (row.load != nullptr) {
+    if (auto const loaded = row.load(name); !loaded) return Error(ErrorCode::output, "%s", loaded.error().message());
+  }
   if (layout.has_alpha() && !row.alpha) {
     return Error(ErrorCode::output, "%s: the image has an alpha channel, which %s does not hold; write a PNG", name,
                  row.name);
@@ -366,13 +374,22 @@ Metadata what_fits(Metadata metadata, Format format, Index colours, std::vector<
                          ", its pixels are " + (colours == 1 ? "gray" : "RGB") + "; the profile is left out, as a " +
                          row.name + " cannot hold both");
       icc.clear();
+    } else if (row.holds.icc && row.takes_profile != nullptr && !row.takes_profile(icc, colours)) {
+      warnings.push_back(std::string("its colour profile is not one that ") + row.library +
+                         " understands, and is left out");
+      icc.clear();
     }
   }
   if (!row.holds.icc) leave_out(metadata.icc, "the colour profile");
   if (!row.holds.exif) leave_out(metadata.exif, "EXIF data");
   if (!row.holds.xmp) leave_out(metadata.xmp, "XMP data");
   if (!row.holds.iptc) leave_out(metadata.iptc, "IPTC data");
-  if (!row.holds.resolution && !std::exchange(metadata.resolution, {}).empty()) lost.emplace_back("the resolution");
+  if (!row.holds.resolution) {
+    auto const resolution = std::exchange(metadata.resolution, {});
+    auto const kept = exif_resolution(metadata.exif);
+    bool const same = kept.x == resolution.x && kept.y == resolution.y && kept.per_inch == resolution.per_inch;
+    if (!resolution.empty() && !same) lost.emplace_back("the resolution");
+  }
   if (!row.holds.colour_tags && !metadata.colour.empty()) {
     // sRGB is what everybody takes a file for that says nothing.
     bool const srgb = metadata.colour.intent >= 0;

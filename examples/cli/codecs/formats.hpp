@@ -29,6 +29,8 @@ struct FormatTraits {
   Encoder* encode = nullptr;                          ///< null: not written
   Format result;  ///< what a picture that is read from such a file is written as, unless the user says otherwise
   char const* library = nullptr;  ///< that the build needs for it, where it can do without
+  Loader* load = nullptr;         ///< of the library, before a sandbox; null: it is linked
+  char const* plugin = nullptr;   ///< the program that decodes such files, beside this one
 
   // Of formats that are written:
   mirnet::SampleType deepest = mirnet::SampleType::u8;  ///< f32: floats alone
@@ -37,6 +39,8 @@ struct FormatTraits {
   std::size_t longest_segment = 0;  ///< the most bytes of EXIF and of XMP; 0: no limit
   double bytes_a_sample = 0;        ///< what encoding takes besides the file and a copy of it
   Holds holds = {};
+  /// Whether a picture of so many colours can have this profile; null: every one that is not damaged.
+  bool (*takes_profile)(std::span<std::byte const> icc, mirnet::Index colours) = nullptr;
 };
 
 /// All of them. A file is of the first that matches.

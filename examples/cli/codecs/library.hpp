@@ -1,0 +1,57 @@
+// Shared libraries that are loaded when a picture needs them. The program starts itself again for every picture, and
+// to link the libraries of AVIF, JPEG XL and RAW would make each start several times as long.
+//
+// A codec has a struct of one Library and the functions that it calls, and a function that returns the only one of its
+// kind. Loading opens files: in a sandbox it is too late, so that FormatTraits::load is called before.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <dlfcn.h>
+
+#include <mirnet/base/result.hpp>
+
+/// A member that is the function of this name from the member `library`, with the type that the library's header says.
+#define MIRNET_FUNCTION(name) decltype(&::name) name = library.find<decltype(&::name)>(#name)
+
+namespace cli {
+
+class Library {
+ public:
+  /// `file` is a name that the system looks for where its libraries are. The library stays for good.
+  explicit Library(char const* file) : handle_(::dlopen(file, RTLD_NOW | RTLD_LOCAL)) {
+    if (handle_ == nullptr) note(::dlerror());
+  }
+  Library(Library const&) = delete;
+  Library& operator=(Library const&) = delete;
+
+  /// A function of the library, or of one that it needs; null where it has none of this name, which is a fault of the
+  /// library.
+  template <class Function>
+  Function find(char const* name) {
+    auto const function = handle_ == nullptr ? nullptr : reinterpret_cast<Function>(::dlsym(handle_, name));
+    if (function == nullptr) note(name);
+    return function;
+  }
+
+  /// What is missing, in the words of the system.
+  std::optional<std::string> const& fault() const { return fault_; }
+
+  /// Whether everything is there. Errors: input, with a sentence on the file `name`.
+  mirnet::Result<void> check(char const* name, char const* format) const {
+    if (!fault_) return {};
+    return mirnet::Error(mirnet::ErrorCode::input, "%s: is a picture in %s, whose library cannot be loaded: %s", name,
+                         format, fault_->c_str());
+  }
+
+ private:
+  void note(char const* what) {
+    if (!fault_) fault_ = what;
+  }
+
+  void* handle_;
+  std::optional<std::string> fault_;
+};
+
+}  // namespace cli

@@ -1,0 +1,51 @@
+#include "plugins.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace cli {
+
+using mirnet::Error;
+using mirnet::ErrorCode;
+
+std::string find_plugin(char const* name) {
+  std::error_code failed;
+  auto const program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  if (failed) return {};
+  auto const folder = program.parent_path();
+  for (auto const& path : {folder / name, folder / ".." / "libexec" / "mirnet" / name}) {
+    if (::access(path.c_str(), X_OK) == 0) return path.string();
+  }
+  return {};
+}
+
+Error become_plugin(FormatTraits const& format, DecodingTask task, std::span<std::byte const> start) {
+  auto path = find_plugin(format.plugin);
+  if (path.empty()) {
+    return {ErrorCode::input, "%s: is a picture in %s, and its plug-in, %s, is not installed beside the program",
+            task.name.c_str(), format.name, format.plugin};
+  }
+  auto pipe = pipe_with(start);
+  if (!pipe) return pipe.error();
+  if (::dup2(pipe->get(), start_of_file) < 0 || ::fcntl(start_of_file, F_SETFD, 0) != 0) {
+    return {ErrorCode::internal, "%s: there is no descriptor to be had for decoding: %s", task.name.c_str(),
+            std::strerror(errno)};
+  }
+  task.has_start = true;
+  auto arguments = arguments_of(task);
+  std::string program = format.plugin;
+  std::vector<char*> pointers = {program.data()};
+  for (auto& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  ::execv(path.c_str(), pointers.data());
+  return {ErrorCode::input,  "%s: is a picture in %s, and its plug-in %s cannot be started: %s",
+          task.name.c_str(), format.name,
+          path.c_str(),      std::strerror(errno)};
+}
+
+}  // namespace cli
