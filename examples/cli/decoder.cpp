@@ -179,8 +179,8 @@ mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading 
   std::vector<std::string> warnings;
   std::istringstream all(lines);
   for (std::string line; std::getline(all, line);) warnings.push_back(line);
-  return Picture{*std::move(image), std::move(metadata), static_cast<Format>(reply.format), std::move(warnings),
-                 ColourConversion::from_bytes(colour)};
+  return Picture{*std::move(image),   std::move(metadata), static_cast<Format>(reply.format),
+                 reply.lossless != 0, std::move(warnings), ColourConversion::from_bytes(colour)};
 }
 
 bool is_decoder(int argc, char** argv) { return task_of(argc, argv).has_value(); }

@@ -51,7 +51,7 @@ bool send(mirnet::Result<Picture> const& picture) {
     auto const reply = reply_with(picture.error());
     return send(std::as_bytes(std::span(&reply, 1)));
   }
-  auto const& [image, metadata, format, warnings, conversion] = *picture;
+  auto const& [image, metadata, format, lossless, warnings, conversion] = *picture;
   auto const colour = conversion ? conversion->to_bytes() : Bytes();
   std::string lines;
   for (auto const& warning : warnings) lines += warning + '\n';
@@ -61,6 +61,7 @@ bool send(mirnet::Result<Picture> const& picture) {
   reply.channels = image.channels();
   reply.type = image.type();
   reply.format = static_cast<int>(format);
+  reply.lossless = lossless ? 1 : 0;
   reply.resolution[0] = metadata.resolution.x;
   reply.resolution[1] = metadata.resolution.y;
   reply.per_inch = metadata.resolution.per_inch ? 1 : 0;
@@ -167,8 +168,8 @@ mirnet::Result<Picture> picture_of(mirnet::Result<Decoded> decoded, Format forma
   if (metadata.resolution.empty()) metadata.resolution = exif_resolution(metadata.exif);
   if (auto const turned = make_upright(decoded->image, metadata); !turned) return turned.error();
   auto conversion = ColourConversion::of(metadata, decoded->image.colours());
-  return Picture{std::move(decoded->image), std::move(metadata), format, std::move(decoded->warnings),
-                 std::move(conversion)};
+  return Picture{std::move(decoded->image), std::move(metadata),          format,
+                 decoded->lossless,         std::move(decoded->warnings), std::move(conversion)};
 }
 
 mirnet::Result<mirnet::detail::Descriptor> pipe_with(std::span<std::byte const> bytes) {

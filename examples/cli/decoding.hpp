@@ -38,6 +38,7 @@ struct Reply {
   mirnet::Index width, height, channels;
   mirnet::SampleType type;
   int format;
+  int lossless;
   double resolution[2];
   int per_inch;
   ColourTags colour;

@@ -43,6 +43,7 @@ struct Options {
   mirnet::Index tile_side = 0;
   float strength = 1.0f, keep_grain = 0.0f;
   PictureOptions stored;
+  bool lossless = false, lossy = false;
   bool skip_existing = false, estimate = false, json = false, quiet = false;
   bool reports = true;  ///< for people, on the standard output: not where that is closed
 
@@ -74,6 +75,7 @@ mirnet::Result<void> settle(Options& options) {
     if (!limit) return limit.error();
     options.reading.memory_limit = *limit;
   }
+  if (options.lossless || options.lossy) options.stored.lossless = options.lossless;
   if (options.tile != "auto" && options.tile != "off") {
     auto const side = parse_tile(options.tile);
     if (!side) return side.error();
@@ -124,6 +126,8 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
   auto const stored = stored_samples(format, input.type(), options.stored);
   if (!stored) return stored.error();
   report.stored = *stored;
+  auto const encoding = encoding_for(format, *picture, options.stored);
+  if (!encoding) return encoding.error();
   auto const encodable = check_encodable(ImageLayout::of(input), format, work.output.c_str());
   if (!encodable) return encodable.error();
   if (!options.estimate) {
@@ -146,7 +150,7 @@ mirnet::Result<Job> prepare(Options const& options, Work const& work, Report& re
   }
   auto metadata = what_fits(std::move(picture->metadata), format, input.colours(), picture->warnings);
   report.warnings = std::move(picture->warnings);
-  ResultFormat const result{format, *stored, reference.has_value()};
+  ResultFormat const result{format, *stored, reference.has_value(), *encoding};
   return Job{std::move(input), std::move(metadata), result, std::move(reference), std::move(picture->conversion)};
 }
 
@@ -418,11 +422,16 @@ void add_denoise(CLI::App& program, Action& action) {
       ->type_name("X")
       ->capture_default_str();
   command
-      ->add_option("--quality-jpeg", options->stored.encoding.quality,
-                   "Of a JPEG that is written, 1 to 100; from 90 on with colours in full resolution")
+      ->add_option(
+          "--quality-jpeg", options->stored.encoding.quality,
+          "Of a JPEG or a lossy WebP that is written, 1 to 100; a JPEG has colours in full resolution from 90 on")
       ->check(CLI::Range(1, 100))
       ->type_name("N")
       ->capture_default_str();
+  auto* const lossless = command->add_flag(
+      "--lossless", options->lossless,
+      "Lose nothing in formats that have both, as WebP; without it, as the photograph if it has such a format");
+  command->add_flag("--lossy", options->lossy, "The opposite: smaller files")->excludes(lossless);
   command
       ->add_option("--depth", options->stored.depth,
                    "Bits a sample of the result; without it, as many as the input has")
@@ -450,7 +459,9 @@ void add_denoise(CLI::App& program, Action& action) {
   command->add_flag("--json", options->json, "Print a line of JSON for each photograph");
   command->add_flag("--quiet", options->quiet, "Print nothing but errors");
   for (auto const& [group, names] : std::initializer_list<std::pair<char const*, std::vector<char const*>>>{
-           {"Results", {"--quality", "--weights", "--strength", "--keep-grain", "--quality-jpeg", "--depth"}},
+           {"Results",
+            {"--quality", "--weights", "--strength", "--keep-grain", "--quality-jpeg", "--lossless", "--lossy",
+             "--depth"}},
            {"Files",
             {"--output-dir", "--suffix", "--format", "--recursive", "--skip-existing", "--overwrite", "--estimate",
              "--max-pixels", "--no-sandbox"}},

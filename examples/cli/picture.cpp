@@ -162,4 +162,15 @@ mirnet::Result<SampleType> stored_samples(Format format, SampleType type, Pictur
   return options.depth == 16 || type != SampleType::u8 ? SampleType::u16 : SampleType::u8;
 }
 
+mirnet::Result<EncodeOptions> encoding_for(Format format, Picture const& read, PictureOptions const& options) {
+  auto const& row = traits(format);
+  bool const wanted = options.lossless.value_or(row.loss == Loss::wanted && read.lossless);
+  if (wanted && row.loss == Loss::always) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--lossless: a %s is never without loss", row.name);
+  }
+  auto encoding = options.encoding;
+  encoding.lossless = wanted;
+  return encoding;
+}
+
 }  // namespace cli

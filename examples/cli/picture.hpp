@@ -21,6 +21,7 @@ struct Picture {
   mirnet::Image image;  ///< upright
   Metadata metadata;
   Format format = Format::png;                                   ///< of the file
+  bool lossless = false;                                         ///< Decoded::lossless
   std::vector<std::string> warnings;                             ///< sentences that go behind the file's name
   std::unique_ptr<ColourConversion const> conversion = nullptr;  ///< where its colours are not sRGB's
 };
@@ -60,12 +61,17 @@ mirnet::Result<void> check_writable(std::string const& path, bool overwrite, boo
 struct PictureOptions {
   bool overwrite = false;
   EncodeOptions encoding;
-  std::optional<int> depth;  ///< 8 or 16 bits a sample; without it, those of the input where the format has them
+  std::optional<int> depth;      ///< 8 or 16 bits a sample; without it, those of the input where the format has them
+  std::optional<bool> lossless;  ///< of formats that have both; without it, as the input, if it has such a format
 };
 
 /// The samples that a file of this format gets of a picture with samples of this type. Errors: invalid_argument, where
 /// the format does not have the depth of the options.
 mirnet::Result<mirnet::SampleType> stored_samples(Format format, mirnet::SampleType type,
                                                   PictureOptions const& options);
+
+/// How a picture that was read so goes to a file of this format. Errors: invalid_argument, where the options want a
+/// file without loss and the format has none.
+mirnet::Result<EncodeOptions> encoding_for(Format format, Picture const& read, PictureOptions const& options);
 
 }  // namespace cli

@@ -59,7 +59,7 @@ mirnet::Result<PictureWriter> PictureWriter::start(Image const& input, ResultFor
   PictureWriter writer(input, format, options, converted);
   auto layout = ImageLayout::of(input);
   layout.type = format.stored;
-  auto encoder = traits(format.format).encode(layout, options.encoding, metadata);
+  auto encoder = traits(format.format).encode(layout, format.encoding, metadata);
   if (!encoder) return encoder.error();
   writer.encoding_ = std::make_unique<EncodingThread>(*std::move(encoder));
   if (format.kept) {

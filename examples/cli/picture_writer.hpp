@@ -20,6 +20,7 @@ struct ResultFormat {
   Format format;
   mirnet::SampleType stored;  ///< stored_samples
   bool kept = false;          ///< as an image, beside the file
+  EncodeOptions encoding = {};
 };
 
 /// Where the network sees other colours than the file has: what it sees, and the way back.

@@ -119,6 +119,7 @@ constexpr FormatTraits table[] = {
      .result = Format::jpeg,
      .longest_side = 65500,
      .longest_segment = most_in_a_jpeg_segment,
+     .loss = Loss::always,
      .bytes_a_sample = coefficient,
      .holds = {.icc = true, .exif = true, .xmp = true, .iptc = true, .resolution = true, .other_profile = true}},
     // Cameras' raw files may look like TIFF.
@@ -150,8 +151,10 @@ constexpr FormatTraits table[] = {
      .result = Format::webp,
      .library = "libwebp",
      .alpha = true,
+     .gray = false,
      .longest_side = 16383,
-     .bytes_a_sample = 8,
+     .loss = Loss::wanted,
+     .bytes_a_sample = 12,
      .holds = {.icc = true, .exif = true, .xmp = true}},
     {.format = Format::jxl,
      .name = "JPEG XL",
@@ -164,6 +167,7 @@ constexpr FormatTraits table[] = {
      .load = MIRNET_WITH_JXL(load_jxl),
      .deepest = SampleType::u16,
      .alpha = true,
+     .loss = Loss::wanted,
      .bytes_a_sample = 16,
      .holds = {.icc = true, .exif = true, .xmp = true},
      .takes_profile = MIRNET_WITH_JXL(jxl_takes_profile)},
@@ -189,6 +193,7 @@ constexpr FormatTraits table[] = {
      .decode = decode_simple,
      .encode = encode_bmp,
      .result = Format::bmp,
+     .gray = false,
      .bytes_a_sample = 2},
     {.format = Format::tga,
      .name = "TGA",
@@ -238,6 +243,7 @@ constexpr FormatTraits table[] = {
      .encode = encode_ppm,
      .result = Format::ppm,
      .deepest = SampleType::u16,
+     .gray = false,
      .bytes_a_sample = 4},
     {.format = Format::pfm,
      .name = "PFM",
@@ -338,8 +344,10 @@ mirnet::Result<void> check_encodable(ImageLayout const& layout, Format format, c
 }
 
 double encoder_bytes(ImageLayout const& layout, Format format) {
-  auto const samples = static_cast<double>(layout.width) * static_cast<double>(layout.height * layout.channels);
-  return samples * (traits(format).bytes_a_sample + 2 * static_cast<double>(mirnet::sample_bytes(layout.type)));
+  auto const& row = traits(format);
+  auto const channels = layout.channels + (row.gray || layout.colours() == 3 ? 0 : 2);
+  auto const samples = static_cast<double>(layout.width) * static_cast<double>(layout.height * channels);
+  return samples * (row.bytes_a_sample + 2 * static_cast<double>(mirnet::sample_bytes(layout.type)));
 }
 
 mirnet::Result<mirnet::ByteBuffer> encode(mirnet::Image const& image, Format format, EncodeOptions const& options,

@@ -13,6 +13,9 @@ namespace cli {
 
 enum class Format { png, jpeg, tiff, webp, jxl, avif, heic, raw, bmp, tga, pbm, pgm, ppm, pnm, pam, pfm };
 
+/// Whether the pixels of a file are those that went into it.
+enum class Loss { none, always, wanted };
+
 /// What a file of a format can say besides its pixels.
 struct Holds {
   bool icc = false, exif = false, xmp = false, iptc = false, resolution = false;
@@ -35,9 +38,11 @@ struct FormatTraits {
   // Of formats that are written:
   mirnet::SampleType deepest = mirnet::SampleType::u8;  ///< f32: floats alone
   bool alpha = false;
+  bool gray = true;                 ///< otherwise gray becomes RGB
   mirnet::Index longest_side = 0;   ///< that the format or its library has; 0: no limit
   std::size_t longest_segment = 0;  ///< the most bytes of EXIF and of XMP; 0: no limit
-  double bytes_a_sample = 0;        ///< what encoding takes besides the file and a copy of it
+  Loss loss = Loss::none;
+  double bytes_a_sample = 0;  ///< what encoding takes besides the file and a copy of it
   Holds holds = {};
   /// Whether a picture of so many colours can have this profile; null: every one that is not damaged.
   bool (*takes_profile)(std::span<std::byte const> icc, mirnet::Index colours) = nullptr;

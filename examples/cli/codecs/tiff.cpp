@@ -181,8 +181,9 @@ class TiffReader {
                                                : PHOTOMETRIC_MINISBLACK;
     }
     if (found.orientation < 1 || found.orientation > 8) found.orientation = ORIENTATION_TOPLEFT;
-    if (TIFFIsCODECConfigured(found.compression) != 1) {
-      return Error(ErrorCode::input, "%s: a TIFF file compressed by method %d, which libtiff cannot read here", name,
+    // JBIG cannot be read row by row.
+    if (TIFFIsCODECConfigured(found.compression) != 1 || found.compression == COMPRESSION_JBIG) {
+      return Error(ErrorCode::input, "%s: a TIFF file compressed by method %d, which is not read", name,
                    int{found.compression});
     }
     if (auto const known = choose_colours(name, found); !known) return known.error();
@@ -553,8 +554,9 @@ Metadata read_metadata(View file, std::size_t directory) {
   found.icc = bytes_of(tiff_tag::icc);
   found.xmp = bytes_of(tiff_tag::xmp);
   found.iptc = bytes_of(tiff_tag::iptc);
+  auto const iptc = structure->find(directory, tiff_tag::iptc);
+  if (iptc && iptc->type == tiff_type::u32) cut_padding(found.iptc);
   if (found.iptc.empty()) found.iptc = iptc_of_resources(bytes_of(tiff_tag::photoshop));
-  cut_padding(found.iptc);
   found.exif = exif_of(description_of(*structure, directory), structure->little());
   return found;
 }
@@ -582,16 +584,20 @@ struct TiffFormat {
                               field.tag == tiff_tag::resolution_unit;
       return field.tag == tiff_tag::orientation || (resolution && !metadata.resolution.empty());
     });
-    auto const add = [&](std::uint16_t tag, std::uint16_t type, Bytes const& bytes) {
-      if (bytes.empty()) return;
-      auto const size = TiffStructure::size_of(type);
-      auto const count = (bytes.size() + size - 1) / size;
-      added.fields.push_back({tag, type, count, bytes});
-      added.fields.back().values.resize(count * size);
+    auto const add = [&](std::uint16_t tag, std::uint16_t type, Bytes bytes) {
+      auto const count = bytes.size() / TiffStructure::size_of(type);
+      if (count > 0) added.fields.push_back({tag, type, count, std::move(bytes)});
     };
     add(tiff_tag::xmp, tiff_type::byte, metadata.xmp);
-    add(tiff_tag::iptc, tiff_type::u32, metadata.iptc);  // as most readers expect it
     add(tiff_tag::icc, tiff_type::undefined, metadata.icc);
+    // Most readers expect numbers of 32 bits. Records that are damaged would not come back from these.
+    auto padded = metadata.iptc;
+    padded.resize((padded.size() + 3) / 4 * 4);
+    auto back = padded;
+    cut_padding(back);
+    bool const comes_back = back == metadata.iptc;
+    add(tiff_tag::iptc, comes_back ? tiff_type::u32 : tiff_type::undefined,
+        comes_back ? std::move(padded) : metadata.iptc);
 
     auto const& layout = target.layout;
     constexpr double most_in_32_bits = 3.8e9;  // pixels that compress badly become a little more

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <utility>
 
 namespace cli {
 namespace {
@@ -87,8 +88,8 @@ class Collector {
     if (!at || *at == 0) return nullptr;
     auto found = fields(*at, wanted);
     if (found.empty()) return nullptr;
-    to.inner.emplace_back(tag, std::move(found));
-    return &to.inner.back().second;
+    to.inner.push_back({tag, std::move(found)});
+    return &to.inner.back().directory;
   }
 
  private:
@@ -250,6 +251,8 @@ std::size_t TiffStructure::size_of(std::size_t type) {
   constexpr std::size_t sizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8};
   return type < std::size(sizes) ? sizes[type] : 0;
 }
+
+bool TiffDirectory::empty() const { return fields.empty() && inner.empty(); }
 
 bool TiffDirectory::has(std::uint16_t tag) const {
   return std::any_of(fields.begin(), fields.end(), [=](TiffField const& field) { return field.tag == tag; });

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "metadata.hpp"
@@ -90,11 +89,19 @@ struct TiffField {
 };
 
 struct TiffDirectory {
-  std::vector<TiffField> fields;
-  std::vector<std::pair<std::uint16_t, TiffDirectory>> inner;  ///< those that an entry with this tag leads to
+  struct Inner;
 
-  bool empty() const { return fields.empty() && inner.empty(); }
+  bool empty() const;
   bool has(std::uint16_t tag) const;
+
+  std::vector<TiffField> fields;
+  std::vector<Inner> inner;
+};
+
+/// What an entry with this tag leads to.
+struct TiffDirectory::Inner {
+  std::uint16_t tag;
+  TiffDirectory directory;
 };
 
 /// All fields of a directory.

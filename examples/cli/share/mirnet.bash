@@ -27,9 +27,9 @@ _mirnet() {
   fi
   case ${COMP_WORDS[1]} in
     denoise)
-      options='--quality --weights --strength --keep-grain --quality-jpeg --depth --output-dir --suffix --format
-        --recursive --skip-existing --overwrite --estimate --max-pixels --no-sandbox --reference --min-psnr --max-memory
-        --tile --threads --isa --precision --algorithm --progress --json --quiet --help'
+      options='--quality --weights --strength --keep-grain --quality-jpeg --lossless --lossy --depth --output-dir
+        --suffix --format --recursive --skip-existing --overwrite --estimate --max-pixels --no-sandbox --reference
+        --min-psnr --max-memory --tile --threads --isa --precision --algorithm --progress --json --quiet --help'
       ;;
     info) options='--quality --size --help' ;;
     bench) options='--threads --size --isa --help' ;;
