@@ -53,9 +53,10 @@ struct Kind {
   Index channels;
   SampleType type;
 };
-constexpr Kind kinds[] = {{Format::png, 3, SampleType::u8},  {Format::png, 4, SampleType::u8},
-                          {Format::png, 1, SampleType::u16}, {Format::png, 2, SampleType::u16},
-                          {Format::jpeg, 3, SampleType::u8}, {Format::jpeg, 1, SampleType::u8}};
+constexpr Kind kinds[] = {
+    {Format::png, 3, SampleType::u8},   {Format::png, 4, SampleType::u8},  {Format::png, 1, SampleType::u16},
+    {Format::png, 2, SampleType::u16},  {Format::jpeg, 3, SampleType::u8}, {Format::jpeg, 1, SampleType::u8},
+    {Format::tiff, 3, SampleType::u16}, {Format::tiff, 4, SampleType::u8}, {Format::webp, 3, SampleType::u8}};
 
 }  // namespace
 
@@ -63,6 +64,7 @@ TEST_CASE("bands of any height give the file of the whole picture") {
   for (auto const& kind : kinds) {
     Index const channels = kind.channels;
     Format const format = kind.format;
+    if (cli::traits(format).encode == nullptr) continue;
     auto const image = noise(203, 131, channels, kind.type);
     auto const layout = cli::ImageLayout::of(image);
     for (int const quality : {80, 95}) {
@@ -71,9 +73,10 @@ TEST_CASE("bands of any height give the file of the whole picture") {
       auto const metadata = some_metadata();
       cli::EncodeOptions const options{.quality = quality};
       auto const whole = cli::encode(image, format, options, metadata).value();
-      auto const decoded = mirnet::decode_image(whole.bytes(), "the file").value();
+      auto const decoded = std::move(cli::traits(format).decode(whole.bytes(), "the file", {}).value().image);
       CHECK((decoded.width() == 203 && decoded.height() == 131 && decoded.channels() == channels));
-      if (format == Format::png) CHECK(std::ranges::equal(decoded.bytes(), image.bytes()));
+      bool const exact = cli::traits(format).loss == cli::Loss::none;
+      if (exact) CHECK(std::ranges::equal(decoded.bytes(), image.bytes()));
       for (Index const rows : {Index{1}, Index{7}, Index{64}, Index{131}}) {
         CAPTURE(rows);
         cli::EncodingThread thread(cli::traits(format).encode(layout, options, metadata).value());
@@ -134,7 +137,8 @@ TEST_CASE("an encoding that is given up ends") {
   }
   CHECK(calls <= 2);
   // With a picture half done in the libraries.
-  for (auto const format : {Format::png, Format::jpeg}) {
+  for (auto const format : {Format::png, Format::jpeg, Format::tiff, Format::webp}) {
+    if (cli::traits(format).encode == nullptr) continue;
     auto encoder = cli::traits(format).encode({64, 64, 3, SampleType::u8}, {.quality = 90}, some_metadata());
     REQUIRE(encoder);
     cli::EncodingThread thread(*std::move(encoder));

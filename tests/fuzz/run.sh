@@ -119,7 +119,7 @@ files_of() {
   case $1 in
     bitmap) echo include/mirnet/io/{palette,read_bmp,read_tga}.hpp ;;
     command_line) echo examples/cli/{command_line,files,memory_limit,suggestion}.cpp examples/measure/size.hpp ;;
-    image) echo include/mirnet/io/{check_*,image_*,palette,pam,pnm,read_*}.hpp examples/cli/{encode,metadata}.cpp ;;
+    image) echo include/mirnet/io/{check_*,image_*,palette,pam,pnm,read_*}.hpp examples/cli/codecs/*.cpp ;;
     netpbm) echo include/mirnet/io/{pam,pnm}.hpp ;;
     plan) echo include/mirnet/model/model.hpp include/mirnet/{networks/mirnet/*,layers/*,tensor/arena}.hpp ;;
     weights) echo include/mirnet/model/{byte_source,weight_file}.hpp include/mirnet/base/crc32c.hpp ;;
