@@ -16,6 +16,7 @@ import numpy
 import torch
 from PIL import Image
 
+import graphics
 import mirnet_torch
 import network as networks
 import noise
@@ -287,6 +288,70 @@ class Noise(unittest.TestCase):
         for limit in (3, 10, 25):
             phone, plain = (float((errors[name] < limit).float().mean()) for name in ("phone", "plain"))
             self.assertGreater(phone, plain - 0.03, limit)
+
+
+class Graphics(unittest.TestCase):
+    def setUp(self):
+        self.patch = numpy.asarray(photograph(64, 1))
+
+    def test_a_seed_is_a_picture(self):
+        for kind in [*graphics.KINDS, graphics.graphics]:
+            for seed in range(20):
+                patch = self.patch[:48] if seed % 2 else self.patch[:7, :11]
+                first, second = (kind(patch, numpy.random.default_rng(seed)) for _ in range(2))
+                self.assertEqual((first.shape, first.dtype), (patch.shape, numpy.uint8), kind)
+                self.assertTrue((first == second).all(), kind)
+        self.assertAlmostEqual(sum(graphics.KINDS.values()), 1)
+
+    def test_dither_has_few_tones_and_keeps_the_mean(self):
+        """Those in black and white have the light of what they were made from."""
+        for kind in (graphics.ordered, graphics.diffused):
+            seen = 0
+            for seed in range(300):
+                rng = numpy.random.default_rng(seed)
+                light = graphics.source(self.patch, numpy.random.default_rng(seed))
+                made = kind(self.patch, rng)
+                self.assertLessEqual(len(numpy.unique(made.reshape(-1, 3), axis=0)), 16 ** 3)
+                if sorted(numpy.unique(made)) == [0, 255] and (made.min(2) == made.max(2)).all():
+                    seen += 1
+                    self.assertAlmostEqual(made.mean() / 255, graphics.gray(light).mean(), delta=0.05)
+            self.assertGreater(seen, 30)
+
+    def test_thresholds_are_spread_evenly(self):
+        for size in graphics.BAYER_SIZES:
+            self.assertEqual(sorted(graphics.bayer(size).flatten() * size ** 2 - 0.5), list(range(size ** 2)))
+        dots = graphics.halftone((40, 50), numpy.random.default_rng(1))
+        self.assertAlmostEqual(float(dots.mean()), 0.5, delta=1e-3)
+        self.assertAlmostEqual(float((dots < 0.25).mean()), 0.25, delta=1e-3)
+
+    def test_small_pictures_are_mirrored_as_the_library_does(self):
+        """Around the middle, pixels and their neighbours beyond an edge are equal."""
+        for seed in range(40):
+            made = graphics.small(self.patch, numpy.random.default_rng(seed)).astype(int)
+            height, width = numpy.random.default_rng(seed).integers(1, graphics.LARGEST_SMALL + 1, 2)
+            top, left = (64 - height) // 2, (64 - width) // 2
+            self.assertTrue((made[top - 1] == made[top]).all() and (made[:, left - 1] == made[:, left]).all())
+            self.assertTrue((made[top + height] == made[top + height - 1]).all())
+
+    def test_a_share_of_the_patches_are_graphics_without_noise(self):
+        """The other patches have the noise that they would have without graphics."""
+        clean = torch.rand(16, 3, 32, 32)
+        kept, share = clean.clone(), noise.GRAPHICS_SHARE
+        count = 0
+        for preset in noise.PRESETS.values():
+            for seed in range(30):
+                noisy, target = noise.add_noise(clean, 32, seed, preset)
+                noise.GRAPHICS_SHARE = 0.0
+                try:
+                    without, same = noise.add_noise(clean, 32, seed, preset)
+                finally:
+                    noise.GRAPHICS_SHARE = share
+                made = (target != same).flatten(1).any(1)
+                count += int(made.sum())
+                self.assertTrue(bool((noisy[made] == target[made]).all()))
+                self.assertTrue(bool((noisy[~made] == without[~made]).all() and (target[~made] == clean[~made]).all()))
+        self.assertTrue(bool((clean == kept).all()))
+        self.assertAlmostEqual(count / (2 * 30 * 16), share, delta=0.03)
 
 
 class Optimizer(unittest.TestCase):
