@@ -112,7 +112,13 @@ Tensor<typename Model<Net>::Pixel> tiled(Model<Net> const& model, Context<typena
   return result;
 }
 
-/// Tiles that are cut out, run and added up one by one.
+/// A pixel of a line of `size` pixels that goes on, at both ends, with its mirror images.
+Index mirrored_pixel(Index i, Index size) {
+  while (i < 0 || i >= size) i = i < 0 ? -1 - i : 2 * size - 1 - i;
+  return i;
+}
+
+/// Tiles that are cut out, mirrored where the image is small, run and added up one by one.
 template <class T>
 Tensor<Accumulator<T>> by_hand(Model<Mirnet<T>> const& model, Context<T>& context, View<Accumulator<T> const> image,
                                TileOptions const& tile) {
@@ -123,21 +129,29 @@ Tensor<Accumulator<T>> by_hand(Model<Mirnet<T>> const& model, Context<T>& contex
   auto sum = Tensor<Pixel>::create(image.shape()).value();
   for (Index j = 0; j < y_axis.count(); ++j) {
     for (Index i = 0; i < x_axis.count(); ++i) {
-      auto part = Tensor<Pixel>::create({y_axis.length(), x_axis.length(), image.channels()}).value();
+      auto const seen = [&](TileAxis const& axis) {
+        Index const smallest = std::min(tile.smallest, tile.longest);
+        return axis.count() == 1 && axis.size() < smallest ? smallest : axis.length();
+      };
+      auto part = Tensor<Pixel>::create({seen(y_axis), seen(x_axis), image.channels()}).value();
       Index const left = x_axis.first(i), top = y_axis.first(j);
-      for (Index y = 0; y < y_axis.length(); ++y) {
-        for (Index x = 0; x < x_axis.length(); ++x) {
-          for (Index c = 0; c < image.channels(); ++c) part.view()(y, x, c) = image(top + y, left + x, c);
+      Index const before_x = (seen(x_axis) - x_axis.length()) / 2, before_y = (seen(y_axis) - y_axis.length()) / 2;
+      for (Index y = 0; y < seen(y_axis); ++y) {
+        for (Index x = 0; x < seen(x_axis); ++x) {
+          Index const from_y = top + mirrored_pixel(y - before_y, y_axis.length());
+          Index const from_x = left + mirrored_pixel(x - before_x, x_axis.length());
+          for (Index c = 0; c < image.channels(); ++c) part.view()(y, x, c) = image(from_y, from_x, c);
         }
       }
       auto const done = test::run(model, context, part.view());
+      auto const result = crop(done.view(), before_y, before_x, y_axis.length(), x_axis.length());
       bool const alone = x_axis.count() * y_axis.count() == 1;
       for (Index y = 0; y < y_axis.length(); ++y) {
         for (Index x = 0; x < x_axis.length(); ++x) {
           float const weight = y_axis.weight(j, top + y) * x_axis.weight(i, left + x);
           for (Index c = 0; c < image.channels(); ++c) {
             Pixel& to = sum.view()(top + y, left + x, c);
-            to = alone ? done.view()(y, x, c) : to + weight * done.view()(y, x, c);
+            to = alone ? result(y, x, c) : to + weight * result(y, x, c);
           }
         }
       }
@@ -203,6 +217,20 @@ TEST_CASE("networks of any number of channels, and on cells, run in tiles of any
   compare_with_tiles_by_hand<float>(test::tiny, kernels, 64, 64, {.longest = 61, .overlap = 20, .margin = 7});
 }
 
+TEST_CASE("a network sees small images mirrored, as large as it is told") {
+  ThreadPool pool(2);
+  auto const& kernels = *test::kernel_tables().front();
+  for (auto const& size : {Shape{1, 1, 0}, Shape{2, 3, 0}, Shape{63, 5, 0}, Shape{7, 64, 0}, Shape{20, 150, 0}}) {
+    for (Index const smallest : {1, 30, 64}) {
+      compare_with_tiles_by_hand<float>(test::tiny, kernels, size.height, size.width,
+                                        {.longest = 100, .overlap = 8, .margin = 2, .smallest = smallest}, pool);
+    }
+  }
+  for (auto const& set : test::bfloat16_tables()) {
+    compare_with_tiles_by_hand<bfloat16>(test::tiny, *set.halves, 9, 13, {.longest = 256});
+  }
+}
+
 TEST_CASE("rows have the bits of whole images that are restored in the same tiles") {
   auto const model = test::make_model<float>({.features = 8, .groups = 1, .blocks = 1});
   Context<float> context(*test::kernel_tables().front());
@@ -217,6 +245,14 @@ TEST_CASE("rows have the bits of whole images that are restored in the same tile
     auto const rows = tiled(model, context, std::as_const(map).view(), {.longest = longest});
     CHECK(pictures::equal(from_map(rows.view(), image).value(), restored));
   }
+
+  auto const small = pictures::draw(5, 300, 3, SampleType::f32, pictures::noisy_pattern);
+  auto narrow = Tensor<float>::create({small.height(), small.width(), 3}).value();
+  to_map(small, narrow.view());
+  auto const rows = tiled(model, context, std::as_const(narrow).view(), {.longest = shortest_tile});
+  auto const tiling = plan_tiles(model, context, small, shortest_tile).value();
+  CHECK(tiling.tiles() == 2);
+  CHECK(pictures::equal(from_map(rows.view(), small).value(), restore(model, small, context, tiling).value()));
 }
 
 TEST_CASE("an image that is much larger than the memory") {
@@ -324,6 +360,8 @@ TEST_CASE("runs in tiles are refused with a sentence, not begun") {
     return refusal(planned);
   };
   CHECK(plan(100, 60, small_tiles) == "");
+  CHECK(test::contains(plan(100, 60, {.longest = 48, .overlap = 8, .margin = 2, .smallest = 0}),
+                       "2: images are mirrored to 0 pixels, expected 1 to 4096"));
   CHECK(plan(100, 60, {.longest = 45, .overlap = 8, .margin = 2}) ==
         "2: tiles of 45 pixels are too small; expected 46 or more");
   CHECK(plan(100, 60, {.longest = 46, .overlap = 8, .margin = 2}) == "");

@@ -38,7 +38,7 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
                                                  Image const& image, TileAxis x, TileAxis y,
                                                  Index most_bytes = 0) noexcept {
   if (auto const checked = check_colours(model); !checked) return checked.error();
-  auto const plan = model.plan(context, y.length(), x.length());
+  auto const plan = model.plan(context, y.seen(), x.seen());
   if (!plan) return plan.error();
   Tiling<typename Net::Config> tiling{x, y, *plan};
   auto const more = static_cast<double>(image.bytes().size()) + bytes_to_see(image);
@@ -51,7 +51,7 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
   if (workers > 1 && x.count() >= workers) {
     auto several = tiling;
     several.at_once = workers;
-    auto const alone = model.plan(with_one_worker(context), y.length(), x.length());
+    auto const alone = model.plan(with_one_worker(context), y.seen(), x.seen());
     if (!alone) return alone.error();
     several.alone = *alone;
     auto const all = tiles_bytes<float>(x, y, 3, several.run_bytes(), result, workers);

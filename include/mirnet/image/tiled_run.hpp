@@ -49,13 +49,56 @@ constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width, Index ch
 template <class Pixel>
 constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y, Index channels, Index run_bytes,
                                            std::optional<Index> more = 0, Index at_once = 1) noexcept {
-  auto const one = map_bytes<Pixel>({y.length(), x.length(), channels});
+  auto const one = map_bytes<Pixel>({y.seen(), x.seen(), channels});
   auto const map = one ? checked_product(*one, at_once) : std::nullopt;
   bool const several = x.count() > 1 || y.count() > 1;
   auto const rows = several ? tile_rows_bytes<Pixel>(y.length(), x.size(), channels) : 0;
   std::optional<Index> bytes = run_bytes;
   for (auto const part : {map, map, rows, more}) bytes = bytes && part ? checked_sum(*bytes, *part) : std::nullopt;
   return bytes;
+}
+
+/// The pixel of a line of `size` pixels that is seen `i` pixels after its first one if the line is mirrored at both
+/// ends again and again.
+constexpr Index mirrored(Index i, Index size) noexcept {
+  Index const place = (i % (2 * size) + 2 * size) % (2 * size);
+  return place < size ? place : 2 * size - 1 - place;
+}
+
+/// Where the network sees more than the image: moves the tile, which is at the beginning of the map's memory without
+/// gaps, to its place in the map and mirrors it at its edges.
+template <class Pixel>
+void mirror_out(TileAxis const& axis_x, TileAxis const& axis_y, View<Pixel> map) noexcept {
+  Index const height = axis_y.length(), width = axis_x.length(), top = axis_y.before(), left = axis_x.before();
+  if (map.height() == height && map.width() == width) return;
+  Index const pitch = map.pitch();
+  auto const bytes = [&](Index pixels) { return static_cast<std::size_t>(pixels * pitch) * sizeof(Pixel); };
+  auto const copy = [&](Pixel* to, Pixel const* from, Index pixels) {
+    std::memmove(static_cast<void*>(to), static_cast<void const*>(from), bytes(pixels));
+  };
+  for (Index y = height - 1; y >= 0; --y) {  // each row moves to where rows after it have been
+    copy(map.pixel(top + y, left), map.data() + y * width * pitch, width);
+  }
+  for (Index y = top; y < top + height; ++y) {
+    for (Index x = 0; x < map.width(); ++x) {
+      if (x < left || x >= left + width) copy(map.pixel(y, x), map.pixel(y, left + mirrored(x - left, width)), 1);
+    }
+  }
+  for (Index y = 0; y < map.height(); ++y) {
+    if (y < top || y >= top + height) copy(map.row(y), map.row(top + mirrored(y - top, height)), map.width());
+  }
+}
+
+/// The opposite: moves the tile to the beginning of the map's memory.
+template <class Pixel>
+void gather_tile(TileAxis const& axis_x, TileAxis const& axis_y, View<Pixel> map) noexcept {
+  Index const height = axis_y.length(), width = axis_x.length();
+  if (map.height() == height && map.width() == width) return;
+  for (Index y = 0; y < height; ++y) {
+    std::memmove(static_cast<void*>(map.data() + y * width * map.pitch()),
+                 static_cast<void const*>(map.pixel(axis_y.before() + y, axis_x.before())),
+                 static_cast<std::size_t>(width * map.pitch()) * sizeof(Pixel));
+  }
 }
 
 /// Adds a tile's share of rows [first_row, end of the tile) to `rows`, which begin at row first_row of the image.
@@ -126,22 +169,28 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
   using Pixel = typename Model<Net>::Pixel;
   TileAxis const &axis_x = tiling.x, &axis_y = tiling.y;
   Index const channels = Net::channels_in(model.config()), width = axis_x.size();
-  Shape const shape{axis_y.length(), axis_x.length(), channels};
-  Index const map_elements = shape.pixels() * pixel_pitch<Pixel>(channels), at_once = tiling.at_once;
+  Shape const shape{axis_y.length(), axis_x.length(), channels}, seen{axis_y.seen(), axis_x.seen(), channels};
+  Index const map_elements = seen.pixels() * pixel_pitch<Pixel>(channels), at_once = tiling.at_once;
   auto* const maps = reinterpret_cast<Pixel*>(memory + tiling.run_bytes());
-  auto const input = [&](Index i) { return View<Pixel>(maps + i * map_elements, shape); };
-  auto const output = [&](Index i) { return View<Pixel>(maps + (at_once + i) * map_elements, shape); };
+  auto const input = [&](Index i) { return View<Pixel>(maps + i * map_elements, seen); };
+  auto const output = [&](Index i) { return View<Pixel>(maps + (at_once + i) * map_elements, seen); };
+  auto const result = [&](Index i) { return View<Pixel>(output(i).data(), shape); };
   std::memset(static_cast<void*>(maps), 0, static_cast<std::size_t>(at_once * map_elements) * sizeof(Pixel));
   auto const run = [&](Index tile_x, Index tile_y, Index count) -> Result<void> {
     for (Index i = 0; i < count; ++i) {
-      if (Result<void> const filled = fill(tile_x + i, tile_y, input(i)); !filled) return filled;
+      View<Pixel> const tile(input(i).data(), shape);
+      if (Result<void> const filled = fill(tile_x + i, tile_y, tile); !filled) return filled;
+      mirror_out(axis_x, axis_y, input(i));
     }
-    if (count > 1) return run_at_once(model, context, tiling, memory, count, input, output);
-    return model.run(context, tiling.plan, {memory, static_cast<std::size_t>(tiling.plan.bytes)}, input(0), output(0));
+    auto const done = count > 1 ? run_at_once(model, context, tiling, memory, count, input, output)
+                                : model.run(context, tiling.plan, {memory, static_cast<std::size_t>(tiling.plan.bytes)},
+                                            input(0), output(0));
+    for (Index i = 0; done && i < count; ++i) gather_tile(axis_x, axis_y, output(i));
+    return done;
   };
   if (tiling.tiles() == 1) {
     if (auto const done = run(0, 0, 1); !done) return done;
-    return write(Index{0}, output(0));
+    return write(Index{0}, result(0));
   }
 
   // The sums of the rows to which later tiles contribute; `settled` is the first of these rows.
@@ -156,7 +205,7 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
       count = (std::min)(at_once, axis_x.count() - tile_x);
       if (auto const done = run(tile_x, tile_y, count); !done) return done;
       for (Index i = 0; i < count; ++i) {
-        add_tile<Pixel>(context.parallel, output(i), axis_x, axis_y, tile_x + i, tile_y, settled,
+        add_tile<Pixel>(context.parallel, result(i), axis_x, axis_y, tile_x + i, tile_y, settled,
                         rows_of(end - settled));
       }
     }
@@ -199,7 +248,7 @@ class TiledRun {
                                                     Algorithm algorithm = Algorithm::automatic) noexcept {
     if (auto const checked = check(config, height, width, tile); !checked) return checked.error();
     TileAxis const x = axis(config, width, tile), y = axis(config, height, tile);
-    auto needed = Model<Net>::bytes_needed(config, y.length(), x.length(), kernels, workers, algorithm);
+    auto needed = Model<Net>::bytes_needed(config, y.seen(), x.seen(), kernels, workers, algorithm);
     if (!needed) return needed;
     auto const bytes = all_bytes(config, x, y, needed->run);
     if (!bytes) return too_large();
@@ -215,7 +264,7 @@ class TiledRun {
     Config const& config = model.config();
     if (auto const checked = check(config, height, width, tile); !checked) return checked.error();
     TileAxis const x = axis(config, width, tile), y = axis(config, height, tile);
-    auto const plan = model.plan(context, y.length(), x.length());
+    auto const plan = model.plan(context, y.seen(), x.seen());
     if (!plan) return plan.error();
     auto const bytes = all_bytes(config, x, y, plan->bytes);
     if (!bytes) return too_large();

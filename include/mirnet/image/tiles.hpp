@@ -21,12 +21,18 @@ inline constexpr Index tile_margin = 8;
 inline constexpr Index usual_tile = 768;
 /// The shortest side of a tile of a photograph: an average over fewer pixels says little about the image.
 inline constexpr Index shortest_tile = 256;
+/// The least that a network sees of an image: the patches of the training had so many pixels in height and width. In an
+/// image of a few pixels, most lie at a border, and attention averages over little.
+inline constexpr Index smallest_input = 64;
 
 /// The sides of tiles, in pixels.
 struct TileOptions {
   Index longest = usual_tile;
   Index overlap = tile_overlap;
   Index margin = tile_margin;
+  /// Where a side of the image is shorter, the network sees the image mirrored at its edges until it is as long, though
+  /// no longer than `longest`.
+  Index smallest = smallest_input;
 
   /// The least value of `longest` at which no three tiles in a row share a pixel, for tiles that begin at multiples of
   /// `step`.
@@ -43,6 +49,10 @@ struct TileOptions {
       return Error(ErrorCode::invalid_argument,
                    "tiles overlap by %lld pixels with margins of %lld, expected more than two margins and at most %lld",
                    number(overlap), number(margin), number(most_overlap));
+    }
+    if (smallest < 1 || smallest > most_overlap) {
+      return Error(ErrorCode::invalid_argument, "images are mirrored to %lld pixels, expected 1 to %lld",
+                   number(smallest), number(most_overlap));
     }
     if (overlap % step != 0) {
       return Error(ErrorCode::invalid_argument,
@@ -76,19 +86,20 @@ class TileAxis {
   TileAxis() = default;
   /// `count` tiles for `size` pixels. All but the last begin at multiples of `step`, and lengths are multiples of it,
   /// too. `step` is 1 or a power of two that divides the overlap.
-  constexpr TileAxis(Index size, Index count, Index step = 1, Index overlap = tile_overlap,
-                     Index margin = tile_margin) noexcept
+  constexpr TileAxis(Index size, Index count, Index step = 1, Index overlap = tile_overlap, Index margin = tile_margin,
+                     Index smallest = smallest_input) noexcept
       : size_(size),
         count_(count),
         step_(step),
         overlap_(overlap),
         margin_(margin),
+        smallest_(smallest),
         length_((std::min)(size, round_up(divide_up(size + (count - 1) * overlap, count), std::max<Index>(step, 8)))) {}
 
   /// The fewest tiles that `tile` allows. TileOptions::check accepts `tile` for this size and step.
   static constexpr TileAxis of_at_most(Index size, TileOptions const& tile, Index step = 1) noexcept {
     Index const count = size <= tile.longest ? 1 : divide_up(size - tile.overlap, tile.longest - tile.overlap);
-    TileAxis axis(size, count, step, tile.overlap, tile.margin);
+    TileAxis axis(size, count, step, tile.overlap, tile.margin, (std::min)(tile.smallest, tile.longest));
     while (axis.length_ > tile.longest && axis.length_ < size) axis = axis.with_one_more();  // lengths are rounded up
     return axis;
   }
@@ -97,11 +108,15 @@ class TileAxis {
     return of_at_most(size, TileOptions{.longest = longest}, step);
   }
 
-  constexpr TileAxis with_one_more() const noexcept { return {size_, count_ + 1, step_, overlap_, margin_}; }
+  constexpr TileAxis with_one_more() const noexcept { return {size_, count_ + 1, step_, overlap_, margin_, smallest_}; }
 
   constexpr Index size() const noexcept { return size_; }
   constexpr Index count() const noexcept { return count_; }
   constexpr Index length() const noexcept { return length_; }
+  /// What the network sees of a tile: its length, or more where the image is mirrored.
+  constexpr Index seen() const noexcept { return count_ == 1 ? (std::max)(length_, smallest_) : length_; }
+  /// How much of that lies before the tile's first pixel.
+  constexpr Index before() const noexcept { return (seen() - length_) / 2; }
   constexpr Index first(Index tile) const noexcept {
     if (tile + 1 == count_) return size_ - length_;
     // Rounded up, so that each tile begins at most its length less the overlap, a multiple of the step, after the one
@@ -129,7 +144,8 @@ class TileAxis {
     return (static_cast<float>(pixel - begin) + 0.5f) / static_cast<float>(end - begin);
   }
 
-  Index size_ = 0, count_ = 1, step_ = 1, overlap_ = tile_overlap, margin_ = tile_margin, length_ = 0;
+  Index size_ = 0, count_ = 1, step_ = 1, overlap_ = tile_overlap, margin_ = tile_margin;
+  Index smallest_ = smallest_input, length_ = 0;
 };
 
 }  // namespace mirnet::inline MIRNET_ABI
