@@ -336,7 +336,9 @@ class Graphics(unittest.TestCase):
     def test_a_share_of_the_patches_are_graphics_without_noise(self):
         """The other patches have the noise that they would have without graphics."""
         clean = torch.rand(16, 3, 32, 32)
-        kept, share = clean.clone(), noise.GRAPHICS_SHARE
+        kept, share, gray_share = clean.clone(), noise.GRAPHICS_SHARE, noise.GRAY_SHARE
+        noise.GRAY_SHARE = 0.0
+        self.addCleanup(setattr, noise, "GRAY_SHARE", gray_share)
         count = 0
         for preset in noise.PRESETS.values():
             for seed in range(30):
@@ -352,6 +354,22 @@ class Graphics(unittest.TestCase):
                 self.assertTrue(bool((noisy[~made] == without[~made]).all() and (target[~made] == clean[~made]).all()))
         self.assertTrue(bool((clean == kept).all()))
         self.assertAlmostEqual(count / (2 * 30 * 16), share, delta=0.03)
+
+
+    def test_a_share_of_the_patches_is_gray_with_gray_noise(self):
+        clean = torch.rand(16, 3, 32, 32)
+        share = noise.GRAPHICS_SHARE
+        noise.GRAPHICS_SHARE = 0.0
+        self.addCleanup(setattr, noise, "GRAPHICS_SHARE", share)
+        count = noisy_count = 0
+        for seed in range(60):
+            noisy, target = noise.add_noise(clean, 32, seed, noise.PLAIN)
+            gray = (target[:, :1] == target).all(3).all(2).all(1)
+            self.assertTrue(bool((noisy[gray][:, :1] == noisy[gray]).all()))
+            count += int(gray.sum())
+            noisy_count += int((noisy[gray] != target[gray]).flatten(1).any(1).sum())
+        self.assertAlmostEqual(count / (60 * 16), noise.GRAY_SHARE, delta=0.03)
+        self.assertGreater(noisy_count, 0.9 * count)
 
 
 class Optimizer(unittest.TestCase):

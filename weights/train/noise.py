@@ -67,7 +67,9 @@ PHONE = Preset({"gaussian": 0.48, "camera": 0.46, "weak": 0.04, "film": 0.02},
 PRESETS = {"phone": PHONE, "plain": PLAIN}
 
 CLEAN_SHARE = 0.04  # a denoiser must know when there is nothing to do
-GRAPHICS_SHARE = 0.1  # of the patches become pictures that have no noise, though they look as if they had: graphics.py
+# Of the patches become gray, with gray noise: else only graphics would be gray, and noise in gray would be kept.
+GRAY_SHARE = 0.15
+GRAPHICS_SHARE = 0.06  # of the patches become pictures that have no noise, though they look as if they had: graphics.py
 
 LARGEST_SIGMA = 55 / 255
 PHONE_LARGEST_SIGMA = 75 / 255
@@ -521,15 +523,20 @@ def smaller(x, size):
     return F.interpolate(x.clamp(0, 1), size=(size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
+def replace_by_gray(noisy, clean, chosen):
+    """One channel of the chosen pictures in place of all three."""
+    for index in chosen:
+        for x in (noisy, clean):
+            x[index] = x[index, index % 3].clone()
+
+
 def replace_by_graphics(noisy, clean, chosen, seed):
-    """(noisy, clean) with graphics in place of the chosen pictures: what is to come out is what goes in."""
-    noisy, clean = noisy.clone(), clean.clone()
+    """Graphics in place of the chosen pictures: what is to come out is what goes in."""
     rng = numpy.random.default_rng(seed)
     for index in chosen:
         patch = round_to_bytes(clean[index]).mul_(255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
         made = torch.from_numpy(numpy.ascontiguousarray(graphics(patch, rng).transpose(2, 0, 1)))
         noisy[index] = clean[index] = made.to(clean.device).float().div_(255)
-    return noisy, clean
 
 
 def add_noise(clean, size, seed, preset=PHONE):
@@ -550,4 +557,7 @@ def add_noise(clean, size, seed, preset=PHONE):
         sharpen(noisy, clean, whole, names)
     noisy = round_to_bytes(noisy)
     through_jpeg(noisy, jpegs(whole, names, preset))
-    return replace_by_graphics(noisy, clean, whole.chosen(GRAPHICS_SHARE), seed)
+    clean = clean.clone()
+    replace_by_gray(noisy, clean, whole.chosen(GRAY_SHARE))
+    replace_by_graphics(noisy, clean, whole.chosen(GRAPHICS_SHARE), seed)
+    return noisy, clean
