@@ -47,6 +47,9 @@ install(FILES weights/denoise.md weights/denoise-large.md weights/denoise-traini
   DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 if(TARGET mirnet_cli)
   install(TARGETS mirnet_cli)
+  if(TARGET mirnet_heic)
+    install(TARGETS mirnet_heic)  # beside it, where it is looked for
+  endif()
   set(share ${CMAKE_CURRENT_SOURCE_DIR}/examples/cli/share)
   install(FILES ${share}/mirnet.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   install(FILES ${share}/mirnet.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME mirnet)

@@ -46,7 +46,7 @@ fi
 (
   cd "$root"
   # The program alone: the tests need more packages.
-  cmake --preset release -DMIRNET_BUILD_TESTS=OFF
+  cmake --preset release -DMIRNET_BUILD_TESTS=OFF -DMIRNET_HEIC=ON
   cmake --build --preset release --target mirnet_cli --parallel "$(nproc)"
 ) >&2
 

@@ -63,9 +63,13 @@ need ninja-build ninja
 need libxsimd-dev xsimd/xsimd.hpp
 need libstb-dev stb/stb_image.h
 if [ "$purpose" != cross ]; then
+  need libavif-dev avif/avif.h
   need libcli11-dev CLI/CLI.hpp
+  need libheif-dev libheif/heif.h
   need libjpeg-dev jpeglib.h
+  need libjxl-dev jxl/decode.h
   need libpng-dev png.h
+  need libraw-dev libraw/libraw.h
   need libseccomp-dev seccomp.h
   need libtiff-dev tiffio.h
   need libwebp-dev webp/mux.h

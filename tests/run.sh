@@ -59,7 +59,7 @@ export CTEST_PARALLEL_LEVEL=$CMAKE_BUILD_PARALLEL_LEVEL
 
 # build PRESET
 build() {
-  cmake --preset "$1"
+  cmake --preset "$1" -D MIRNET_HEIC=ON
   cmake --build --preset "$1"
 }
 

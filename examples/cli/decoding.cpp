@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <exception>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #include <mirnet/version.hpp>
+
+#include "quiet.hpp"
 
 namespace cli {
 namespace {
@@ -123,7 +126,11 @@ std::optional<DecodingTask> task_of(int argc, char** argv) {
 
 void answer(DecodingTask const& task, mirnet::Result<Picture> (*decode)(DecodingTask const& task)) {
   std::set_terminate(end_uncaught);
-  ::tzset();  // Little CMS asks for the time, for which the C library would open a file
+  Quiet const quiet;
+  // Little CMS asks for the time, and LibRaw for that of cameras, whose clocks know no zone; where none is said, the C
+  // library looks for one in files.
+  ::setenv("TZ", "UTC0", 1);
+  ::tzset();
   bool sent = false;
   try {
     sent = send(decode(task));

@@ -7,13 +7,32 @@
 #include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
+#include "codecs/formats.hpp"
 #include "commands.hpp"
 #include "computing.hpp"
 #include "measure/size.hpp"
+#include "plugins.hpp"
 #include "weights.hpp"
 
 namespace cli {
 namespace {
+
+/// What can be read and written here, and why not the rest.
+void print_formats() {
+  std::string reads, writes, missing;
+  auto const add = [](std::string& list, std::string const& more, char const* between) {
+    if (!list.empty()) list += between;
+    list += more;
+  };
+  for (auto const& row : formats()) {
+    auto const fault = why_not_read(row);
+    if (fault.empty()) add(reads, row.name, ", ");
+    if (row.encode != nullptr && fault.empty()) add(writes, row.name, ", ");
+    if (!fault.empty()) add(missing, std::string(row.name) + " (" + fault + ')', ", ");
+  }
+  std::printf("%-26s %s\n%-26s %s\n", "reads", reads.c_str(), "writes", writes.c_str());
+  if (!missing.empty()) std::printf("%-26s %s\n", "does not read", missing.c_str());
+}
 
 mirnet::Result<void> info(WeightsOptions const& options, std::string const& size) {
   auto const parsed = measure::parse_size(size);
@@ -38,6 +57,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
     std::printf("%-26s %s", "instruction set in use", (*set)->float_isa);
     if (!(*set)->has_own_float_kernels()) std::printf(" (bf16: %s)", (*set)->name);
     std::printf("\n");
+    print_formats();
   }
   auto const& config = model->config();
   auto const number = [](char const* name, mirnet::Index value) {

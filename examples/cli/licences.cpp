@@ -29,6 +29,7 @@
 
 #include <mirnet/io/bytes.hpp>
 
+#include "codecs/codec.hpp"
 #include "commands.hpp"
 #include "weights.hpp"
 
@@ -101,6 +102,20 @@ std::string licences(std::string const& version) {
   auto const webp = WebPGetDecoderVersion();
   text += part("libwebp", numbers(webp >> 16, webp >> 8 & 255, webp & 255), "BSD-3-Clause");
 #endif
+  // Those that are loaded when a picture needs them may be missing here.
+  auto const loaded = [&](char const* name, LibraryVersions const& versions, char const* licence) {
+    text += part(name, versions.built, versions.running.empty() ? versions.built : versions.running, licence);
+  };
+#if MIRNET_HAS_AVIF
+  loaded("libavif", avif_versions(), "BSD-2-Clause");
+#endif
+#if MIRNET_HAS_JXL
+  loaded("libjxl", jxl_versions(), "BSD-3-Clause");
+#endif
+#if MIRNET_HAS_RAW
+  loaded("LibRaw", raw_versions(), "LGPL-2.1-or-later or CDDL-1.0");
+#endif
+  static_cast<void>(loaded);
 #if defined(__linux__)
   auto const running = seccomp_version();
   text += part(

@@ -17,6 +17,7 @@
 #include "decoding.hpp"
 #include "memory_limit.hpp"
 #include "progress.hpp"
+#include "quiet.hpp"
 
 namespace cli {
 
@@ -87,8 +88,9 @@ mirnet::Result<Picture> read_picture(std::string const& path, Reading const& rea
     // Plug-ins are processes in any case.
     auto const* const format = format_of(start->bytes());
     bool const apart = can_decode_apart && format != nullptr && format->plugin != nullptr;
-    return apart ? decode_apart(file, name, reading, start->bytes())
-                 : decode_picture(file, *std::move(start), name.c_str(), reading.max_pixels);
+    if (apart) return decode_apart(file, name, reading, start->bytes());
+    Quiet const quiet;
+    return decode_picture(file, *std::move(start), name.c_str(), reading.max_pixels);
   };
   if (path == standard_stream) {
     mirnet::detail::system::Status status{};

@@ -24,10 +24,21 @@ std::string find_plugin(char const* name) {
   return {};
 }
 
+std::string why_not_read(FormatTraits const& format) {
+  if (format.plugin != nullptr) {
+    return find_plugin(format.plugin).empty() ? std::string("the plug-in ") + format.plugin + " is not installed" : "";
+  }
+  if (format.decode == nullptr) return std::string("built without ") + format.library;
+  bool const loads = format.load == nullptr || format.load("").ok();
+  return loads ? "" : std::string("no ") + format.library + " of the version it was built with";
+}
+
 Error become_plugin(FormatTraits const& format, DecodingTask task, std::span<std::byte const> start) {
   auto path = find_plugin(format.plugin);
   if (path.empty()) {
-    return {ErrorCode::input, "%s: is a picture in %s, and its plug-in, %s, is not installed beside the program",
+    return {ErrorCode::input,
+            "%s: is a picture in %s, which the plug-in %s decodes; it is not installed beside the program "
+            "(CMake's option for it is MIRNET_HEIC)",
             task.name.c_str(), format.name, format.plugin};
   }
   auto pipe = pipe_with(start);

@@ -13,6 +13,9 @@ namespace cli {
 /// there is none.
 std::string find_plugin(char const* name);
 
+/// Why files of a format cannot be read here, in a few words; empty where they can.
+std::string why_not_read(FormatTraits const& format);
+
 /// Becomes the plug-in of a format, which does the task; `start` is what has been read of the file. Returns where that
 /// fails. Errors: input, with a sentence that says what is missing; internal.
 mirnet::Error become_plugin(FormatTraits const& format, DecodingTask task, std::span<std::byte const> start);

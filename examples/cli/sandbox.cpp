@@ -1,6 +1,7 @@
 #include "sandbox.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <memory>
 
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #if defined(__linux__)
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,18 +17,6 @@
 #endif
 
 #include "machine.hpp"
-
-// Sanitizers reserve terabytes of addresses, and make system calls of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MIRNET_HAS_SANITIZERS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define MIRNET_HAS_SANITIZERS 1
-#endif
-#endif
-#ifndef MIRNET_HAS_SANITIZERS
-#define MIRNET_HAS_SANITIZERS 0
-#endif
 
 namespace cli {
 namespace {
@@ -42,13 +32,14 @@ void limit(Resource resource, double most) {
   static_cast<void>(::setrlimit(resource, &current));
 }
 
-void limit_resources(double bytes) {
+void limit_resources(double bytes, Threads threads) {
 #if !MIRNET_HAS_SANITIZERS
   if (auto const mapped = mapped_memory()) limit(RLIMIT_AS, *mapped + std::max(bytes, 0.0));
 #else
   static_cast<void>(bytes);
 #endif
-  for (auto const resource : {RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CORE}) limit(resource, 0);
+  for (auto const resource : {RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_CORE}) limit(resource, 0);
+  if (threads == Threads::none) limit(RLIMIT_NPROC, 0);  // which counts them, too
 }
 
 #if defined(__linux__)
@@ -56,10 +47,11 @@ void limit_resources(double bytes) {
 /// Conditions on an argument of a system call, counted from 0. (libseccomp's macros for them are C.)
 constexpr scmp_arg_cmp is(unsigned argument, scmp_datum_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
 constexpr scmp_arg_cmp lacks(unsigned argument, scmp_datum_t bits) { return {argument, SCMP_CMP_MASKED_EQ, bits, 0}; }
+constexpr scmp_arg_cmp has(unsigned argument, scmp_datum_t bits) { return {argument, SCMP_CMP_MASKED_EQ, bits, bits}; }
 
 /// What the C++ library needs to compute, to take memory and to end, and no more. False where the kernel has no
 /// filters.
-bool filter_system_calls() {
+bool filter_system_calls(Threads threads) {
   std::unique_ptr<void, void (*)(scmp_filter_ctx)> const filter(::seccomp_init(SCMP_ACT_KILL_PROCESS),
                                                                 ::seccomp_release);
   if (!filter) return false;
@@ -86,6 +78,13 @@ bool filter_system_calls() {
   for (int const call : {SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(getpid), SCMP_SYS(gettid)}) {
     allow(call);
   }
+  if (threads == Threads::allowed) {
+    // A thread shares everything with this process. The C library's first way to start one has its flags where no
+    // filter sees them; where the kernel lacks that way, it takes the other.
+    complete = complete && ::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
+    allow(SCMP_SYS(clone), has(0, CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD));
+    for (int const call : {SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield)}) allow(call);
+  }
 #if MIRNET_HAS_SANITIZERS
   allow(SCMP_SYS(sigaltstack));  // where a function does not return, to look for its stack
 #endif
@@ -97,16 +96,16 @@ bool filter_system_calls() {
 
 }  // namespace
 
-void enter_sandbox(double bytes) {
+void enter_sandbox(double bytes, Threads threads) {
 #if defined(__linux__)
   static_cast<void>(::prctl(PR_SET_PDEATHSIG, SIGKILL));
 #if defined(SYS_close_range)
   static_cast<void>(::syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0));
 #endif
 #endif
-  limit_resources(bytes);
+  limit_resources(bytes, threads);
 #if defined(__linux__)
-  static_cast<void>(filter_system_calls());
+  static_cast<void>(filter_system_calls(threads));
 #endif
 }
 

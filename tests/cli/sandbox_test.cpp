@@ -7,6 +7,7 @@
 #include <functional>
 #include <iterator>
 #include <string>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -22,11 +23,11 @@ namespace {
 constexpr double room = 64 << 20;
 
 /// How a child ends that enters the sandbox and then does this, and ends with what it returns if it comes so far.
-int status_after(std::function<int()> const& attempt) {
+int status_after(std::function<int()> const& attempt, cli::Threads threads = cli::Threads::none) {
   pid_t const child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    cli::enter_sandbox(room);
+    cli::enter_sandbox(room, threads);
     ::_exit(attempt());
   }
   int status = 0;
@@ -72,6 +73,29 @@ TEST_CASE("whoever tries what decoding never takes is ended by the system") {
   for (auto const& attempt : attempts) {
     CAPTURE(attempt.what);
     int const status = status_after(attempt.make);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGSYS);
+  }
+}
+
+TEST_CASE("where threads are allowed, they work, and nothing else is") {
+  auto const start = [] {
+    int value = 0;
+    std::thread([&] { value = 3; }).join();
+    return value;
+  };
+  int const worked = status_after(start, cli::Threads::allowed);
+  CHECK(WIFEXITED(worked));
+  CHECK(WEXITSTATUS(worked) == 3);
+  CHECK(WTERMSIG(status_after(start)) == SIGSYS);
+  Attempt const attempts[] = {{"start a process", [] { return static_cast<int>(::fork()); }},
+                              {"start a process that shares memory", [] { return static_cast<int>(::vfork()); }},
+                              {"become another program", [] { return ::execl("/bin/true", "true", nullptr); }},
+                              {"open a file", [] { return ::open("/etc/passwd", O_RDONLY); }},
+                              {"reach the network", [] { return ::socket(AF_INET, SOCK_STREAM, 0); }}};
+  for (auto const& attempt : attempts) {
+    CAPTURE(attempt.what);
+    int const status = status_after(attempt.make, cli::Threads::allowed);
     CHECK(WIFSIGNALED(status));
     CHECK(WTERMSIG(status) == SIGSYS);
   }

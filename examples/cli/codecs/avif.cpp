@@ -105,9 +105,10 @@ Metadata metadata_of(avifImage const& image) {
 
 mirnet::Result<void> load_avif(char const* name) { return Avif::instance().library.check(name, "AVIF"); }
 
-std::string avif_version() {
+LibraryVersions avif_versions() {
   auto& avif = Avif::instance();
-  return avif.library.fault() ? std::string() : avif.avifVersion();
+  return {version_text(AVIF_VERSION_MAJOR, AVIF_VERSION_MINOR, AVIF_VERSION_PATCH),
+          avif.library.fault() ? std::string() : avif.avifVersion()};
 }
 
 mirnet::Result<Decoded> decode_avif(View file, char const* name, mirnet::ReadOptions const& options) {
@@ -170,6 +171,9 @@ mirnet::Result<Decoded> decode_avif(View file, char const* name, mirnet::ReadOpt
     if (!single) return single.error();
     result.image = *std::move(single);
   }
+  auto opaque = without_opaque_alpha(std::move(result.image));
+  if (!opaque) return opaque.error();
+  result.image = *std::move(opaque);
   result.metadata = metadata_of(source);
   if (decoder->imageCount > 1) result.warnings.push_back("an animation, of which the first picture is taken");
   return result;

@@ -108,8 +108,11 @@ Encoder encode_png, encode_jpeg, encode_tiff, encode_webp, encode_jxl;
 /// input, where the system has no such library.
 using Loader = mirnet::Result<void>(char const* name);
 Loader load_jxl, load_avif, load_raw;
-/// The version of the library that is loaded; empty where it cannot be.
-std::string jxl_version(), avif_version(), raw_version();
+/// Of such a library: what the program was built with, and what is loaded, which is empty where nothing can be.
+struct LibraryVersions {
+  std::string built, running;
+};
+LibraryVersions jxl_versions(), avif_versions(), raw_versions();
 
 /// Whether a picture of so many colours can have this profile.
 bool jxl_takes_profile(std::span<std::byte const> icc, mirnet::Index colours);

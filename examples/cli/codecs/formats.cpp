@@ -6,6 +6,7 @@
 #include <mirnet/io/image_file.hpp>
 
 #include "../colour.hpp"
+#include "raw_detection.hpp"
 
 namespace cli {
 namespace {
@@ -49,12 +50,6 @@ bool has_brand(View start, std::initializer_list<std::string_view> brands) {
 }
 bool is_avif(View start) { return has_brand(start, {"avif", "avis"}); }
 bool is_heic(View start) { return has_brand(start, {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"}); }
-
-/// By what makers put first. Files that look like TIFF are raw where they have a tag of DNG's or an array of filters.
-bool is_raw(View start) {
-  return starts_with(start, "FUJIFILMCCD-RAW") || starts_with(start, "FOVb") || starts_with(start, {"\0MRM", 4}) ||
-         has_brand(start, {"crx "});
-}
 
 constexpr std::string_view png_extensions[] = {"png"}, jpeg_extensions[] = {"jpg", "jpeg", "jpe", "jfif"},
                            tiff_extensions[] = {"tif", "tiff"}, webp_extensions[] = {"webp"},

@@ -8,7 +8,9 @@
 
 #include <jxl/decode.h>
 #include <jxl/encode.h>
+#include <jxl/version.h>
 
+#include "../quiet.hpp"
 #include "codec.hpp"
 #include "library.hpp"
 #include "pixels.hpp"
@@ -261,14 +263,7 @@ class JxlReader {
   mirnet::Result<Decoded> finished() {
     if (!whole_) return damaged();
     auto& exif = decoded_.metadata.exif;
-    // Before the TIFF structure stands how many bytes stand before it (ISO/IEC 18181-2, 9.6).
-    if (exif.size() >= 4) {
-      auto const before = std::min<std::size_t>(mirnet::load_big<std::uint32_t>(exif.data()), exif.size() - 4);
-      exif.erase(exif.begin(), exif.begin() + static_cast<std::ptrdiff_t>(4 + before));
-    } else {
-      exif.clear();
-    }
-    exif = without_exif_mark(std::move(exif));
+    exif = exif_of_box(std::move(exif));
     return std::move(decoded_);
   }
   mirnet::Result<Decoded> ended_behind_pixels() {
@@ -388,12 +383,12 @@ mirnet::Result<mirnet::ByteBuffer> encode_image(mirnet::Image const& image, Enco
 
 mirnet::Result<void> load_jxl(char const* name) { return Jxl::instance().library.check(name, "JPEG XL"); }
 
-std::string jxl_version() {
+LibraryVersions jxl_versions() {
   auto& jxl = Jxl::instance();
-  if (jxl.library.fault()) return {};
-  auto const version = jxl.JxlDecoderVersion();  // three decimal digits each
-  return std::to_string(version / 1'000'000) + '.' + std::to_string(version / 1000 % 1000) + '.' +
-         std::to_string(version % 1000);
+  auto const built = version_text(JPEGXL_MAJOR_VERSION, JPEGXL_MINOR_VERSION, JPEGXL_PATCH_VERSION);
+  if (jxl.library.fault()) return {built, {}};
+  auto const running = jxl.JxlDecoderVersion();  // three decimal digits each
+  return {built, version_text(running / 1'000'000, running / 1000 % 1000, running % 1000)};
 }
 
 mirnet::Result<Decoded> decode_jxl(View file, char const* name, mirnet::ReadOptions const& options) {
@@ -403,6 +398,7 @@ mirnet::Result<Decoded> decode_jxl(View file, char const* name, mirnet::ReadOpti
 
 bool jxl_takes_profile(View icc, Index colours) {
   if (!load_jxl("")) return false;
+  Quiet const quiet;
   auto probe = mirnet::Image::create(8, 8, colours, SampleType::u8);
   if (!probe) return true;
   std::fill(probe->bytes().begin(), probe->bytes().end(), std::byte{128});

@@ -17,6 +17,10 @@
 
 namespace cli {
 
+inline std::string version_text(unsigned major, unsigned minor, unsigned patch) {
+  return std::to_string(major) + '.' + std::to_string(minor) + '.' + std::to_string(patch);
+}
+
 class Library {
  public:
   /// `file` is a name that the system looks for where its libraries are. The library stays for good.
@@ -30,9 +34,14 @@ class Library {
   /// library.
   template <class Function>
   Function find(char const* name) {
-    auto const function = handle_ == nullptr ? nullptr : reinterpret_cast<Function>(::dlsym(handle_, name));
+    auto const function = find_if_there<Function>(name);
     if (function == nullptr) note(name);
     return function;
+  }
+  /// The same where it is no fault.
+  template <class Function>
+  Function find_if_there(char const* name) {
+    return handle_ == nullptr ? nullptr : reinterpret_cast<Function>(::dlsym(handle_, name));
   }
 
   /// What is missing, in the words of the system.

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "codec.hpp"
 
@@ -49,17 +50,45 @@ inline mirnet::Result<mirnet::Image> first_colour(mirnet::Image const& image) {
   return gray;
 }
 
+/// The image without an alpha channel that is opaque everywhere: some writers add one, and a JPEG has none. Errors:
+/// memory.
+inline mirnet::Result<mirnet::Image> without_opaque_alpha(mirnet::Image image) {
+  if (!image.has_alpha()) return image;
+  auto const sample = static_cast<std::size_t>(mirnet::sample_bytes(image.type()));
+  auto const pixel = sample * static_cast<std::size_t>(image.channels());
+  std::span<std::byte const> const bytes = image.bytes();
+  for (std::size_t at = pixel - sample; at < bytes.size(); at += pixel) {
+    auto const alpha = bytes.subspan(at, sample);
+    if (std::any_of(alpha.begin(), alpha.end(), [](std::byte b) { return b != std::byte{0xFF}; })) return image;
+  }
+  auto opaque = mirnet::Image::create(image.width(), image.height(), image.channels() - 1, image.type());
+  if (!opaque) return opaque;
+  auto* to = opaque->bytes().data();
+  for (std::size_t at = 0; at < bytes.size(); at += pixel, to += pixel - sample) {
+    std::memcpy(to, bytes.data() + at, pixel - sample);
+  }
+  return opaque;
+}
+
 /// Colours that alpha was multiplied into become those of an opaque pixel; under no alpha they are black.
-template <class T>
-void divide_by_alpha(std::span<T> samples, std::size_t channels) {
-  constexpr std::uint32_t opaque = (std::numeric_limits<T>::max)();
-  for (std::size_t at = 0; at + channels <= samples.size(); at += channels) {
-    std::uint32_t const alpha = samples[at + channels - 1];
-    if (alpha == opaque) continue;
-    for (std::size_t c = 0; c + 1 < channels; ++c) {
-      auto const colour = alpha == 0 ? 0 : (samples[at + c] * std::uint64_t{opaque} + alpha / 2) / alpha;
-      samples[at + c] = static_cast<T>(std::min<std::uint64_t>(colour, opaque));
+inline void divide_by_alpha(mirnet::Image& image) {
+  MIRNET_ASSERT(image.has_alpha() && image.type() != mirnet::SampleType::f32);
+  auto const channels = static_cast<std::size_t>(image.channels());
+  auto const divide = [=]<class T>(std::span<T> samples) {
+    auto const opaque = static_cast<std::uint32_t>((std::numeric_limits<T>::max)());
+    for (std::size_t at = 0; at < samples.size(); at += channels) {
+      auto const alpha = static_cast<std::uint32_t>(samples[at + channels - 1]);
+      for (std::size_t c = 0; c + 1 < channels; ++c) {
+        auto const colour = static_cast<std::uint64_t>(samples[at + c]);
+        auto const full = alpha == 0 ? 0 : (colour * opaque + alpha / 2) / alpha;
+        samples[at + c] = static_cast<T>(std::min<std::uint64_t>(full, opaque));
+      }
     }
+  };
+  if (image.type() == mirnet::SampleType::u8) {
+    divide(image.samples<std::uint8_t>());
+  } else {
+    divide(image.samples<std::uint16_t>());
   }
 }
 
@@ -69,6 +98,15 @@ inline Bytes without_exif_mark(Bytes exif) {
     exif.erase(exif.begin(), exif.begin() + static_cast<std::ptrdiff_t>(exif_mark.size()));
   }
   return exif;
+}
+
+/// EXIF data from a box of such a file, where the number of bytes that stand before the TIFF structure comes first
+/// (ISO/IEC 23008-12, A.2.1).
+inline Bytes exif_of_box(Bytes box) {
+  if (box.size() < 4) return {};
+  auto const before = std::min<std::size_t>(mirnet::load_big<std::uint32_t>(box.data()), box.size() - 4);
+  box.erase(box.begin(), box.begin() + static_cast<std::ptrdiff_t>(4 + before));
+  return without_exif_mark(std::move(box));
 }
 
 /// What ITU-T H.273 calls a picture's colours, for RGB in full range; nothing where a viewer takes them for sRGB, as
