@@ -187,7 +187,7 @@ bool is_decoder(int argc, char** argv) { return task_of(argc, argv).has_value();
 
 int run_decoder(int argc, char** argv) {
   answer(*task_of(argc, argv), [](DecodingTask const& task) -> mirnet::Result<Picture> {
-    auto start = read_start(task);
+    auto start = read_start(task, shows_format);
     if (!start) return start.error();
     auto const* const format = format_of(start->bytes());
     if (format != nullptr && format->plugin != nullptr) return become_plugin(*format, task, start->bytes());

@@ -86,10 +86,13 @@ T number(char const* text) {
   return value;
 }
 
-/// Reads until there are `most` bytes in all, or the file ends.
-mirnet::Result<void> read_up_to(std::size_t most, int file, mirnet::ByteBuffer& content, char const* name) {
+bool never_enough(std::span<std::byte const>) { return false; }
+
+/// Reads until there are `most` bytes in all, or enough, or the file ends.
+mirnet::Result<void> read_up_to(std::size_t most, int file, mirnet::ByteBuffer& content, char const* name,
+                                Enough* enough = never_enough) {
   std::byte piece[1 << 16];
-  while (content.bytes().size() < most) {
+  while (content.bytes().size() < most && !enough(content.bytes())) {
     auto const count = ::read(file, piece, std::min(sizeof piece, most - content.bytes().size()));
     if (count == 0) return {};
     if (count < 0 && errno == EINTR) continue;
@@ -140,14 +143,15 @@ void answer(DecodingTask const& task, mirnet::Result<Picture> (*decode)(Decoding
   ::_exit(sent ? 0 : static_cast<int>(ErrorCode::internal));  // what runs at exit was never part of this
 }
 
-mirnet::Result<mirnet::ByteBuffer> read_start(int file, char const* name) {
+mirnet::Result<mirnet::ByteBuffer> read_start(int file, char const* name, Enough* enough) {
   mirnet::ByteBuffer start;
-  if (auto const done = read_up_to(longest_start, file, start, name); !done) return done.error();
+  if (auto const done = read_up_to(longest_start, file, start, name, enough); !done) return done.error();
   return start;
 }
 
-mirnet::Result<mirnet::ByteBuffer> read_start(DecodingTask const& task) {
-  return read_start(task.has_start ? start_of_file : STDIN_FILENO, task.name.c_str());
+mirnet::Result<mirnet::ByteBuffer> read_start(DecodingTask const& task, Enough* enough) {
+  auto const* const name = task.name.c_str();
+  return task.has_start ? read_start(start_of_file, name, never_enough) : read_start(STDIN_FILENO, name, enough);
 }
 
 mirnet::Result<mirnet::ByteBuffer> read_rest(int file, mirnet::ByteBuffer start, char const* name, Index max_pixels) {

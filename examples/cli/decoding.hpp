@@ -55,11 +55,15 @@ auto parts_of(SomeMetadata& metadata) {
 /// Sends what decode() returns, a Result<Picture>, and ends the process.
 [[noreturn]] void answer(DecodingTask const& task, mirnet::Result<Picture> (*decode)(DecodingTask const& task));
 
-/// The first bytes of an open file, as many as tell its format. A pipe has them no more. Errors: input, memory.
-mirnet::Result<mirnet::ByteBuffer> read_start(int file, char const* name);
+/// Whether the start of a file is long enough.
+using Enough = bool(std::span<std::byte const> start);
+
+/// The first bytes of an open file: until there are enough, or as many as tell any format. A pipe has them no more.
+/// Errors: input, memory.
+mirnet::Result<mirnet::ByteBuffer> read_start(int file, char const* name, Enough* enough);
 
 /// The same of a task, whoever has read them.
-mirnet::Result<mirnet::ByteBuffer> read_start(DecodingTask const& task);
+mirnet::Result<mirnet::ByteBuffer> read_start(DecodingTask const& task, Enough* enough);
 
 /// All that an open file has, as long as that can be a picture: a device could go on for ever. `start` has been read.
 /// Errors: input, memory.

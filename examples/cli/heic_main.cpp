@@ -14,7 +14,7 @@
 namespace {
 
 mirnet::Result<cli::Picture> decode(cli::DecodingTask const& task) {
-  auto start = cli::read_start(task);
+  auto start = cli::read_start(task, [](std::span<std::byte const>) { return true; });
   if (!start) return start.error();
   heif_init(nullptr);  // looks for codecs in files
   cli::enter_sandbox(task.memory, cli::Threads::allowed);

@@ -83,7 +83,7 @@ mirnet::Result<Picture> decode_picture(int file, mirnet::ByteBuffer start, char 
 mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading) {
   auto const decode = [&](int file, std::string const& name) {
     if (can_decode_apart && !reading.no_sandbox) return decode_apart(file, name, reading);
-    auto start = read_start(file, name.c_str());
+    auto start = read_start(file, name.c_str(), shows_format);
     if (!start) return mirnet::Result<Picture>(start.error());
     // Plug-ins are processes in any case.
     auto const* const format = format_of(start->bytes());

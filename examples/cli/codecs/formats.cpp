@@ -40,7 +40,9 @@ bool is_jxl(View start) {
 /// Whether a file of ISO's base media format names a brand (ISO/IEC 14496-12, 4.3).
 bool has_brand(View start, std::initializer_list<std::string_view> brands) {
   if (start.size() < 12 || !starts_with(start.subspan(4), "ftyp")) return false;
-  auto const length = std::min<std::size_t>(mirnet::load_big<std::uint32_t>(start.data()), start.size());
+  // The box as a whole: what it says first may be less than all.
+  auto const length = std::size_t{mirnet::load_big<std::uint32_t>(start.data())};
+  if (length > start.size()) return false;
   for (std::size_t at = 8; at + 4 <= length; at += at == 8 ? 8 : 4) {  // the version stands behind the first
     for (auto const brand : brands) {
       if (starts_with(start.subspan(at), brand)) return true;
@@ -274,6 +276,11 @@ FormatTraits const* format_of(View start) {
   auto const* const found =
       std::find_if(std::begin(table), std::end(table), [=](auto const& row) { return row.matches(start); });
   return found == std::end(table) ? nullptr : found;
+}
+
+bool shows_format(View start) {
+  constexpr std::size_t longest_mark = 32;
+  return start.size() >= longest_mark && format_of(start) != nullptr;
 }
 
 FormatTraits const* format_named(std::string_view extension) {

@@ -56,6 +56,10 @@ FormatTraits const& traits(Format format);
 /// The format that a file shows by its first bytes; nothing where it is of none.
 FormatTraits const* format_of(std::span<std::byte const> start);
 
+/// Whether this is enough of a file to load the library for its format, or to choose a plug-in. What looks like a TIFF
+/// may still be a raw file.
+bool shows_format(std::span<std::byte const> start);
+
 /// The format that an extension names, without its dot and in small letters; nothing where it names none.
 FormatTraits const* format_named(std::string_view extension);
 
