@@ -82,8 +82,6 @@ std::string_view text(char const (&field)[size]) {
   return {field, static_cast<std::size_t>(std::find(field, field + size, '\0') - field)};
 }
 
-std::uint32_t thousandths(float value) { return static_cast<std::uint32_t>(std::lround(std::min(value, 1e6F) * 1000)); }
-
 template <class... Numbers>
 Bytes little(Numbers... numbers) {
   Bytes bytes((sizeof(Numbers) + ...));
