@@ -71,6 +71,7 @@ if [ "$purpose" != cross ]; then
   need libpng-dev png.h
   need libraw-dev libraw/libraw.h
   need libseccomp-dev seccomp.h
+  need liblcms2-dev lcms2.h
   need libtiff-dev tiffio.h
   need libwebp-dev webp/mux.h
   need nlohmann-json3-dev nlohmann/json.hpp

@@ -9,6 +9,9 @@
 #include <jpeglib.h>
 #include <png.h>
 #include <zlib.h>
+#if MIRNET_HAS_LCMS
+#include <lcms2.h>
+#endif
 #if MIRNET_HAS_TIFF
 #include <tiffvers.h>
 #endif
@@ -101,6 +104,10 @@ std::string licences(std::string const& version) {
 #if MIRNET_HAS_WEBP
   auto const webp = WebPGetDecoderVersion();
   text += part("libwebp", numbers(webp >> 16, webp >> 8 & 255, webp & 255), "BSD-3-Clause");
+#endif
+#if MIRNET_HAS_LCMS
+  auto const lcms = [](int number) { return numbers(number / 1000, number % 1000 / 10, number % 10); };
+  text += part("Little CMS", lcms(LCMS_VERSION), lcms(cmsGetEncodedCMMversion()), "MIT");
 #endif
   // Those that are loaded when a picture needs them may be missing here.
   auto const loaded = [&](char const* name, LibraryVersions const& versions, char const* licence) {
