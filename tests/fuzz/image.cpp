@@ -23,6 +23,19 @@ bool same(Image const& a, Image const& b) {
          std::memcmp(a.bytes().data(), b.bytes().data(), a.bytes().size()) == 0;
 }
 
+/// The image without its alpha, where that is white everywhere: WebP leaves such an alpha out.
+Image without_white_alpha(Image const& image) {
+  if (image.channels() != 4 || image.type() != SampleType::u8) return convert_samples(image, image.type()).value();
+  auto colours = Image::create(image.width(), image.height(), 3, image.type()).value();
+  auto const* from = image.samples<std::uint8_t>().data();
+  auto* to = colours.samples<std::uint8_t>().data();
+  for (mirnet::Index i = 0; i < image.pixels(); ++i, from += 4, to += 3) {
+    if (from[3] != 255) return convert_samples(image, image.type()).value();
+    std::copy_n(from, 3, to);
+  }
+  return colours;
+}
+
 cli::Picture read(std::span<std::byte const> file, cli::FormatTraits const& format) {
   auto decoded = format.decode(file, "it", options);
   fuzz::require(decoded.ok(), "what was written can be read");
@@ -52,7 +65,11 @@ void write_all(Image const& image, cli::Metadata const& metadata) {
     fuzz::require(again.image.width() == image.width() && again.image.height() == image.height(),
                   "it has the same size");
     bool const exactly = format.loss != cli::Loss::always && (format.gray || image.colours() == 3);
-    if (exactly) fuzz::require(same(again.image, samples), "it has the same samples");
+    if (exactly) {
+      bool const is_webp = format.format == cli::Format::webp;
+      bool const kept = is_webp ? same(again.image, without_white_alpha(samples)) : same(again.image, samples);
+      fuzz::require(kept, "it has the same samples");
+    }
     fuzz::require(again.metadata.orientation == 1, "what was written is upright");
     fuzz::require(again.metadata.icc == fitting.icc, "the profile is the same");
     fuzz::require(again.metadata.xmp == fitting.xmp, "XMP is the same");
@@ -117,7 +134,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     fuzz::require_sentence(decoded.error());
     return 0;
   }
-  auto& [image, metadata, warnings] = *decoded;
+  auto& image = decoded->image;
+  auto& metadata = decoded->metadata;
   fuzz::require(image.pixels() >= 1 && image.pixels() <= options.max_pixels, "an image has 1 pixel to the limit");
   fuzz::require(metadata.orientation >= 1 && metadata.orientation <= 8, "there are eight orientations");
   auto const pixels = image.pixels();

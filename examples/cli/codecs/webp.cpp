@@ -1,4 +1,5 @@
 // WebP, by libwebp: still pictures with and without loss, 8 bits a sample. There is no gray in it: gray becomes RGB.
+// libwebp leaves an alpha out that is white everywhere.
 #include <algorithm>
 #include <cstring>
 #include <memory>
