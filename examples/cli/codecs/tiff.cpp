@@ -498,7 +498,7 @@ mirnet::Result<Image> to_light(TiffReader& reader, TiffLayout const& layout, Ima
       auto const* from = image.samples<std::uint8_t>().data();
       auto* to = coloured->samples<std::uint8_t>().data();
       for (Index i = 0; i < image.pixels(); ++i) {
-        std::copy_n(palette.data() + 3 * *from++, 3, to);
+        std::copy_n(palette.data() + std::size_t{3} * *from++, 3, to);
         to += 3;
         if (has_alpha) *to++ = *from++;
       }
@@ -595,9 +595,11 @@ struct TiffFormat {
     padded.resize((padded.size() + 3) / 4 * 4);
     auto back = padded;
     cut_padding(back);
-    bool const comes_back = back == metadata.iptc;
-    add(tiff_tag::iptc, comes_back ? tiff_type::u32 : tiff_type::undefined,
-        comes_back ? std::move(padded) : metadata.iptc);
+    if (back == metadata.iptc) {
+      add(tiff_tag::iptc, tiff_type::u32, std::move(padded));
+    } else {
+      add(tiff_tag::iptc, tiff_type::undefined, metadata.iptc);
+    }
 
     auto const& layout = target.layout;
     constexpr double most_in_32_bits = 3.8e9;  // pixels that compress badly become a little more
