@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # examples/quickstart.sh [IMAGE [OUTPUT]]
 #
-# Builds the program mirnet and removes the noise from a photograph: IMAGE (PNG, JPEG, BMP, TGA or PNM), or the one
-# that comes with the examples. The result is OUTPUT, or else IMAGE's name with -clean.png in the current folder (a
+# Builds the program mirnet and removes the noise from a photograph: IMAGE, in any format that the program reads, or the
+# one that comes with the examples. The result is OUTPUT, or else IMAGE's name with -clean.png in the current folder (a
 # number is added where that is taken; an OUTPUT that exists is not replaced). Installs the Debian packages that are
 # missing. Works from any folder.
 set -euo pipefail

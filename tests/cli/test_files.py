@@ -13,7 +13,7 @@ import subprocess
 import time
 import unittest
 
-from program import (INPUT, OUTPUT, PARTIAL, ROOT, USAGE, ProgramTest, bmp, draw, pnm, png, tga)
+from program import (INPUT, MEMORY, MODEL, OUTPUT, PARTIAL, ROOT, USAGE, ProgramTest, bmp, draw, pnm, png, tga)
 
 PICTURE = png(draw(12, 9, 3))
 
@@ -407,6 +407,59 @@ class Replaced(FilesTest):
         if result is None or result.returncode == 99 or b"unshare:" in result.stderr:
             self.skipTest("nothing can be mounted here")
         self.sentence(result, OUTPUT, "o.png: cannot be replaced: it is mounted as a single file")
+
+
+
+class Refusals(FilesTest):
+    """What can be known before the computation is refused before it: nothing has been computed by then."""
+
+    def refused(self, code, *arguments, says=""):
+        before = self.tree()
+        result = self.run_program("denoise", *arguments, "--progress", "json")
+        lines = result.stderr.decode(errors="replace").splitlines()
+        self.assertEqual(result.returncode, code, lines)
+        # A computation that has begun writes lines of JSON.
+        self.assertEqual([line for line in lines if line.startswith("{")], [], arguments)
+        self.assertIn(says, lines[-1])
+        self.assertEqual(self.tree(), before)
+
+    def test_progress_would_show(self):
+        self.put("in.png")
+        result = self.run_program("denoise", "in.png", "o.png", "--progress", "json")
+        self.assertIn(b"{", result.stderr)
+
+    def test_all(self):
+        self.put("in.png", "taken.png", "small.png")
+        self.put("alpha.png", content=png(draw(12, 9, 4)))
+        self.put("other.png", content=png(draw(5, 9, 3)))
+        self.put("wide.pgm", content=b"P5 70000 1 255\n" + bytes(70000))
+        self.put("deep.ppm", content=pnm(draw(12, 9, 3, 65535)))
+        self.put("noise.txt", content=b"no picture")
+        self.put("w.mirw", content=b"no weights")
+        (self.path / "folder").mkdir()
+        for code, arguments, says in (
+                (INPUT, ("missing.png", "o.png"), "missing.png: cannot be opened"),
+                (INPUT, ("noise.txt", "o.png"), "not an image of a known format"),
+                (INPUT, ("in.png", "o.png", "--reference", "missing.png"), "missing.png"),
+                (INPUT, ("in.png", "o.png", "--reference", "other.png"), "cannot be compared"),
+                (INPUT, ("in.png", "o.png", "--max-pixels", "50"), "the limit is 50 pixels"),
+                (OUTPUT, ("in.png", "taken.png"), "exists already"),
+                (OUTPUT, ("in.png", "o.gif"), "the extension names no format"),
+                (OUTPUT, ("in.png", "missing/o.png"), "missing/o.png"),
+                (OUTPUT, ("in.png", "a" * 300 + ".png"), "name"),
+                (OUTPUT, ("alpha.png", "o.jpg"), "alpha channel"),
+                (OUTPUT, ("alpha.png", "o.ppm"), "alpha channel"),
+                (OUTPUT, ("in.png", "o.pgm"), "colours"),
+                (OUTPUT, ("wide.pgm", "o.jpg"), "70000 x 1 pixels"),
+                (USAGE, ("in.png", "folder"), "is a folder"),
+                (USAGE, ("in.png", "o.jpg", "--depth", "16"), "--depth 16"),
+                (USAGE, ("in.png", "o.pfm", "--depth", "8"), "--depth 8"),
+                (USAGE, ("in.png", "o.png", "--min-psnr", "30"), "--reference"),
+                (USAGE, ("in.png", "o.png", "--tile", "7"), "--tile"),
+                (MODEL, ("in.png", "o.png", "--weights", "w.mirw"), "w.mirw"),
+                (MEMORY, ("in.png", "o.png", "--max-memory", "1M"), "memory")):
+            with self.subTest(arguments):
+                self.refused(code, *arguments, says=says)
 
 
 if __name__ == "__main__":
