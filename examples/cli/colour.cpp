@@ -145,7 +145,10 @@ Curve transfer_curve(int transfer) {
     case 1:
     case 6:
     case 14:
-    case 15: return parametric(4, {1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081});
+    case 15: {
+      constexpr double a = 1.09929682680944, b = 0.018053968510807;  // where the line meets the power
+      return parametric(4, {1 / 0.45, 1 / a, (a - 1) / a, 1 / 4.5, 4.5 * b});
+    }
     case 4: return parametric(1, {2.2});
     case 5: return parametric(1, {2.8});
     case 8: return parametric(1, {1.0});
