@@ -222,7 +222,7 @@ TEST_CASE("metadata comes back from each format that holds it") {
     bool const complete = holds.icc && holds.exif && holds.xmp && holds.iptc && holds.resolution;
     CHECK(warnings.empty() == complete);
     auto const type = format.deepest == SampleType::f32 ? SampleType::f32 : SampleType::u8;
-    auto const file = cli::encode(flat(20, 10, colours, type), format.format, {}, fitting).value();
+    auto const file = cli::encode(flat(20, 10, colours, type), format.format, {.lossless = true}, fitting).value();
     auto const found = decoded(file.bytes()).metadata;
     CHECK(found.icc == (holds.icc ? metadata.icc : Bytes()));
     if (format.format != Format::tiff) CHECK(found.exif == (holds.exif ? metadata.exif : Bytes()));
