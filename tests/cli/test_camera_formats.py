@@ -148,7 +148,7 @@ class FormatTest(ProgramTest):
     def refuses_what_is_not_whole(self, name, word):
         """Cut anywhere, damaged anywhere: a picture or a sentence, and no crash."""
         whole = (PICTURES / name).read_bytes()
-        for length in range(16, len(whole), max(1, len(whole) // 12)):
+        for length in range(40, len(whole), max(1, len(whole) // 12)):
             self.file("cut", whole[:length])
             result = self.run_program("denoise", "cut", "cut.png", "--overwrite", "--strength", "0")
             if result.returncode != 0:
@@ -275,6 +275,18 @@ class JpegXl(FormatTest):
         for colours, maximum, scale in ((COLOURS, 255, 1), (GRAYS, 255, 1), (COLOURS, 65535, 257), (GRAYS, 65535, 257)):
             picture = quadrants(colours, 32, 24, maximum, scale)
             self.expect(self.written(picture)[0], picture, within=16 * scale)
+
+    def test_writing_without_loss(self):
+        """Also by itself, where the picture was without loss."""
+        for colours, maximum, more in ((COLOURS, 255, 0), (GRAYS, 255, 0), (COLOURS, 65535, 3)):
+            picture = quadrants(colours, maximum=maximum, scale=maximum // 255, more=more)
+            self.expect(self.written(picture, options=("--lossless",))[0], picture)
+        name = self.file("in.jxl", (PICTURES / "rgb.jxl").read_bytes())
+        self.succeeds("denoise", "--strength", "0", "--quiet", "--overwrite", name, "out.jxl")
+        self.expect(self.picture((self.path / "out.jxl").read_bytes(), name="again.jxl")[0], quadrants())
+        _, chunks = self.written(quadrants(), (b"iCCP", b"ICC profile\0\0" + zlib.compress(profile())),
+                                 options=("--lossless",))
+        self.assertEqual(zlib.decompress(chunks[b"iCCP"].split(b"\0\0", 1)[1]), profile())
 
     def test_writing_metadata(self):
         xmp = b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta/>"

@@ -158,6 +158,8 @@ class JxlReader {
       }
       if (channel.type == JXL_CHANNEL_ALPHA && others == info_.num_extra_channels) --others;
     }
+    // Loss goes through colours of JPEG XL's own; but for a JPEG that was packed, which begin_box tells.
+    decoded_.lossless = info_.uses_original_profile == JXL_TRUE;
     if (others > 0) decoded_.warnings.push_back("it has channels besides colours and alpha, which are left out");
     return {};
   }
@@ -235,6 +237,7 @@ class JxlReader {
     JxlBoxType type{};
     if (jxl_.JxlDecoderGetBoxType(decoder_, type, JXL_TRUE) != JXL_DEC_SUCCESS) return;
     std::string_view const kind(type, sizeof type);
+    if (kind == "jbrd") decoded_.lossless = false;
     auto& metadata = decoded_.metadata;
     box_ = kind == "Exif" && metadata.exif.empty()  ? &metadata.exif
            : kind == "xml " && metadata.xmp.empty() ? &metadata.xmp

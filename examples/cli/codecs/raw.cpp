@@ -133,7 +133,7 @@ Bytes exif_data(libraw_data_t const& raw) {
   add_number(all, tiff_tag::orientation, 1);
   add_text(all, 0x0132, text(moment));
   add_text(all, 0x013B, text(other.artist));
-  if (!exposure.empty()) all.inner.emplace_back(tiff_tag::exif_directory, std::move(exposure));
+  if (!exposure.empty()) all.inner.push_back({tiff_tag::exif_directory, std::move(exposure)});
   constexpr bool little_endian = true;
   return exif_of(all, little_endian);
 }
