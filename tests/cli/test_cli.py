@@ -302,6 +302,40 @@ class Metadata(ProgramTest):
                             with_png_chunks(png(picture), (b"iCCP", b"x\0\0" + data))):
                 self.assertEqual(read_png(self.denoises("in.png", content)).samples, expected)
 
+    def test_colours_of_other_spaces(self):
+        """A picture in linear light becomes what the same picture in sRGB becomes."""
+        def light(value):
+            value /= 65535
+            return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+        noisy = draw(40, 30, 3, 65535)
+        linear = Picture(40, 30, 3, (round(65535 * light(v)) for v in noisy.samples), 65535)
+        tagged = with_png_chunks(png(linear), (b"gAMA", struct.pack(">I", 100000)))
+        if "Little CMS" not in self.succeeds("--licences"):
+            self.skipTest("a build without Little CMS")
+        expected = read_png(self.denoises("in.png", png(noisy), "o.png", "--precision", "fp32")).samples
+        result = self.denoises("in.png", tagged, "o.png", "--precision", "fp32")
+        self.assertEqual(dict(png_chunks(result))[b"gAMA"], struct.pack(">I", 100000))
+        found = read_png(result).samples
+        self.assertLess(max(abs(light(a) - b / 65535) for a, b in zip(expected, found)), 0.002)
+        # What the network leaves alone comes back as it was.
+        self.assertEqual(read_png(self.denoises("in.png", tagged, "o.png", "--strength", "0")).samples, linear.samples)
+        # Where a file can hold only profiles, one says the same.
+        jpeg = self.denoises("in.png", tagged, "o.jpg")
+        self.assertIn(0xE2, [kind for kind, _ in jpeg_segments(jpeg)])
+
+    def test_colours_under_transparency_are_not_seen(self):
+        """The visible half is the same over black and over magenta, and what is hidden stays."""
+        visible = draw(32, 24, 3)
+        results = []
+        for hidden in ((0, 0, 0, 0), (255, 0, 255, 0)):
+            rows = [[(*pixel, 255) for pixel in visible.pixels()[32 * y:32 * y + 32]] + [hidden] * 32 for y in range(24)]
+            picture = Picture(64, 24, 4, (v for row in rows for pixel in row for v in pixel))
+            found = read_png(self.denoises("in.png", png(picture))).pixels()
+            self.assertEqual({tuple(found[64 * y + x]) for y in range(24) for x in range(32, 64)}, {hidden})
+            results.append([tuple(found[64 * y + x]) for y in range(24) for x in range(32)])
+        self.assertEqual(*results)
+
     def test_wider_than_libpng_takes_unasked(self):
         row = bytes(i * i % 251 for i in range(1_000_001))
         for name, samples, orientation in (("a.png", row, 1), ("b.png", row[::-1], 3)):

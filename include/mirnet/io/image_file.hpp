@@ -2,8 +2,9 @@
 // PPM, PAM and PFM out, chosen by the name's extension. stb_image decodes PNG and JPEG after a check of ours has looked
 // at the file (io/image_info.hpp); readers of ours decode the others.
 //
-// What is not kept: EXIF and colour profiles. PNG, JPEG and BMP are written with 8 bits a sample; PGM, PPM and PAM keep
-// 16, PFM keeps floats. PNG and PAM are written with alpha.
+// stb_image 2.27 has two limits: colours of a JPEG with 4:2:2 sampling are wrong in the last column but one, and JPEGs
+// with arithmetic coding or CMYK are refused. What is not kept: EXIF and colour profiles. PNG, JPEG and BMP are written
+// with 8 bits a sample; PGM, PPM and PAM keep 16, PFM keeps floats. PNG and PAM are written with alpha.
 #pragma once
 
 #include <algorithm>
