@@ -3,6 +3,9 @@
 #include <cstdio>
 
 #include <unistd.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <libheif/heif.h>
 
@@ -16,6 +19,9 @@ namespace {
 mirnet::Result<cli::Picture> decode(cli::DecodingTask const& task) {
   auto start = cli::read_start(task, [](std::span<std::byte const>) { return true; });
   if (!start) return start.error();
+#if defined(M_ARENA_MAX)
+  ::mallopt(M_ARENA_MAX, 1);  // or each thread takes 64 MiB of addresses, which the limit of memory counts
+#endif
   heif_init(nullptr);  // looks for codecs in files
   cli::enter_sandbox(task.memory, cli::Threads::allowed);
   auto const* const name = task.name.c_str();

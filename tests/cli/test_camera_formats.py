@@ -12,7 +12,7 @@ import subprocess
 import unittest
 import zlib
 
-from program import INPUT, USAGE, Picture, ProgramTest, exif, png, png_chunks, read_png, with_png_chunks, \
+from program import INPUT, MEMORY, SANITIZED, USAGE, Picture, ProgramTest, exif, png, png_chunks, read_png, with_png_chunks, \
     png_chunk
 
 PICTURES = pathlib.Path(__file__).with_name("pictures")
@@ -160,6 +160,13 @@ class FormatTest(ProgramTest):
             self.assertIn(result.returncode, (0, INPUT), (at, result.stderr))
             self.assertNotRegex(result.stderr.decode(), "crash|attack|without an answer")
 
+    def says_where_there_is_no_memory(self, name, size, at):
+        """The file with other sizes in its header: nothing is decoded of it, as there is no memory for that."""
+        whole = (PICTURES / name).read_bytes()
+        self.assertEqual(whole[at:at + 8], struct.pack(">II", 16, 12))
+        big = whole[:at] + struct.pack(">II", *size) + whole[at + 8:]
+        self.refuses(big, "--max-memory", "60M", says="no memory is left for decoding", code=MEMORY)
+
     def is_the_same_otherwise(self, name, content=None):
         """From a pipe, and without a sandbox."""
         content = content or (PICTURES / name).read_bytes()
@@ -217,6 +224,11 @@ class Avif(FormatTest):
         self.refuses(whole, "--max-pixels", "191", says="the AVIF header says 16 x 12 pixels, and the limit is 191")
         self.refuses(whole[:-20], says="truncated AVIF file")
         self.refuses_what_is_not_whole("rgb.avif", "AVIF")
+
+    @unittest.skipIf(SANITIZED, "sanitizers have no limit of memory")
+    def test_without_memory(self):
+        at = (PICTURES / "rgb.avif").read_bytes().find(b"ispe") + 8
+        self.says_where_there_is_no_memory("rgb.avif", (4000, 3000), at)
 
     def test_ways(self):
         self.is_the_same_otherwise("rgb.avif")

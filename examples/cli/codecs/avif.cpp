@@ -130,9 +130,7 @@ mirnet::Result<Decoded> decode_avif(View file, char const* name, mirnet::ReadOpt
   if (!size) return size.error();
   // libavif aborts where there is no memory. The planes, one more frame of the decoder and the result are the most.
   constexpr Index bytes_a_pixel = 4 * 2 * 3;
-  if (auto const room = mirnet::ByteBuffer::create(size->width * size->height * bytes_a_pixel); !room) {
-    return no_memory_for_decoding(name);
-  }
+  if (!has_room(size->width * size->height, bytes_a_pixel)) return no_memory_for_decoding(name);
   if (auto const decoded = avif.avifDecoderNextImage(decoder.get()); decoded != AVIF_RESULT_OK) {
     return error(name, decoded, decoder.get());
   }

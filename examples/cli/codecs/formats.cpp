@@ -165,7 +165,7 @@ constexpr FormatTraits table[] = {
      .deepest = SampleType::u16,
      .alpha = true,
      .loss = Loss::wanted,
-     .bytes_a_sample = 16,
+     .bytes_a_sample = 20,
      .holds = {.icc = true, .exif = true, .xmp = true},
      .takes_profile = MIRNET_WITH_JXL(jxl_takes_profile)},
     {.format = Format::avif,

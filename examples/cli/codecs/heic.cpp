@@ -103,6 +103,8 @@ mirnet::Result<Decoded> decode_heic(View file, char const* name, mirnet::ReadOpt
   Decoded decoded;
   bool const alpha = heif_image_handle_has_alpha_channel(handle.get()) != 0;
   bool const deep = heif_image_handle_get_luma_bits_per_pixel(handle.get()) > 8;
+  // The planes, what they are converted to, and a frame of the decoder.
+  if (!has_room(size->width * size->height, deep ? 24 : 12)) return no_memory_for_decoding(name);
   auto const little = alpha ? heif_chroma_interleaved_RRGGBBAA_LE : heif_chroma_interleaved_RRGGBB_LE;
   auto const big = alpha ? heif_chroma_interleaved_RRGGBBAA_BE : heif_chroma_interleaved_RRGGBB_BE;
   auto const wide = std::endian::native == std::endian::little ? little : big;

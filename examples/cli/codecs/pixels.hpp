@@ -16,6 +16,11 @@ inline mirnet::Error no_memory_for_decoding(char const* name) {
   return {mirnet::ErrorCode::memory, "%s: no memory is left for decoding", name};
 }
 
+/// Whether this much memory can be had at once, for libraries that abort where there is none, or call the file damaged.
+inline bool has_room(mirnet::Index pixels, mirnet::Index bytes_a_pixel) {
+  return mirnet::ByteBuffer::create(pixels * bytes_a_pixel).ok();
+}
+
 /// A part that lies inside of the image. Errors: memory.
 inline mirnet::Result<mirnet::Image> crop_to(mirnet::Image const& image, mirnet::Index x, mirnet::Index y,
                                              mirnet::Index width, mirnet::Index height) {
