@@ -280,6 +280,27 @@ std::unique_ptr<ColourConversion> ColourConversion::of(Metadata const& metadata,
   return nullptr;
 }
 
+bool cmyk_to_srgb(std::span<std::byte const> icc, std::byte const* from, std::byte* to, std::size_t pixels,
+                  bool inverted) {
+  cmsSetLogErrorHandler([](cmsContext, cmsUInt32Number, char const*) {});
+  Profile const ink(cmsOpenProfileFromMem(icc.data(), static_cast<cmsUInt32Number>(icc.size())));
+  if (!ink || cmsGetColorSpace(ink.get()) != cmsSigCmykData) return false;
+  Profile const srgb(cmsCreate_sRGBProfile());
+  auto* const transform = srgb ? cmsCreateTransform(ink.get(), inverted ? TYPE_CMYK_8_REV : TYPE_CMYK_8, srgb.get(),
+                                                    TYPE_RGB_8, INTENT_PERCEPTUAL, 0)
+                               : nullptr;
+  if (transform == nullptr) return false;
+  for (constexpr std::size_t most = std::size_t{1} << 20; pixels > 0;) {  // counts are of 32 bits
+    auto const count = std::min(pixels, most);
+    cmsDoTransform(transform, from, to, static_cast<cmsUInt32Number>(count));
+    from += 4 * count;
+    to += 3 * count;
+    pixels -= count;
+  }
+  cmsDeleteTransform(transform);
+  return true;
+}
+
 Bytes profile_of(ColourTags const& tags, Index colours) {
   Profile const profile = profile_from(tags, colours);
   cmsUInt32Number size = 0;
@@ -292,6 +313,7 @@ Bytes profile_of(ColourTags const& tags, Index colours) {
 #else
 
 std::unique_ptr<ColourConversion> ColourConversion::of(Metadata const&, Index) { return nullptr; }
+bool cmyk_to_srgb(std::span<std::byte const>, std::byte const*, std::byte*, std::size_t, bool) { return false; }
 Bytes profile_of(ColourTags const&, Index) { return {}; }
 
 #endif

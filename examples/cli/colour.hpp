@@ -47,6 +47,12 @@ class ColourConversion {
   std::array<float, 9> there_{}, back_{};
 };
 
+/// Ink to sRGB by a colour profile for CMYK: `from` has four samples a pixel, 255 for full ink or, where `inverted`,
+/// for none, and `to` gets three. False where the profile cannot be used, or in a build without Little CMS. For the
+/// process in the sandbox.
+bool cmyk_to_srgb(std::span<std::byte const> icc, std::byte const* from, std::byte* to, std::size_t pixels,
+                  bool inverted);
+
 /// A colour profile that says what the tags of a PNG or AVIF say, for formats that hold profiles alone; nothing where
 /// the tags say sRGB, nothing, or what a profile cannot say, or in a build without Little CMS.
 Bytes profile_of(ColourTags const& tags, mirnet::Index colours);

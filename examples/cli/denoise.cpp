@@ -81,6 +81,11 @@ mirnet::Result<void> settle(Options& options) {
     if (!side) return side.error();
     options.tile_side = *side;
   }
+  for (auto const& [name, value] :
+       {std::pair("--strength", options.strength), std::pair("--keep-grain", options.keep_grain)}) {
+    if (value >= 0.0f && value <= 1.0f) continue;  // the command line's check lets NaN pass
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument, "%s: expected a number from 0 to 1", name);
+  }
   if (options.min_psnr && !options.reference) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--min-psnr needs a --reference to compare with");
   }

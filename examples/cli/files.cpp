@@ -23,7 +23,7 @@ using mirnet::ErrorCode;
 
 bool is_readable(std::string_view extension) {
   auto const* const format = format_named(extension);
-  return format != nullptr && format->decode != nullptr;
+  return format != nullptr && is_read(*format);
 }
 bool is_writable(std::string_view extension) {
   auto const* const format = format_named(extension);

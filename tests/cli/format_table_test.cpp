@@ -116,11 +116,13 @@ bool passes(Index channels, SampleType type, Format from, Format to) {
   auto const source = file_with(image, from, {});
   if (!source) return false;
   auto const read = decoded(*source).image;
-  if (read.channels() != channels || read.type() != type) return false;
+  auto const as_deep = [=](Image const& image_there) {
+    return image_there.channels() == channels && mirnet::sample_bytes(image_there.type()) >= mirnet::sample_bytes(type);
+  };
+  if (!as_deep(read)) return false;
   auto const file = file_with(read, to, {});
   if (!file) return false;
-  auto const again = decoded(*file).image;
-  return again.channels() == channels && again.type() == type;
+  return as_deep(decoded(*file).image);
 }
 
 std::string cell(FormatTraits const& from, FormatTraits const& to) {

@@ -409,6 +409,12 @@ class Heic(FormatTest):
     def test_ways(self):
         self.is_the_same_otherwise("rgb.heic")
 
+    def test_in_a_folder(self):
+        (self.path / "folder").mkdir()
+        shutil.copy(PICTURES / "metadata.heic", self.path / "folder" / "a.heic")
+        self.succeeds("denoise", "folder", "--output-dir", "out", "--quiet")
+        self.assertEqual([path.name for path in (self.path / "out").iterdir()], ["a.heic.jpg"])
+
     def test_where_the_plugin_is(self):
         """Beside the program or in libexec; without it, a sentence says what is missing."""
         plugin = pathlib.Path(self.program).with_name("mirnet-heic")

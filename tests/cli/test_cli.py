@@ -967,7 +967,7 @@ class Strength(ProgramTest):
         self.assertLess(grain[0], 0.5 * full[0])
         self.assertTrue(0.8 * full[1] < grain[1] < 1.2 * full[1], (full, grain))
         for option in ("--strength", "--keep-grain"):
-            for value in ("-0.1", "1.1", "x"):
+            for value in ("-0.1", "1.1", "x", "nan"):
                 self.fails(USAGE, "denoise", "in.png", "o.png", f"{option}={value}", says=option)
 
 

@@ -293,7 +293,7 @@ FormatTraits const* format_named(std::string_view extension) {
 std::string readable_names() {
   std::vector<std::string> names;
   for (auto const& row : table) {
-    if (row.decode != nullptr) names.emplace_back(row.name);
+    if (is_read(row)) names.emplace_back(row.name);
   }
   return joined(names);
 }
@@ -325,8 +325,12 @@ mirnet::Result<void> check_encodable(ImageLayout const& layout, Format format, c
     if (auto const loaded = row.load(name); !loaded) return Error(ErrorCode::output, "%s", loaded.error().message());
   }
   if (layout.has_alpha() && !row.alpha) {
-    return Error(ErrorCode::output, "%s: the image has an alpha channel, which %s does not hold; write a PNG", name,
-                 row.name);
+    std::vector<std::string> others;
+    for (auto const& other : table) {
+      if (other.alpha && other.encode != nullptr) others.emplace_back(other.name);
+    }
+    return Error(ErrorCode::output, "%s: the image has an alpha channel, which a %s does not hold; these do: %s", name,
+                 row.name, joined(others).c_str());
   }
   if (format == Format::pgm && layout.colours() != 1) {
     return Error(ErrorCode::output, "%s: the image has colours, which a PGM does not hold; write a PPM", name);
@@ -362,6 +366,7 @@ mirnet::Result<mirnet::ByteBuffer> encode(mirnet::Image const& image, Format for
 
 Metadata what_fits(Metadata metadata, Format format, Index colours, std::vector<std::string>& warnings) {
   auto const& row = traits(format);
+  if (!row.gray) colours = 3;
   std::vector<std::string> lost;
   auto const leave_out = [&](Bytes& bytes, char const* what) {
     if (bytes.empty()) return;

@@ -53,6 +53,9 @@ std::span<FormatTraits const> formats();
 
 FormatTraits const& traits(Format format);
 
+/// Whether this program or a plug-in of it decodes the format.
+inline bool is_read(FormatTraits const& format) { return format.decode != nullptr || format.plugin != nullptr; }
+
 /// The format that a file shows by its first bytes; nothing where it is of none.
 FormatTraits const* format_of(std::span<std::byte const> start);
 

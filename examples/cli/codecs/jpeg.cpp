@@ -12,6 +12,7 @@
 
 #include <jerror.h>
 
+#include "../colour.hpp"
 #include "codec.hpp"
 #include "row_encoder.hpp"
 
@@ -245,10 +246,15 @@ mirnet::Result<Decoded> decode_jpeg(View file, char const* name, mirnet::ReadOpt
   if (cmyk) {
     auto rgb = mirnet::Image::create(size->width, size->height, 3, SampleType::u8);
     if (!rgb) return rgb.error();
-    cmyk_to_rgb(decoded.image.bytes().data(), rgb->bytes().data(), static_cast<std::size_t>(rgb->pixels()),
-                decoder.saw_Adobe_marker == TRUE);
+    auto const* const ink = decoded.image.bytes().data();
+    auto const pixels = static_cast<std::size_t>(rgb->pixels());
+    bool const inverted = decoder.saw_Adobe_marker == TRUE;
+    bool const by_profile = cmyk_to_srgb(decoded.metadata.icc, ink, rgb->bytes().data(), pixels, inverted);
+    if (!by_profile) cmyk_to_rgb(ink, rgb->bytes().data(), pixels, inverted);
     decoded.image = *std::move(rgb);
-    decoded.warnings.push_back("a CMYK picture, converted to RGB without its colour profile");
+    decoded.warnings.push_back(by_profile ? "a CMYK picture, converted to sRGB by its colour profile"
+                                          : "a CMYK picture without a colour profile that can be used; its colours are "
+                                            "converted to RGB roughly");
     decoded.metadata.icc.clear();
   }
   return decoded;
