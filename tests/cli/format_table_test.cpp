@@ -162,7 +162,7 @@ std::string table() {
   text += '\n';
   for (auto const* from : both) {
     text += std::string("| ") + from->name + " |";
-    for (auto const* to : both) text += " " + cell(*from, *to) + " |";
+    for (auto const* to : both) text.append(" ").append(cell(*from, *to)).append(" |");
     text += '\n';
   }
   return text;

@@ -51,9 +51,9 @@ struct Bmp {
       if (header_bytes == 40) header.resize(40 + 4 * masks.size());
       store_little(header.data() + 40 + 4 * i, masks[i]);
     }
-    File file(14);
+    File file(14 + header.size());
     file[0] = std::byte{'B'}, file[1] = std::byte{'M'};
-    file.insert(file.end(), header.begin(), header.end());
+    std::copy(header.begin(), header.end(), file.begin() + 14);
     for (auto const colour : palette) {
       for (int shift : {0, 8, 16}) file.push_back(static_cast<std::byte>(colour >> shift));
       if (header_bytes != 12) file.push_back(std::byte{0});
