@@ -60,8 +60,8 @@ void list(std::vector<std::string> const& words) {
   if (files.files.empty()) return;  // the arguments' parser refuses that
   auto const all = cli::list_work(files);
   if (!all) return fuzz::require_sentence(all.error());
-  fuzz::require(!all->empty(), "there is work or an error");
-  for (auto const& work : *all) {
+  fuzz::require(!all->pictures.empty(), "there is work or an error");
+  for (auto const& work : all->pictures) {
     if (auto const format = cli::output_format(work, files.format); !format) fuzz::require_sentence(format.error());
   }
 }
