@@ -154,7 +154,8 @@ class TemporaryFile {
 
   /// The folder that it is in.
   bool status_of_folder(system::Status& status) noexcept {
-    auto* const end = path() + std::string_view(path()).find_last_of(system::separators) + 1;
+    auto const folder_length = std::string_view(path()).find_last_of(system::separators) + 1;  // 0 where none is found
+    auto* const end = path() + folder_length;
     auto const first = std::exchange(*end, '\0');
     bool const known = system::status_of(*path() == '\0' ? "." : path(), status);
     *end = first;
