@@ -52,22 +52,6 @@ class Child {
   pid_t number_;
 };
 
-struct Pipe {
-  Descriptor reading, writing;
-};
-
-mirnet::Result<Pipe> open_pipe() {
-  int ends[2] = {};
-  if (::pipe(ends) != 0) {
-    return Error(ErrorCode::internal, "there is no pipe to be had for decoding: %s", std::strerror(errno));
-  }
-  for (int const end : ends) static_cast<void>(::fcntl(end, F_SETFD, FD_CLOEXEC));
-#if defined(F_SETPIPE_SZ)
-  static_cast<void>(::fcntl(ends[0], F_SETPIPE_SZ, 1 << 20));  // fewer turns; where it is too much, more
-#endif
-  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
-}
-
 /// Starts this program again, as what run_decoder is. `file` becomes its standard input, `output` its standard output.
 mirnet::Result<pid_t> start_decoder(int file, int start, int output, std::string const& name, Reading const& reading) {
   struct Actions {
@@ -108,7 +92,7 @@ Error ended_early(std::string const& name, int status) {
             ::strsignal(WTERMSIG(status))};
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == static_cast<int>(ErrorCode::memory)) {
-    return {ErrorCode::memory, "%s: no memory is left for decoding", name.c_str()};
+    return no_memory_for_decoding(name.c_str());
   }
   return {ErrorCode::input, "%s: the decoder ended without an answer (exit code %d)", name.c_str(),
           WIFEXITED(status) ? WEXITSTATUS(status) : -1};
@@ -130,8 +114,11 @@ bool is_possible(Reply const& reply, Reading const& reading) {
 
 mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading const& reading,
                                      std::span<std::byte const> start) {
-  auto pipe = open_pipe();
+  auto pipe = Pipe::open();
   if (!pipe) return pipe.error();
+#if defined(F_SETPIPE_SZ)
+  static_cast<void>(::fcntl(pipe->reading.get(), F_SETPIPE_SZ, 1 << 20));  // fewer turns; where it is too much, more
+#endif
   std::optional<Descriptor> start_pipe;
   if (!start.empty()) {
     auto made = pipe_with(start);

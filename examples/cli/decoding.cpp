@@ -138,7 +138,7 @@ void answer(DecodingTask const& task, mirnet::Result<Picture> (*decode)(Decoding
   try {
     sent = send(decode(task));
   } catch (std::bad_alloc const&) {
-    sent = send(Error(ErrorCode::memory, "%s: no memory is left for decoding", task.name.c_str()));
+    sent = send(no_memory_for_decoding(task.name.c_str()));
   }
   ::_exit(sent ? 0 : static_cast<int>(ErrorCode::internal));  // what runs at exit was never part of this
 }
@@ -183,18 +183,23 @@ mirnet::Result<Picture> picture_of(mirnet::Result<Decoded> decoded, Format forma
                  decoded->lossless,         std::move(decoded->warnings), std::move(conversion)};
 }
 
-mirnet::Result<mirnet::detail::Descriptor> pipe_with(std::span<std::byte const> bytes) {
+mirnet::Result<Pipe> Pipe::open() {
   int ends[2] = {};
   if (::pipe(ends) != 0) {
-    return Error(ErrorCode::internal, "there is no pipe to be had for decoding: %s", std::strerror(errno));
+    return Error(ErrorCode::internal, "cannot create a pipe for decoding: %s", std::strerror(errno));
   }
-  mirnet::detail::Descriptor reading(ends[0]), writing(ends[1]);
   for (int const end : ends) static_cast<void>(::fcntl(end, F_SETFD, FD_CLOEXEC));
-  if (!transfer(bytes.size(),
-                [&](std::size_t done) { return ::write(ends[1], bytes.data() + done, bytes.size() - done); })) {
-    return Error(ErrorCode::internal, "a pipe for decoding takes nothing: %s", std::strerror(errno));
-  }
-  return reading;
+  return Pipe{mirnet::detail::Descriptor(ends[0]), mirnet::detail::Descriptor(ends[1])};
+}
+
+mirnet::Result<mirnet::detail::Descriptor> pipe_with(std::span<std::byte const> bytes) {
+  auto pipe = Pipe::open();
+  if (!pipe) return pipe.error();
+  bool const taken = transfer(bytes.size(), [&](std::size_t done) {
+    return ::write(pipe->writing.get(), bytes.data() + done, bytes.size() - done);
+  });
+  if (!taken) return Error(ErrorCode::internal, "cannot write to a pipe for decoding: %s", std::strerror(errno));
+  return std::move(pipe->reading);
 }
 
 }  // namespace cli

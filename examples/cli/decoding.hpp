@@ -74,6 +74,13 @@ mirnet::Result<mirnet::ByteBuffer> read_rest(int file, mirnet::ByteBuffer start,
 /// memory.
 mirnet::Result<Picture> picture_of(mirnet::Result<Decoded> decoded, Format format);
 
+struct Pipe {
+  mirnet::detail::Descriptor reading, writing;
+
+  /// That programs which are started do not get. Errors: internal.
+  static mirnet::Result<Pipe> open();
+};
+
 /// A pipe that gives these bytes, `read_start`'s at most, and ends. Errors: internal.
 mirnet::Result<mirnet::detail::Descriptor> pipe_with(std::span<std::byte const> bytes);
 

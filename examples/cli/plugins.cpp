@@ -44,7 +44,7 @@ Error become_plugin(FormatTraits const& format, DecodingTask task, std::span<std
   auto pipe = pipe_with(start);
   if (!pipe) return pipe.error();
   if (::dup2(pipe->get(), start_of_file) < 0 || ::fcntl(start_of_file, F_SETFD, 0) != 0) {
-    return {ErrorCode::internal, "%s: there is no descriptor to be had for decoding: %s", task.name.c_str(),
+    return {ErrorCode::internal, "%s: cannot duplicate a descriptor for decoding: %s", task.name.c_str(),
             std::strerror(errno)};
   }
   task.has_start = true;

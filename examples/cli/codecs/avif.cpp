@@ -61,7 +61,7 @@ avifResult parse(DecoderPointer& decoder, View file, Index most_pixels) {
 Error error(char const* name, avifResult result, avifDecoder const* decoder) {
   if (result == AVIF_RESULT_OUT_OF_MEMORY) return no_memory_for_decoding(name);
   if (result == AVIF_RESULT_TRUNCATED_DATA || result == AVIF_RESULT_IO_ERROR) {
-    return {ErrorCode::input, "%s: truncated AVIF file, it ends before the end of its pixels", name};
+    return ends_before_pixels(name, "AVIF");
   }
   char const* const more = decoder == nullptr ? "" : decoder->diag.error;
   return {ErrorCode::input,

@@ -32,6 +32,14 @@ struct Decoded {
 using Decoder = mirnet::Result<Decoded>(std::span<std::byte const> file, char const* name,
                                         mirnet::ReadOptions const& options);
 
+inline mirnet::Error no_memory_for_decoding(char const* name) {
+  return {mirnet::ErrorCode::memory, "%s: no memory is left for decoding", name};
+}
+/// Of a file whose pixels are not all there.
+inline mirnet::Error ends_before_pixels(char const* name, char const* format) {
+  return {mirnet::ErrorCode::input, "%s: truncated %s file, it ends before the end of its pixels", name, format};
+}
+
 /// What an encoder must know of an image before its first row.
 struct ImageLayout {
   mirnet::Index width, height, channels;

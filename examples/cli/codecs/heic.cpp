@@ -21,7 +21,7 @@ using View = std::span<std::byte const>;
 Error error(char const* name, heif_error const& failed) {
   if (failed.code == heif_error_Memory_allocation_error) return no_memory_for_decoding(name);
   if (failed.subcode == heif_suberror_End_of_data) {
-    return {ErrorCode::input, "%s: truncated HEIC file, it ends before the end of its pixels", name};
+    return ends_before_pixels(name, "HEIC");
   }
   return {ErrorCode::input, "%s: damaged HEIC file: %s", name, failed.message};
 }

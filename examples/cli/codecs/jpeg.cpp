@@ -138,14 +138,12 @@ struct JpegReader {
 
   Error error(char const* name) const {
     if (errors.manager.msg_code == JERR_OUT_OF_MEMORY) {
-      return {ErrorCode::memory, "%s: no memory is left for decoding", name};
+      return no_memory_for_decoding(name);
     }
     if (source.ended) return truncated(name);
     return {ErrorCode::input, "%s: damaged JPEG file: %s", name, errors.message};
   }
-  static Error truncated(char const* name) {
-    return {ErrorCode::input, "%s: truncated JPEG file, it ends before the end of its pixels", name};
-  }
+  static Error truncated(char const* name) { return ends_before_pixels(name, "JPEG"); }
 
   /// Some of the pixels' data is not there at all.
   bool is_truncated() const { return source.ended && (errors.hit_end > 0 || lacks_scans); }

@@ -286,7 +286,7 @@ class JxlReader {
   mirnet::Result<Decoded> truncated() {
     if (!memory_.is_left) return no_memory_for_decoding(name_);
     if (whole_) return ended_behind_pixels();
-    return Error(ErrorCode::input, "%s: truncated JPEG XL file, it ends before the end of its pixels", name_);
+    return ends_before_pixels(name_, "JPEG XL");
   }
 
   Jxl& jxl_ = Jxl::instance();

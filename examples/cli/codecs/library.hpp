@@ -30,8 +30,8 @@ class Library {
   Library(Library const&) = delete;
   Library& operator=(Library const&) = delete;
 
-  /// A function of the library, or of one that it needs; null where it has none of this name, which is a fault of the
-  /// library.
+  /// The function of this name in the library or in one that it needs. Null, and a fault of the library, where there is
+  /// no such function.
   template <class Function>
   Function find(char const* name) {
     auto const function = find_if_there<Function>(name);

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include <mirnet/io/bytes.hpp>
+
 #include "tiff_structure.hpp"
 
 namespace cli {
@@ -75,12 +77,6 @@ void erase_thumbnails(Bytes& exif) {
 constexpr std::string_view resource_mark = "8BIM";
 constexpr std::uint16_t iptc_resource = 0x0404;
 
-std::size_t big(View bytes, std::size_t at, std::size_t size) {
-  std::size_t value = 0;
-  for (std::size_t i = 0; i < size; ++i) value = value << 8 | std::to_integer<std::size_t>(bytes[at + i]);
-  return value;
-}
-
 }  // namespace
 
 int exif_orientation(View exif) {
@@ -145,11 +141,11 @@ Bytes iptc_of_resources(View resources) {
   // Each: "8BIM", a number, a name with its length before it, the length of the data, and the data; all even.
   for (std::size_t at = 0; resources.size() - at >= 12;) {
     if (std::memcmp(resources.data() + at, resource_mark.data(), resource_mark.size()) != 0) return {};
-    auto const kind = big(resources, at + 4, 2);
-    auto const name = big(resources, at + 6, 1);
+    auto const kind = mirnet::load_big<std::uint16_t>(&resources[at + 4]);
+    auto const name = std::to_integer<std::size_t>(resources[at + 6]);
     auto const length_at = at + 6 + (name + 2) / 2 * 2;
     if (length_at > resources.size() || resources.size() - length_at < 4) return {};
-    auto const length = big(resources, length_at, 4);
+    std::size_t const length = mirnet::load_big<std::uint32_t>(&resources[length_at]);
     auto const data = resources.subspan(length_at + 4);
     if (length > data.size()) return {};
     if (kind == iptc_resource) return {data.begin(), data.begin() + static_cast<std::ptrdiff_t>(length)};

@@ -68,7 +68,8 @@ Bytes upright_exif(Bytes exif, mirnet::Index width, mirnet::Index height);
 /// XMP for pixels that are stored upright: its orientation, if it has one, is 1. Its length does not change.
 Bytes upright_xmp(Bytes xmp);
 
-/// The records of IPTC-IIM in Photoshop's image resources, which begin with "8BIM"; nothing where there are none.
+/// The records of IPTC-IIM in Photoshop's image resources, each of which begins with "8BIM"; empty where the resources
+/// hold no such records.
 Bytes iptc_of_resources(std::span<std::byte const> resources);
 /// And such resources with nothing else in them.
 Bytes resources_of_iptc(std::span<std::byte const> iptc);

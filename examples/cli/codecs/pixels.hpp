@@ -12,10 +12,6 @@
 
 namespace cli {
 
-inline mirnet::Error no_memory_for_decoding(char const* name) {
-  return {mirnet::ErrorCode::memory, "%s: no memory is left for decoding", name};
-}
-
 /// Whether this much memory can be had at once, for libraries that abort where there is none, or call the file damaged.
 inline bool has_room(mirnet::Index pixels, mirnet::Index bytes_a_pixel) {
   return mirnet::ByteBuffer::create(pixels * bytes_a_pixel).ok();

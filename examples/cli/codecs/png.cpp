@@ -254,8 +254,8 @@ struct PngReader {
   }
 
   Error error(char const* name) const {
-    if (!memory_is_left) return {ErrorCode::memory, "%s: no memory is left for decoding", name};
-    if (ended) return {ErrorCode::input, "%s: truncated PNG file, it ends before the end of its pixels", name};
+    if (!memory_is_left) return no_memory_for_decoding(name);
+    if (ended) return ends_before_pixels(name, "PNG");
     return {ErrorCode::input, "%s: damaged PNG file: %s", name, message};
   }
 

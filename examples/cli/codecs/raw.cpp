@@ -59,7 +59,7 @@ Error error(char const* name, int result) {
             Raw::instance().libraw_version()};
   }
   if (result == LIBRAW_IO_ERROR) {
-    return {ErrorCode::input, "%s: truncated RAW file, it ends before the end of its pixels", name};
+    return ends_before_pixels(name, "RAW");
   }
   return {ErrorCode::input, "%s: damaged RAW file: %s", name, Raw::instance().libraw_strerror(result)};
 }

@@ -241,7 +241,7 @@ class TiffReader {
   std::size_t directory() const { return static_cast<std::size_t>(TIFFCurrentDirOffset(tiff_)); }
 
   Error error(char const* name) const {
-    if (messages_.is_about_memory()) return {ErrorCode::memory, "%s: no memory is left for decoding", name};
+    if (messages_.is_about_memory()) return no_memory_for_decoding(name);
     return {ErrorCode::input, "%s: damaged TIFF file: %s", name,
             messages_.error[0] != '\0' ? messages_.error : "libtiff cannot read it"};
   }
@@ -748,7 +748,7 @@ mirnet::Result<Decoded> decode_tiff(View file, char const* name, mirnet::ReadOpt
   if (!image) return image.error();
   if (!reader.read_pixels(*layout, *image)) return reader.error(name);
   if (reader.messages().is_about_the_end()) {
-    return Error(ErrorCode::input, "%s: truncated TIFF file, it ends before the end of its pixels", name);
+    return ends_before_pixels(name, "TIFF");
   }
   std::string_view const warning = reader.messages().warning;
   bool const damaged = !warning.empty() && !warning.starts_with("Old-style LZW");

@@ -10,6 +10,7 @@
 #include <webp/mux.h>
 
 #include "codec.hpp"
+#include "pixels.hpp"
 
 namespace cli {
 namespace {
@@ -20,7 +21,6 @@ using mirnet::ErrorCode;
 using mirnet::Image;
 using mirnet::Index;
 using mirnet::SampleType;
-using mirnet::detail::starts_with;
 using View = std::span<std::byte const>;
 
 constexpr char const* icc_chunk = "ICCP";
@@ -49,10 +49,9 @@ Bytes chunk_of(WebPMux const& mux, char const* name) {
 
 Error error_of(VP8StatusCode status, char const* name) {
   switch (status) {
-    case VP8_STATUS_OUT_OF_MEMORY: return {ErrorCode::memory, "%s: no memory is left for decoding", name};
+    case VP8_STATUS_OUT_OF_MEMORY: return no_memory_for_decoding(name);
     case VP8_STATUS_SUSPENDED:
-    case VP8_STATUS_NOT_ENOUGH_DATA:
-      return {ErrorCode::input, "%s: truncated WebP file, it ends before the end of its pixels", name};
+    case VP8_STATUS_NOT_ENOUGH_DATA: return ends_before_pixels(name, "WebP");
     case VP8_STATUS_UNSUPPORTED_FEATURE:
       return {ErrorCode::input, "%s: a WebP file of a kind that libwebp cannot read", name};
     default: return {ErrorCode::input, "%s: damaged WebP file", name};
@@ -89,12 +88,8 @@ mirnet::Result<Decoded> decode_webp(View file, char const* name, mirnet::ReadOpt
   auto& metadata = decoded.metadata;
   if (auto const mux = chunks_of(file)) {
     metadata.icc = chunk_of(*mux, icc_chunk);
-    metadata.exif = chunk_of(*mux, exif_chunk);
+    metadata.exif = without_exif_mark(chunk_of(*mux, exif_chunk));
     metadata.xmp = chunk_of(*mux, xmp_chunk);
-    // Some writers put what a JPEG has.
-    if (starts_with(metadata.exif, exif_mark)) {
-      metadata.exif.erase(metadata.exif.begin(), metadata.exif.begin() + exif_mark.size());
-    }
   } else {
     decoded.warnings.emplace_back("damaged behind its pixels; colour profile, EXIF and XMP data, if any, are lost");
   }
