@@ -13,6 +13,7 @@
 
 #include "codecs/formats.hpp"
 #include "colour.hpp"
+#include "samples.hpp"
 
 namespace {
 
@@ -22,11 +23,7 @@ using cli::Metadata;
 using mirnet::Image;
 using mirnet::Index;
 using mirnet::SampleType;
-
-Bytes bytes_of(std::string_view text) {
-  auto const bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
-}
+using samples::bytes_of;
 
 cli::Decoded decoded(std::span<std::byte const> file) {
   auto const* const format = cli::format_of(file);

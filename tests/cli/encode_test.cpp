@@ -13,6 +13,7 @@
 #include "codecs/formats.hpp"
 #include "encoding_thread.hpp"
 #include "picture.hpp"
+#include "samples.hpp"
 
 namespace {
 
@@ -21,16 +22,7 @@ using mirnet::ErrorCode;
 using mirnet::Image;
 using mirnet::Index;
 using mirnet::SampleType;
-
-Image noise(Index width, Index height, Index channels, SampleType type) {
-  auto image = Image::create(width, height, channels, type).value();
-  std::uint32_t state = 1;
-  for (auto& byte : image.bytes()) {
-    state = state * 1664525u + 1013904223u;
-    byte = static_cast<std::byte>(state >> 24);
-  }
-  return image;
-}
+using samples::noise;
 
 cli::Metadata some_metadata() {
   cli::Metadata metadata;

@@ -16,6 +16,7 @@
 #include "codecs/tiff_structure.hpp"
 #include "colour.hpp"
 #include "picture.hpp"
+#include "samples.hpp"
 
 namespace {
 
@@ -26,14 +27,10 @@ using cli::Metadata;
 using mirnet::Image;
 using mirnet::Index;
 using mirnet::SampleType;
+using samples::bytes_of;
 
 constexpr char const* begin_mark = "<!-- table: made by tests/cli/format_table_test.cpp -->\n";
 constexpr char const* end_mark = "<!-- end of the table -->\n";
-
-Bytes bytes_of(std::string_view text) {
-  auto const bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
-}
 
 /// Of linear light: one that is whole, as JPEG XL takes no others.
 Bytes profile() {

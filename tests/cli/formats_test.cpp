@@ -8,6 +8,7 @@
 
 #include "codecs/formats.hpp"
 #include "codecs/tiff_structure.hpp"
+#include "samples.hpp"
 
 namespace {
 
@@ -17,21 +18,8 @@ using cli::Metadata;
 using mirnet::Image;
 using mirnet::Index;
 using mirnet::SampleType;
-
-Image noise(Index width, Index height, Index channels, SampleType type) {
-  auto image = Image::create(width, height, channels, type).value();
-  std::uint32_t state = 1;
-  for (auto& byte : image.bytes()) {
-    state = state * 1664525u + 1013904223u;
-    byte = static_cast<std::byte>(state >> 24);
-  }
-  return image;
-}
-
-Bytes bytes_of(std::string_view text) {
-  auto const bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
-}
+using samples::bytes_of;
+using samples::noise;
 
 /// A profile as far as anything but a colour management looks at it.
 Bytes profile(bool gray) {
