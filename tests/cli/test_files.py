@@ -340,7 +340,7 @@ class Streams(FilesTest):
         for command in ("$M info >&-", "$M --version >&-", "$M compare in.png in.png >&-"):
             self.sentence(self.shell(command), OUTPUT, "the standard output cannot be written")
         self.assertFalse((self.path / "o.png").exists())
-        # A service has none of them.
+        # A service may start with some of the standard streams closed, or all.
         for closed in ("<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"):
             self.gives_the_picture(f"$M denoise in.png o.png {closed}" + (" --quiet" if ">&-" not in closed else ""))
         self.assertEqual(self.shell("$M denoise missing.png o.png <&- >&- 2>&-").returncode, INPUT)

@@ -213,7 +213,7 @@ TEST_CASE("masks of more than 8 bits give 16 bits a sample") {
   CHECK(is<std::uint16_t>(decode(bmp), 3, {65535, 0, 0}));
 }
 
-TEST_CASE("masks that are none are refused") {
+TEST_CASE("masks with gaps are refused") {
   Bmp bmp{
       .width = 1, .height = 1, .bits = 32, .compression = 3, .masks = {0x5, 0xFF00, 0xFF0000}, .pixels = {0, 0, 0, 0}};
   CHECK(says(refusal(bmp), "the mask 00000005 for 32 bits a pixel; expected bits side by side"));

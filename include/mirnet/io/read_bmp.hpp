@@ -27,7 +27,7 @@ struct BmpMask {
   std::uint32_t bits = 0;
 
   int width() const noexcept { return std::popcount(bits); }
-  /// Whether the bits are side by side, or there are none.
+  /// Whether the bits are contiguous. An empty mask is sound, too.
   bool is_sound() const noexcept { return bits == 0 || std::has_single_bit((std::uint64_t{bits} >> shift()) + 1); }
 
   /// The sample on the scale of T; 0 where the mask has no bits.
