@@ -179,12 +179,13 @@ int run_decoder(int argc, char** argv) {
     auto const* const format = format_of(start->bytes());
     if (format != nullptr && format->plugin != nullptr) return become_plugin(*format, task, start->bytes());
     auto const* const name = task.name.c_str();
-    if (format != nullptr && format->load != nullptr) {
-      if (auto const loaded = format->load(name); !loaded) return loaded.error();
-    }
-    // Many cameras' files look like TIFF until more of them is read.
-    auto* const raw = traits(Format::raw).load;
-    if (format != nullptr && format->format == Format::tiff && raw != nullptr) static_cast<void>(raw(name));
+    // What cannot be loaded is an error only if the file needs it: many cameras' files look like TIFF until more of
+    // them is read.
+    auto const load = [&](FormatTraits const& needed) {
+      if (needed.load != nullptr) static_cast<void>(needed.load(name));
+    };
+    if (format != nullptr) load(*format);
+    if (format != nullptr && format->format == Format::tiff) load(traits(Format::raw));
     enter_sandbox(task.memory);
     return decode_picture(STDIN_FILENO, *std::move(start), name, task.max_pixels);
   });

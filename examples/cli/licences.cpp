@@ -12,9 +12,6 @@
 #if MIRNET_HAS_LCMS
 #include <lcms2.h>
 #endif
-#if MIRNET_HAS_TIFF
-#include <tiffvers.h>
-#endif
 #if MIRNET_HAS_WEBP
 #include <webp/decode.h>
 #endif
@@ -57,15 +54,6 @@ std::string part(char const* name, std::string const& built, char const* licence
   return part(name, built, built, licence);
 }
 
-#if MIRNET_HAS_TIFF
-/// In "LIBTIFF, Version 4.5.0" and a line on its authors.
-std::string libtiff_version() {
-  constexpr std::string_view text = TIFFLIB_VERSION_STR, mark = "Version ";
-  auto const begin = text.find(mark) + mark.size();
-  return std::string(text.substr(begin, text.find('\n', begin) - begin));
-}
-#endif
-
 /// What the metadata of the weights that are built in says; the program may have been built with anybody's.
 std::string licence_of_weights() {
   auto const file = builtin_weights();
@@ -98,9 +86,6 @@ std::string licences(std::string const& version) {
   text += part("libjpeg", MIRNET_TEXT(JPEG_LIB_VERSION), "IJG");
 #endif
   text += part("zlib", ZLIB_VERSION, zlibVersion(), "Zlib");
-#if MIRNET_HAS_TIFF
-  text += part("libtiff", libtiff_version(), "libtiff");
-#endif
 #if MIRNET_HAS_WEBP
   auto const webp = WebPGetDecoderVersion();
   text += part("libwebp", numbers(webp >> 16, webp >> 8 & 255, webp & 255), "BSD-3-Clause");
@@ -113,6 +98,9 @@ std::string licences(std::string const& version) {
   auto const loaded = [&](char const* name, LibraryVersions const& versions, char const* licence) {
     text += part(name, versions.built, versions.running.empty() ? versions.built : versions.running, licence);
   };
+#if MIRNET_HAS_TIFF
+  loaded("libtiff", tiff_versions(), "libtiff");
+#endif
 #if MIRNET_HAS_AVIF
   loaded("libavif", avif_versions(), "BSD-2-Clause");
 #endif

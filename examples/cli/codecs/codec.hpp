@@ -115,12 +115,12 @@ Encoder encode_png, encode_jpeg, encode_tiff, encode_webp, encode_jxl;
 /// Loads the library of a codec (library.hpp), which works no more in a sandbox. `name` is for the sentence. Errors:
 /// input, where the system has no such library.
 using Loader = mirnet::Result<void>(char const* name);
-Loader load_jxl, load_avif, load_raw;
+Loader load_tiff, load_jxl, load_avif, load_raw;
 /// Of such a library: what the program was built with, and what is loaded, which is empty where nothing can be.
 struct LibraryVersions {
   std::string built, running;
 };
-LibraryVersions jxl_versions(), avif_versions(), raw_versions();
+LibraryVersions tiff_versions(), jxl_versions(), avif_versions(), raw_versions();
 
 /// Whether a picture of so many colours can have this profile.
 bool jxl_takes_profile(std::span<std::byte const> icc, mirnet::Index colours);

@@ -136,6 +136,7 @@ constexpr FormatTraits table[] = {
      .encode = MIRNET_WITH_TIFF(encode_tiff),
      .result = Format::tiff,
      .library = "libtiff",
+     .load = MIRNET_WITH_TIFF(load_tiff),
      .deepest = SampleType::u16,
      .alpha = true,
      .holds = everything},

@@ -11,6 +11,7 @@
 #include <tiffio.h>
 
 #include "codec.hpp"
+#include "library.hpp"
 #include "row_encoder.hpp"
 #include "tiff_structure.hpp"
 
@@ -23,6 +24,43 @@ using mirnet::Image;
 using mirnet::Index;
 using mirnet::SampleType;
 using View = std::span<std::byte const>;
+
+struct Tiff {
+  Library library{MIRNET_TIFF_LIBRARY};
+  MIRNET_FUNCTION(TIFFOpenOptionsAlloc);
+  MIRNET_FUNCTION(TIFFOpenOptionsFree);
+  MIRNET_FUNCTION(TIFFOpenOptionsSetErrorHandlerExtR);
+  MIRNET_FUNCTION(TIFFOpenOptionsSetWarningHandlerExtR);
+  MIRNET_FUNCTION(TIFFOpenOptionsSetMaxSingleMemAlloc);
+  MIRNET_FUNCTION(TIFFClientOpenExt);
+  MIRNET_FUNCTION(TIFFClose);
+  MIRNET_FUNCTION(TIFFCurrentDirOffset);
+  MIRNET_FUNCTION(TIFFGetField);
+  MIRNET_FUNCTION(TIFFGetFieldDefaulted);
+  MIRNET_FUNCTION(TIFFIsCODECConfigured);
+  MIRNET_FUNCTION(TIFFIsTiled);
+  MIRNET_FUNCTION(TIFFRGBAImageOK);
+  MIRNET_FUNCTION(TIFFReadDirectory);
+  MIRNET_FUNCTION(TIFFReadRGBAImageOriented);
+  MIRNET_FUNCTION(TIFFReadScanline);
+  MIRNET_FUNCTION(TIFFReadTile);
+  MIRNET_FUNCTION(TIFFScanlineSize64);
+  MIRNET_FUNCTION(TIFFTileRowSize64);
+  MIRNET_FUNCTION(TIFFTileSize64);
+  MIRNET_FUNCTION(TIFFSetDirectory);
+  MIRNET_FUNCTION(TIFFSetField);
+  MIRNET_FUNCTION(TIFFWriteDirectory);
+  MIRNET_FUNCTION(TIFFWriteEncodedStrip);
+  MIRNET_FUNCTION(TIFFGetVersion);
+
+  static Tiff& instance() {
+    static Tiff tiff;
+    return tiff;
+  }
+};
+
+/// Only where it could be loaded.
+Tiff const& libtiff() { return Tiff::instance(); }
 
 /// What libtiff says, instead of on the standard error.
 struct TiffMessages {
@@ -60,16 +98,16 @@ struct TiffCalls {
 
 /// `most` is the most memory that libtiff may take at once, beside libjpeg's.
 TIFF* open_tiff(char const* mode, void* self, TiffCalls const& calls, TiffMessages& messages, std::size_t most) {
-  auto* const options = TIFFOpenOptionsAlloc();
+  auto* const options = libtiff().TIFFOpenOptionsAlloc();
   if (options == nullptr) return nullptr;
-  TIFFOpenOptionsSetErrorHandlerExtR(options, TiffMessages::keep_error, &messages);
-  TIFFOpenOptionsSetWarningHandlerExtR(options, TiffMessages::keep_warning, &messages);
-  TIFFOpenOptionsSetMaxSingleMemAlloc(options, static_cast<tmsize_t>(most));
+  libtiff().TIFFOpenOptionsSetErrorHandlerExtR(options, TiffMessages::keep_error, &messages);
+  libtiff().TIFFOpenOptionsSetWarningHandlerExtR(options, TiffMessages::keep_warning, &messages);
+  libtiff().TIFFOpenOptionsSetMaxSingleMemAlloc(options, static_cast<tmsize_t>(most));
   auto const close = [](thandle_t) { return 0; };
   auto const unmap = [](thandle_t, void*, toff_t) {};
-  auto* const tiff = TIFFClientOpenExt("", mode, static_cast<thandle_t>(self), calls.read, calls.write, calls.seek,
-                                       close, calls.size, calls.map, unmap, options);
-  TIFFOpenOptionsFree(options);
+  auto* const tiff = libtiff().TIFFClientOpenExt("", mode, static_cast<thandle_t>(self), calls.read, calls.write,
+                                                 calls.seek, close, calls.size, calls.map, unmap, options);
+  libtiff().TIFFOpenOptionsFree(options);
   return tiff;
 }
 
@@ -113,7 +151,7 @@ class TiffReader {
   TiffReader(TiffReader const&) = delete;
   TiffReader& operator=(TiffReader const&) = delete;
   ~TiffReader() {
-    if (tiff_ != nullptr) TIFFClose(tiff_);
+    if (tiff_ != nullptr) libtiff().TIFFClose(tiff_);
   }
 
   bool open() {
@@ -149,40 +187,40 @@ class TiffReader {
     do {
       std::uint32_t kind = 0;
       std::uint16_t old_kind = 0;
-      TIFFGetField(tiff_, TIFFTAG_SUBFILETYPE, &kind);
-      TIFFGetField(tiff_, TIFFTAG_OSUBFILETYPE, &old_kind);
+      libtiff().TIFFGetField(tiff_, TIFFTAG_SUBFILETYPE, &kind);
+      libtiff().TIFFGetField(tiff_, TIFFTAG_OSUBFILETYPE, &old_kind);
       bool const beside = (kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK)) != 0 || old_kind == OFILETYPE_REDUCEDIMAGE;
       if (beside) continue;
       if (chosen < 0) chosen = at;
       ++pages;
-    } while (++at < most_pages && TIFFReadDirectory(tiff_) == 1);
+    } while (++at < most_pages && libtiff().TIFFReadDirectory(tiff_) == 1);
     messages_.clear();
     if (pages > 1) warnings.emplace_back("more than one page, of which the first is taken");
-    return chosen >= 0 && TIFFSetDirectory(tiff_, static_cast<tdir_t>(chosen)) == 1;
+    return chosen >= 0 && libtiff().TIFFSetDirectory(tiff_, static_cast<tdir_t>(chosen)) == 1;
   }
 
   mirnet::Result<TiffLayout> layout(char const* name, std::vector<std::string>& warnings) {
     TiffLayout found;
-    if (TIFFGetField(tiff_, TIFFTAG_IMAGEWIDTH, &found.width) != 1 ||
-        TIFFGetField(tiff_, TIFFTAG_IMAGELENGTH, &found.height) != 1) {
+    if (libtiff().TIFFGetField(tiff_, TIFFTAG_IMAGEWIDTH, &found.width) != 1 ||
+        libtiff().TIFFGetField(tiff_, TIFFTAG_IMAGELENGTH, &found.height) != 1) {
       return Error(ErrorCode::input, "%s: damaged TIFF file: it does not say how large the picture is", name);
     }
-    TIFFGetFieldDefaulted(tiff_, TIFFTAG_BITSPERSAMPLE, &found.bits);
-    TIFFGetFieldDefaulted(tiff_, TIFFTAG_SAMPLESPERPIXEL, &found.samples);
-    TIFFGetFieldDefaulted(tiff_, TIFFTAG_SAMPLEFORMAT, &found.format);
-    TIFFGetFieldDefaulted(tiff_, TIFFTAG_COMPRESSION, &found.compression);
-    TIFFGetFieldDefaulted(tiff_, TIFFTAG_PLANARCONFIG, &found.planes);
-    TIFFGetFieldDefaulted(tiff_, TIFFTAG_ORIENTATION, &found.orientation);
+    libtiff().TIFFGetFieldDefaulted(tiff_, TIFFTAG_BITSPERSAMPLE, &found.bits);
+    libtiff().TIFFGetFieldDefaulted(tiff_, TIFFTAG_SAMPLESPERPIXEL, &found.samples);
+    libtiff().TIFFGetFieldDefaulted(tiff_, TIFFTAG_SAMPLEFORMAT, &found.format);
+    libtiff().TIFFGetFieldDefaulted(tiff_, TIFFTAG_COMPRESSION, &found.compression);
+    libtiff().TIFFGetFieldDefaulted(tiff_, TIFFTAG_PLANARCONFIG, &found.planes);
+    libtiff().TIFFGetFieldDefaulted(tiff_, TIFFTAG_ORIENTATION, &found.orientation);
     bool const is_fax = found.compression == COMPRESSION_CCITTRLE || found.compression == COMPRESSION_CCITTRLEW ||
                         found.compression == COMPRESSION_CCITTFAX3 || found.compression == COMPRESSION_CCITTFAX4;
-    if (TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &found.photometric) != 1) {
+    if (libtiff().TIFFGetField(tiff_, TIFFTAG_PHOTOMETRIC, &found.photometric) != 1) {
       found.photometric = is_fax               ? PHOTOMETRIC_MINISWHITE
                           : found.samples >= 3 ? PHOTOMETRIC_RGB
                                                : PHOTOMETRIC_MINISBLACK;
     }
     if (found.orientation < 1 || found.orientation > 8) found.orientation = ORIENTATION_TOPLEFT;
     // JBIG cannot be read row by row.
-    if (TIFFIsCODECConfigured(found.compression) != 1 || found.compression == COMPRESSION_JBIG) {
+    if (libtiff().TIFFIsCODECConfigured(found.compression) != 1 || found.compression == COMPRESSION_JBIG) {
       return Error(ErrorCode::input, "%s: a TIFF file compressed by method %d, which is not read", name,
                    int{found.compression});
     }
@@ -202,10 +240,10 @@ class TiffReader {
                    int{found.bits}, found.colours == Colours::palette ? 8 : 16,
                    found.colours == Colours::palette ? "" : ", or floats of 32");
     }
-    found.tiled = TIFFIsTiled(tiff_) == 1;
+    found.tiled = libtiff().TIFFIsTiled(tiff_) == 1;
     if (found.tiled) {
-      TIFFGetField(tiff_, TIFFTAG_TILEWIDTH, &found.tile_width);
-      TIFFGetField(tiff_, TIFFTAG_TILELENGTH, &found.tile_height);
+      libtiff().TIFFGetField(tiff_, TIFFTAG_TILEWIDTH, &found.tile_width);
+      libtiff().TIFFGetField(tiff_, TIFFTAG_TILELENGTH, &found.tile_height);
     }
     return found;
   }
@@ -225,7 +263,7 @@ class TiffReader {
   /// 256 colours or fewer, as RGB one after the other; empty where the file has none.
   std::vector<std::uint8_t> palette(TiffLayout const& layout) {
     std::uint16_t* parts[3] = {};
-    if (TIFFGetField(tiff_, TIFFTAG_COLORMAP, &parts[0], &parts[1], &parts[2]) != 1) return {};
+    if (libtiff().TIFFGetField(tiff_, TIFFTAG_COLORMAP, &parts[0], &parts[1], &parts[2]) != 1) return {};
     auto const count = std::size_t{1} << layout.bits;
     // Some writers have put 8 bits there.
     bool const small = std::all_of(std::begin(parts), std::end(parts), [=](std::uint16_t const* part) {
@@ -238,7 +276,7 @@ class TiffReader {
     return colours;
   }
 
-  std::size_t directory() const { return static_cast<std::size_t>(TIFFCurrentDirOffset(tiff_)); }
+  std::size_t directory() const { return static_cast<std::size_t>(libtiff().TIFFCurrentDirOffset(tiff_)); }
 
   Error error(char const* name) const {
     if (messages_.is_about_memory()) return no_memory_for_decoding(name);
@@ -260,7 +298,7 @@ class TiffReader {
       case PHOTOMETRIC_RGB: layout.colour_samples = 3; break;
       case PHOTOMETRIC_SEPARATED: {
         std::uint16_t inks = INKSET_CMYK;
-        TIFFGetFieldDefaulted(tiff_, TIFFTAG_INKSET, &inks);
+        libtiff().TIFFGetFieldDefaulted(tiff_, TIFFTAG_INKSET, &inks);
         if (inks != INKSET_CMYK) {
           return Error(ErrorCode::input, "%s: a TIFF file for other inks than CMYK", name);
         }
@@ -271,7 +309,7 @@ class TiffReader {
       case PHOTOMETRIC_YCBCR:
         layout.colour_samples = 3;
         if (layout.compression == COMPRESSION_JPEG && layout.planes == PLANARCONFIG_CONTIG) {
-          TIFFSetField(tiff_, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+          libtiff().TIFFSetField(tiff_, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
         } else {
           layout.colours = Colours::by_libtiff;
         }
@@ -284,7 +322,7 @@ class TiffReader {
     if (layout.samples < layout.colour_samples) return too_few();
     if (layout.colours != Colours::by_libtiff) return {};
     char why[1024] = "";
-    if (layout.samples != 3 || layout.bits != 8 || TIFFRGBAImageOK(tiff_, why) != 1) {
+    if (layout.samples != 3 || layout.bits != 8 || libtiff().TIFFRGBAImageOK(tiff_, why) != 1) {
       return Error(ErrorCode::input, "%s: a TIFF file in YCbCr with %d samples of %d bits, which is not read%s%s", name,
                    int{layout.samples}, int{layout.bits}, why[0] != '\0' ? ": " : "", why);
     }
@@ -293,7 +331,7 @@ class TiffReader {
 
   void choose_alpha(TiffLayout& layout, std::vector<std::string>& warnings) {
     std::uint16_t count = 0, *kinds = nullptr;
-    bool const says = TIFFGetField(tiff_, TIFFTAG_EXTRASAMPLES, &count, &kinds) == 1;
+    bool const says = libtiff().TIFFGetField(tiff_, TIFFTAG_EXTRASAMPLES, &count, &kinds) == 1;
     int const extra = layout.samples - layout.colour_samples;
     for (int i = 0; says && i < std::min<int>(count, extra) && layout.alpha < 0; ++i) {
       if (kinds[i] != EXTRASAMPLE_ASSOCALPHA && kinds[i] != EXTRASAMPLE_UNASSALPHA) continue;
@@ -366,12 +404,12 @@ class TiffReader {
   template <class T>
   bool read_rows(TiffLayout const& layout, int plane, int together, Image& image) {
     std::uint64_t const needed = layout.bytes_of(std::uint64_t{layout.width} * static_cast<unsigned>(together));
-    std::uint64_t const size = TIFFScanlineSize64(tiff_);
+    std::uint64_t const size = libtiff().TIFFScanlineSize64(tiff_);
     if (size < needed || size > 4 * needed + 64) return fail("rows of another length than its samples take");
     Bytes row(static_cast<std::size_t>(size) + 2);
     auto* to = image.samples<T>().data();
     for (std::uint32_t y = 0; y < layout.height; ++y) {
-      if (TIFFReadScanline(tiff_, row.data(), y, static_cast<std::uint16_t>(plane)) != 1) return false;
+      if (libtiff().TIFFReadScanline(tiff_, row.data(), y, static_cast<std::uint16_t>(plane)) != 1) return false;
       spread(layout, row.data(), layout.width, plane, together, to);
       to += std::size_t{layout.width} * static_cast<std::size_t>(layout.channels());
     }
@@ -387,7 +425,7 @@ class TiffReader {
     if (pixels == 0 || pixels > std::max(usual, 4 * static_cast<std::uint64_t>(image.pixels()))) {
       return fail("tiles of a size that the picture does not need");
     }
-    std::uint64_t const row = TIFFTileRowSize64(tiff_), size = TIFFTileSize64(tiff_);
+    std::uint64_t const row = libtiff().TIFFTileRowSize64(tiff_), size = libtiff().TIFFTileSize64(tiff_);
     std::uint64_t const needed = layout.bytes_of(std::uint64_t{width} * static_cast<unsigned>(together));
     if (row < needed || row > 4 * needed + 64 || size < row * height || size > row * height + 64) {
       return fail("tiles of another size than their samples take");
@@ -396,7 +434,7 @@ class TiffReader {
     auto const channels = static_cast<std::size_t>(layout.channels());
     for (std::uint32_t y = 0; y < layout.height; y += std::min(height, layout.height - y)) {
       for (std::uint32_t x = 0; x < layout.width; x += std::min(width, layout.width - x)) {
-        if (TIFFReadTile(tiff_, tile.data(), x, y, 0, static_cast<std::uint16_t>(plane)) < 0) return false;
+        if (libtiff().TIFFReadTile(tiff_, tile.data(), x, y, 0, static_cast<std::uint16_t>(plane)) < 0) return false;
         auto const columns = std::min(width, layout.width - x), rows = std::min(height, layout.height - y);
         for (std::uint32_t line = 0; line < rows; ++line) {
           spread(layout, tile.data() + line * row, columns, plane, together,
@@ -411,7 +449,8 @@ class TiffReader {
     auto packed_pixels = Image::create(image.width(), image.height(), 4, SampleType::u8);
     if (!packed_pixels) return fail("no memory is left");
     auto* const pixels = reinterpret_cast<std::uint32_t*>(packed_pixels->bytes().data());
-    if (TIFFReadRGBAImageOriented(tiff_, layout.width, layout.height, pixels, layout.orientation, 1) != 1) return false;
+    if (libtiff().TIFFReadRGBAImageOriented(tiff_, layout.width, layout.height, pixels, layout.orientation, 1) != 1)
+      return false;
     auto* to = image.samples<std::uint8_t>().data();
     for (Index i = 0; i < image.pixels(); ++i) {
       *to++ = static_cast<std::uint8_t>(TIFFGetR(pixels[i]));
@@ -568,7 +607,7 @@ struct TiffFormat {
   TiffFormat(TiffFormat const&) = delete;
   TiffFormat& operator=(TiffFormat const&) = delete;
   ~TiffFormat() {
-    if (tiff != nullptr) TIFFClose(tiff);
+    if (tiff != nullptr) libtiff().TIFFClose(tiff);
   }
 
   void prepare(Metadata const& metadata) {
@@ -638,7 +677,9 @@ struct TiffFormat {
     if (tiff == nullptr) return failed();
     auto const& layout = target.layout;
     bool done = true;
-    auto const set = [&](std::uint32_t tag, auto... values) { done = TIFFSetField(tiff, tag, values...) == 1 && done; };
+    auto const set = [&](std::uint32_t tag, auto... values) {
+      done = libtiff().TIFFSetField(tiff, tag, values...) == 1 && done;
+    };
     set(TIFFTAG_IMAGEWIDTH, static_cast<std::uint32_t>(layout.width));
     set(TIFFTAG_IMAGELENGTH, static_cast<std::uint32_t>(layout.height));
     set(TIFFTAG_BITSPERSAMPLE, static_cast<int>(8 * mirnet::sample_bytes(layout.type)));
@@ -670,8 +711,8 @@ struct TiffFormat {
 
   bool end() {
     if (filled > 0 && !write_strip()) return false;
-    if (TIFFWriteDirectory(tiff) != 1) return failed();
-    TIFFClose(std::exchange(tiff, nullptr));
+    if (libtiff().TIFFWriteDirectory(tiff) != 1) return failed();
+    libtiff().TIFFClose(std::exchange(tiff, nullptr));
     return add_metadata();
   }
 
@@ -695,7 +736,7 @@ struct TiffFormat {
 
   bool write_strip() {
     auto const size = static_cast<tmsize_t>(std::exchange(filled, 0));
-    if (TIFFWriteEncodedStrip(tiff, strips++, strip.data(), size) == size) return true;
+    if (libtiff().TIFFWriteEncodedStrip(tiff, strips++, strip.data(), size) == size) return true;
     return failed();
   }
 
@@ -726,9 +767,25 @@ struct TiffFormat {
   }
 };
 
+/// The number in "LIBTIFF, Version 4.5.0", which a line on the authors follows.
+std::string version_in(std::string_view text) {
+  constexpr std::string_view mark = "Version ";
+  auto const begin = text.find(mark) + mark.size();
+  return std::string(text.substr(begin, text.find('\n', begin) - begin));
+}
+
 }  // namespace
 
+mirnet::Result<void> load_tiff(char const* name) { return libtiff().library.check(name, "TIFF"); }
+
+LibraryVersions tiff_versions() {
+  auto const built = version_in(TIFFLIB_VERSION_STR);
+  if (libtiff().library.fault()) return {built, {}};
+  return {built, version_in(libtiff().TIFFGetVersion())};
+}
+
 mirnet::Result<Decoded> decode_tiff(View file, char const* name, mirnet::ReadOptions const& options) {
+  if (auto const loaded = load_tiff(name); !loaded) return loaded.error();
   TiffReader reader(file);
   if (!reader.open()) return reader.error(name);
   Decoded decoded;
@@ -765,6 +822,9 @@ mirnet::Result<Decoded> decode_tiff(View file, char const* name, mirnet::ReadOpt
 mirnet::Result<std::unique_ptr<RowEncoder>> encode_tiff(ImageLayout const& layout, EncodeOptions const&,
                                                         Metadata const& metadata) {
   MIRNET_ASSERT(layout.type != SampleType::f32);
+  if (auto const loaded = load_tiff("the result"); !loaded) {
+    return Error(ErrorCode::output, "%s", loaded.error().message());
+  }
   return start_rows<TiffFormat>(layout, metadata);
 }
 
