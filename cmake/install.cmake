@@ -39,7 +39,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir}
 # Weight files from checkpoints, and the core in one header.
 install(PROGRAMS weights/convert.py scripts/single_header.py DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
-# For the program's --quality high, where it is among the sources.
+# For the program's --model high, where it is among the sources.
 install(FILES weights/denoise-large.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)
 install(FILES LICENSE THIRD-PARTY-NOTICES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # What the weights were trained on, and by whom that is.
@@ -50,9 +50,10 @@ if(TARGET mirnet_cli)
   if(TARGET mirnet_heic)
     install(TARGETS mirnet_heic)  # beside it, where it is looked for
   endif()
-  set(share ${CMAKE_CURRENT_SOURCE_DIR}/examples/cli/share)
-  install(FILES ${share}/mirnet.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-  install(FILES ${share}/mirnet.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME mirnet)
-  install(FILES ${share}/_mirnet DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
-  install(FILES ${share}/mirnet.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  # The program generates them in a build; a cross build without an emulator has none.
+  set(share ${PROJECT_BINARY_DIR}/share)
+  install(FILES ${share}/mirnet.1 OPTIONAL DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES ${share}/mirnet.bash OPTIONAL DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME mirnet)
+  install(FILES ${share}/_mirnet OPTIONAL DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${share}/mirnet.fish OPTIONAL DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()

@@ -41,7 +41,7 @@ struct Measured {
 template <class T>
 mirnet::Result<Measured> measure(mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::KernelTable<T> const& kernels,
                                  mirnet::ThreadPool& pool, mirnet::Index size) {
-  auto const picture = sample_picture(size);
+  auto const picture = sample_picture(size, size);
   if (!picture) return picture.error();
   mirnet::Context<T> context(kernels, pool);
   auto const tiling = mirnet::plan_whole(model, context, *picture);
@@ -104,7 +104,7 @@ mirnet::Result<void> run(Options const& options) {
     if (!speed) return speed.error();
   }
   WeightsOptions high;
-  high.quality = "high";
+  high.model = "high";
   // The larger network is a file of its own, which need not be there.
   if (auto const file = find_weights(high)) {
     auto const speed = line("high", *file, *(*chosen)->kernels(), pool, options.size);
@@ -121,8 +121,7 @@ mirnet::Result<void> run(Options const& options) {
 
 void add_bench(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
-  auto* const command = program.add_subcommand(
-      "bench", "Measure this machine: a square picture through each network, in less than 30 seconds");
+  auto* const command = program.add_subcommand("bench", "Measure the speed of this machine");
   add_threads(*command, options->threads);
   command->add_option("--size", options->size, "Width and height of the picture, 16 to 4096")
       ->check(CLI::Range(mirnet::Index{16}, mirnet::Index{4096}))

@@ -13,7 +13,10 @@
 #include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/version.hpp>
 
+#include "arguments.hpp"
+#include "help.hpp"
 #include "licences.hpp"
+#include "naming.hpp"
 #include "picture.hpp"
 #include "suggestion.hpp"
 
@@ -26,7 +29,7 @@ std::string version() {
 }
 
 /// "; did you mean --threads?" for the first argument that names an option or a command that does not exist.
-std::string did_you_mean(CLI::App const& program, int argc, char const* const* argv) {
+std::string did_you_mean(CLI::App const& program, std::vector<std::string> const& arguments) {
   auto const commands = program.get_subcommands();
   CLI::App const& app = commands.empty() ? program : *commands.front();
   std::vector<std::string> names;
@@ -38,8 +41,7 @@ std::string did_you_mean(CLI::App const& program, int argc, char const* const* a
       names.push_back(command->get_name());
     }
   }
-  for (int i = 1; i < argc; ++i) {
-    std::string_view const argument(argv[i]);
+  for (std::string_view const argument : arguments) {
     auto const word = argument.substr(0, argument.find('='));
     bool const could_be_a_name = word.starts_with("--") || commands.empty();
     if (!could_be_a_name || word == "--" || std::find(names.begin(), names.end(), word) != names.end()) continue;
@@ -48,15 +50,34 @@ std::string did_you_mean(CLI::App const& program, int argc, char const* const* a
   return {};
 }
 
+/// What the user may say in other words: "help" and "help denoise" for --help, "-v" for --version, and a photograph
+/// without a command for "denoise".
+std::vector<std::string> with_a_command(CLI::App const& program, int argc, char const* const* argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  if (arguments.empty()) return arguments;
+  auto const& first = arguments.front();
+  auto const is_command = [&](std::string const& name) {
+    return !program.get_subcommands([&](CLI::App const* app) { return app->check_name(name); }).empty();
+  };
+  if (first == "help") {
+    bool const of_command = arguments.size() > 1 && is_command(arguments[1]);
+    return of_command ? std::vector<std::string>{arguments[1], "--help"} : std::vector<std::string>{"--help"};
+  }
+  bool const is_option = first.size() > 1 && first.starts_with('-');
+  bool const is_picture =
+      first == standard_stream || names_folder(first) || format_named(extension_of(first)) != nullptr || exists(first);
+  if (!is_option && !is_command(first) && is_picture) arguments.insert(arguments.begin(), "denoise");
+  return arguments;
+}
+
 /// The arguments, the last one first as CLI11 wants them. Two of them have a meaning of their own there, and are
 /// spelled so that they have none: "++" is the name of a file, and "--suffix=" has an empty value, not the argument
 /// behind it.
-std::vector<std::string> plain_arguments(CLI::App const& program, int argc, char const* const* argv) {
+std::vector<std::string> plain_arguments(CLI::App const& program, std::vector<std::string> const& given) {
   std::vector<std::string> arguments;
   CLI::App const* command = nullptr;
   bool is_value = false;
-  for (int i = 1; i < argc; ++i) {
-    std::string const argument(argv[i]);
+  for (auto const& argument : given) {
     if (command == nullptr) {
       auto const found = program.get_subcommands([&](CLI::App const* app) { return app->check_name(argument); });
       if (!found.empty()) command = found.front();
@@ -78,27 +99,48 @@ std::vector<std::string> plain_arguments(CLI::App const& program, int argc, char
   return arguments;
 }
 
+/// A sentence on what was not understood, in the order in which it was given.
+std::string unknown_arguments(CLI::App const& program) {
+  auto const commands = program.get_subcommands();
+  auto const rest = (commands.empty() ? program : *commands.front()).remaining();
+  if (commands.empty()) {
+    return rest.empty() ? "unknown argument" : "\"" + rest.front() + "\" is no command and no photograph";
+  }
+  std::string names;
+  for (auto const& argument : rest) names += (names.empty() ? "" : " ") + argument;
+  return (rest.size() == 1 ? "unknown argument " : "unknown arguments ") + names;
+}
+
 }  // namespace
 
 CommandLine::CommandLine()
-    : program_(std::make_unique<CLI::App>("Removes the noise from photographs with MIRNet, on the CPU.", "mirnet")) {
+    : program_(std::make_unique<CLI::App>("Remove noise from photographs with the neural network MIRNet, on the CPU.",
+                                          "mirnet")) {
+  program_->formatter(help_formatter());  // which commands inherit
+  program_->set_help_flag("-h,--help", "print this help");
   add_licences(*program_, version);
-  program_->set_version_flag("--version", version, "Print the version and the instruction set that runs by default");
+  program_->set_version_flag("-v,--version", version, "print the version and the instruction set in use");
+  auto* const kind = program_->add_option_function<std::string>(
+      "--generate", [this](std::string const& name) { throw CLI::CallForVersion(generated(*program_, name), 0); },
+      "print the manual page, or completions for a shell");
+  take_one_of(*kind, generated_kinds());
   program_->require_subcommand(0, 1);
   add_denoise(*program_, chosen_);
   add_info(*program_, chosen_);
   add_compare(*program_, chosen_);
   add_bench(*program_, chosen_);
   add_profile(*program_, chosen_);
-  program_->footer("Example: mirnet denoise noisy.png clean.png");  // at last: commands would inherit it
+  // At last: commands would inherit it.
+  program_->footer("\"mirnet help COMMAND\" describes a command. Example: mirnet denoise noisy.jpg clean.jpg");
 }
 
 CommandLine::~CommandLine() = default;
 
 CommandLine::Wish CommandLine::parse(int argc, char const* const* argv) {
   chosen_ = nullptr;
+  auto const arguments = with_a_command(*program_, argc, argv);
   try {
-    program_->parse(plain_arguments(*program_, argc, argv));
+    program_->parse(plain_arguments(*program_, arguments));
   } catch (CLI::Success const& help_or_version) {
     std::ostringstream text;
     program_->exit(help_or_version, text);
@@ -108,11 +150,14 @@ CommandLine::Wish CommandLine::parse(int argc, char const* const* argv) {
     };
     return {print, {}};
   } catch (CLI::ParseError const& error) {
+    auto const commands = program_->get_subcommands();
+    auto const help = "; see mirnet " + (commands.empty() ? "" : commands.front()->get_name() + " ") + "--help";
     bool const unknown = dynamic_cast<CLI::ExtrasError const*>(&error) != nullptr;
-    auto const hint = unknown ? did_you_mean(*program_, argc, argv) : std::string();
-    return {nullptr, error.what() + (hint.empty() ? "; see mirnet --help" : hint)};
+    if (!unknown) return {nullptr, error.what() + help};
+    auto const hint = did_you_mean(*program_, arguments);
+    return {nullptr, unknown_arguments(*program_) + (hint.empty() ? help : hint)};
   }
-  if (!chosen_) return {nullptr, "a command is missing; see mirnet --help"};
+  if (!chosen_) return {nullptr, "missing command or photograph; see mirnet --help"};
   return {chosen_, {}};
 }
 
@@ -146,10 +191,8 @@ void print_warnings(std::string const& file, std::vector<std::string> const& sen
 }
 
 void add_threads(CLI::App& command, mirnet::Index& threads) {
-  command
-      .add_option("--threads", threads,
-                  "Threads to use, 1 to 1024; without it, one for each core that this process may use")
-      ->check(CLI::Range(mirnet::Index{1}, mirnet::Index{1024}))
+  command.add_option("--threads", threads, "number of threads, 1-1024 (default: one per available core)")
+      ->check(whole_number_between(1, 1024))
       ->type_name("N");
 }
 
@@ -159,12 +202,11 @@ void add_reading(CLI::App& command, Reading& reading) {
   CLI::Range countable(mirnet::Index{1}, mirnet::Index{1} << 40);
   command
       .add_option("--max-pixels", reading.max_pixels,
-                  "Refuse photographs of more pixels, as in 100M, before they are decoded; without it, 500M")
+                  "refuse photographs with more pixels than this, such as 100M, before decoding (default: 500M)")
       ->transform(units.description(""))
       ->check(countable.description(""))
       ->type_name("N");
-  command.add_flag("--no-sandbox", reading.no_sandbox,
-                   "Decode photographs in this process, not in one that may do nothing else");
+  command.add_flag("--no-sandbox", reading.no_sandbox, "decode photographs without the security sandbox");
 }
 
 }  // namespace cli

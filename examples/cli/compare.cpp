@@ -54,8 +54,7 @@ void add_compare(CLI::App& program, Action& action) {
     Reading reading;
   };
   auto const options = std::make_shared<Options>();
-  auto* const command =
-      program.add_subcommand("compare", "Say how far two images are apart: PSNR, SSIM, largest difference");
+  auto* const command = program.add_subcommand("compare", "Measure how much two images differ: PSNR, SSIM");
   command->add_option("A", options->a, "An image")->required();
   command->add_option("B", options->b, "An image of the same size")->required();
   add_reading(*command, options->reading);

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "arguments.hpp"
+
 namespace cli {
 
 std::string instruction_set_names() {
@@ -23,22 +25,18 @@ mirnet::Result<mirnet::KernelSet const*> choose_instruction_set(std::optional<st
 void add_computing(CLI::App& command, Computing& computing) {
   command
       .add_option("--isa", computing.isa,
-                  "Instruction set to use: " + instruction_set_names() + "; without it, the fastest")
+                  "instruction set (default: the fastest of this processor); built in: " + instruction_set_names())
       ->type_name("NAME");
-  command
-      .add_option(
-          "--precision", computing.precision,
-          "What weights and intermediate results are stored as: bf16 takes half of the memory of fp32; auto is\n"
-          "bf16 where the processor multiplies it (AVX512_BF16), which is faster, else fp32")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
-      ->type_name("NAME")
-      ->capture_default_str();
-  command
-      .add_option("--algorithm", computing.algorithm,
-                  "How to convolve: direct multiplies more than auto, and rounds a little less")
-      ->check(CLI::IsMember({"auto", "direct"}))
-      ->type_name("NAME")
-      ->capture_default_str();
+  auto* const precision =
+      command.add_option("--precision", computing.precision,
+                         "type of weights and intermediate results: fp32; bf16, which takes half the memory; or auto "
+                         "(default), bf16 where "
+                         "the processor multiplies it (AVX512_BF16), which is faster, and fp32 elsewhere");
+  take_one_of(*precision, {"auto", "fp32", "bf16"});
+  auto* const algorithm = command.add_option(
+      "--algorithm", computing.algorithm,
+      "convolution algorithm: auto (default), or direct, which multiplies more and rounds slightly less");
+  take_one_of(*algorithm, {"auto", "direct"});
 }
 
 mirnet::Result<Kernels> choose_kernels(Computing const& computing) {

@@ -19,6 +19,7 @@
         embed   mirnet_profile_page, MIRNET_PROFILE_PAGE
         embed   mirnet_notices, MIRNET_NOTICES
         embed   mirnet_licence, MIRNET_LICENCE
+        embed   mirnet_manual, MIRNET_MANUAL
 
         .section .note.GNU-stack, "", %progbits
 

@@ -1,17 +1,20 @@
 #include "files.hpp"
 
 #include <algorithm>
-#include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <map>
-#include <span>
+#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include <mirnet/io/file.hpp>
+#include <unistd.h>
 
 #include "codecs/formats.hpp"
+#include "naming.hpp"
+#include "result_mark.hpp"
 
 namespace fs = std::filesystem;
 
@@ -25,41 +28,66 @@ bool is_readable(std::string_view extension) {
   auto const* const format = format_named(extension);
   return format != nullptr && is_read(*format);
 }
-bool is_writable(std::string_view extension) {
-  auto const* const format = format_named(extension);
-  return format != nullptr && format->encode != nullptr;
+
+bool is_folder(std::string const& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+/// A name of something that is open already and that others reach by another name or by none.
+bool is_descriptor(std::string const& path) {
+  return path == standard_stream || path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/");
+}
+
+/// What the arguments mean.
+struct Request {
+  std::vector<std::string> inputs;
+  std::optional<std::string> file;    ///< of the result of the only input
+  std::optional<std::string> folder;  ///< of all results
+};
+
+mirnet::Result<Request> understand(FileOptions const& options) {
+  Request request{options.files, {}, options.output_folder};
+  auto output = options.output;
+  bool const pair = options.files.size() == 2 && !output && !options.output_folder && !options.suffix;
+  if (pair) {
+    output = options.files[1];
+    request.inputs.pop_back();
+  }
+  if (!output && request.inputs.size() == 1 && request.inputs[0] == standard_stream && !options.output_folder &&
+      !options.suffix) {
+    output = standard_stream;
+  }
+  if (!output) return request;
+  bool const to_folder = *output != standard_stream &&
+                         (names_folder(*output) || request.inputs.size() > 1 || is_folder(request.inputs.front()));
+  if (*output == standard_stream && (request.inputs.size() > 1 || is_folder(request.inputs.front()))) {
+    return Error(ErrorCode::invalid_argument,
+                 "the standard output takes the result of one photograph; use --output-dir");
+  }
+  (to_folder ? request.folder : request.file) = *std::move(output);
+  return request;
 }
 
 /// A picture, and the folders between the folder that was named and itself.
 struct Found {
   fs::path file, inside;
+  std::optional<fs::path> folder;  ///< for its result
+  std::string suffix;
 };
-
-/// What goes before the extension of a result.
-std::string suffix_of(FileOptions const& options) {
-  return options.suffix.value_or(options.output_folder ? "" : "-clean");
-}
-
-/// Whether a result of another picture has such a name: a-clean.jpg, or a-clean.tga.png.
-bool may_be_result(fs::path const& file, std::string const& suffix) {
-  auto const has_suffix = [&](std::string const& stem) {
-    return stem.size() > suffix.size() && stem.ends_with(suffix);
-  };
-  if (suffix.empty()) return false;
-  auto const stem = file.stem();
-  return has_suffix(stem.string()) || (is_readable(extension_of(stem.string())) && has_suffix(stem.stem().string()));
-}
-
-bool is_output_folder(fs::path const& folder, FileOptions const& options) {
-  std::error_code missing;
-  return options.output_folder && fs::equivalent(folder, *options.output_folder, missing);
-}
 
 /// The pictures in a folder, and in those inside of it if that is wanted, in the order of their names.
 class FolderWalk {
  public:
-  FolderWalk(FileOptions const& options, WorkList& list)
-      : options_(options), suffix_(suffix_of(options)), list_(list) {}
+  FolderWalk(FileOptions const& options, std::vector<fs::path> output_folders, WorkList& list)
+      : options_(options), output_folders_(std::move(output_folders)), list_(list) {}
+
+  bool is_output_folder(fs::path const& folder) const {
+    return std::any_of(output_folders_.begin(), output_folders_.end(), [&](fs::path const& output) {
+      std::error_code missing;
+      return fs::equivalent(folder, output, missing);
+    });
+  }
 
   std::vector<Found> walk(fs::path const& top) {
     std::vector<Found> found;
@@ -73,9 +101,9 @@ class FolderWalk {
         std::error_code ignored;
         // Links to folders are not followed: they may lead in circles.
         if (!at->is_symlink(ignored) && at->is_directory(ignored)) {
-          if (options_.recursive && !is_output_folder(at->path(), options_)) folders.push_back(at->path());
+          if (options_.recursive && !is_output_folder(at->path())) folders.push_back(at->path());
         } else if (is_picture(*at)) {
-          found.push_back({at->path(), folder.lexically_relative(top)});
+          found.push_back({at->path(), folder.lexically_relative(top), {}, {}});
         }
       }
       if (why) {
@@ -92,128 +120,121 @@ class FolderWalk {
     if (!is_readable(extension_of(entry.path().string()))) return false;
     std::error_code unreachable;  // where reading it tells why
     if (!entry.is_regular_file(unreachable) && !unreachable && fs::exists(entry.path(), unreachable)) return false;
-    bool const is_result = may_be_result(entry.path(), suffix_);
+    if (options_.include_results) return true;
+    bool const is_result = may_be_result_name(entry.path(), options_.usual_suffix) ||
+                           may_be_result_name(entry.path(), options_.suffix.value_or("")) ||
+                           has_result_mark(entry.path());
     list_.results += is_result;
     return !is_result;
   }
 
   FileOptions const& options_;
-  std::string suffix_;
+  std::vector<fs::path> output_folders_;
   WorkList& list_;
 };
 
-/// A name of something that is open already and that others reach by another name or by none.
-bool is_descriptor(std::string const& path) {
-  return path == standard_stream || path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/");
-}
-
-/// The extension for what a file's first bytes say, or for PNG where that is not written.
-mirnet::Result<std::string> extension_by_content(fs::path const& path) {
-  std::error_code ignored;
-  if (auto const status = fs::status(path, ignored); fs::is_fifo(status) || fs::is_character_file(status)) {
-    return Error(ErrorCode::invalid_argument,
-                 "%s: the name says no format for the result, and a pipe is read but once; expected INPUT OUTPUT or "
-                 "--format",
-                 path.c_str());
+/// Where the results of each folder that was named go, in the order of the inputs; nothing for what is no folder, and
+/// where they go beside their pictures.
+mirnet::Result<std::vector<std::optional<fs::path>>> output_folders(Request const& request,
+                                                                    FileOptions const& options) {
+  std::vector<std::optional<fs::path>> folders;
+  for (auto const& input : request.inputs) {
+    std::optional<fs::path> folder;
+    if (request.folder) {
+      folder = *request.folder;
+    } else if (!options.suffix && is_folder(input)) {
+      auto made = result_folder(input, options.usual_suffix);
+      if (!made) return made.error();
+      folder = *std::move(made);
+    }
+    folders.push_back(std::move(folder));
   }
-  auto const file = mirnet::InputFile::open(path.c_str(), ErrorCode::input);
-  if (!file) return std::string("png");  // and there will be a sentence when it is read
-  std::array<std::byte, 4096> buffer;
-  auto const start = std::span(buffer).first(std::min<std::size_t>(buffer.size(), file->size()));
-  auto const* const format = file->read(0, start) ? format_of(start) : nullptr;
-  return std::string(traits(format == nullptr ? Format::png : format->result).extensions.front());
-}
-
-/// Where the result of a picture goes. Errors: invalid_argument, where nothing says its format.
-mirnet::Result<fs::path> output_of(Found const& picture, FileOptions const& options) {
-  auto const extension = extension_of(picture.file.filename().string());
-  auto format = options.format.value_or(extension);
-  if (!is_writable(format)) {
-    auto found = extension_by_content(picture.file);
-    if (!found) return found.error();
-    format = *std::move(found);
-  }
-  auto result = picture.file.stem().string() + suffix_of(options);
-  if (format == extension) {
-    result += picture.file.extension().string();  // in capital letters, if it is
-  } else {
-    if (!extension.empty()) result += "." + extension;
-    result += "." + format;
-  }
-  if (!options.output_folder) return picture.file.parent_path() / result;
-  return fs::path(*options.output_folder) / (picture.inside == "." ? fs::path() : picture.inside) / result;
+  return folders;
 }
 
 }  // namespace
 
-std::string extension_of(std::string const& path) {
-  auto extension = fs::path(path).extension().string();
-  if (!extension.empty()) extension.erase(0, 1);
-  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return extension;
-}
-
 mirnet::Result<WorkList> list_work(FileOptions const& options) {
-  bool const names_results = options.output_folder || options.suffix;
-  auto const is_folder = [](std::string const& path) {
-    std::error_code ignored;
-    return fs::is_directory(path, ignored);
-  };
-  if (!names_results && options.files.size() == 2) {
-    auto const& input = options.files[0];
-    auto const& output = options.files[1];
-    if (is_folder(input) || is_folder(output)) {
-      return Error(ErrorCode::invalid_argument,
-                   "%s: is a folder; expected INPUT OUTPUT, or --output-dir or --suffix for the results of many",
-                   (is_folder(input) ? input : output).c_str());
-    }
-    return WorkList{{{input, output}}, {}};
-  }
-  if (!names_results && options.files.size() > 2) {
-    return Error(ErrorCode::invalid_argument,
-                 "%zu files; expected INPUT OUTPUT, or --output-dir or --suffix for the results of many",
-                 options.files.size());
-  }
+  auto const request = understand(options);
+  if (!request) return request.error();
+  if (request->file) return WorkList{{{request->inputs.front(), *request->file}}, {}};
 
-  if (!names_results && options.files.size() == 1 && options.files[0] == standard_stream) {
-    return WorkList{{{standard_stream, standard_stream}}, {}};
+  auto const targets = output_folders(*request, options);
+  if (!targets) return targets.error();
+  std::vector<fs::path> known;
+  for (auto const& target : *targets) {
+    if (target) known.push_back(*target);
   }
   WorkList list;
-  FolderWalk folders(options, list);
+  FolderWalk folders(options, std::move(known), list);
   std::vector<Found> pictures;
-  for (auto const& file : options.files) {
-    if (is_folder(file)) {
+  for (std::size_t i = 0; i < request->inputs.size(); ++i) {
+    auto const& input = request->inputs[i];
+    auto const& target = (*targets)[i];
+    if (is_folder(input)) {
       // A pattern of the shell may have named the results with the photographs.
-      if (options.files.size() > 1 && is_output_folder(file, options)) continue;
-      auto const found = folders.walk(file);
-      pictures.insert(pictures.end(), found.begin(), found.end());
-    } else if (is_descriptor(file)) {
-      return Error(ErrorCode::invalid_argument, "%s: has no name that a result could have; expected INPUT OUTPUT",
-                   file.c_str());
+      if (request->inputs.size() > 1 && folders.is_output_folder(input)) continue;
+      for (auto& found : folders.walk(input)) {
+        found.folder = target;
+        found.suffix = options.suffix.value_or("");
+        pictures.push_back(std::move(found));
+      }
+    } else if (is_descriptor(input)) {
+      return Error(ErrorCode::invalid_argument, "%s: the result of a stream has no name; use INPUT OUTPUT",
+                   input.c_str());
     } else {
-      pictures.push_back({file, {}});
+      pictures.push_back({input, {}, target, options.suffix.value_or(target ? "" : options.usual_suffix)});
     }
   }
   if (pictures.empty() && list.unreadable.size() == 1) return list.unreadable.front().why;
   if (pictures.empty() && list.unreadable.empty()) {
-    return Error(ErrorCode::input, "%s: there are no pictures in it%s%s%s", options.files.front().c_str(),
-                 list.results > 0 ? ", only results, whose names end in " : "",
-                 list.results > 0 ? suffix_of(options).c_str() : "",
-                 options.recursive ? "" : "; -r looks in the folders inside, too");
+    if (list.results > 0) {
+      return Error(ErrorCode::input,
+                   "%s: contains only results of earlier runs; --include-results takes them as inputs",
+                   request->inputs.front().c_str());
+    }
+    return Error(ErrorCode::input, "%s: contains no photographs%s", request->inputs.front().c_str(),
+                 options.recursive ? "" : "; -r includes subfolders");
   }
 
   std::map<fs::path, fs::path> taken;  // result, input
   for (auto const& picture : pictures) {
-    auto const output = output_of(picture, options);
-    if (!output) return output.error();
-    auto const [other, is_new] = taken.emplace(fs::absolute(*output).lexically_normal(), picture.file);
+    auto const name = result_name(picture.file, {picture.suffix, options.format, options.keep_extension});
+    if (!name) return name.error();
+    auto const inside = picture.inside.empty() || picture.inside == "." ? fs::path() : picture.inside;
+    auto const output = (picture.folder ? *picture.folder / inside : picture.file.parent_path()) / *name;
+    auto const [other, is_new] = taken.emplace(fs::absolute(output).lexically_normal(), picture.file);
     if (!is_new) {
-      return Error(ErrorCode::invalid_argument, "%s and %s: the result of both would be %s",
-                   other->second.string().c_str(), picture.file.string().c_str(), output->string().c_str());
+      bool const same_name = other->second.filename() == picture.file.filename();
+      return Error(ErrorCode::invalid_argument, "%s and %s have the same result, %s; %s",
+                   other->second.string().c_str(), picture.file.string().c_str(), output.string().c_str(),
+                   same_name ? "restore them with different --output-dir" : "use --keep-extension");
     }
-    list.pictures.push_back({picture.file.string(), output->string()});
+    Work work{picture.file.string(), output.string()};
+    if (picture.folder) work.output_folder = picture.folder->string();
+    list.pictures.push_back(std::move(work));
   }
   return list;
+}
+
+mirnet::Result<void> check_output_folders(WorkList const& work) {
+  std::set<std::string> seen;
+  for (auto const& picture : work.pictures) {
+    if (!picture.output_folder || !seen.insert(*picture.output_folder).second) continue;
+    // The folder, or the first one above it that is there.
+    auto folder = fs::absolute(*picture.output_folder).lexically_normal();
+    std::error_code ignored;
+    while (folder.has_relative_path() && !fs::exists(folder, ignored)) folder = folder.parent_path();
+    if (!is_folder(folder.string())) {
+      return Error(ErrorCode::output, "%s: cannot create this folder for the results: %s is a file; use --output-dir",
+                   picture.output_folder->c_str(), folder.c_str());
+    }
+    if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+      return Error(ErrorCode::output, "%s: cannot write results to this folder: %s; use --output-dir",
+                   picture.output_folder->c_str(), std::strerror(errno));
+    }
+  }
+  return {};
 }
 
 }  // namespace cli

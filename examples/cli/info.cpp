@@ -64,6 +64,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
     std::printf("%-26s %lld\n", name, static_cast<long long>(value));
   };
   std::printf("%-26s %s\n", "weights", path ? one_line(*path).c_str() : "built in");
+  std::printf("%-26s %s\n", "checksum", weights_checksum(path).c_str());
   std::printf("%-26s %s\n", "task", name_of(model->task()));
   number("features", config.features);
   number("groups", config.groups);
@@ -90,11 +91,11 @@ void add_info(CLI::App& program, Action& action) {
     std::string size = "1920x1080";
   };
   auto const options = std::make_shared<Options>();
-  auto* const command =
-      program.add_subcommand("info", "Describe a weight file, or the weights and kernels of the program");
+  auto* const command = program.add_subcommand("info", "Describe a weight file, or the program itself");
   auto* const file =
-      command->add_option("FILE", options->weights.file, "A weight file (.mirw); without it, the weights of --quality");
-  add_quality(*command, *file, options->weights);
+      command->add_option("FILE", options->weights.file, "A weight file (.mirw); without it, the weights of --model");
+  add_model(*command, *file, options->weights);
+  add_old_quality(*command, options->weights);
   command->add_option("--size", options->size, "Image size to give the working memory for")
       ->type_name("WxH")
       ->capture_default_str();

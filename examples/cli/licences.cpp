@@ -137,7 +137,7 @@ std::string licences(std::string const& version) {
 void add_licences(CLI::App& program, std::function<std::string()> version) {
   program.add_flag_callback(
       "--licences,--licenses", [version = std::move(version)] { throw CLI::CallForVersion(licences(version()), 0); },
-      "Print the version, and those and the licences of all parts");
+      "print the versions and licences of all parts");
 }
 
 }  // namespace cli

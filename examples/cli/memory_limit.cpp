@@ -42,13 +42,18 @@ double memory_budget(double limit) {
   return available ? 0.75 * *available : std::numeric_limits<double>::infinity();
 }
 
-mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit,
-                                std::string const& remedy) {
-  return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory, and %s %s%s%s",
+std::string budget_text(double limit) {
+  auto const budget = bytes_text(std::max(memory_budget(limit), 0.0));
+  if (limit <= 0) return budget + ", three quarters of the free memory, may be used";
+  auto const used = used_memory().value_or(0);
+  auto text = "--max-memory allows " + bytes_text(limit);
+  return used > 0 ? text + ", of which " + bytes_text(std::min(used, limit)) + " is in use" : text;
+}
+
+mirnet::Error too_little_memory(measure::Size picture, double needed, double limit, std::string const& remedy) {
+  return mirnet::Error(mirnet::ErrorCode::memory, "%lld x %lld pixels need %s of memory; %s; %s",
                        static_cast<long long>(picture.width), static_cast<long long>(picture.height),
-                       bytes_text(needed).c_str(), bytes_text(std::max(budget, 0.0)).c_str(),
-                       limit > 0 ? "are left of --max-memory" : "may be taken of what is free",
-                       remedy.empty() ? "" : "; ", remedy.c_str());
+                       bytes_text(needed).c_str(), budget_text(limit).c_str(), remedy.c_str());
 }
 
 }  // namespace cli

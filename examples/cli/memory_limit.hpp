@@ -20,8 +20,10 @@ std::string bytes_text(double bytes);
 /// (0), three quarters of what is free. Infinite where the system tells nothing.
 double memory_budget(double limit);
 
+/// What the budget with this limit is and where it comes from, for error messages.
+std::string budget_text(double limit);
+
 /// The error where a picture needs more than the budget with this limit, with what the user may do about it.
-mirnet::Error too_little_memory(measure::Size picture, double needed, double budget, double limit,
-                                std::string const& remedy = {});
+mirnet::Error too_little_memory(measure::Size picture, double needed, double limit, std::string const& remedy);
 
 }  // namespace cli

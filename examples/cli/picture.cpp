@@ -16,6 +16,7 @@
 #include "decoder.hpp"
 #include "decoding.hpp"
 #include "memory_limit.hpp"
+#include "naming.hpp"
 #include "progress.hpp"
 #include "quiet.hpp"
 
@@ -92,20 +93,25 @@ mirnet::Result<Picture> read_picture(std::string const& path, Reading const& rea
     Quiet const quiet;
     return decode_picture(file, *std::move(start), name.c_str(), reading.max_pixels);
   };
+  auto const explain = [&](mirnet::Result<Picture> read) -> mirnet::Result<Picture> {
+    if (read || read.error().code() != mirnet::ErrorCode::memory) return read;
+    return mirnet::Error(mirnet::ErrorCode::memory, "%s; %s; use a larger --max-memory", read.error().message(),
+                         budget_text(reading.memory_limit).c_str());
+  };
   if (path == standard_stream) {
     mirnet::detail::system::Status status{};
     if (mirnet::detail::system::status_of(STDIN_FILENO, status) && S_ISDIR(status.st_mode)) {
       return mirnet::Error(mirnet::ErrorCode::input, "the standard input: is a folder; expected a picture");
     }
-    return decode(STDIN_FILENO, "the standard input");
+    return explain(decode(STDIN_FILENO, "the standard input"));
   }
   auto const file = open_picture(path);
   if (!file) return file.error();
-  return decode(file->get(), path);
+  return explain(decode(file->get(), path));
 }
 
-mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side) {
-  auto picture = mirnet::Image::create(side, side, 3, mirnet::SampleType::u8);
+mirnet::Result<mirnet::Image> sample_picture(Index width, Index height) {
+  auto picture = mirnet::Image::create(width, height, 3, mirnet::SampleType::u8);
   if (!picture) return picture;
   std::uint32_t state = 1;
   for (auto& byte : picture->bytes()) {
@@ -127,9 +133,8 @@ mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optio
   }
   std::string expected;
   for (auto const& name : writable_extensions()) expected += (expected.empty() ? "." : ", .") + name;
-  return mirnet::Error(mirnet::ErrorCode::output,
-                       "%s: the extension names no format that is written; expected one of %s", work.output.c_str(),
-                       expected.c_str());
+  return mirnet::Error(mirnet::ErrorCode::output, "%s: unsupported output extension; use one of %s",
+                       work.output.c_str(), expected.c_str());
 }
 
 bool exists(std::string const& path) {
@@ -137,16 +142,16 @@ bool exists(std::string const& path) {
   return std::filesystem::exists(path, ignored);
 }
 
-mirnet::Result<void> check_writable(std::string const& path, bool overwrite, bool make_folder) {
+mirnet::Result<void> check_writable(std::string const& path, bool overwrite) {
   if (!overwrite && exists(path)) {
-    return mirnet::Error(mirnet::ErrorCode::output, "%s: exists already; --overwrite replaces it", path.c_str());
+    return mirnet::Error(mirnet::ErrorCode::output, "%s: already exists; use --overwrite to replace it", path.c_str());
   }
   Uninterrupted const probing;  // with a file that would stay
   auto const folder = std::filesystem::path(path).parent_path();
   std::error_code failed;
-  if (make_folder && !folder.empty()) std::filesystem::create_directories(folder, failed);
+  if (!folder.empty()) std::filesystem::create_directories(folder, failed);
   if (failed) {
-    return mirnet::Error(mirnet::ErrorCode::output, "%s: its folder cannot be made: %s", path.c_str(),
+    return mirnet::Error(mirnet::ErrorCode::output, "%s: cannot create the folder %s: %s", path.c_str(), folder.c_str(),
                          failed.message().c_str());
   }
   return mirnet::check_writable(path.c_str(), overwrite);

@@ -45,7 +45,7 @@ mirnet::Result<Picture> read_picture(std::string const& path, Reading const& rea
 mirnet::Result<Picture> decode_picture(int file, mirnet::ByteBuffer start, char const* name, mirnet::Index max_pixels);
 
 /// A picture to measure time with; its samples are different enough that nothing is skipped. Errors: memory.
-mirnet::Result<mirnet::Image> sample_picture(mirnet::Index side);
+mirnet::Result<mirnet::Image> sample_picture(mirnet::Index width, mirnet::Index height);
 
 /// The format that a result's name or else the option for it says; nothing where that is left to the picture. Errors:
 /// output, where the name has another extension.
@@ -54,9 +54,8 @@ mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optio
 /// Whether there is something of this name already.
 bool exists(std::string const& path);
 
-/// Whether the file could be written; the folder that it is in is made first, if it is missing and wanted. Errors:
-/// output.
-mirnet::Result<void> check_writable(std::string const& path, bool overwrite, bool make_folder);
+/// Whether the file could be written; the folder that it is in is made first, if it is missing. Errors: output.
+mirnet::Result<void> check_writable(std::string const& path, bool overwrite);
 
 struct PictureOptions {
   bool overwrite = false;

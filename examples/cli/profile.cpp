@@ -56,9 +56,8 @@ struct Options {
 
 /// Errors: memory, where so much is not free.
 mirnet::Result<void> check_memory(mirnet::Shape shape, double needed) {
-  double const budget = memory_budget(0);
-  if (needed <= budget) return {};
-  return too_little_memory({shape.width, shape.height}, needed, budget, 0);
+  if (needed <= memory_budget(0)) return {};
+  return too_little_memory({shape.width, shape.height}, needed, 0, "profile a smaller picture");
 }
 
 /// The picture of a file; of a size, one with noise in it. Errors: input, memory; model, where the network is not one
@@ -255,7 +254,7 @@ mirnet::Result<void> run(Options const& options) {
   if (!kernels) return kernels.error();
   // Whatever can go wrong with files comes before the long computation.
   auto const writable = options.output && *options.output != standard_stream
-                            ? check_writable(*options.output, options.overwrite, false)
+                            ? check_writable(*options.output, options.overwrite)
                             : check_standard_output();
   if (!writable) return writable;
   std::optional<Baseline> before;
@@ -279,14 +278,15 @@ mirnet::Result<void> run(Options const& options) {
 
 void add_profile(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
-  auto* const command = program.add_subcommand("profile", "Say where the time of a network goes, layer by layer");
+  auto* const command = program.add_subcommand("profile", "Show where the time goes, layer by layer");
   command
       ->add_option("INPUT", options->input,
                    "A photograph, or the size of a picture of noise, as in 640x480; it is computed as a whole")
       ->capture_default_str();
   auto* const file =
       command->add_option("--weights", options->weights.file, "A weight file (.mirw)")->type_name("FILE");
-  add_quality(*command, *file, options->weights);
+  add_model(*command, *file, options->weights);
+  add_old_quality(*command, options->weights);
   add_reading(*command, options->reading);
   add_threads(*command, options->threads);
   add_computing(*command, options->computing);

@@ -76,19 +76,19 @@ Uninterrupted::~Uninterrupted() {
   if (--uninterrupted == 0 && stop_asked) leave();
 }
 
-std::string clock_text(double seconds) {
-  auto const whole = static_cast<long long>(std::min(seconds, 359999.0) + 0.5);
-  char text[32];
-  if (whole < 3600) {
-    std::snprintf(text, sizeof text, "%lld:%02lld", whole / 60, whole % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
-  }
-  return text;
+std::string duration_text(double seconds) {
+  if (seconds < 0.995) return format("%.2f s", std::max(seconds, 0.0));
+  if (seconds < 9.95) return format("%.1f s", seconds);
+  auto const whole = static_cast<long long>(std::min(seconds, 3.6e6) + 0.5);
+  if (whole < 60) return format("%lld s", whole);
+  if (whole < 3600) return format("%lld min %lld s", whole / 60, whole % 60);
+  return format("%lld h %lld min", whole / 3600, whole / 60 % 60);
 }
 
-ProgressDisplay::ProgressDisplay(ProgressStyle style, std::string name, double megapixels, std::uint64_t macs)
-    : style_(style),
+ProgressDisplay::ProgressDisplay(ProgressStyle style, std::string name, double megapixels, std::uint64_t macs,
+                                 BatchClock const& batch)
+    : batch_(batch),
+      style_(style),
       name_(std::move(name)),
       megapixels_(megapixels),
       macs_(static_cast<double>(std::max<std::uint64_t>(macs, 1))),
@@ -121,33 +121,61 @@ void ProgressDisplay::print_json(double share, double seconds) const noexcept tr
   line["progress"] = share;
   line["seconds"] = seconds;
   line["seconds_left"] = share > 0 ? seconds / share * (1 - share) : 0.0;
+  if (batch_.count() > 1) {
+    line["number"] = batch_.number();
+    line["count"] = batch_.count();
+    if (auto const left = batch_.seconds_left(share)) line["total_seconds_left"] = *left;
+  }
   auto const text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::fprintf(stderr, "%s\n", text.c_str());
 } catch (std::exception const&) {  // no memory
   // The line is left out: the picture may still be restored without more memory.
 }
 
-void ProgressDisplay::draw(double share, double seconds) const noexcept {
-  // "photo.jpg  [######....]  42%  0.53 MP/s  0:12 left", and on narrow terminals less of it, the important last.
-  char figures[96];
-  double const speed = seconds > 0 ? share * megapixels_ / seconds : 0;
-  std::string const left = share > 0.01 ? clock_text(seconds / share * (1 - share)) + " left" : "";
+void ProgressDisplay::draw(double share, double seconds) const noexcept try {
   int const columns = terminal_columns() - 1;  // the last one makes some terminals begin a new line
-  std::snprintf(figures, sizeof figures, "%3.0f%%  %.2f MP/s  %s", share * 100, speed, left.c_str());
-  int const figures_width = 5 + 2 + 10 + 2 + 12;
-  int const bar_width = std::clamp(columns - figures_width - 22, 0, 40);
-  std::string line = "\r";
-  if (int const room = columns - figures_width - (bar_width > 0 ? bar_width + 4 : 0) - 2; room >= 8) {
-    line += shortened(one_line(name_), room) /* a name must not steer the terminal */ + "  ";
-  }
-  if (bar_width >= 10) {
-    int const done = static_cast<int>(share * bar_width + 0.5);
-    line += '[';
-    line.append(static_cast<std::size_t>(done), '#').append(static_cast<std::size_t>(bar_width - done), '.') += "] ";
-  }
-  line += std::string_view(figures).substr(0, static_cast<std::size_t>(std::max(columns - 1, 4)));
-  std::fprintf(stderr, "%s\033[K", line.c_str());
+  double const speed = seconds > 0 ? share * megapixels_ / seconds : 0;
+  std::optional<double> left;
+  if (share > 0.01) left = seconds / share * (1 - share);
+  auto const line = progress_line({one_line(name_) /* a name must not steer the terminal */, share, speed, left,
+                                   batch_.number(), batch_.count(), batch_.seconds_left(share)},
+                                  columns);
+  std::fprintf(stderr, "\r%s\033[K", line.c_str());
   std::fflush(stderr);
+} catch (std::exception const&) {  // no memory
+}
+
+std::string progress_line(ProgressFigures const& figures, int columns) {
+  // "3 of 120  photo.jpg  [######....]  42%  0.53 MP/s  12 s left, 9 min 40 s in all", and on narrow terminals less of
+  // it, the least important first.
+  bool const many = figures.count > 1;
+  auto const place = many ? format("%zu of %zu  ", figures.number, figures.count) : std::string();
+  auto const percent = format("%3.0f%%", figures.share * 100);
+  auto const speed = format("  %.2f MP/s", figures.megapixels_a_second);
+  std::string left, total;
+  if (figures.seconds_left) left = "  " + duration_text(*figures.seconds_left) + " left";
+  if (many && figures.total_seconds_left) total = ", " + duration_text(*figures.total_seconds_left) + " in all";
+  auto const width = [](auto const&... parts) { return static_cast<int>((parts.size() + ...)); };
+  std::string end = percent + speed + left + total;
+  if (width(place, end) > columns) end = percent + left + total;
+  if (width(place, end) > columns && many && figures.total_seconds_left) {
+    end = percent + "  " + duration_text(*figures.total_seconds_left) + " left in all";
+  }
+  if (width(place, end) > columns) end = percent + left;
+  if (width(place, end) > columns) end = percent;
+  auto line = width(place, end) > columns ? std::string() : place;
+  // The figures change their width; what stands before them is to stay.
+  constexpr int usual_end = 38, usual_total = 20, narrowest_name = 8;
+  int room = columns - width(line) - std::max(width(end), usual_end + (many ? usual_total : 0));
+  int const bar = std::clamp(room - 24, 0, 40);
+  if (bar >= 10) room -= bar + 4;
+  if (room >= narrowest_name + 2) line += shortened(figures.name, room - 2) + "  ";
+  if (bar >= 10) {
+    int const done = static_cast<int>(figures.share * bar + 0.5);
+    line += '[' + std::string(static_cast<std::size_t>(done), '#') +
+            std::string(static_cast<std::size_t>(bar - done), '.') + "]  ";
+  }
+  return line + end.substr(0, static_cast<std::size_t>(std::max(columns, 4)));
 }
 
 }  // namespace cli

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "batch_clock.hpp"
 
 namespace cli {
 
@@ -29,8 +33,10 @@ class Uninterrupted {
 /// One computation from begin to end. Draws at most ten times a second, and clears its line when it ends.
 class ProgressDisplay {
  public:
-  /// `name` of the picture, which has `megapixels`; the computation takes `macs` multiply-accumulates.
-  ProgressDisplay(ProgressStyle style, std::string name, double megapixels, std::uint64_t macs);
+  /// `name` of the picture, which has `megapixels`; the computation takes `macs` multiply-accumulates. `batch` tells of
+  /// the other pictures.
+  ProgressDisplay(ProgressStyle style, std::string name, double megapixels, std::uint64_t macs,
+                  BatchClock const& batch);
   ProgressDisplay(ProgressDisplay const&) = delete;
   ProgressDisplay& operator=(ProgressDisplay const&) = delete;
   ~ProgressDisplay();
@@ -43,13 +49,26 @@ class ProgressDisplay {
   void draw(double share, double seconds) const noexcept;
   void print_json(double share, double seconds) const noexcept;
 
+  BatchClock const& batch_;
   ProgressStyle style_;
   std::string name_;
   double megapixels_, macs_;
   Clock::time_point begin_, drawn_;
 };
 
-/// "0:07", "12:34" or "1:02:03".
-std::string clock_text(double seconds);
+/// What a progress bar shows.
+struct ProgressFigures {
+  std::string name;
+  double share, megapixels_a_second;
+  std::optional<double> seconds_left;
+  std::size_t number = 1, count = 1;  ///< of the picture, from 1 on; of all
+  std::optional<double> total_seconds_left;
+};
+
+/// A line of at most so many columns, the important figures last: they stay where there is no room for the others.
+std::string progress_line(ProgressFigures const& figures, int columns);
+
+/// "8.6 s", "52 s", "2 min 5 s" or "1 h 2 min".
+std::string duration_text(double seconds);
 
 }  // namespace cli

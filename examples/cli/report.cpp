@@ -4,8 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <mirnet/version.hpp>
+
 #include "commands.hpp"
-#include "files.hpp"
 #include "json_name.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
@@ -35,6 +36,11 @@ nlohmann::json figures(double before, double after) {
   return {{"before", value(before)}, {"after", value(after)}};
 }
 
+std::string size_text(Report const& report) {
+  if (report.megapixels() < 0.01) return format("%lld pixels", number(report.width * report.height));
+  return format(report.megapixels() < 1 ? "%.2f megapixels" : "%.1f megapixels", report.megapixels());
+}
+
 char const* name(Report::State state) {
   static constexpr char const* names[] = {"restored", "estimated", "skipped", "failed"};
   return names[static_cast<int>(state)];
@@ -50,10 +56,10 @@ std::string long_text(Report const& report, Settings const& settings) {
     text += format("plan              %s\n", plan_text(*report.tiling).c_str());
     text += format("memory            %s\n",
                    bytes_text(used_memory().value_or(0) + static_cast<double>(report.tiling->bytes)).c_str());
-    text += format("time              about %s\n", clock_text(*report.estimated_seconds).c_str());
+    text += format("time              about %s\n", duration_text(*report.estimated_seconds).c_str());
   } else {
     if (report.output != standard_stream) text = "result            " + one_line(report.output) + "\n" + text;
-    text += format("time              %.3f s, %.3f megapixels/s\n", report.seconds.run,
+    text += format("time              %s, %.2f megapixels/s\n", duration_text(report.seconds.run).c_str(),
                    report.megapixels() / report.seconds.run);
     if (report.tiling->tiles() > 1) text += format("tiles             %s\n", plan_text(*report.tiling).c_str());
     if (auto const peak = peak_memory()) text += format("peak memory       %.1f MiB\n", *peak / (1 << 20));
@@ -61,7 +67,7 @@ std::string long_text(Report const& report, Settings const& settings) {
   text += format("instruction set   %s\n", settings.instruction_set.c_str());
   text += format("precision         %s\n", settings.precision.c_str());
   text += format("threads           %lld\n", number(settings.threads));
-  if (settings.quality != "standard") text += format("quality           %s\n", settings.quality.c_str());
+  text += format("model             %s (%s)\n", settings.model.c_str(), settings.checksum.c_str());
   if (settings.algorithm == "direct") text += "algorithm         direct\n";
   if (mirnet::sample_bytes(report.stored) < mirnet::sample_bytes(report.read)) {
     text += "note              " + report.output + " holds " + depth(report.stored) + ": the samples were rounded\n";
@@ -78,14 +84,14 @@ std::string long_text(Report const& report, Settings const& settings) {
 std::string short_text(Report const& report) {
   auto const line = report.input + " -> " + report.output + "  ";
   switch (report.state) {
-    case Report::State::skipped: return report.input + ": skipped, " + report.output + " exists\n";
+    case Report::State::skipped: return report.input + ": skipped, " + report.output + " already exists\n";
     case Report::State::estimated:
       return line +
-             format("%.1f megapixels, about %s\n", report.megapixels(), clock_text(*report.estimated_seconds).c_str());
+             format("%s, about %s\n", size_text(report).c_str(), duration_text(*report.estimated_seconds).c_str());
     case Report::State::restored: break;
     case Report::State::failed: return {};
   }
-  auto text = line + format("%.1f megapixels, %.1f s", report.megapixels(), report.seconds.run);
+  auto text = line + format("%s, %s", size_text(report).c_str(), duration_text(report.seconds.run).c_str());
   if (report.after) text += format(", %s dB", cli::text(report.after->psnr, 2).c_str());
   return text + "\n";
 }
@@ -124,13 +130,37 @@ std::string json_text(Report const& report, Settings const& settings) {
   object["threads"] = settings.threads;
   object["precision"] = settings.precision;
   object["algorithm"] = settings.algorithm;
-  object["quality"] = settings.quality;
+  object["model"] = settings.model;
+  object["weights_checksum"] = settings.checksum;
+  object["version"] = MIRNET_VERSION;
   if (report.after) {
     object["psnr"] = figures(report.before->psnr, report.after->psnr);
     object["ssim"] = figures(report.before->ssim, report.after->ssim);
   }
   // Names in it, and in the sentences, need not be UTF-8; JSON is.
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string summary_text(Counts const& counts, WorkList const& all, bool estimate) {
+  auto text = format("%zu %s, %zu skipped, %zu failed", counts.done, estimate ? "estimated" : "restored",
+                     counts.skipped, counts.failed);
+  if (counts.done > 0 && !estimate) text += " in " + duration_text(counts.seconds);
+  if (all.results > 0) {
+    text +=
+        format("; left out %zu result%s of earlier runs (--include-results)", all.results, all.results == 1 ? "" : "s");
+  }
+  return text + "\n";
+}
+
+std::string summary_json(Counts const& counts, WorkList const& all, bool estimate) {
+  nlohmann::ordered_json object;
+  object["summary"] = {{estimate ? "estimated" : "restored", counts.done},
+                       {"skipped", counts.skipped},
+                       {"failed", counts.failed},
+                       {"unreadable_folders", all.unreadable.size()},
+                       {"results_left_out", all.results},
+                       {"seconds", counts.seconds}};
+  return object.dump() + "\n";
 }
 
 }  // namespace cli

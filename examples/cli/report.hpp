@@ -9,12 +9,13 @@
 #include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "commands.hpp"
+#include "files.hpp"
 
 namespace cli {
 
 /// How all pictures of a call were computed.
 struct Settings {
-  std::string instruction_set, precision, algorithm, quality;
+  std::string instruction_set, precision, algorithm, model, checksum;
   mirnet::Index threads = 0;
 };
 
@@ -50,5 +51,13 @@ std::string short_text(Report const& report);
 
 /// One line of JSON: an object whose keys the README lists.
 std::string json_text(Report const& report, Settings const& settings);
+
+/// The same of a whole batch.
+struct Counts {
+  std::size_t done = 0, skipped = 0, failed = 0;
+  double seconds = 0;
+};
+std::string summary_text(Counts const& counts, WorkList const& all, bool estimate);
+std::string summary_json(Counts const& counts, WorkList const& all, bool estimate);
 
 }  // namespace cli

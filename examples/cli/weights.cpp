@@ -1,6 +1,9 @@
 #include "weights.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
@@ -9,8 +12,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <mirnet/io/file.hpp>
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+
+#include "arguments.hpp"
+#include "commands.hpp"
 
 namespace fs = std::filesystem;
 
@@ -18,8 +25,6 @@ extern "C" unsigned char const mirnet_builtin_weights[], mirnet_builtin_weights_
 
 namespace cli {
 namespace {
-
-constexpr char large_weights[] = "denoise-large.mirw";  // --quality high
 
 /// The folder of the program's file, links resolved; empty where that cannot be told.
 fs::path program_folder() {
@@ -61,34 +66,76 @@ std::string alternatives(std::vector<fs::path> const& paths) {
 
 }  // namespace
 
-void add_quality(CLI::App& command, CLI::Option& file_option, WeightsOptions& options) {
+void add_model(CLI::App& command, CLI::Option& file_option, WeightsOptions& options) {
   options.file_option = file_option.get_name();
   command
-      .add_option("--quality", options.quality,
-                  "Which weights: standard, the ones that are built in, or high, a larger and slower network,\n" +
-                      std::string(large_weights) + " beside the program, installed, or in the folder MIRNET_WEIGHTS")
-      ->check(CLI::IsMember({"standard", "high"}))
-      ->type_name("NAME")
+      .add_option(
+          "--model", options.model,
+          "weights: standard (default, built in), high (a larger and slower network), or a version whose default "
+          "they were, such as 0.2; all but standard are files beside the program, installed, or in the folder "
+          "MIRNET_WEIGHTS")
+      ->type_name("standard|high|VERSION")
       ->excludes(&file_option);
 }
 
+void warn_of_old_quality(std::string const& model) {
+  std::fprintf(stderr,
+               "mirnet: warning: --quality %s is now --model %s, and will not be recognised in the next version\n",
+               model.c_str(), model.c_str());
+}
+
+void add_old_quality(CLI::App& command, WeightsOptions& options) {
+  auto* const old = command.add_option_function<std::string>("--quality", [&options](std::string const& model) {
+    warn_of_old_quality(model);
+    options.model = model;
+  });
+  take_one_of(*old, {"standard", "high"});
+  old->group("");  // hidden
+}
+
 mirnet::Result<std::optional<std::string>> find_weights(WeightsOptions const& options) {
-  if (options.file || options.quality == "standard") return options.file;
+  if (options.file || options.model == "standard") return options.file;
+  bool const is_name = !options.model.empty() && std::all_of(options.model.begin(), options.model.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' ||
+           c == '_';
+  });
+  if (!is_name) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument,
+                         "--model: must be standard, high or a version such as 0.2, not \"%s\"; %s takes a file",
+                         options.model.c_str(), options.file_option.c_str());
+  }
+  auto const file = "denoise-" + (options.model == "high" ? std::string("large") : options.model) + ".mirw";
   // A user who names a folder wants the weights that are there, and never others.
   char const* const named = std::getenv("MIRNET_WEIGHTS");
   bool const is_named = named != nullptr && *named != '\0';
   auto const folders = is_named ? std::vector<fs::path>{named} : weights_folders();
   for (auto const& folder : folders) {
-    auto const path = folder / large_weights;
+    auto const path = folder / file;
     std::error_code ignored;  // a file that cannot be reached is found: loading it tells why
     if (fs::status(path, ignored).type() != fs::file_type::not_found) return std::optional(path.string());
   }
   // The places come last: where their names are too long for an error, these are what is cut.
   return mirnet::Error(mirnet::ErrorCode::model,
-                       "--quality %s needs the file %s: set MIRNET_WEIGHTS to its folder, or give its path as %s; it "
-                       "is not in %s%s",
-                       options.quality.c_str(), large_weights, options.file_option.c_str(),
-                       alternatives(folders).c_str(), is_named ? ", which MIRNET_WEIGHTS names" : "");
+                       "--model %s: cannot find the file %s; set MIRNET_WEIGHTS to its folder, or give its path as %s; "
+                       "it is not in %s%s",
+                       options.model.c_str(), file.c_str(), options.file_option.c_str(), alternatives(folders).c_str(),
+                       is_named ? ", which MIRNET_WEIGHTS names" : "");
+}
+
+std::string name_of(WeightsOptions const& options) {
+  return options.file ? fs::path(*options.file).filename().string() : options.model;
+}
+
+std::string weights_checksum(std::optional<std::string> const& path) {
+  constexpr std::size_t at = 32;  // weights/README.md, "Header"
+  std::array<std::byte, 4> bytes{};
+  if (path) {
+    auto const file = mirnet::InputFile::open(path->c_str(), mirnet::ErrorCode::model);
+    if (!file || !file->read(at, bytes)) return {};
+  } else {
+    std::copy_n(builtin_weights().begin() + at, bytes.size(), bytes.begin());
+  }
+  return format("%08lx", static_cast<unsigned long>(mirnet::load_little<std::uint32_t>(bytes.data())));
 }
 
 std::span<std::byte const> builtin_weights() {

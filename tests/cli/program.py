@@ -172,6 +172,27 @@ def tga(picture, run_lengths=False):
 
 # Metadata.
 
+def result_mark(data):
+    """The mark of a result in EXIF data (ProcessingSoftware), and the data without it, whose first directory was at 8."""
+    order = "<" if data[:2] == b"II" else ">"
+    start, = struct.unpack_from(order + "I", data, 4)
+    count, = struct.unpack_from(order + "H", data, start)
+    entries = [data[start + 2 + 12 * i:start + 14 + 12 * i] for i in range(count)]
+    assert [entry[:2] for entry in entries] == sorted((entry[:2] for entry in entries),
+                                                      key=lambda tag: struct.unpack(order + "H", tag))
+    mark, = (entry for entry in entries if struct.unpack_from(order + "H", entry)[0] == 0x000B)
+    kind, length, offset = struct.unpack_from(order + "HII", mark, 2)
+    assert (kind, offset + length) == (2, len(data))
+    entries.remove(mark)
+    assert data[start + 2 + 12 * count:offset] == bytes(4)  # no directory after it
+    text = data[offset:offset + length - 1].decode()
+    if start == 8:
+        return text, b""
+    before, = struct.unpack_from(order + "H", data, 8)
+    assert entries == [data[10 + 12 * i:22 + 12 * i] for i in range(before)]
+    return text, data[:4] + struct.pack(order + "I", 8) + data[8:start]
+
+
 def exif(orientation, order="<", thumbnail=b""):
     """A TIFF structure with a camera's name and an orientation, and a directory for a thumbnail."""
     mark = b"II*\0" if order == "<" else b"MM\0*"

@@ -22,7 +22,7 @@ import unittest
 import zlib
 
 from program import (CANCELLED, INPUT, MEMORY, MODEL, OUTPUT, PARTIAL, PROGRAM, ROOT, SANITIZED, UNMET, USAGE,
-                     WEIGHTS, Picture, ProgramTest, bmp, draw, exif, pam, pfm, png, png_chunk, png_chunks, pnm,
+                     WEIGHTS, Picture, ProgramTest, bmp, draw, exif, pam, pfm, png, png_chunk, png_chunks, pnm, result_mark,
                      profile, read_bmp, read_pam, read_pfm, read_png, read_pnm, tga, with_header_checksum,
                      with_png_chunks)
 
@@ -179,12 +179,15 @@ class Formats(ProgramTest):
         picture = png(draw(40, 30, 3))
         sizes = []
         for quality in (30, 89, 90, 100):
-            content = self.denoises("in.png", picture, "o.jpg", "--quality-jpeg", str(quality))
+            content = self.denoises("in.png", picture, "o.jpg", "--quality", str(quality))
             sizes.append(len(content))
             frame = content.index(b"\xff\xc0")
             self.assertEqual(content[frame + 11], 0x11 if quality >= 90 else 0x22)  # sampling of brightness
         self.assertEqual(sizes, sorted(sizes))
-        self.fails(USAGE, "denoise", "in.png", "p.jpg", "--quality-jpeg", "0", says="--quality-jpeg")
+        self.assertEqual(content, self.denoises("in.png", picture, "o.jpg", "--quality-jpeg", str(quality)))
+        for value in ("0", "101", "-1", "1.5", "best", ""):
+            self.fails(USAGE, "denoise", "in.png", "p.jpg", f"--quality={value}",
+                       says=f'--quality: must be between 1 and 100, not "{value}"; see mirnet denoise --help')
 
     def test_palettes_and_few_bits(self):
         def file(bits, colour, rows, *chunks):
@@ -246,6 +249,12 @@ PROFILE = profile(600)
 
 
 class Metadata(ProgramTest):
+    def assert_marked(self, found, expected):
+        """EXIF data with a result's mark and nothing else added; what comes before it has an even length."""
+        mark, rest = result_mark(found)
+        self.assertRegex(mark, r"^mirnet denoise \d+\.\d+\.\d+, model standard \([0-9a-f]{8}\)$")
+        self.assertEqual(rest, expected + bytes(len(expected) % 2))
+
     def test_every_orientation(self):
         """What is seen is what comes out, the right way up, and marked so."""
         seen = draw(19, 11, 3)
@@ -258,7 +267,7 @@ class Metadata(ProgramTest):
                     found = read_png(result)
                     self.assertEqual((found.width, found.height), (19, 11))
                     self.assertEqual(found.samples, expected.samples)
-                    self.assertEqual(dict(png_chunks(result))[b"eXIf"], exif(1, order))
+                    self.assert_marked(dict(png_chunks(result))[b"eXIf"], exif(1, order))
 
     def test_orientation_of_a_jpeg(self):
         jpeg = self.denoises("in.png", png(draw(40, 24, 3)), "plain.jpg")
@@ -270,7 +279,8 @@ class Metadata(ProgramTest):
         difference = [abs(a - b) for a, b in zip(turned(upright, 3).samples, found.samples)]
         self.assertLess(sum(difference) / len(difference), 3)
         segments = dict(jpeg_segments(self.denoises("marked.jpg", marked, "o.jpg")))
-        self.assertEqual(segments[0xE1], b"Exif\0\0" + exif(1))
+        self.assertEqual(segments[0xE1][:6], b"Exif\0\0")
+        self.assert_marked(segments[0xE1][6:], exif(1))
 
     def test_colour_profiles(self):
         picture = png(draw(20, 10, 3))
@@ -292,7 +302,7 @@ class Metadata(ProgramTest):
     def test_the_thumbnail_is_forgotten(self):
         data = exif(6, thumbnail=struct.pack("<HI", 0, 0))
         found = dict(png_chunks(self.denoises("in.png", with_png_chunks(png(draw(9, 9, 3)), (b"eXIf", data)))))[b"eXIf"]
-        self.assertEqual(found, exif(1))
+        self.assert_marked(found, exif(1))
 
     def test_damaged_metadata_is_left_out(self):
         picture = draw(9, 7, 3)
@@ -497,21 +507,110 @@ class Options(ProgramTest):
             self.assertIn(command, self.succeeds("--help"))
             self.assertIn("--help", self.succeeds(command, "--help"))
 
-    def test_manual_and_completions_know_every_option(self):
-        share = ROOT / "examples" / "cli" / "share"
-        commands = re.findall(r"^  (\w+) ", self.succeeds("--help").split("Subcommands:")[1], re.MULTILINE)
-        self.assertEqual(commands, ["denoise", "info", "compare", "bench", "profile"])
-        known = set(commands)
-        for command in ((), *((command,) for command in commands)):
-            for line in re.findall(r"^  (-\S+)", self.succeeds(*command, "--help"), re.MULTILINE):
-                known |= set(re.findall(r"(--[\w-]+)", line))
-        self.assertGreater(len(known), 25)
-        manual = (share / "mirnet.1").read_text().replace("\\-", "-")
-        for text in (manual, (share / "mirnet.bash").read_text(), (share / "_mirnet").read_text(),
-                     (share / "mirnet.fish").read_text().replace("set -l", "set").replace("-l ", "--")):
-            words = set(re.findall(r"(?<![\w-])(--[a-z][\w-]*|denoise|info|compare|bench|profile)\b", text))
-            self.assertEqual(known - words, set())
-            self.assertEqual(words - known, set())
+    def commands(self):
+        """Every option of each command, as --help shows them; "" is the program itself."""
+        names = re.findall(r"^  (\w+) ", self.succeeds("--help").split("Commands:")[1].split("Options:")[0], re.MULTILINE)
+        self.assertEqual(names, ["denoise", "info", "compare", "bench", "profile"])
+        options = {}
+        for command in ("", *names):
+            lines = re.findall(r"^  (-.*?)(?:  .*)?$", self.succeeds(*command.split(), "--help"), re.MULTILINE)
+            options[command] = {name for line in lines for name in re.findall(r"(?<![\w-])--?[a-z][\w-]*", line)}
+        self.assertGreater(len(options["denoise"]), 30)
+        return options
+
+    def test_manual_and_completions(self):
+        """They are made of the options, and say the same as --help."""
+        options = self.commands()
+        manual = self.succeeds("--generate", "man")
+        for command, known in options.items():
+            section = re.search(rf"(?ms)^\.SS {f'mirnet {command}' if command else 'Without a command'}$(.*?)^\.S[SH] ",
+                                manual)[1].replace("\\-", "-")
+            self.assertEqual(set(re.findall(r"\\fB(-[\w-]+)\\fR", section)), known)
+            for shell, pattern in (("bash", r"^    {}\) options='([^']*)'"), ("zsh", r"^ +{}\)\n +_arguments((?:.*\\\n)*.*)"),
+                                   ("fish", None)):
+                text = self.succeeds("--generate", f"complete-{shell}")
+                if shell == "fish":
+                    lines = [line for line in text.splitlines()
+                             if ("not __fish" in line if not command else f"subcommand_from {command}\"" in line)]
+                    found = {f"--{name}" for line in lines for name in re.findall(r" -l ([\w-]+)", line)}
+                    found |= {f"-{name}" for line in lines for name in re.findall(r" -s (\w)", line)}
+                elif shell == "zsh" and not command:
+                    found = set(re.findall(r"[{('](--?[a-z][\w-]*)|,(--?[a-z][\w-]*)", text.split("1:command")[0]))
+                    found = {name for pair in found for name in pair if name}
+                else:
+                    part = re.search(pattern.format(command or r"\*"), text, re.MULTILINE)[1]
+                    found = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", part)) if shell == "bash" else \
+                        {name for line in part.splitlines() for name in
+                         re.findall(r"(?<![\w-])--?[a-z][\w-]*", line.split("[")[0])}
+                self.assertEqual(found, known, (shell, command))
+        self.fails(USAGE, "--generate", "pdf", says="must be man, complete-bash, complete-zsh or complete-fish")
+
+    def test_shells_accept_their_completions(self):
+        for shell in ("bash", "zsh", "fish"):
+            if shutil.which(shell) is None:
+                continue
+            self.file(shell, self.succeeds("--generate", f"complete-{shell}").encode())
+            result = subprocess.run([shell, "-n", shell], cwd=self.path, capture_output=True, timeout=60)
+            self.assertEqual((result.returncode, result.stderr), (0, b""), shell)
+        script = 'source ./bash; COMP_WORDS=(mirnet denoise --prog); COMP_CWORD=2; _mirnet; echo "${COMPREPLY[@]}"; ' \
+            'COMP_WORDS=(mirnet denoise --progress b); COMP_CWORD=3; _mirnet; echo "${COMPREPLY[@]}"'
+        result = subprocess.run(["bash", "-c", script], cwd=self.path, capture_output=True, timeout=60)
+        self.assertEqual(result.stdout.decode().splitlines(), ["--progress", "bar"])
+
+    def test_installed_manual_is_that_of_the_program(self):
+        share = pathlib.Path(self.program).parent / "share"
+        if not share.is_dir():
+            self.skipTest("the program is not in its build folder")
+        for kind, name in (("man", "mirnet.1"), ("complete-bash", "mirnet.bash"), ("complete-zsh", "_mirnet"),
+                           ("complete-fish", "mirnet.fish")):
+            self.assertEqual((share / name).read_text(), self.succeeds("--generate", kind))
+
+    def test_help_on_a_narrow_terminal(self):
+        """No line is longer than the terminal, but for words that are."""
+        for columns in (40, 80, 120):
+            for command in ((), ("denoise",)):
+                lines = self.on_terminal(columns, *command, "--help")
+                self.assertEqual([line for line in lines if len(line) > columns and " " in line.strip()], [])
+                self.assertGreater(max(len(line) for line in lines), min(columns, 100) - 16)
+
+    def on_terminal(self, columns, *arguments):
+        """The lines that a terminal of so many columns gets on the standard output."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen([self.program, *arguments], stdin=subprocess.DEVNULL, stdout=follower,
+                                   stderr=subprocess.DEVNULL, env=self.environment)
+        os.close(follower)
+        text = b""
+        try:
+            while part := os.read(leader, 65536):
+                text += part
+        except OSError:  # the program has ended
+            pass
+        os.close(leader)
+        self.assertEqual(process.wait(60), 0)
+        return text.decode().splitlines()
+
+    def test_other_words(self):
+        """What people type first."""
+        self.assertEqual(self.succeeds("help"), self.succeeds("--help"))
+        self.assertEqual(self.succeeds("help", "denoise"), self.succeeds("denoise", "--help"))
+        self.assertEqual(self.succeeds("-v"), self.succeeds("--version"))
+        self.file("dog.png", png(draw(12, 9, 3)))
+        self.succeeds("dog.png", "clean.png")
+        self.succeeds("denoise", "dog.png", "-o", "other.png")
+        self.assertEqual((self.path / "clean.png").read_bytes(), (self.path / "other.png").read_bytes())
+        self.succeeds("dog.png")
+        self.assertTrue((self.path / "dog-clean.png").exists())
+        self.fails(INPUT, "none.png", "o.png", says="none.png: cannot be opened")
+        self.fails(USAGE, "nonsense", says='"nonsense" is no command and no photograph; see mirnet --help')
+        self.fails(USAGE, "compare", "dog.png", "clean.png", "more.png", "--odd",
+                   says="unknown arguments more.png --odd; see mirnet compare --help")
+
+    def test_ranges_in_words(self):
+        for arguments, says in ((("--strength", "2"), '--strength: must be between 0 and 1, not "2"'),
+                                (("--threads", "0"), '--threads: must be between 1 and 1024, not "0"'),
+                                (("--progress", "loud"), '--progress: must be auto, bar, json or none, not "loud"')):
+            self.fails(USAGE, "denoise", "a.png", "b.png", *arguments, says=f"{says}; see mirnet denoise --help")
 
     def test_help_fits_a_screen(self):
         self.assertLess(len(self.succeeds("--help").splitlines()), 24)
@@ -538,11 +637,11 @@ class Options(ProgramTest):
                                  (("denoise", "a", "b", "--over"), "--overwrite"),
                                  (("denoize", "a", "b"), "denoise"), (("inof",), "info"), (("--versoin",), "--version")):
             self.assertTrue(self.fails(USAGE, *arguments).endswith(f"; did you mean {meant}?\n"), arguments)
-        self.fails(USAGE, "denoise", "a", "b", "--frobnicate", says="; see mirnet --help")
+        self.fails(USAGE, "denoise", "a", "b", "--frobnicate", says="unknown argument --frobnicate; see mirnet denoise --help")
 
     def test_wrong_usage(self):
         self.file("in.png", png(draw(8, 8, 3)))
-        for arguments in ((), ("restore",), ("--wrong",), ("denoise",), ("denoise", "in.png", "o.png", "more"), ("denoise", "in.png", "o.png", "--wrong"),
+        for arguments in ((), ("restore",), ("--wrong",), ("denoise",), ("denoise", "in.png", "o.png", "--wrong"),
                           ("denoise", "in.png", "o.png", "--threads"), ("info", "a", "b"),
                           ("info", "a", "--size")):
             self.fails(USAGE, *arguments)
@@ -557,7 +656,7 @@ class Inputs(ProgramTest):
     def test_no_file(self):
         (self.path / "folder").mkdir()
         self.refuses("none.png", "none.png: cannot be opened")
-        self.fails(USAGE, "denoise", "folder", "o.png", says="folder: is a folder; expected INPUT OUTPUT")
+        self.fails(INPUT, "denoise", "folder", "o.png", says="folder: contains no photographs")
         self.refuses("", "cannot be opened")
         os.symlink("loop.png", self.path / "loop.png")
         self.refuses("loop.png", "loop.png: cannot be opened")
@@ -654,7 +753,7 @@ class Inputs(ProgramTest):
         # 400 megapixels, which take up no room on the disk, need more than 200 GB as a whole.
         with open(self.path / self.file("huge.pgm", b"P5 20000 20000 255\n"), "r+b") as image:
             image.truncate(400_000_019)
-        self.fails(MEMORY, "denoise", "huge.pgm", "out.png", "--tile", "off", says="GiB of memory, and ")
+        self.fails(MEMORY, "denoise", "huge.pgm", "out.png", "--tile", "off", says="GiB of memory; ")
         self.fails(MEMORY, "info", "--size", "9000000000x9000000000", says="larger than any memory")
 
     def test_reference_of_another_size(self):
@@ -790,7 +889,7 @@ class ManyFiles(ProgramTest):
 
     def test_a_folder(self):
         said = self.succeeds("denoise", "photos", "--output-dir", "out/deep")
-        self.assertEqual(self.tree("out/deep"), ["B.PNG", "a.png", "a.ppm", "t.tga.png"])
+        self.assertEqual(self.tree("out/deep"), ["B.PNG", "a.png", "a.ppm", "t.png"])
         self.assertIn("4 restored, 0 skipped, 0 failed", said)
         for name in ("a.png", "B.PNG"):
             alone = self.denoises("one.png", png(self.pictures[f"photos/{name}"]), "one-out.png")
@@ -798,17 +897,20 @@ class ManyFiles(ProgramTest):
 
     def test_folders_inside(self):
         self.succeeds("denoise", "photos", "-r", "--output-dir", "out", "--suffix", "-x", "--quiet")
-        self.assertEqual(self.tree("out"), ["B-x.PNG", "a-x.png", "a-x.ppm", "inside/a-x.png", "t-x.tga.png"])
+        self.assertEqual(self.tree("out"), ["B-x.PNG", "a-x.png", "a-x.ppm", "inside/a-x.png", "t-x.png"])
 
     def test_one_alone(self):
         self.succeeds("denoise", "photos/a.png", "--quiet")
         self.assertIn("a-clean.png", self.tree("photos"))
-        self.fails(OUTPUT, "denoise", "photos/a.png", says="exists already; --overwrite replaces it")
+        self.fails(OUTPUT, "denoise", "photos/a.png", says="already exists; use --overwrite to replace it")
 
     def test_formats_keep_names_apart(self):
-        self.succeeds("denoise", "photos/a.png", "photos/a.ppm", "--output-dir", "o", "--format", "jpg", "--quiet")
+        both = ("denoise", "photos/a.png", "photos/a.ppm", "--output-dir", "o", "--format", "jpg")
+        self.fails(USAGE, *both, says="photos/a.png and photos/a.ppm have the same result, o/a.jpg; use --keep-extension")
+        self.succeeds(*both, "--keep-extension", "--quiet")
         self.assertEqual(self.tree("o"), ["a.png.jpg", "a.ppm.jpg"])
-        self.fails(USAGE, "denoise", "photos/a.png", "photos/inside/a.png", "--output-dir", "o2", says="of both would be")
+        self.fails(USAGE, "denoise", "photos/a.png", "photos/inside/a.png", "--output-dir", "o2",
+                   says="have the same result, o2/a.png; restore them with different --output-dir")
 
     def test_one_bad_file_does_not_stop_the_rest(self):
         self.file("photos/a0.png", b"\x89PNG\r\n\x1a\n")
@@ -819,7 +921,7 @@ class ManyFiles(ProgramTest):
         self.assertRegex(lines[0], "^mirnet: photos/a0.png: ")
         self.assertRegex(lines[1], "^mirnet: photos/none.png: cannot be opened")
         self.assertEqual(lines[2:], ["mirnet: 2 of 6 pictures failed"])
-        self.assertEqual(self.tree("out"), ["B.PNG", "a.png", "a.ppm", "t.tga.png"])
+        self.assertEqual(self.tree("out"), ["B.PNG", "a.png", "a.ppm", "t.png"])
 
     def test_skipping_and_replacing(self):
         arguments = ("denoise", "photos", "--output-dir", "out")
@@ -832,10 +934,10 @@ class ManyFiles(ProgramTest):
         self.assertNotEqual((self.path / "out/a.png").read_bytes(), b"mine")
 
     def test_wrong_use(self):
-        self.fails(USAGE, "denoise", "photos/a.png", "photos/a.ppm", "photos/t.tga", says="--output-dir")
-        self.fails(USAGE, "denoise", "photos", "photos/a.png", says="is a folder")
+        self.fails(USAGE, "denoise", "photos", "-", says="the standard output takes the result of one photograph")
+        self.fails(USAGE, "denoise", "photos/a.png", "-o", "a", "--output-dir", "b", says="excludes")
         (self.path / "empty").mkdir()
-        self.fails(INPUT, "denoise", "empty", "--output-dir", "o", says="no pictures in it; -r looks")
+        self.fails(INPUT, "denoise", "empty", "--output-dir", "o", says="empty: contains no photographs; -r includes subfolders")
 
     def test_strange_names(self):
         names = ["with space.png", "\u00e4\u6f22.png", "-dash.png", "a\nb.png", "--suffix.png"]
@@ -896,7 +998,10 @@ class Json(ProgramTest):
         (self.path / os.fsdecode(name)).write_bytes(png(draw(9, 9, 1, 65535)))
         result = self.run_program("denoise", "a.png", "b.png", os.fsdecode(name), "--json", "--output-dir", "o")
         self.assertEqual(result.returncode, PARTIAL)
-        good, bad, odd = [json.loads(line) for line in result.stdout.splitlines()]
+        good, bad, odd, summary = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertGreater(summary["summary"].pop("seconds"), 0)
+        self.assertEqual(summary, {"summary": {"restored": 2, "skipped": 0, "failed": 1, "unreadable_folders": 0,
+                                               "results_left_out": 0}})
         self.assertEqual((good["state"], bad["state"], odd["state"]), ("restored", "failed", "restored"))
         self.assertEqual((good["width"], good["height"], good["channels"]), (300, 12, 3))
         self.assertEqual(good["bits"], {"read": 8, "stored": 8})
@@ -918,7 +1023,7 @@ class Json(ProgramTest):
     def test_estimate(self):
         self.file("a.png", png(draw(300, 280, 3)))
         said = self.succeeds("denoise", "a.png", "o.png", "--estimate")
-        self.assertRegex(said, r"plan +the whole picture at once\nmemory +\d+\.\d MiB\ntime +about \d+:\d\d\n")
+        self.assertRegex(said, r"plan +the whole picture at once\nmemory +\d+\.\d MiB\ntime +about \d+(\.\d+)? s\n")
         ratios = []
         for _ in range(3):  # other programs may take the processors from either of the two
             found, = [json.loads(line) for line in self.succeeds(
@@ -1018,10 +1123,10 @@ class Tiles(ProgramTest):
         for limit, options in ((150, ("--tile", "off")), (100, ()), (60, ())):
             with self.subTest(limit=limit):
                 self.fails(MEMORY, "denoise", "in.png", "no.png", "--max-memory", f"{limit}M", *options,
-                           says="of --max-memory; --tile ")
+                           says=f"of memory; --max-memory allows {limit}.0 MiB, of which ")
                 self.assertFalse((self.path / "no.png").exists())
                 refused = self.run_program("denoise", "in.png", "no.png", "--max-memory", f"{limit}M", *options)
-                side = re.search(rb"; (--tile) (\d+) fits\n\Z", refused.stderr)
+                side = re.search(rb"; use (--tile) (\d+)\n\Z", refused.stderr)
                 self.assertLess(int(side[2]), 768 if not options else 769)
                 summary, _ = self.summary("--max-memory", f"{limit}M", "--tile", side[2].decode())
                 self.assertLess(self.mebibytes(summary), limit)
@@ -1060,8 +1165,8 @@ class Tiles(ProgramTest):
     def test_limits_that_are_too_low(self):
         self.file("in.png", png(draw(600, 400, 3)))
         self.fails(MEMORY, "denoise", "in.png", "o.png", "--max-memory", "20M",
-                   says="not even the smallest tiles fit")
-        self.fails(MEMORY, "denoise", "in.png", "o.png", "--max-memory", "60M", "--tile", "off", says="of --max-memory")
+                   says="even the smallest tiles need more; use a larger --max-memory")
+        self.fails(MEMORY, "denoise", "in.png", "o.png", "--max-memory", "60M", "--tile", "off", says="--max-memory allows 60.0 MiB")
         for size in ("x", "-1", "5Q", "0", "nan", "1GG"):
             self.fails(USAGE, "denoise", "in.png", "o.png", f"--max-memory={size}", says="of memory")
         for tile in ("255", "0", "-1", "1e3", "on"):
@@ -1360,8 +1465,8 @@ class Profile(ProgramTest):
                 (USAGE, ("8x8", "--repeat", "0"), "--repeat"), (USAGE, ("8x8", "--warmup", "-1"), "--warmup"),
                 (USAGE, ("8x8", "--sort", "size"), "size"), (USAGE, ("8x8", "--group", "all"), "all"),
                 (USAGE, ("8x8", "--format", "xml"), "xml"), (MODEL, ("8x8", "--weights", "none.mirw"), "none.mirw"),
-                (OUTPUT, ("8x8", "-o", "there.json"), "there.json: exists already"),
-                (OUTPUT, ("8x8", "-o", "no/folder.json"), "no/folder.json")):
+                (OUTPUT, ("8x8", "-o", "there.json"), "there.json: already exists"),
+                (OUTPUT, ("8x8", "-o", "there.json/x.json"), "there.json")):
             self.fails(code, "profile", *arguments, says=says)
 
 
@@ -1398,8 +1503,8 @@ class Cells(ProgramTest):
         self.assertEqual([plan["tile_size"] for plan in plans], [[301, 45], [168, 45], [168, 45]])
 
 
-class Quality(ProgramTest):
-    """--quality, with a copy of the program that has no weight file near it, and another network as the larger one."""
+class Models(ProgramTest):
+    """--model, with a copy of the program that has no weight file near it, and another network as the larger one."""
     NAME = "denoise-large.mirw"
 
     @classmethod
@@ -1425,20 +1530,20 @@ class Quality(ProgramTest):
         return file
 
     def finds(self, file):
-        self.assertRegex(self.succeeds("info", "--quality", "high"), rf"(?m)^weights +{re.escape(str(file))}$")
+        self.assertRegex(self.succeeds("info", "--model", "high"), rf"(?m)^weights +{re.escape(str(file))}$")
 
     def test_high_is_the_network_of_the_file(self):
         self.place("weights")
         self.environment["MIRNET_WEIGHTS"] = "weights"
         standard = self.denoises("in.png", png(draw(12, 10, 3)), "standard.pfm")
-        self.assertEqual(self.denoises("in.png", png(draw(12, 10, 3)), "s.pfm", "--quality", "standard"), standard)
-        high = self.denoises("in.png", png(draw(12, 10, 3)), "high.pfm", "--quality", "high")
+        self.assertEqual(self.denoises("in.png", png(draw(12, 10, 3)), "s.pfm", "--model", "standard"), standard)
+        high = self.denoises("in.png", png(draw(12, 10, 3)), "high.pfm", "--model", "high")
         self.assertEqual(self.denoises("in.png", png(draw(12, 10, 3)), "w.pfm", "--weights", self.large), high)
         self.assertNotEqual(high, standard)
-        self.denoises("in.png", png(draw(12, 10, 3)), "half.pfm", "--quality", "high", "--precision", "bf16")
-        self.assertIn("quality           high\n", self.succeeds("denoise", "in.png", "o.png", "--quality", "high"))
-        self.assertNotIn("quality", self.succeeds("denoise", "in.png", "p.png"))
-        self.assertEqual(self.succeeds("info", "--quality", "standard"), self.succeeds("info"))
+        self.denoises("in.png", png(draw(12, 10, 3)), "half.pfm", "--model", "high", "--precision", "bf16")
+        self.assertIn("model             high (", self.succeeds("denoise", "in.png", "o.png", "--model", "high"))
+        self.assertIn("model             standard (", self.succeeds("denoise", "in.png", "p.png"))
+        self.assertEqual(self.succeeds("info", "--model", "standard"), self.succeeds("info"))
 
     def test_folder_of_the_environment(self):
         self.place("prefix/bin")
@@ -1452,7 +1557,7 @@ class Quality(ProgramTest):
         for folder in ("empty", "none", "in.png", beside):
             self.environment["MIRNET_WEIGHTS"] = str(folder)
             for command in (("info",), ("denoise", "in.png", "o.png")):
-                message = self.fails(MODEL, *command, "--quality", "high", says=f"needs the file {self.NAME}: ")
+                message = self.fails(MODEL, *command, "--model", "high", says=f"cannot find the file {self.NAME}; ")
                 self.assertIn(f"it is not in {folder}, which MIRNET_WEIGHTS names\n", message)
             self.succeeds("info")
         self.environment["MIRNET_WEIGHTS"] = ""
@@ -1488,10 +1593,10 @@ class Quality(ProgramTest):
         self.finds(self.path / "elsewhere" / "share" / "mirnet" / self.NAME)
 
     def test_nowhere(self):
-        if self.run_program("info", "--quality", "high").returncode == 0:
+        if self.run_program("info", "--model", "high").returncode == 0:
             self.skipTest(f"{self.NAME} is installed on this machine")
         for command, option in ((("info",), "FILE"), (("denoise", "in.png", "o.png"), "--weights")):
-            message = self.fails(MODEL, *command, "--quality", "high", says=f"needs the file {self.NAME}: ")
+            message = self.fails(MODEL, *command, "--model", "high", says=f"cannot find the file {self.NAME}; ")
             self.assertIn(f"set MIRNET_WEIGHTS to its folder, or give its path as {option};", message)
             prefix = re.escape(str(self.path / "prefix"))
             self.assertRegex(message, rf"it is not in {prefix}/bin, {prefix}/share/mirnet or /\S+/mirnet\n")
@@ -1501,20 +1606,39 @@ class Quality(ProgramTest):
         """The next folder would hide that the file is damaged."""
         self.place("prefix/share/mirnet")
         beside = self.place("prefix/bin", self.large.read_bytes()[:-1])
-        self.fails(MODEL, "denoise", "in.png", "o.png", "--quality", "high", says=f"{beside}: ")
+        self.fails(MODEL, "denoise", "in.png", "o.png", "--model", "high", says=f"{beside}: ")
         beside.unlink()
         beside.mkdir()
-        self.fails(MODEL, "info", "--quality", "high", says=f"{beside}: is a folder; expected a regular file")
+        self.fails(MODEL, "info", "--model", "high", says=f"{beside}: is a folder; expected a regular file")
 
     def test_wrong_usage(self):
         self.place("prefix/bin")
-        for quality in ("standard", "high"):
+        for model in ("standard", "high"):
             for arguments in (("denoise", "in.png", "o.png", "--weights", self.large), ("info", self.large)):
-                self.fails(USAGE, *arguments, "--quality", quality, says="excludes --quality")
-        for quality in ("best", "High", ""):
-            for arguments in (("denoise", "in.png", "o.png"), ("info",)):
-                self.fails(USAGE, *arguments, "--quality", quality, says=f": {quality} not in {{standard,high}}")
-        self.fails(USAGE, "info", "--quality")
+                self.fails(USAGE, *arguments, "--model", model, says="excludes --model")
+        for arguments in (("denoise", "in.png", "o.png"), ("info",)):
+            for model in ("", "../denoise", "a b"):
+                self.fails(USAGE, *arguments, "--model", model, says="must be standard, high or a version such as 0.2")
+            self.fails(MODEL, *arguments, "--model", "best", says="--model best: cannot find the file denoise-best.mirw;")
+        self.fails(USAGE, "info", "--model")
+
+    def test_earlier_versions(self):
+        self.place("prefix/bin")
+        os.rename(self.path / "prefix" / "bin" / self.NAME, self.path / "prefix" / "bin" / "denoise-0.1.mirw")
+        old = self.denoises("in.png", png(draw(12, 10, 3)), "old.pfm", "--model", "0.1")
+        self.assertEqual(old, self.denoises("in.png", png(draw(12, 10, 3)), "w.pfm", "--weights", self.large))
+
+    def test_the_old_name_of_the_option(self):
+        self.place("prefix/bin")
+        self.file("in.png", png(draw(12, 10, 3)))
+        for model in ("standard", "high"):
+            for number, arguments in enumerate((("denoise", "in.png"), ("profile", "8x8", "--repeat", "1", "--warmup", "0",
+                                                                        "-o"))):
+                result = self.run_program(*arguments, f"{model}{number}.pfm", "--quality", model)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertIn(f"warning: --quality {model} is now --model {model}".encode(), result.stderr)
+        self.assertEqual((self.path / "high0.pfm").read_bytes(),
+                         self.denoises("in.png", png(draw(12, 10, 3)), "h.pfm", "--model", "high"))
 
 
 class Outputs(ProgramTest):
@@ -1524,14 +1648,17 @@ class Outputs(ProgramTest):
 
     def test_unknown_extension(self):
         for name in ("o", "o.tga", "o.gif", "png", "o.png.txt", ""):
-            self.fails(OUTPUT, "denoise", "in.png", name, says="the extension names no format")
+            self.fails(OUTPUT, "denoise", "in.png", name, says=f"{name}: unsupported output extension; use one of .png, ")
 
     def test_unwritable(self):
         (self.path / "folder.png").mkdir()
         os.mkfifo(self.path / "pipe.png")
-        self.fails(USAGE, "denoise", "in.png", "folder.png", "--overwrite", says="is a folder")
+        self.succeeds("denoise", "in.png", "folder.png", "--quiet")
+        self.assertEqual(os.listdir(self.path / "folder.png"), ["in.png"])
+        self.fails(OUTPUT, "denoise", "in.png", "folder.png", says="folder.png/in.png: already exists")
         self.fails(OUTPUT, "denoise", "in.png", "pipe.png", "--overwrite", says="is a pipe")
-        self.fails(OUTPUT, "denoise", "in.png", "none/o.png", says="No such file or directory")
+        self.succeeds("denoise", "in.png", "none/deep/o.png", "--quiet")
+        self.assertTrue((self.path / "none/deep/o.png").exists())
         self.fails(OUTPUT, "denoise", "in.png", "in.png/o.png", says="Not a directory")
         if os.geteuid() != 0:
             (self.path / "closed").mkdir(mode=0o500)
@@ -1540,19 +1667,19 @@ class Outputs(ProgramTest):
     def test_existing_files_stay(self):
         self.file("o.png", b"precious")
         os.symlink("nowhere", self.path / "link.png")
-        self.fails(OUTPUT, "denoise", "in.png", "o.png", says="exists already")
+        self.fails(OUTPUT, "denoise", "in.png", "o.png", says="already exists")
         self.fails(OUTPUT, "denoise", "in.png", "link.png", says="exists already")
         self.assertEqual((self.path / "o.png").read_bytes(), b"precious")
         self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--quiet")
         self.assertEqual(read_png((self.path / "o.png").read_bytes()).width, 8)
-        self.fails(OUTPUT, "denoise", "in.png", "in.png", says="exists already")
+        self.fails(OUTPUT, "denoise", "in.png", "in.png", says="already exists")
         self.succeeds("denoise", "in.png", "in.png", "--overwrite", "--quiet")
 
     def test_checks_come_before_the_computation(self):
         """A picture that would take minutes fails at once where the output cannot be written."""
         self.file("large.ppm", b"P6 4000 3000 255\n" + bytes(36_000_000))
         self.file("o.png", b"")
-        for output in ("o.gif", "none/o.png", "o.png"):
+        for output in ("o.gif", "o.png/x.png", "o.png"):
             self.fails(OUTPUT, "denoise", "large.ppm", output)
 
     def test_sides_of_a_jpeg(self):

@@ -61,28 +61,75 @@ class Results(FilesTest):
     def test_runs_over_a_folder(self):
         self.put("d/a.png", "d/inside/b.png")
         self.put("d/t.tga", content=tga(draw(12, 9, 3)))
-        once = ["a-clean.png", "a.png", "inside/b-clean.png", "inside/b.png", "t-clean.tga.png", "t.tga"]
-        for options in ((), ("--skip-existing",), ("--overwrite",), ("--skip-existing",)):
-            said = self.succeeds("denoise", "-r", "d", *options)
-            self.assertEqual(self.tree("d"), once)
-        self.assertIn("0 restored, 3 skipped, 0 failed; 3 left out, which have the suffix of results\n", said)
+        before = self.tree("d")
+        for folder in ("d", "d/", "./d", str(self.path / "d")):
+            said = self.succeeds("denoise", "-r", folder, "--skip-existing")
+            self.assertEqual(self.tree("d"), before)
+            self.assertEqual(self.tree("d-clean"), ["a.png", "inside/b.png", "t.png"])
+        self.assertIn("0 restored, 3 skipped, 0 failed\n", said)
+        result = subprocess.run([self.program, "denoise", ".", "-r", "--quiet", "--overwrite"], cwd=self.path / "d",
+                                stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        self.assertEqual(self.tree(), sorted(["d-clean/a.png", "d-clean/inside/b.png", "d-clean/t.png",
+                                              "d/a.png", "d/inside/b.png", "d/t.tga"]))
+        # A pattern of the shell names the results as well.
+        self.succeeds("denoise", "d", "d-clean", "--suffix", "-x", "--quiet")
+        self.assertEqual([name for name in self.tree() if "-x" in name], ["d/a-x.png", "d/t-x.png"])
+
+    def test_what_it_wrote_is_known_under_any_name(self):
+        self.put("d/a.png")
+        for name in ("b.png", "c.jpg", "e.webp", "f.tif", "g.jxl"):
+            result = self.run_program("denoise", "d/a.png", f"d/{name}", "--quiet")
+            if result.returncode != 0:  # this build does not write the format
+                self.assertIn(b"cannot write", result.stderr)
+        self.put("d/other-clean.png")
+        written = len(self.tree("d")) - 1
+        self.assertGreaterEqual(written, 3)
+        for options in ((), ("--skip-existing",), ("--overwrite",)):
+            said = self.succeeds("denoise", "d", *options)
+            self.assertIn(f"left out {written} results of earlier runs (--include-results)", said)
+            self.assertEqual(self.tree("d-clean"), ["a.png"])
+        self.succeeds("denoise", "d", "--include-results", "--output-dir", "all", "--quiet")
+        self.assertEqual(len(self.tree("all")), written + 1)
+
+    def test_no_folder_for_results(self):
+        self.put("d/a.png")
+        (self.path / "d-clean").write_bytes(b"mine")
+        self.fails(OUTPUT, "denoise", "d", says="d-clean is a file; use --output-dir")
+        self.fails(USAGE, "denoise", "/", says="/: has no folder beside it for the results; use --output-dir")
+
+    def test_outputs_that_are_folders(self):
+        self.put("a.png", "b.png", "d/c.png", "there/x.png")
+        for output, result in (("new/", "new/a.png"), ("there", "there/a.png"), ("deep/er/", "deep/er/a.png"),
+                               ("p/q/o.png", "p/q/o.png")):
+            self.succeeds("denoise", "a.png", output, "--quiet")
+            self.assertTrue((self.path / result).is_file(), output)
+        self.succeeds("denoise", "d", "results", "--quiet")
+        self.assertEqual(self.tree("results"), ["c.png"])
+        self.succeeds("denoise", "a.png", "b.png", "d", "-o", "all", "--quiet")
+        self.assertEqual(self.tree("all"), ["a.png", "b.png", "c.png"])
+
+    def test_many_without_a_folder(self):
+        self.put("a.png", "b.png", "c.png")
+        self.assertIn("3 restored", self.succeeds("denoise", "a.png", "b.png", "c.png"))
+        self.assertEqual(self.tree(), ["a-clean.png", "a.png", "b-clean.png", "b.png", "c-clean.png", "c.png"])
 
     def test_with_a_suffix(self):
         self.put("d/a.png", "d/b.ppm", "d/c-clean.png")
         for _ in range(2):
             self.succeeds("denoise", "d", "--suffix", ".x", "--format", "jpg", "--skip-existing")
-        self.assertEqual(self.tree("d"), ["a.png", "a.x.png.jpg", "b.ppm", "b.x.ppm.jpg", "c-clean.png",
-                                          "c-clean.x.png.jpg"])
+        self.assertEqual(self.tree("d"), ["a.png", "a.x.jpg", "b.ppm", "b.x.jpg", "c-clean.png"])
         # A name that is nothing but the suffix is nobody's result.
         self.put("e/-clean.png", "e/x-clean.txt.png")
         self.succeeds("denoise", "e", "--quiet")
-        self.assertEqual(self.tree("e"), ["-clean-clean.png", "-clean.png", "x-clean.txt-clean.png", "x-clean.txt.png"])
+        self.assertEqual(self.tree("e-clean"), ["-clean.png", "x-clean.txt.png"])
 
     def test_without_one(self):
         """--suffix "" and --suffix= are the same: in place."""
         self.put("d/a.png", "d/b-clean.png")
         for suffix in (("--suffix", ""), ("--suffix=",)):
-            self.assertIn("2 restored, 0 skipped, 0 failed\n", self.succeeds("denoise", "d", *suffix, "--overwrite"))
+            self.assertIn("2 restored, 0 skipped, 0 failed", self.succeeds("denoise", "d", *suffix, "--overwrite",
+                                                                           "--include-results"))
         self.assertEqual(self.tree("d"), ["a.png", "b-clean.png"])
 
     def test_output_folder_inside(self):
@@ -101,6 +148,9 @@ class Results(FilesTest):
     def test_output_folder_is_the_folder(self):
         self.put("d/a.png", "d/inside/b.png")
         self.assertIn("2 restored", self.succeeds("denoise", "-r", "d", "--output-dir", "d", "--overwrite"))
+        self.fails(INPUT, "denoise", "-r", "d", "--output-dir", "d", "--overwrite",
+                   says="d: contains only results of earlier runs; --include-results takes them as inputs")
+        self.put("d/a.png", "d/inside/b.png")
         self.assertIn("2 restored", self.succeeds("denoise", "-r", "d", "--output-dir", "d", "--suffix", "-x"))
         self.assertIn("0 restored, 2 skipped", self.succeeds("denoise", "-r", "d", "--output-dir", "d", "--suffix", "-x",
                                                              "--skip-existing"))
@@ -114,7 +164,7 @@ class Results(FilesTest):
 
     def test_nothing_but_results(self):
         self.put("d/a-clean.png")
-        self.fails(INPUT, "denoise", "d", says="d: there are no pictures in it, only results, whose names end in -clean")
+        self.fails(INPUT, "denoise", "d", says="d: contains only results of earlier runs; --include-results takes them as inputs")
 
 
 class Names(FilesTest):
@@ -145,7 +195,7 @@ class Names(FilesTest):
         self.put("x.jfif", "x.jpe", "x.JFIF", "d/y.jfif", "d/y.JPE", content=jpeg)
         for name in ("x.jfif", "x.jpe", "x.JFIF"):
             self.succeeds("denoise", name, "--quiet")
-        self.succeeds("denoise", "d", "--output-dir", "o", "--quiet")
+        self.succeeds("denoise", "d", "--output-dir", "o", "--include-results", "--quiet")
         self.assertEqual(self.tree("o"), ["y.JPE", "y.jfif"])
         self.succeeds("denoise", "x.jpe", "o.jfif", "--quiet")
         for name in ("x-clean.jfif", "x-clean.jpe", "x-clean.JFIF", "o/y.JPE", "o.jfif"):
@@ -157,7 +207,7 @@ class Names(FilesTest):
                 ("a", self.jpeg(), "a-clean.jpg", b"\xff\xd8\xff"), ("b", PICTURE, "b-clean.png", b"\x89PNG"),
                 ("c", bmp(picture), "c-clean.bmp", b"BM"), ("d", pnm(picture), "d-clean.pnm", b"P6"),
                 ("e", tga(picture), "e-clean.png", b"\x89PNG"), ("f.old", self.jpeg(), "f-clean.old.jpg", b"\xff\xd8\xff"),
-                ("g.tga", tga(picture), "g-clean.tga.png", b"\x89PNG"), (".h", self.jpeg(), ".h-clean.jpg", b"\xff\xd8\xff")):
+                ("g.tga", tga(picture), "g-clean.png", b"\x89PNG"), (".h", self.jpeg(), ".h-clean.jpg", b"\xff\xd8\xff")):
             with self.subTest(name):
                 self.put(name, content=content)
                 self.succeeds("denoise", name, "--quiet")
@@ -182,7 +232,7 @@ class Names(FilesTest):
         result = self.run_program("denoise", os.fsdecode(name), "\u00e4.png", "--json", "--output-dir", "o",
                                   "--progress", "json")
         self.assertEqual(result.returncode, 0)
-        odd, good = (json.loads(line) for line in result.stdout.splitlines())
+        odd, good, _ = (json.loads(line) for line in result.stdout.splitlines())
         self.assertEqual((odd["input"], odd["output"]), ("\ufffd\ufffd.png", "o/\ufffd\ufffd.png"))
         self.assertEqual(bytes.fromhex(odd["input_bytes"]), name)
         self.assertEqual(bytes.fromhex(odd["output_bytes"]), b"o/" + name)
@@ -219,7 +269,7 @@ class Folders(FilesTest):
         # One of those that are named, for programs.
         result = self.run_without_privileges("denoise", "u/closed", "u/open", "--output-dir", "o2", "--json")
         self.assertEqual(result.returncode, PARTIAL)
-        folder, picture = (json.loads(line) for line in result.stdout.splitlines())
+        folder, picture, _ = (json.loads(line) for line in result.stdout.splitlines())
         self.assertEqual((folder["input"], folder["state"], folder["error"]["code"]), ("u/closed", "failed", INPUT))
         self.assertEqual(picture["state"], "restored")
         # Nothing else is there.
@@ -302,9 +352,9 @@ class Streams(FilesTest):
         for name in ("/dev/stdin", "/dev/fd/0", "-", "/proc/self/fd/0"):
             for options in ((), ("--output-dir", "o")):
                 if (name, options) != ("-", ()):
-                    self.fails(USAGE, "denoise", name, *options, says=f"{name}: has no name that a result could have")
+                    self.fails(USAGE, "denoise", name, *options, says=f"{name}: the result of a stream has no name; use INPUT OUTPUT")
         os.mkfifo(self.path / "p")
-        self.fails(USAGE, "denoise", "p", says="p: the name says no format for the result")
+        self.fails(USAGE, "denoise", "p", says="p: the name of a pipe gives no output format; use --format")
 
     def test_what_is_refused(self):
         self.fails(INPUT, "denoise", "/dev/zero", "o.png", says="/dev/zero: not an image of a known format")
@@ -436,22 +486,22 @@ class Refusals(FilesTest):
         self.put("deep.ppm", content=pnm(draw(12, 9, 3, 65535)))
         self.put("noise.txt", content=b"no picture")
         self.put("w.mirw", content=b"no weights")
-        (self.path / "folder").mkdir()
+        self.put("folder/small.png")
         for code, arguments, says in (
                 (INPUT, ("missing.png", "o.png"), "missing.png: cannot be opened"),
                 (INPUT, ("noise.txt", "o.png"), "not an image of a known format"),
                 (INPUT, ("in.png", "o.png", "--reference", "missing.png"), "missing.png"),
                 (INPUT, ("in.png", "o.png", "--reference", "other.png"), "cannot be compared"),
                 (INPUT, ("in.png", "o.png", "--max-pixels", "50"), "the limit is 50 pixels"),
-                (OUTPUT, ("in.png", "taken.png"), "exists already"),
-                (OUTPUT, ("in.png", "o.gif"), "the extension names no format"),
-                (OUTPUT, ("in.png", "missing/o.png"), "missing/o.png"),
+                (OUTPUT, ("in.png", "taken.png"), "already exists"),
+                (OUTPUT, ("in.png", "o.gif"), "unsupported output extension"),
+                (OUTPUT, ("in.png", "taken.png/o.png"), "taken.png/o.png"),
                 (OUTPUT, ("in.png", "a" * 300 + ".png"), "name"),
                 (OUTPUT, ("alpha.png", "o.jpg"), "alpha channel"),
                 (OUTPUT, ("alpha.png", "o.ppm"), "alpha channel"),
                 (OUTPUT, ("in.png", "o.pgm"), "colours"),
                 (OUTPUT, ("wide.pgm", "o.jpg"), "70000 x 1 pixels"),
-                (USAGE, ("in.png", "folder"), "is a folder"),
+                (OUTPUT, ("small.png", "folder"), "folder/small.png: already exists"),
                 (USAGE, ("in.png", "o.jpg", "--depth", "16"), "--depth 16"),
                 (USAGE, ("in.png", "o.pfm", "--depth", "8"), "--depth 8"),
                 (USAGE, ("in.png", "o.png", "--min-psnr", "30"), "--reference"),

@@ -33,7 +33,7 @@ using Decoder = mirnet::Result<Decoded>(std::span<std::byte const> file, char co
                                         mirnet::ReadOptions const& options);
 
 inline mirnet::Error no_memory_for_decoding(char const* name) {
-  return {mirnet::ErrorCode::memory, "%s: no memory is left for decoding", name};
+  return {mirnet::ErrorCode::memory, "%s: not enough memory to decode this picture", name};
 }
 /// Of a file whose pixels are not all there.
 inline mirnet::Error ends_before_pixels(char const* name, char const* format) {

@@ -14,6 +14,7 @@ constexpr std::size_t classic_mark = 42, big_mark = 43;
 
 /// What descriptions are made of, in ascending order.
 constexpr std::uint16_t descriptive[] = {
+    tiff_tag::processing_software,
     0x010D,  // document name
     0x010E,  // image description
     0x010F,  // make

@@ -13,12 +13,12 @@
 namespace cli {
 
 namespace tiff_tag {
-inline constexpr std::uint16_t image_width = 0x0100, image_length = 0x0101, strip_offsets = 0x0111,
-                               orientation = 0x0112, strip_counts = 0x0117, x_resolution = 0x011A,
-                               y_resolution = 0x011B, resolution_unit = 0x0128, thumbnail = 0x0201,
-                               thumbnail_length = 0x0202, xmp = 700, iptc = 33723, photoshop = 34377, icc = 34675,
-                               exif_directory = 0x8769, gps_directory = 0x8825, interoperability_directory = 0xA005,
-                               pixel_x = 0xA002, pixel_y = 0xA003;
+inline constexpr std::uint16_t processing_software = 0x000B, image_width = 0x0100, image_length = 0x0101,
+                               strip_offsets = 0x0111, orientation = 0x0112, strip_counts = 0x0117,
+                               x_resolution = 0x011A, y_resolution = 0x011B, resolution_unit = 0x0128,
+                               thumbnail = 0x0201, thumbnail_length = 0x0202, xmp = 700, iptc = 33723,
+                               photoshop = 34377, icc = 34675, exif_directory = 0x8769, gps_directory = 0x8825,
+                               interoperability_directory = 0xA005, pixel_x = 0xA002, pixel_y = 0xA003;
 }
 
 /// What the values of an entry are.

@@ -1,0 +1,25 @@
+// Values of options: checks whose sentences say what was found and what was expected, and the words that a value may
+// be.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace cli {
+
+/// A number, whole or not, in a range with its ends.
+CLI::Validator number_between(double least, double most);
+CLI::Validator whole_number_between(long long least, long long most);
+
+/// One of these words. The option is shown as "--name a|b|c".
+void take_one_of(CLI::Option& option, std::vector<std::string> const& words);
+
+/// What an option takes according to its type name, "a|b|N": the words, without placeholders in capital letters.
+std::vector<std::string> words_of(CLI::Option const& option);
+
+/// "a, b or c".
+std::string listed(std::vector<std::string> const& words, char const* last = "or");
+
+}  // namespace cli

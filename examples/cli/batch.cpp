@@ -1,0 +1,108 @@
+#include "batch.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "batch_clock.hpp"
+#include "machine.hpp"
+#include "restorer.hpp"
+#include "result_mark.hpp"
+
+namespace cli {
+namespace {
+
+/// Prints what became of a picture. Reports go to the standard output, unless pictures do.
+void print(RestoreOptions const& options, Settings const& settings, Report const& report, bool many) {
+  std::FILE* const to = report.output == standard_stream ? stderr : stdout;
+  if (options.json) {
+    std::fputs(json_text(report, settings).c_str(), to);
+  } else if (options.reports && report.state != Report::State::failed) {
+    bool const short_one = many || report.state == Report::State::skipped;
+    std::fputs((short_one ? short_text(report) : long_text(report, settings)).c_str(), to);
+  }
+  std::fflush(to);
+}
+
+double file_size(std::string const& path) {
+  std::error_code unknown;
+  auto const size = std::filesystem::file_size(path, unknown);
+  return unknown ? 0 : static_cast<double>(size);
+}
+
+template <class T>
+mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& task, Kernels const& kernels,
+                                    WorkList const& all) {
+  auto const file = find_weights(options.weights);
+  if (!file) return file.error();
+  mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
+  auto const model = load_weights<T>(*file, pool);
+  if (!model) return model.error();
+  auto const checksum = weights_checksum(*file);
+  Restorer<T> restorer(options, *kernels.set, *model, pool, result_mark(task.verb, name_of(options.weights), checksum));
+  Settings const settings{restorer.isa(), kernels.precision(), options.computing.algorithm, name_of(options.weights),
+                          checksum,       restorer.threads()};
+  bool const many = all.pictures.size() + all.unreadable.size() > 1;
+  for (auto const& [folder, why] : all.unreadable) {
+    Report report;
+    report.input = folder;
+    report.error = why;
+    print(options, settings, report, many);
+    print_error(why.message());
+  }
+  auto const is_skipped = [&](Work const& work) { return options.skip_existing && exists(work.output); };
+  std::vector<double> sizes;
+  for (auto const& work : all.pictures) {
+    if (!is_skipped(work)) sizes.push_back(file_size(work.input));
+  }
+  BatchClock clock(std::move(sizes));
+  auto const begin = BatchClock::Clock::now();
+  Counts counts;
+  for (auto const& work : all.pictures) {
+    Report report;
+    report.input = work.input;
+    report.output = work.output;
+    mirnet::Result<void> done;
+    if (is_skipped(work)) {
+      report.state = Report::State::skipped;
+      ++counts.skipped;
+    } else {
+      clock.next();
+      done = restorer.restore(work, clock, report);
+      ++(done ? counts.done : counts.failed);
+    }
+    if (!done) report.error = done.error();
+    print(options, settings, report, many);
+    if (done) continue;
+    if (!many) return done;
+    print_error(done.error().message());
+  }
+  counts.seconds = std::chrono::duration<double>(BatchClock::Clock::now() - begin).count();
+  if ((many || all.results > 0) && (options.json || options.reports)) {
+    std::fputs((options.json ? summary_json : summary_text)(counts, all, options.estimate).c_str(), stdout);
+  }
+  auto const folders = all.unreadable.size();
+  if (counts.failed == 0 && folders == 0) return {};
+  auto const unread =
+      folders == 0 ? std::string() : format(", %zu folder%s not read", folders, folders == 1 ? "" : "s");
+  return mirnet::Error(mirnet::ErrorCode::partial, "%zu of %zu pictures failed%s", counts.failed, all.pictures.size(),
+                       unread.c_str());
+}
+
+}  // namespace
+
+mirnet::Result<void> restore_all(RestoreOptions const& options, Task const& task) {
+  auto const kernels = choose_kernels(options.computing);
+  if (!kernels) return kernels.error();
+  auto const work = list_work(options.files);
+  if (!work) return work.error();
+  if (!options.estimate) {
+    if (auto const checked = check_output_folders(*work); !checked) return checked;
+  }
+  return kernels->in_bfloat16 ? restore_all_in<mirnet::bfloat16>(options, task, *kernels, *work)
+                              : restore_all_in<float>(options, task, *kernels, *work);
+}
+
+}  // namespace cli

@@ -1,0 +1,66 @@
+#include "job.hpp"
+
+#include <utility>
+
+#include "result_mark.hpp"
+
+namespace cli {
+namespace {
+
+mirnet::Result<Reference> read_reference(RestoreOptions const& options, std::string const& name,
+                                         mirnet::Image const& input) {
+  auto picture = read_picture(*options.reference, options.reading);
+  if (!picture) return picture.error();
+  auto const before = compare_images(input, name, picture->image, *options.reference);
+  if (!before) return before.error();
+  return Reference{std::move(picture->image), *before};
+}
+
+}  // namespace
+
+mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std::string const& mark, Report& report) {
+  auto const named = output_format(work, options.files.format);
+  if (!named) return named.error();
+  auto picture = read_picture(work.input, options.reading);
+  if (!picture) return picture.error();
+  auto const format = named->value_or(traits(picture->format).result);
+  auto& input = picture->image;
+  report.width = input.width();
+  report.height = input.height();
+  report.channels = input.channels();
+  report.read = input.type();
+  auto const stored = stored_samples(format, input.type(), options.stored);
+  if (!stored) return stored.error();
+  report.stored = *stored;
+  auto const encoding = encoding_for(format, *picture, options.stored);
+  if (!encoding) return encoding.error();
+  auto const encodable = check_encodable(ImageLayout::of(input), format, work.output.c_str());
+  if (!encodable) return encodable.error();
+  if (!options.estimate) {
+    auto const writable = work.output == standard_stream ? check_standard_output()
+                                                         : check_writable(work.output, options.stored.overwrite);
+    if (!writable) return writable.error();
+  }
+  std::optional<Reference> reference;
+  if (options.reference) {
+    auto found = read_reference(options, work.input, input);
+    if (!found) return found.error();
+    reference = *std::move(found);
+  }
+  if (mirnet::sample_bytes(*stored) > mirnet::sample_bytes(input.type())) {
+    // The file gets what the network computes, not 8 or 16 bits of it.
+    auto deeper = mirnet::convert_samples(input, *stored);
+    if (!deeper) return deeper.error();
+    input = *std::move(deeper);
+  }
+  auto metadata = what_fits(std::move(picture->metadata), format, input.colours(), picture->warnings);
+  if (traits(format).holds.exif) {
+    auto const most = traits(format).longest_segment > 0 ? traits(format).longest_segment : most_metadata;
+    metadata.exif = with_result_mark(std::move(metadata.exif), mark, most);
+  }
+  report.warnings = std::move(picture->warnings);
+  ResultFormat const result{format, *stored, reference.has_value(), *encoding};
+  return Job{std::move(input), std::move(metadata), result, std::move(reference), std::move(picture->conversion)};
+}
+
+}  // namespace cli

@@ -1,0 +1,92 @@
+#include "naming.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <system_error>
+
+#include <mirnet/io/file.hpp>
+
+#include "codecs/formats.hpp"
+
+namespace fs = std::filesystem;
+
+namespace cli {
+namespace {
+
+using mirnet::Error;
+using mirnet::ErrorCode;
+
+/// The extension for what a file's first bytes say, or for PNG where that is not written.
+mirnet::Result<std::string> extension_by_content(fs::path const& path) {
+  std::error_code ignored;
+  if (auto const status = fs::status(path, ignored); fs::is_fifo(status) || fs::is_character_file(status)) {
+    return Error(ErrorCode::invalid_argument,
+                 "%s: the name of a pipe gives no output format; use --format, or name the output", path.c_str());
+  }
+  auto const file = mirnet::InputFile::open(path.c_str(), ErrorCode::input);
+  if (!file) return std::string("png");  // reading it will tell why
+  std::array<std::byte, 4096> buffer;
+  auto const start = std::span(buffer).first(std::min<std::size_t>(buffer.size(), file->size()));
+  auto const* const format = file->read(0, start) ? format_of(start) : nullptr;
+  return std::string(traits(format == nullptr ? Format::png : format->result).extensions.front());
+}
+
+}  // namespace
+
+std::string extension_of(std::string const& path) {
+  auto extension = fs::path(path).extension().string();
+  if (!extension.empty()) extension.erase(0, 1);
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return extension;
+}
+
+mirnet::Result<std::string> result_name(fs::path const& picture, NamingRules const& rules) {
+  auto const extension = extension_of(picture.filename().string());
+  auto const* const own = format_named(extension);
+  auto format = rules.format.value_or(extension);
+  if (auto const* const named = format_named(format); named == nullptr || named->encode == nullptr) {
+    auto found = extension_by_content(picture);
+    if (!found) return found.error();
+    format = *std::move(found);
+  }
+  auto result = picture.stem().string() + rules.suffix;
+  if (format == extension) return result + picture.extension().string();  // in capital letters, if it is
+  // What follows the last dot of "holiday.2024" is no format: it stays.
+  bool const keep = rules.keep_extension || own == nullptr;
+  if (keep && !extension.empty()) result += picture.extension().string();
+  return result + "." + format;
+}
+
+bool may_be_result_name(fs::path const& file, std::string_view suffix) {
+  auto const has_suffix = [&](std::string const& stem) {
+    return stem.size() > suffix.size() && stem.ends_with(suffix);
+  };
+  if (suffix.empty()) return false;
+  auto const stem = file.stem();
+  return has_suffix(stem.string()) ||
+         (format_named(extension_of(stem.string())) != nullptr && has_suffix(stem.stem().string()));
+}
+
+mirnet::Result<fs::path> result_folder(fs::path const& folder, std::string_view suffix) {
+  std::error_code failed;
+  auto resolved = fs::canonical(folder, failed);
+  if (failed) resolved = fs::absolute(folder).lexically_normal();
+  if (!resolved.has_filename()) resolved = resolved.parent_path();
+  if (!resolved.has_relative_path()) {
+    return Error(ErrorCode::invalid_argument, "%s: has no folder beside it for the results; use --output-dir",
+                 folder.c_str());
+  }
+  // Where the name was given as it is, the result is called as the user thinks of it, not by an absolute path.
+  auto const name = resolved.filename().string() + std::string(suffix);
+  auto plain = folder.has_filename() ? folder : folder.parent_path();
+  bool const is_plain = plain.filename() == resolved.filename() && !fs::is_symlink(plain, failed);
+  return is_plain ? plain.parent_path() / name : resolved.parent_path() / name;
+}
+
+bool names_folder(std::string const& path) {
+  std::error_code ignored;
+  return path.ends_with('/') || fs::is_directory(path, ignored);
+}
+
+}  // namespace cli
