@@ -2,12 +2,17 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include <mirnet/io/file.hpp>
+
 #include "batch_clock.hpp"
+#include "comparison_page.hpp"
 #include "machine.hpp"
+#include "progress.hpp"
 #include "restorer.hpp"
 #include "result_mark.hpp"
 
@@ -20,7 +25,7 @@ void print(RestoreOptions const& options, Settings const& settings, Report const
   if (options.json) {
     std::fputs(json_text(report, settings).c_str(), to);
   } else if (options.reports && report.state != Report::State::failed) {
-    bool const short_one = many || report.state == Report::State::skipped;
+    bool const short_one = many || report.state == Report::State::skipped || report.state == Report::State::previewed;
     std::fputs((short_one ? short_text(report) : long_text(report, settings)).c_str(), to);
   }
   std::fflush(to);
@@ -32,6 +37,16 @@ double file_size(std::string const& path) {
   return unknown ? 0 : static_cast<double>(size);
 }
 
+/// Writes the page, and tells where it is.
+mirnet::Result<void> save(ComparisonPage const& page, RestoreOptions const& options) {
+  auto const html = page.html();
+  Uninterrupted const writing;
+  auto const bytes = std::as_bytes(std::span<char const>(html));
+  auto const written = mirnet::write_file(options.page->c_str(), bytes, options.stored.overwrite);
+  if (written && options.reports && !options.json) std::printf("before and after: %s\n", options.page->c_str());
+  return written;
+}
+
 template <class T>
 mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& task, Kernels const& kernels,
                                     WorkList const& all) {
@@ -41,7 +56,9 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
   auto const model = load_weights<T>(*file, pool);
   if (!model) return model.error();
   auto const checksum = weights_checksum(*file);
-  Restorer<T> restorer(options, *kernels.set, *model, pool, result_mark(task.verb, name_of(options.weights), checksum));
+  ComparisonPage page;
+  Restorer<T> restorer(options, *kernels.set, *model, pool, result_mark(task.verb, name_of(options.weights), checksum),
+                       page);
   Settings const settings{restorer.isa(), kernels.precision(), options.computing.algorithm, name_of(options.weights),
                           checksum,       restorer.threads()};
   bool const many = all.pictures.size() + all.unreadable.size() > 1;
@@ -60,6 +77,7 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
   BatchClock clock(std::move(sizes));
   auto const begin = BatchClock::Clock::now();
   Counts counts;
+  auto const* const verb = options.estimate ? "estimated" : options.preview ? "previewed" : "restored";
   for (auto const& work : all.pictures) {
     Report report;
     report.input = work.input;
@@ -79,9 +97,12 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
     if (!many) return done;
     print_error(done.error().message());
   }
-  counts.seconds = std::chrono::duration<double>(BatchClock::Clock::now() - begin).count();
+  if (!options.estimate) counts.seconds = std::chrono::duration<double>(BatchClock::Clock::now() - begin).count();
   if ((many || all.results > 0) && (options.json || options.reports)) {
-    std::fputs((options.json ? summary_json : summary_text)(counts, all, options.estimate).c_str(), stdout);
+    std::fputs((options.json ? summary_json : summary_text)(counts, all, verb).c_str(), stdout);
+  }
+  if (options.page && page.pictures() > 0) {
+    if (auto const saved = save(page, options); !saved) return saved;
   }
   auto const folders = all.unreadable.size();
   if (counts.failed == 0 && folders == 0) return {};
@@ -100,6 +121,9 @@ mirnet::Result<void> restore_all(RestoreOptions const& options, Task const& task
   if (!work) return work.error();
   if (!options.estimate) {
     if (auto const checked = check_output_folders(*work); !checked) return checked;
+  }
+  if (options.page) {
+    if (auto const checked = check_writable(*options.page, options.stored.overwrite); !checked) return checked;
   }
   return kernels->in_bfloat16 ? restore_all_in<mirnet::bfloat16>(options, task, *kernels, *work)
                               : restore_all_in<float>(options, task, *kernels, *work);

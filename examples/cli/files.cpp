@@ -34,11 +34,6 @@ bool is_folder(std::string const& path) {
   return fs::is_directory(path, ignored);
 }
 
-/// A name of something that is open already and that others reach by another name or by none.
-bool is_descriptor(std::string const& path) {
-  return path == standard_stream || path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/");
-}
-
 /// What the arguments mean.
 struct Request {
   std::vector<std::string> inputs;
@@ -49,6 +44,7 @@ struct Request {
 mirnet::Result<Request> understand(FileOptions const& options) {
   Request request{options.files, {}, options.output_folder};
   auto output = options.output;
+  if (options.inputs_only) return request;
   bool const pair = options.files.size() == 2 && !output && !options.output_folder && !options.suffix;
   if (pair) {
     output = options.files[1];
@@ -142,7 +138,7 @@ mirnet::Result<std::vector<std::optional<fs::path>>> output_folders(Request cons
     std::optional<fs::path> folder;
     if (request.folder) {
       folder = *request.folder;
-    } else if (!options.suffix && is_folder(input)) {
+    } else if (!options.suffix && !options.inputs_only && is_folder(input)) {
       auto made = result_folder(input, options.usual_suffix);
       if (!made) return made.error();
       folder = *std::move(made);
@@ -179,6 +175,8 @@ mirnet::Result<WorkList> list_work(FileOptions const& options) {
         found.suffix = options.suffix.value_or("");
         pictures.push_back(std::move(found));
       }
+    } else if (options.inputs_only) {
+      pictures.push_back({input, {}, {}, {}});
     } else if (is_descriptor(input)) {
       return Error(ErrorCode::invalid_argument, "%s: the result of a stream has no name; use INPUT OUTPUT",
                    input.c_str());
@@ -197,6 +195,10 @@ mirnet::Result<WorkList> list_work(FileOptions const& options) {
                  options.recursive ? "" : "; -r includes subfolders");
   }
 
+  if (options.inputs_only) {
+    for (auto const& picture : pictures) list.pictures.push_back({picture.file.string(), {}});
+    return list;
+  }
   std::map<fs::path, fs::path> taken;  // result, input
   for (auto const& picture : pictures) {
     auto const name = result_name(picture.file, {picture.suffix, options.format, options.keep_extension});

@@ -18,11 +18,12 @@ struct FileOptions {
   std::optional<std::string> output_folder, suffix, format;
   std::string usual_suffix = "-clean";  ///< the task's
   bool recursive = false, include_results = false, keep_extension = false;
+  bool inputs_only = false;  ///< there are no results, and no argument is an output
 };
 
 /// One picture. Both are paths or `standard_stream`.
 struct Work {
-  std::string input, output;
+  std::string input, output;                                ///< no output: nothing is written
   std::optional<std::string> output_folder = std::nullopt;  ///< that all results of a folder go to, if so
 };
 

@@ -7,10 +7,20 @@
 namespace cli {
 namespace {
 
+mirnet::Result<mirnet::Image> cropped(mirnet::Image const& image, Rectangle const& part, std::string const& name) {
+  if (auto const inside = check_inside(part, image, name); !inside) return inside.error();
+  return crop(image, part);
+}
+
 mirnet::Result<Reference> read_reference(RestoreOptions const& options, std::string const& name,
                                          mirnet::Image const& input) {
   auto picture = read_picture(*options.reference, options.reading);
   if (!picture) return picture.error();
+  if (options.crop) {
+    auto part = cropped(picture->image, *options.crop, *options.reference);
+    if (!part) return part.error();
+    picture->image = *std::move(part);
+  }
   auto const before = compare_images(input, name, picture->image, *options.reference);
   if (!before) return before.error();
   return Reference{std::move(picture->image), *before};
@@ -19,7 +29,9 @@ mirnet::Result<Reference> read_reference(RestoreOptions const& options, std::str
 }  // namespace
 
 mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std::string const& mark, Report& report) {
-  auto const named = output_format(work, options.files.format);
+  bool const has_result = !options.preview;
+  auto const named =
+      has_result ? output_format(work, options.files.format) : mirnet::Result<std::optional<Format>>(std::nullopt);
   if (!named) return named.error();
   auto picture = read_picture(work.input, options.reading);
   if (!picture) return picture.error();
@@ -36,10 +48,18 @@ mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std
   if (!encoding) return encoding.error();
   auto const encodable = check_encodable(ImageLayout::of(input), format, work.output.c_str());
   if (!encodable) return encodable.error();
-  if (!options.estimate) {
+  if (!options.estimate && has_result) {
     auto const writable = work.output == standard_stream ? check_standard_output()
                                                          : check_writable(work.output, options.stored.overwrite);
     if (!writable) return writable.error();
+  }
+  if (options.crop) {
+    auto part = cropped(input, *options.crop, work.input);
+    if (!part) return part.error();
+    input = *std::move(part);
+    picture->metadata.exif = upright_exif(std::move(picture->metadata.exif), input.width(), input.height());
+    report.width = input.width();
+    report.height = input.height();
   }
   std::optional<Reference> reference;
   if (options.reference) {
@@ -59,7 +79,8 @@ mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std
     metadata.exif = with_result_mark(std::move(metadata.exif), mark, most);
   }
   report.warnings = std::move(picture->warnings);
-  ResultFormat const result{format, *stored, reference.has_value(), *encoding};
+  bool const kept = reference || options.page;
+  ResultFormat const result{format, *stored, kept, *encoding};
   return Job{std::move(input), std::move(metadata), result, std::move(reference), std::move(picture->conversion)};
 }
 

@@ -22,7 +22,7 @@ struct Job {
   Metadata metadata;
   ResultFormat format;
   std::optional<Reference> reference;
-  std::unique_ptr<ColourConversion const> conversion;
+  std::shared_ptr<ColourConversion const> conversion;
 };
 
 /// Reads a picture and checks that its result can be written. `mark` names what makes the result, for its metadata.

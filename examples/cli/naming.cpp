@@ -8,6 +8,7 @@
 #include <mirnet/io/file.hpp>
 
 #include "codecs/formats.hpp"
+#include "standard_streams.hpp"
 
 namespace fs = std::filesystem;
 
@@ -82,6 +83,24 @@ mirnet::Result<fs::path> result_folder(fs::path const& folder, std::string_view 
   auto plain = folder.has_filename() ? folder : folder.parent_path();
   bool const is_plain = plain.filename() == resolved.filename() && !fs::is_symlink(plain, failed);
   return is_plain ? plain.parent_path() / name : resolved.parent_path() / name;
+}
+
+mirnet::Result<std::string> page_name(std::string const& input, std::string_view suffix) {
+  if (is_descriptor(input)) {
+    return Error(ErrorCode::invalid_argument, "%s: the page on a stream has no name; use --compare", input.c_str());
+  }
+  std::error_code ignored;
+  if (!fs::is_directory(input, ignored)) {
+    fs::path const file = input;
+    return (file.parent_path() / (file.stem().string() + std::string(suffix) + ".html")).string();
+  }
+  auto const beside = result_folder(input, suffix);
+  if (!beside) return beside.error();
+  return beside->string() + ".html";
+}
+
+bool is_descriptor(std::string const& path) {
+  return path == standard_stream || path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/");
 }
 
 bool names_folder(std::string const& path) {

@@ -31,6 +31,13 @@ bool may_be_result_name(std::filesystem::path const& file, std::string_view suff
 /// resolved first. Errors: invalid_argument, where there is nothing beside it, as with "/".
 mirnet::Result<std::filesystem::path> result_folder(std::filesystem::path const& folder, std::string_view suffix);
 
+/// The name of a page on a picture or a folder, beside it: "photo-preview.html". Errors: invalid_argument, where the
+/// input is a stream.
+mirnet::Result<std::string> page_name(std::string const& input, std::string_view suffix);
+
+/// Whether a path names something that is open already and that others reach by another name or by none.
+bool is_descriptor(std::string const& path);
+
 /// Whether a path means a folder: there is one, or it ends in a slash.
 bool names_folder(std::string const& path);
 

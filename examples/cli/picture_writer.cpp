@@ -18,7 +18,7 @@ namespace cli {
 using mirnet::Image;
 using mirnet::Index;
 
-mirnet::Result<Converted> Converted::make(Image const& image, std::unique_ptr<ColourConversion const> conversion,
+mirnet::Result<Converted> Converted::make(Image const& image, std::shared_ptr<ColourConversion const> conversion,
                                           mirnet::ParallelFor const& parallel) {
   auto seen = mirnet::convert_samples(image, mirnet::SampleType::f32);
   if (!seen) return seen.error();

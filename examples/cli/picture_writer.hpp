@@ -26,10 +26,10 @@ struct ResultFormat {
 /// Where the network sees other colours than the file has: what it sees, and the way back.
 struct Converted {
   mirnet::Image seen;  ///< floats
-  std::unique_ptr<ColourConversion const> conversion;
+  std::shared_ptr<ColourConversion const> conversion;
 
   /// Errors: memory.
-  static mirnet::Result<Converted> make(mirnet::Image const& image, std::unique_ptr<ColourConversion const> conversion,
+  static mirnet::Result<Converted> make(mirnet::Image const& image, std::shared_ptr<ColourConversion const> conversion,
                                         mirnet::ParallelFor const& parallel);
 };
 

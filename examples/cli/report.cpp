@@ -42,7 +42,7 @@ std::string size_text(Report const& report) {
 }
 
 char const* name(Report::State state) {
-  static constexpr char const* names[] = {"restored", "estimated", "skipped", "failed"};
+  static constexpr char const* names[] = {"restored", "estimated", "previewed", "skipped", "failed"};
   return names[static_cast<int>(state)];
 }
 
@@ -88,6 +88,9 @@ std::string short_text(Report const& report) {
     case Report::State::estimated:
       return line +
              format("%s, about %s\n", size_text(report).c_str(), duration_text(*report.estimated_seconds).c_str());
+    case Report::State::previewed:
+      return report.input + format(": %zu crop%s, %s\n", report.crops, report.crops == 1 ? "" : "s",
+                                   duration_text(report.seconds.run).c_str());
     case Report::State::restored: break;
     case Report::State::failed: return {};
   }
@@ -141,10 +144,9 @@ std::string json_text(Report const& report, Settings const& settings) {
   return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::string summary_text(Counts const& counts, WorkList const& all, bool estimate) {
-  auto text = format("%zu %s, %zu skipped, %zu failed", counts.done, estimate ? "estimated" : "restored",
-                     counts.skipped, counts.failed);
-  if (counts.done > 0 && !estimate) text += " in " + duration_text(counts.seconds);
+std::string summary_text(Counts const& counts, WorkList const& all, char const* verb) {
+  auto text = format("%zu %s, %zu skipped, %zu failed", counts.done, verb, counts.skipped, counts.failed);
+  if (counts.done > 0 && counts.seconds > 0) text += " in " + duration_text(counts.seconds);
   if (all.results > 0) {
     text +=
         format("; left out %zu result%s of earlier runs (--include-results)", all.results, all.results == 1 ? "" : "s");
@@ -152,9 +154,9 @@ std::string summary_text(Counts const& counts, WorkList const& all, bool estimat
   return text + "\n";
 }
 
-std::string summary_json(Counts const& counts, WorkList const& all, bool estimate) {
+std::string summary_json(Counts const& counts, WorkList const& all, char const* verb) {
   nlohmann::ordered_json object;
-  object["summary"] = {{estimate ? "estimated" : "restored", counts.done},
+  object["summary"] = {{verb, counts.done},
                        {"skipped", counts.skipped},
                        {"failed", counts.failed},
                        {"unreadable_folders", all.unreadable.size()},

@@ -25,7 +25,7 @@ struct Times {
 };
 
 struct Report {
-  enum class State { restored, estimated, skipped, failed };
+  enum class State { restored, estimated, previewed, skipped, failed };
 
   std::string input, output;
   State state = State::failed;
@@ -38,6 +38,7 @@ struct Report {
   std::optional<mirnet::Tiling<mirnet::MirnetConfig>> tiling;
   Times seconds;
   std::optional<double> estimated_seconds;
+  std::size_t crops = 0;  ///< of a preview
   std::optional<Likeness> before, after;
 
   double megapixels() const { return static_cast<double>(width * height) * 1e-6; }
@@ -52,12 +53,12 @@ std::string short_text(Report const& report);
 /// One line of JSON: an object whose keys the README lists.
 std::string json_text(Report const& report, Settings const& settings);
 
-/// The same of a whole batch.
+/// The same of a whole batch, where `verb` is the state of a picture that is done.
 struct Counts {
   std::size_t done = 0, skipped = 0, failed = 0;
   double seconds = 0;
 };
-std::string summary_text(Counts const& counts, WorkList const& all, bool estimate);
-std::string summary_json(Counts const& counts, WorkList const& all, bool estimate);
+std::string summary_text(Counts const& counts, WorkList const& all, char const* verb);
+std::string summary_json(Counts const& counts, WorkList const& all, char const* verb);
 
 }  // namespace cli

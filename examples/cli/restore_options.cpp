@@ -12,6 +12,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "memory_limit.hpp"
+#include "naming.hpp"
 
 namespace cli {
 namespace {
@@ -124,6 +125,23 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
   add_reading(command, options.reading);
   add_threads(command, options.threads);
   add_computing(command, options.computing);
+  command.add_option("--crop", options.crop_text, "process only this part, in pixels from the upper left corner")
+      ->type_name("X,Y,W,H");
+  auto* const preview = command.add_flag("--preview", options.preview,
+                                         "process only the most telling crops, in seconds, and show them before and "
+                                         "after in a page, NAME-preview.html; no "
+                                         "results are written");
+  for (auto const* name : {"--output", "--output-dir", "--crop", "--reference", "--estimate", "--skip-existing"}) {
+    auto* const other = command.get_option_no_throw(name);
+    if (other != nullptr) preview->excludes(other);
+  }
+  command
+      .add_option(
+          "--compare", options.page,
+          "save a page that shows all photographs before and after, with sliders; of many photographs, the most "
+          "telling crops")
+      ->type_name("FILE.html")
+      ->excludes("--estimate");
   command
       .add_option("--reference", options.reference,
                   "the same photograph without noise: print PSNR and SSIM before and after")
@@ -148,7 +166,7 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
            {"Files",
             {"--output", "--output-dir", "--suffix", "--format", "--keep-extension", "--recursive", "--include-results",
              "--skip-existing", "--overwrite", "--estimate", "--max-pixels", "--no-sandbox"}},
-           {"Comparing", {"--reference", "--min-psnr"}},
+           {"Comparing", {"--crop", "--preview", "--compare", "--reference", "--min-psnr"}},
            {"Memory and speed", {"--max-memory", "--tile", "--threads", "--isa", "--precision", "--algorithm"}},
            {"Messages", {"--progress", "--json", "--quiet"}}}) {
     for (auto const* name : names) command.get_option(name)->group(group);
@@ -173,6 +191,17 @@ mirnet::Result<void> settle(RestoreOptions& options) {
     auto const side = parse_tile(options.tile);
     if (!side) return side.error();
     options.tile_side = *side;
+  }
+  if (options.crop_text) {
+    auto const part = parse_rectangle(*options.crop_text);
+    if (!part) return mirnet::Error(part.error().code(), "--crop: %s", part.error().message());
+    options.crop = *part;
+  }
+  options.files.inputs_only = options.preview;
+  if (options.preview && !options.page) {
+    auto page = page_name(options.files.files.front(), "-preview");
+    if (!page) return page.error();
+    options.page = *std::move(page);
   }
   if (options.min_psnr && !options.reference) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--min-psnr: needs a --reference to compare with");

@@ -9,6 +9,7 @@
 #include "computing.hpp"
 #include "files.hpp"
 #include "picture.hpp"
+#include "preview.hpp"
 #include "progress.hpp"
 #include "task.hpp"
 #include "weights.hpp"
@@ -20,7 +21,9 @@ struct RestoreOptions {
   Reading reading;
   WeightsOptions weights;
   Computing computing;
-  std::optional<std::string> reference, max_memory;
+  std::optional<std::string> reference, max_memory, page, crop_text;
+  std::optional<Rectangle> crop;
+  bool preview = false;
   std::optional<double> min_psnr;
   mirnet::Index threads = 0;
   std::string tile = "auto", progress = "auto";

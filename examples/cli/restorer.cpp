@@ -4,10 +4,12 @@
 #include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "machine.hpp"
 #include "memory_limit.hpp"
 #include "picture.hpp"
+#include "preview.hpp"
 #include "progress.hpp"
 
 namespace cli {
@@ -21,8 +23,9 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 
 template <class T>
 Restorer<T>::Restorer(RestoreOptions const& options, mirnet::KernelSet const& set,
-                      mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::ThreadPool& pool, std::string mark)
-    : options_(options), model_(model), context_(*set.kernels_of<T>(), pool), mark_(std::move(mark)) {
+                      mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::ThreadPool& pool, std::string mark,
+                      ComparisonPage& page)
+    : options_(options), model_(model), context_(*set.kernels_of<T>(), pool), mark_(std::move(mark)), page_(page) {
   context_.algorithm = options.computing.chosen_algorithm();
 }
 
@@ -34,25 +37,18 @@ mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, R
   report.seconds.read = seconds_since(begin);
   if (!options_.quiet) print_warnings(work.input, report.warnings);
 
+  if (options_.preview) return preview(work, *job, clock, report);
+
   begin = Clock::now();
-  auto const tiling = plan(*job);
+  auto const tiling = plan(job->input, *job);
   if (!tiling) return tiling.error();
   report.tiling = *tiling;
   report.seconds.plan = seconds_since(begin);
   if (options_.estimate) return estimate(*job, report);
 
   begin = Clock::now();
-  std::optional<Converted> converted;
-  if (job->conversion) {
-    auto made = Converted::make(job->input, std::move(job->conversion), context_.parallel);
-    if (!made) return made.error();
-    converted = *std::move(made);
-  }
-  auto const* const other_colours = converted ? &*converted : nullptr;
-  auto writer = PictureWriter::start(job->input, job->format, options_.stored, job->metadata, other_colours);
+  auto writer = run(work.input, job->input, *job, *tiling, job->metadata, clock);
   if (!writer) return writer.error();
-  auto const done = run(work, converted ? converted->seen : job->input, *tiling, *writer, clock);
-  if (!done) return done;
   report.seconds.run = seconds_since(begin);
 
   begin = Clock::now();
@@ -60,6 +56,10 @@ mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, R
   if (!written) return written;
   report.seconds.write = seconds_since(begin);
   report.state = Report::State::restored;
+  if (options_.page) {
+    auto const shown = add_to_page(work, *job, writer->image(), clock.count() == 1, report);
+    if (!shown) return shown;
+  }
   if (!job->reference) return {};
   return compare(work, writer->image(), *job->reference, report);
 }
@@ -67,8 +67,7 @@ mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, R
 /// The tiles, with all bytes that are taken at a time. Refuses a picture for which the memory is not there or not
 /// allowed: the system would promise it all the same, and end the program when it is used.
 template <class T>
-auto Restorer<T>::plan(Job const& job) const -> mirnet::Result<Tiling> {
-  mirnet::Image const& image = job.input;
+auto Restorer<T>::plan(mirnet::Image const& image, Job const& job) const -> mirnet::Result<Tiling> {
   double const budget = options_.reading.memory();
   // Instead of the whole result, which the library counts.
   auto const beside = [&](mirnet::Index band_rows) {
@@ -120,22 +119,102 @@ mirnet::Result<void> Restorer<T>::estimate(Job const& job, Report& report) {
   return {};
 }
 
-/// The computation, with its progress on the screen.
+/// The computation on an image, the job's or a part of it, with its progress on the screen. The writer has all rows.
 template <class T>
-mirnet::Result<void> Restorer<T>::run(Work const& work, mirnet::Image const& image, Tiling const& tiling,
-                                      PictureWriter& writer, BatchClock& clock) {
-  ProgressDisplay display(options_.style(), work.input, static_cast<double>(image.pixels()) * 1e-6, tiling.macs(),
-                          clock);
+mirnet::Result<PictureWriter> Restorer<T>::run(std::string const& name, mirnet::Image const& image, Job const& job,
+                                               Tiling const& tiling, Metadata const& metadata,
+                                               BatchClock const& clock) {
+  std::optional<Converted> converted;
+  if (job.conversion) {
+    auto made = Converted::make(image, job.conversion, context_.parallel);
+    if (!made) return made.error();
+    converted = *std::move(made);
+  }
+  auto writer = PictureWriter::start(image, job.format, options_.stored, metadata, converted ? &*converted : nullptr);
+  if (!writer) return writer;
+  ProgressDisplay display(options_.style(), name, static_cast<double>(image.pixels()) * 1e-6, tiling.macs(), clock);
   context_.macs = 0;
   context_.progress = {
       [](void* self, std::uint64_t macs) noexcept { static_cast<ProgressDisplay*>(self)->update(macs); }, &display};
   auto const write = [&](mirnet::Index first_row, mirnet::View<float const> rows) {
-    return writer.append(first_row, rows, context_.parallel);
+    return writer->append(first_row, rows, context_.parallel);
   };
-  auto const done = mirnet::restore_rows(model_, image, context_, tiling,
+  auto const done = mirnet::restore_rows(model_, converted ? converted->seen : image, context_, tiling,
                                          {options_.strength * (1.0f - options_.keep_grain), options_.strength}, write);
   context_.progress = {};
-  return done;
+  if (!done) return done.error();
+  return writer;
+}
+
+namespace {
+
+/// Four crops of a photograph, and less than half of a small one in each.
+std::vector<Rectangle> crops_of(mirnet::Image const& image) {
+  auto const side = std::clamp<mirnet::Index>(std::min(image.width(), image.height()) / 2, 128, 512);
+  return telling_crops(image, 4, side);
+}
+
+std::string settings_text(RestoreOptions const& options) {
+  auto settings = "model " + name_of(options.weights);
+  if (options.strength < 1) settings += format(", strength %g", static_cast<double>(options.strength));
+  if (options.keep_grain > 0) settings += format(", keep grain %g", static_cast<double>(options.keep_grain));
+  return settings;
+}
+
+ComparisonFacts facts_of(RestoreOptions const& options, Report const& report) {
+  return {{"size", format("%lld x %lld", static_cast<long long>(report.width), static_cast<long long>(report.height))},
+          {"settings", settings_text(options)},
+          {options.preview ? "time for these crops" : "time", duration_text(report.seconds.run)}};
+}
+
+}  // namespace
+
+/// Restores crops with some of what is around them, as the network sees it there in the whole picture.
+template <class T>
+mirnet::Result<void> Restorer<T>::preview(Work const& work, Job const& job, BatchClock const& clock, Report& report) {
+  constexpr mirnet::Index margin = 64;
+  auto const begin = Clock::now();
+  auto const parts = crops_of(job.input);
+  std::vector<Comparison> shown;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    auto const& part = parts[i];
+    auto const left = std::max<mirnet::Index>(part.x - margin, 0), top = std::max<mirnet::Index>(part.y - margin, 0);
+    Rectangle const around{left, top, std::min(part.x + part.width + margin, job.input.width()) - left,
+                           std::min(part.y + part.height + margin, job.input.height()) - top};
+    auto const image = crop(job.input, around);
+    if (!image) return image.error();
+    auto const tiling = plan(*image, job);
+    if (!tiling) return tiling.error();
+    report.tiling = *tiling;
+    auto const name = work.input + format(", crop %zu of %zu", i + 1, parts.size());
+    auto const writer = run(name, *image, job, *tiling, {}, clock);
+    if (!writer) return writer.error();
+    auto before = crop(job.input, part);
+    if (!before) return before.error();
+    auto after = crop(writer->image(), {part.x - left, part.y - top, part.width, part.height});
+    if (!after) return after.error();
+    shown.push_back({text(part), *std::move(before), *std::move(after)});
+  }
+  report.seconds.run = seconds_since(begin);
+  report.crops = parts.size();
+  report.state = Report::State::previewed;
+  return page_.add(work.input, shown, facts_of(options_, report), job.metadata);
+}
+
+/// Shows a picture as a whole, or its most telling crops.
+template <class T>
+mirnet::Result<void> Restorer<T>::add_to_page(Work const& work, Job const& job, mirnet::Image const& restored,
+                                              bool whole, Report const& report) {
+  auto const parts = whole ? std::vector<Rectangle>{{0, 0, restored.width(), restored.height()}} : crops_of(job.input);
+  std::vector<Comparison> shown;
+  for (auto const& part : parts) {
+    auto before = crop(job.input, part);
+    if (!before) return before.error();
+    auto after = crop(restored, part);
+    if (!after) return after.error();
+    shown.push_back({whole ? "the whole picture" : text(part), *std::move(before), *std::move(after)});
+  }
+  return page_.add(work.input, shown, facts_of(options_, report), job.metadata);
 }
 
 template <class T>

@@ -11,6 +11,7 @@
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "batch_clock.hpp"
+#include "comparison_page.hpp"
 #include "job.hpp"
 #include "restore_options.hpp"
 
@@ -19,9 +20,10 @@ namespace cli {
 template <class T>
 class Restorer {
  public:
-  /// `mark` goes to the metadata of results (result_mark.hpp). All references must outlive this.
+  /// `mark` goes to the metadata of results (result_mark.hpp), and what --compare and --preview show to the page. All
+  /// references must outlive this.
   Restorer(RestoreOptions const& options, mirnet::KernelSet const& set, mirnet::Model<mirnet::Mirnet<T>> const& model,
-           mirnet::ThreadPool& pool, std::string mark);
+           mirnet::ThreadPool& pool, std::string mark, ComparisonPage& page);
 
   char const* isa() const { return context_.kernels->isa; }
   mirnet::Index threads() const { return context_.parallel.workers; }
@@ -33,10 +35,13 @@ class Restorer {
  private:
   using Tiling = mirnet::Tiling<mirnet::MirnetConfig>;
 
-  mirnet::Result<Tiling> plan(Job const& job) const;
+  mirnet::Result<Tiling> plan(mirnet::Image const& image, Job const& job) const;
   mirnet::Result<void> estimate(Job const& job, Report& report);
-  mirnet::Result<void> run(Work const& work, mirnet::Image const& image, Tiling const& tiling, PictureWriter& writer,
-                           BatchClock& clock);
+  mirnet::Result<PictureWriter> run(std::string const& name, mirnet::Image const& image, Job const& job,
+                                    Tiling const& tiling, Metadata const& metadata, BatchClock const& clock);
+  mirnet::Result<void> preview(Work const& work, Job const& job, BatchClock const& clock, Report& report);
+  mirnet::Result<void> add_to_page(Work const& work, Job const& job, mirnet::Image const& restored, bool whole,
+                                   Report const& report);
   mirnet::Result<void> compare(Work const& work, mirnet::Image const& restored, Reference const& reference,
                                Report& report) const;
 
@@ -46,6 +51,7 @@ class Restorer {
   mirnet::Model<mirnet::Mirnet<T>> const& model_;
   mirnet::Context<T> context_;
   std::string mark_;
+  ComparisonPage& page_;
   double seconds_a_mac_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tests of the program mirnet with the standard library alone: python3 tests/cli/test_cli.py [PROGRAM]"""
 import array
+import base64
 import csv
 import fcntl
 import itertools
@@ -1074,6 +1075,67 @@ class Strength(ProgramTest):
         for option in ("--strength", "--keep-grain"):
             for value in ("-0.1", "1.1", "x", "nan"):
                 self.fails(USAGE, "denoise", "in.png", "o.png", f"{option}={value}", says=option)
+
+
+class Parts(ProgramTest):
+    """--crop, --preview and --compare."""
+
+    def images(self, page):
+        """What a page shows: the width and height of each PNG in it."""
+        text = (self.path / page).read_text()
+        return [struct.unpack(">II", base64.b64decode(data)[16:24])
+                for data in re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)]
+
+    def test_crop(self):
+        picture = draw(60, 40, 3)
+        part = Picture(20, 10, 3, [sample for row in picture.rows()[5:15] for sample in row[3 * 30:3 * 50]])
+        self.assertEqual(self.denoises("in.png", png(picture), "part.png", "--crop", "30,5,20,10"),
+                         self.denoises("part-in.png", png(part), "expected.png"))
+        self.file("ref.png", png(picture))
+        said = self.succeeds("denoise", "in.png", "p.png", "--crop", "30,5,20,10", "--reference", "ref.png", "--json")
+        self.assertEqual([json.loads(said)[key] for key in ("width", "height")], [20, 10])
+        for value, code, says in (("50,5,20,10", USAGE, "reaches beyond the picture's 60 x 40"),
+                                  ("1,2,3", USAGE, "--crop: "), ("1,2,0,4", USAGE, "--crop: "), ("", USAGE, "--crop: ")):
+            self.fails(code, "denoise", "in.png", "no.png", "--crop", value, says=says)
+
+    def test_preview(self):
+        (self.path / "d").mkdir()
+        self.file("d/in.png", png(draw(300, 280, 3)))
+        said = self.succeeds("d/in.png", "--preview")
+        self.assertRegex(said, r"\Ad/in.png: \d crops?, \d+\.\d+ s\nbefore and after: d/in-preview.html\n\Z")
+        images = self.images("d/in-preview.html")
+        self.assertEqual(set(images), {(140, 140)})
+        self.assertGreaterEqual(len(images), 4)
+        self.assertEqual(sorted(os.listdir(self.path / "d")), ["in-preview.html", "in.png"])
+        self.fails(OUTPUT, "d/in.png", "--preview", says="d/in-preview.html: already exists; use --overwrite")
+        self.succeeds("denoise", "d", "--preview", "--quiet")
+        self.assertEqual(sorted(os.listdir(self.path)), ["d", "d-preview.html"])
+        self.fails(USAGE, "denoise", "-", "--preview", says="-: the page on a stream has no name; use --compare")
+        for option in (("-o", "x.png"), ("--crop", "1,1,1,1"), ("--estimate",)):
+            self.fails(USAGE, "denoise", "d", "--preview", *option, says="--preview")
+
+    def test_compare(self):
+        self.file("a.png", png(draw(60, 40, 3)))
+        self.file("b.ppm", pnm(draw(30, 20, 3, 65535)))
+        said = self.succeeds("denoise", "a.png", "--compare", "page.html", "--strength", "0.5")
+        self.assertTrue(said.endswith("before and after: page.html\n"))
+        self.assertEqual(self.images("page.html"), [(60, 40)] * 2)
+        text = (self.path / "page.html").read_text()
+        for part in ("60 x 40", "model standard, strength 0.5", "a.png"):
+            self.assertIn(part, text)
+        self.succeeds("denoise", "a.png", "b.ppm", "-o", "out/", "--compare", "many.html", "--quiet")
+        self.assertEqual(self.images("many.html"), [(60, 40)] * 2 + [(30, 20)] * 2)
+        # What can be refused is refused before anything is computed.
+        self.fails(OUTPUT, "denoise", "a.png", "new.png", "--compare", "page.html", says="page.html: already exists")
+        self.fails(OUTPUT, "denoise", "a.png", "new.png", "--compare", "a.png/x.html", says="a.png/x.html")
+
+    def test_colour_only(self):
+        picture = draw(60, 40, 3)
+        self.assertEqual(self.denoises("in.png", png(picture), "a.png", "--colour-only"),
+                         self.denoises("in.png", png(picture), "b.png", "--keep-grain", "1"))
+        self.assertEqual(self.denoises("in.png", png(picture), "c.png", "--color-only"),
+                         (self.path / "a.png").read_bytes())
+        self.fails(USAGE, "denoise", "in.png", "d.png", "--colour-only", "--keep-grain", "0", says="excludes")
 
 
 class Tiles(ProgramTest):
