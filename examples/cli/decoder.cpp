@@ -137,6 +137,7 @@ mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading 
   Reply reply{};
   if (!receive(std::as_writable_bytes(std::span(&reply, 1)))) return ended_early(name, child.wait());
   reply.message[sizeof reply.message - 1] = '\0';
+  reply.profile[sizeof reply.profile - 1] = '\0';
   if (!is_possible(reply, reading)) {
     return Error(ErrorCode::input, "%s: the decoder gave an answer that makes no sense; the file may be an attack",
                  name.c_str());
@@ -166,8 +167,14 @@ mirnet::Result<Picture> decode_apart(int file, std::string const& name, Reading 
   std::vector<std::string> warnings;
   std::istringstream all(lines);
   for (std::string line; std::getline(all, line);) warnings.push_back(line);
-  return Picture{*std::move(image),   std::move(metadata), static_cast<Format>(reply.format),
-                 reply.lossless != 0, std::move(warnings), ColourConversion::from_bytes(colour)};
+  return Picture{*std::move(image),
+                 std::move(metadata),
+                 static_cast<Format>(reply.format),
+                 reply.lossless != 0,
+                 std::move(warnings),
+                 ColourConversion::from_bytes(colour),
+                 std::clamp(reply.stored_orientation, 1, 8),
+                 reply.profile};
 }
 
 bool is_decoder(int argc, char** argv) { return task_of(argc, argv).has_value(); }

@@ -54,7 +54,7 @@ bool send(mirnet::Result<Picture> const& picture) {
     auto const reply = reply_with(picture.error());
     return send(std::as_bytes(std::span(&reply, 1)));
   }
-  auto const& [image, metadata, format, lossless, warnings, conversion] = *picture;
+  auto const& [image, metadata, format, lossless, warnings, conversion, orientation, profile] = *picture;
   auto const colour = conversion ? conversion->to_bytes() : Bytes();
   std::string lines;
   for (auto const& warning : warnings) lines += warning + '\n';
@@ -69,6 +69,8 @@ bool send(mirnet::Result<Picture> const& picture) {
   reply.resolution[1] = metadata.resolution.y;
   reply.per_inch = metadata.resolution.per_inch ? 1 : 0;
   reply.colour = metadata.colour;
+  reply.stored_orientation = orientation;
+  static_cast<void>(profile.copy(reply.profile, sizeof reply.profile - 1));
   auto const parts = parts_of(metadata);
   for (std::size_t i = 0; i < parts.size(); ++i) reply.bytes[i] = parts[i]->size();
   reply.conversion_bytes = colour.size();
@@ -177,10 +179,12 @@ mirnet::Result<Picture> picture_of(mirnet::Result<Decoded> decoded, Format forma
   if (!decoded) return decoded.error();
   auto& metadata = decoded->metadata;
   if (metadata.resolution.empty()) metadata.resolution = exif_resolution(metadata.exif);
+  int const orientation = metadata.orientation;
   if (auto const turned = make_upright(decoded->image, metadata); !turned) return turned.error();
   auto conversion = ColourConversion::of(metadata, decoded->image.colours());
-  return Picture{std::move(decoded->image), std::move(metadata),          format,
-                 decoded->lossless,         std::move(decoded->warnings), std::move(conversion)};
+  auto profile = profile_name(metadata.icc);
+  return Picture{std::move(decoded->image),    std::move(metadata),   format,      decoded->lossless,
+                 std::move(decoded->warnings), std::move(conversion), orientation, std::move(profile)};
 }
 
 mirnet::Result<Pipe> Pipe::open() {

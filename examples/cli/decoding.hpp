@@ -42,6 +42,8 @@ struct Reply {
   double resolution[2];
   int per_inch;
   ColourTags colour;
+  int stored_orientation;
+  char profile[128];
   std::uint64_t bytes[4];                         ///< of ICC, EXIF, XMP and IPTC
   std::uint64_t conversion_bytes, warning_bytes;  ///< of a ColourConversion, and of lines
 };

@@ -1,4 +1,5 @@
-// mirnet info: what a weight file holds and what running it takes; the weights compiled into the program.
+// mirnet info: what a photograph is; what a weight file holds and what running it takes; the weights compiled into the
+// program.
 #include <cstdio>
 #include <memory>
 
@@ -11,6 +12,7 @@
 #include "commands.hpp"
 #include "computing.hpp"
 #include "measure/size.hpp"
+#include "picture_info.hpp"
 #include "plugins.hpp"
 #include "weights.hpp"
 
@@ -89,17 +91,37 @@ void add_info(CLI::App& program, Action& action) {
   struct Options {
     WeightsOptions weights;
     std::string size = "1920x1080";
+    bool as_json = false;
+    Reading reading;
   };
   auto const options = std::make_shared<Options>();
-  auto* const command = program.add_subcommand("info", "Describe a weight file, or the program itself");
-  auto* const file =
-      command->add_option("FILE", options->weights.file, "A weight file (.mirw); without it, the weights of --model");
+  auto* const command = program.add_subcommand("info", "Describe a photograph, a weight file or the program");
+  auto* const file = command->add_option(
+      "FILE", options->weights.file,
+      "a photograph, whose noise is measured, or a weight file (.mirw); - is standard input; without "
+      "a file, the program and the weights of --model");
   add_model(*command, *file, options->weights);
   add_old_quality(*command, options->weights);
-  command->add_option("--size", options->size, "Image size to give the working memory for")
-      ->type_name("WxH")
-      ->capture_default_str();
-  command->callback([=, &action] { action = [=] { return info(options->weights, options->size); }; });
+  auto* const size = command
+                         ->add_option("--size", options->size,
+                                      "for weights: image size to give the working memory for (default: 1920x1080)")
+                         ->type_name("WxH");
+  command->add_flag("--json", options->as_json, "for a photograph: print one line of JSON");
+  add_reading(*command, options->reading);
+  command->callback([=, &action] {
+    bool const sized = size->count() > 0;
+    action = [=]() -> mirnet::Result<void> {
+      auto const& path = options->weights.file;
+      if (path && is_picture(*path)) {
+        if (!sized) return print_picture_info(*path, options->reading, options->as_json);
+        return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--size: %s is a photograph; expected a weight file",
+                             path->c_str());
+      }
+      if (!options->as_json) return info(options->weights, options->size);
+      return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--json: %s; expected a photograph",
+                           path ? (*path + " is none").c_str() : "there is no file");
+    };
+  });
 }
 
 }  // namespace cli

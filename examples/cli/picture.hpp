@@ -24,6 +24,8 @@ struct Picture {
   bool lossless = false;                                         ///< Decoded::lossless
   std::vector<std::string> warnings;                             ///< sentences that go behind the file's name
   std::unique_ptr<ColourConversion const> conversion = nullptr;  ///< where its colours are not sRGB's
+  int stored_orientation = 1;                                    ///< 1 to 8, as EXIF says, of the pixels in the file
+  std::string profile = "";                                      ///< the name of its colour profile, if it has one
 };
 
 /// How pictures are read.

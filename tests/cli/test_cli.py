@@ -1317,7 +1317,8 @@ class Weights(ProgramTest):
         os.mkfifo(self.path / "pipe")
         for name in ("none.mirw", "folder", "pipe", "in.png", "", "/dev/zero"):
             self.fails(MODEL, "denoise", "in.png", "o.png", "--weights", name)
-            self.fails(MODEL, "info", name)
+            if name != "in.png":  # a photograph
+                self.fails(MODEL, "info", name)
 
     def test_larger_than_32_bits_count(self):
         """A good file with a hole behind it, whose size is its own in 32 bits: nothing is read into memory."""

@@ -96,6 +96,74 @@ Resolution exif_resolution(View exif) {
           factor * tiff->rational_of(directory, tiff_tag::y_resolution), unit == inch || unit == centimetre};
 }
 
+PhotographData photograph_data(View exif) {
+  PhotographData data;
+  auto const tiff = Tiff::open(exif);
+  if (!tiff) return data;
+  auto const text = [&](std::size_t directory, std::size_t tag) {
+    constexpr std::size_t longest = 200;
+    std::string found;
+    auto const entry = tiff->find(directory, tag);
+    if (!entry || entry->type != tiff_type::ascii) return found;
+    for (auto const byte : tiff->bytes_of(*entry)) {
+      if (byte == std::byte{0} || found.size() == longest) break;
+      found += static_cast<char>(byte);
+    }
+    auto const last = found.find_last_not_of(' ');
+    return found.substr(std::min(found.find_first_not_of(' '), found.size()),
+                        last == std::string::npos ? 0 : last + 1 - found.find_first_not_of(' '));
+  };
+  auto const first = tiff->first_directory();
+  data.make = text(first, tiff_tag::make);
+  data.model = text(first, tiff_tag::model);
+  data.date = text(first, tiff_tag::date);
+  if (auto const inner = tiff->value_of(first, tiff_tag::exif_directory)) {
+    data.lens = text(*inner, tiff_tag::lens_model);
+    if (auto const original = text(*inner, tiff_tag::original_date); !original.empty()) data.date = original;
+    data.exposure = tiff->rational_of(*inner, tiff_tag::exposure_time);
+    data.aperture = tiff->rational_of(*inner, tiff_tag::f_number);
+    data.iso = static_cast<double>(tiff->value_of(*inner, tiff_tag::sensitivity).value_or(0));
+    data.focal_length = tiff->rational_of(*inner, tiff_tag::focal_length);
+  }
+  if (data.date.size() >= 10 && data.date[4] == ':' && data.date[7] == ':') data.date[4] = data.date[7] = '-';
+  // Cameras write the date as spaces or zeros where their clock is not set.
+  if (data.date.find_first_of("123456789") == std::string::npos) data.date.clear();
+  if (auto const gps = tiff->value_of(first, tiff_tag::gps_directory)) {
+    data.has_position = tiff->find(*gps, tiff_tag::latitude) && tiff->find(*gps, tiff_tag::longitude);
+  }
+  return data;
+}
+
+std::string profile_name(View icc) {
+  // The header, a count, and for each tag its signature, offset and size (7.3). The description is of type desc with
+  // ASCII (version 2), or mluc with UTF-16 in several languages (version 4), of which the first is taken.
+  constexpr std::size_t header = 128, most_tags = 200;
+  auto const number = [&](std::size_t at) -> std::size_t {
+    return at <= icc.size() && icc.size() - at >= 4 ? mirnet::load_big<std::uint32_t>(&icc[at]) : 0;
+  };
+  constexpr std::size_t description = 0x64657363, languages = 0x6D6C7563;  // desc, mluc
+  for (std::size_t i = 0, tags = std::min(number(header), most_tags); i < tags; ++i) {
+    auto const entry = header + 4 + 12 * i;
+    if (number(entry) != description) continue;
+    auto const at = number(entry + 4);
+    bool const wide = number(at) == languages;
+    if (!wide && number(at) != description) return {};
+    auto const size = number(at + (wide ? 20 : 8)), start = at + (wide ? number(at + 24) : 12);
+    std::string name;
+    for (std::size_t k = 0; k < std::min<std::size_t>(size, 200) && start + k < icc.size(); ++k) {
+      auto const letter = std::to_integer<unsigned char>(icc[start + k]);
+      if (wide && k % 2 == 0) {
+        if (letter != 0) return name;
+        continue;
+      }
+      if (letter < ' ' || letter > '~') break;
+      name += static_cast<char>(letter);
+    }
+    return name;
+  }
+  return {};
+}
+
 Bytes upright_exif(Bytes exif, Index width, Index height) {
   auto const tiff = Tiff::open(exif);
   if (!tiff) return {};

@@ -60,6 +60,23 @@ int exif_orientation(std::span<std::byte const> exif);
 /// The resolution in a TIFF structure.
 Resolution exif_resolution(std::span<std::byte const> exif);
 
+/// What a camera says of a photograph; empty texts and zeros where it does not.
+struct PhotographData {
+  std::string make, model, lens;
+  std::string date;           ///< of the exposure, as in "2026-05-09 12:30:00"
+  double exposure = 0;        ///< seconds
+  double aperture = 0;        ///< f-number
+  double iso = 0;             ///< sensitivity
+  double focal_length = 0;    ///< millimetres
+  bool has_position = false;  ///< where it was taken (GPS)
+};
+
+/// The same in a TIFF structure. Texts hold what the file holds, whatever the encoding.
+PhotographData photograph_data(std::span<std::byte const> exif);
+
+/// What a colour profile (ICC.1:2022) calls itself, in ASCII; empty where it does not say.
+std::string profile_name(std::span<std::byte const> icc);
+
 /// The same structure for pixels that are stored upright, `width` x `height` of them: the orientation is 1, the sizes
 /// are these, and the bytes of the thumbnail are zeros or cut off, as they show the old pixels. Nothing of what is no
 /// TIFF structure. Everything else stays where it is: makers' notes count from the start of the structure.

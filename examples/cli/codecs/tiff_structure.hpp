@@ -18,7 +18,11 @@ inline constexpr std::uint16_t processing_software = 0x000B, image_width = 0x010
                                x_resolution = 0x011A, y_resolution = 0x011B, resolution_unit = 0x0128,
                                thumbnail = 0x0201, thumbnail_length = 0x0202, xmp = 700, iptc = 33723,
                                photoshop = 34377, icc = 34675, exif_directory = 0x8769, gps_directory = 0x8825,
-                               interoperability_directory = 0xA005, pixel_x = 0xA002, pixel_y = 0xA003;
+                               interoperability_directory = 0xA005, pixel_x = 0xA002, pixel_y = 0xA003, make = 0x010F,
+                               model = 0x0110, date = 0x0132, exposure_time = 0x829A, f_number = 0x829D,
+                               sensitivity = 0x8827, original_date = 0x9003, focal_length = 0x920A, lens_model = 0xA434;
+// Of the directory for GPS.
+inline constexpr std::uint16_t latitude = 2, longitude = 4;
 }
 
 /// What the values of an entry are.
