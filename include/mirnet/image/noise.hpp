@@ -312,11 +312,11 @@ inline MeasuredSpectrum measure_spectrum(NoiseBlock const* blocks, std::span<std
 /// dither is seen. Pixels that are fully transparent, and areas that are clipped to black or white, do not count. Takes
 /// about 13 MB and a time that does not grow with the picture. The result is the same for any number of threads.
 ///
-/// Measured on photographs with noise of 3 to 50 of 255 added in sRGB: colour within 6 %; brightness within 10 % where
-/// some of the picture is flat, the picture's own grain counted in; up to twice as much where texture covers all of it
-/// and noise is weak (3), 20 % at 15. Noise blurred by 0.5 to 1 pixel: brightness as before, colour up to 20 % too low.
-/// Noise that is coarser than a block, as the blotches of colour in developed photographs, is seen in part only.
-/// Errors: memory.
+/// Measured on photographs to which noise of 3 to 50 of 255 was added in sRGB, their own grain counted in: colour
+/// within 6 %; brightness within 10 % where something in the picture is flat. Where texture covers all of it,
+/// brightness is up to twice as much as the noise at 3, and a fifth more at 15. For noise blurred by 0.5 to 1 pixel the
+/// same holds of brightness, and colour comes out up to 20 % too low. Of noise coarser than a block, as the blotches of
+/// colour in developed photographs, only a part is seen. Errors: memory.
 inline Result<NoiseEstimate> measure_noise(Image const& image, ParallelFor const& parallel = {}) noexcept {
   detail::NoiseGrid const grid(image.width(), image.height());
   NoiseEstimate estimate;
