@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <mirnet/image/hot_pixels.hpp>
+
 #include "result_mark.hpp"
 
 namespace cli {
@@ -28,7 +30,8 @@ mirnet::Result<Reference> read_reference(RestoreOptions const& options, std::str
 
 }  // namespace
 
-mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std::string const& mark, Report& report) {
+mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std::string const& mark,
+                            mirnet::ParallelFor const& parallel, Report& report) {
   bool const has_result = !options.preview;
   auto const named =
       has_result ? output_format(work, options.files.format) : mirnet::Result<std::optional<Format>>(std::nullopt);
@@ -73,15 +76,27 @@ mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std
     if (!deeper) return deeper.error();
     input = *std::move(deeper);
   }
+  std::optional<mirnet::Image> original;
+  if (options.hot_pixels) {
+    if (options.page) {
+      auto copy = mirnet::convert_samples(input, input.type());
+      if (!copy) return copy.error();
+      original = *std::move(copy);
+    }
+    auto const removed = mirnet::remove_hot_pixels(input, parallel);
+    if (!removed) return removed.error();
+    report.hot_pixels = *removed;
+  }
   auto metadata = what_fits(std::move(picture->metadata), format, input.colours(), picture->warnings);
   if (traits(format).holds.exif) {
     auto const most = traits(format).longest_segment > 0 ? traits(format).longest_segment : most_metadata;
     metadata.exif = with_result_mark(std::move(metadata.exif), mark, most);
   }
   report.warnings = std::move(picture->warnings);
-  bool const kept = reference || options.page;
-  ResultFormat const result{format, *stored, kept, *encoding};
-  return Job{std::move(input), std::move(metadata), result, std::move(reference), std::move(picture->conversion)};
+  bool const kept = reference || options.page || options.sharpen > 0;
+  ResultFormat const result{format, *stored, kept, options.sharpen, *encoding};
+  return Job{std::move(input), std::move(original),  std::move(metadata),
+             result,           std::move(reference), std::move(picture->conversion)};
 }
 
 }  // namespace cli

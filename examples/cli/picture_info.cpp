@@ -11,11 +11,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include <mirnet/image/noise.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "commands.hpp"
 #include "json_name.hpp"
+#include "naming.hpp"
+#include "photograph_noise.hpp"
 
 namespace cli {
 namespace {
@@ -23,37 +24,6 @@ namespace {
 using mirnet::Index;
 
 constexpr float levels = 255;
-
-/// Noise as the network sees it: of colours in sRGB. Errors: memory.
-mirnet::Result<mirnet::NoiseEstimate> noise_of(Picture const& picture, mirnet::ParallelFor const& parallel) {
-  auto const& image = picture.image;
-  if (!picture.conversion || picture.conversion->colours() != image.colours()) {
-    return mirnet::measure_noise(image, parallel);
-  }
-  auto converted = mirnet::convert_samples(image, mirnet::SampleType::f32);
-  if (!converted) return converted.error();
-  auto const samples = converted->samples<float>();
-  parallel(image.height(), [&](Index y, Index) {
-    for (Index i = y * image.width(); i < (y + 1) * image.width(); ++i) {
-      picture.conversion->to_network(samples.data() + i * image.channels(), 1);
-    }
-  });
-  return mirnet::measure_noise(*converted, parallel);
-}
-
-char const* noise_word(mirnet::NoiseEstimate const& noise) {
-  float const strongest = levels * std::max(noise.brightness, noise.colour);
-  return strongest < 0.5f ? "none"
-         : strongest < 2  ? "hardly any"
-         : strongest < 5  ? "little"
-         : strongest < 12 ? "moderate"
-         : strongest < 30 ? "strong"
-                          : "very strong";
-}
-
-char const* correlation_word(float correlation) {
-  return correlation < 0.15f ? "fine" : correlation < 0.45f ? "slightly blurred" : "blurred";
-}
 
 char const* orientation_words(int orientation) {
   static constexpr char const* words[] = {"stored upright",
@@ -207,7 +177,7 @@ mirnet::Result<void> print_picture_info(std::string const& path, Reading const& 
   auto const picture = read_picture(path, reading);
   if (!picture) return picture.error();
   mirnet::ThreadPool pool;
-  auto const noise = noise_of(*picture, pool);
+  auto const noise = noise_of(picture->image, picture->conversion.get(), pool);
   if (!noise) return noise.error();
   auto const data = photograph_data(picture->metadata.exif);
   if (as_json) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <mirnet/image/conversions.hpp>
+#include <mirnet/image/sharpen.hpp>
 #include <mirnet/io/file.hpp>
 
 #include "progress.hpp"
@@ -59,9 +60,13 @@ mirnet::Result<PictureWriter> PictureWriter::start(Image const& input, ResultFor
   PictureWriter writer(input, format, options, converted);
   auto layout = ImageLayout::of(input);
   layout.type = format.stored;
-  auto encoder = traits(format.format).encode(layout, format.encoding, metadata);
-  if (!encoder) return encoder.error();
-  writer.encoding_ = std::make_unique<EncodingThread>(*std::move(encoder));
+  if (format.sharpening > 0) {
+    writer.metadata_ = metadata;
+  } else {
+    auto encoder = traits(format.format).encode(layout, format.encoding, metadata);
+    if (!encoder) return encoder.error();
+    writer.encoding_ = std::make_unique<EncodingThread>(*std::move(encoder));
+  }
   if (format.kept) {
     auto kept = Image::create(input.width(), input.height(), input.channels(), input.type());
     if (!kept) return kept.error();
@@ -75,6 +80,10 @@ double PictureWriter::most_bytes(Image const& input, ResultFormat const& format,
   auto const row = static_cast<double>(layout.row_bytes());
   double const kept = format.kept ? static_cast<double>(layout.height) * row : 0;
   layout.type = format.stored;
+  if (format.sharpening > 0) {  // the brightness, and a copy in the samples of the file
+    auto const whole = static_cast<double>(layout.height) * static_cast<double>(layout.row_bytes());
+    return kept + sizeof(float) * static_cast<double>(input.pixels()) + whole + encoder_bytes(layout, format.format);
+  }
   // One band is filled while another waits and a third is encoded.
   return kept + 3 * static_cast<double>(band_rows) * row + encoder_bytes(layout, format.format);
 }
@@ -97,6 +106,7 @@ mirnet::Result<void> PictureWriter::append(Index first_row, mirnet::View<float c
     }
   });
   if (kept_) std::memcpy(of_band(kept_->bytes()).data(), band->bytes().data(), band->bytes().size());
+  if (format_.sharpening > 0) return {};
   if (band->type() != format_.stored) {
     band = mirnet::convert_samples(*band, format_.stored);
     if (!band) return band.error();
@@ -104,8 +114,21 @@ mirnet::Result<void> PictureWriter::append(Index first_row, mirnet::View<float c
   return encoding_->append(*std::move(band));
 }
 
+mirnet::Result<void> PictureWriter::complete(mirnet::ParallelFor const& parallel) {
+  if (format_.sharpening <= 0) return {};
+  return mirnet::sharpen(*kept_, {.amount = format_.sharpening}, parallel);
+}
+
+mirnet::Result<mirnet::ByteBuffer> PictureWriter::file() {
+  if (format_.sharpening <= 0) return encoding_->finish();
+  if (kept_->type() == format_.stored) return encode(*kept_, format_.format, format_.encoding, metadata_);
+  auto const stored = mirnet::convert_samples(*kept_, format_.stored);
+  if (!stored) return stored.error();
+  return encode(*stored, format_.format, format_.encoding, metadata_);
+}
+
 mirnet::Result<void> PictureWriter::finish(std::string const& path) {
-  auto const file = encoding_->finish();
+  auto const file = this->file();
   if (!file) return file.error();
   if (path == standard_stream) {
     auto const bytes = file->bytes();

@@ -20,6 +20,7 @@ struct ResultFormat {
   Format format;
   mirnet::SampleType stored;  ///< stored_samples
   bool kept = false;          ///< as an image, beside the file
+  float sharpening = 0;       ///< of the whole, which must be kept; the file is encoded after that
   EncodeOptions encoding = {};
 };
 
@@ -48,6 +49,9 @@ class PictureWriter {
   mirnet::Result<void> append(mirnet::Index first_row, mirnet::View<float const> rows,
                               mirnet::ParallelFor const& parallel);
 
+  /// To be called when all rows are there: sharpens the picture, if the format wants that. Errors: memory.
+  mirnet::Result<void> complete(mirnet::ParallelFor const& parallel);
+
   /// Writes all of the file or nothing, or to the standard output. Errors: output, memory.
   mirnet::Result<void> finish(std::string const& path);
 
@@ -59,6 +63,9 @@ class PictureWriter {
                 Converted const* converted)
       : input_(&input), format_(format), options_(options), converted_(converted) {}
 
+  /// The encoded picture. Errors: memory, output.
+  mirnet::Result<mirnet::ByteBuffer> file();
+
   /// A row of the result, from what the network made of what it saw. Pixels that it left alone are those of the input.
   void put_converted(mirnet::Index y, mirnet::View<float const> row, mirnet::Image& band, mirnet::Index band_row) const;
 
@@ -68,6 +75,7 @@ class PictureWriter {
   Converted const* converted_;
   std::unique_ptr<EncodingThread> encoding_;
   std::optional<mirnet::Image> kept_;
+  Metadata metadata_;  ///< for encoding later
 };
 
 }  // namespace cli

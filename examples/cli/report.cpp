@@ -10,6 +10,7 @@
 #include "json_name.hpp"
 #include "machine.hpp"
 #include "memory_limit.hpp"
+#include "photograph_noise.hpp"
 #include "progress.hpp"
 
 namespace cli {
@@ -68,6 +69,9 @@ std::string long_text(Report const& report, Settings const& settings) {
   text += format("precision         %s\n", settings.precision.c_str());
   text += format("threads           %lld\n", number(settings.threads));
   text += format("model             %s (%s)\n", settings.model.c_str(), settings.checksum.c_str());
+  if (report.noise) text += "noise             " + noise_text(*report.noise, report.channels >= 3) + "\n";
+  if (report.strength != 1) text += format("strength          %.2f\n", static_cast<double>(report.strength));
+  if (report.hot_pixels > 0) text += format("hot pixels        %lld removed\n", number(report.hot_pixels));
   if (settings.algorithm == "direct") text += "algorithm         direct\n";
   if (mirnet::sample_bytes(report.stored) < mirnet::sample_bytes(report.read)) {
     text += "note              " + report.output + " holds " + depth(report.stored) + ": the samples were rounded\n";
@@ -128,6 +132,12 @@ std::string json_text(Report const& report, Settings const& settings) {
         {"read", seconds.read}, {"plan", seconds.plan}, {"run", seconds.run}, {"write", seconds.write}};
     object["megapixels_per_second"] = report.megapixels() / seconds.run;
   }
+  object["strength"] = std::round(1000.0 * static_cast<double>(report.strength)) / 1000.0;
+  if (report.noise) {
+    auto const levels = [](float deviation) { return std::round(25500.0 * static_cast<double>(deviation)) / 100.0; };
+    object["noise"] = {{"brightness", levels(report.noise->brightness)}, {"colour", levels(report.noise->colour)}};
+  }
+  if (report.hot_pixels > 0) object["hot_pixels"] = report.hot_pixels;
   if (auto const peak = peak_memory()) object["peak_memory_bytes"] = static_cast<long long>(*peak);
   object["instruction_set"] = settings.instruction_set;
   object["threads"] = settings.threads;

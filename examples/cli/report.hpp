@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <mirnet/image/noise.hpp>
 #include <mirnet/image/restore.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
 
@@ -39,6 +40,9 @@ struct Report {
   Times seconds;
   std::optional<double> estimated_seconds;
   std::size_t crops = 0;  ///< of a preview
+  float strength = 1;
+  std::optional<mirnet::NoiseEstimate> noise;
+  mirnet::Index hot_pixels = 0;  ///< removed
   std::optional<Likeness> before, after;
 
   double megapixels() const { return static_cast<double>(width * height) * 1e-6; }

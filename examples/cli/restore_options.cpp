@@ -1,6 +1,7 @@
 #include "restore_options.hpp"
 
 #include <charconv>
+#include <cstdlib>
 #include <initializer_list>
 #include <utility>
 #include <vector>
@@ -76,13 +77,25 @@ void add_results(CLI::App& command, Task const& task, RestoreOptions& options) {
   auto* const file = command.add_option("--weights", options.weights.file, "weight file to use instead of --model");
   file->type_name("FILE.mirw");
   add_model(command, *file, options.weights);
-  command.add_option("--strength", options.strength, task.strength)->check(number_between(0, 1))->type_name("X");
+  command
+      .add_option("--strength", options.strength_text,
+                  std::string(task.strength) +
+                      "; auto measures the noise of each photograph, and leaves clean ones as "
+                      "they are")
+      ->check([](std::string const& text) { return text == "auto" ? std::string() : number_between(0, 1)(text); })
+      ->type_name("X|auto");
   auto* const grain = command.add_option("--keep-grain", options.keep_grain,
                                          "how much of the noise in brightness to keep, 0-1 (default: 0); colour noise "
                                          "is removed all the same");
   grain->check(number_between(0, 1))->type_name("X");
   command.add_flag("--colour-only,--color-only", options.colour_only, "remove colour noise only; keep brightness")
       ->excludes(grain);
+  command.add_flag("--hot-pixels", options.hot_pixels, "remove hot and dead pixels first");
+  command
+      .add_option("--sharpen", options.sharpen,
+                  "sharpen the result, 0-1 (default: 0); little, and not what is left of noise")
+      ->check(number_between(0, 1))
+      ->type_name("X");
   command
       .add_option("--quality,--quality-jpeg", options.quality,
                   "quality of JPEG and lossy WebP output, 1-100 (default: 95); from 90, JPEG stores colour at full "
@@ -161,8 +174,8 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
   add_messages(command, options);
   for (auto const& [group, names] : std::initializer_list<std::pair<char const*, std::vector<char const*>>>{
            {"Results",
-            {"--model", "--weights", "--strength", "--keep-grain", "--colour-only", "--quality", "--lossless",
-             "--lossy", "--depth"}},
+            {"--model", "--weights", "--strength", "--keep-grain", "--colour-only", "--hot-pixels", "--sharpen",
+             "--quality", "--lossless", "--lossy", "--depth"}},
            {"Files",
             {"--output", "--output-dir", "--suffix", "--format", "--keep-extension", "--recursive", "--include-results",
              "--skip-existing", "--overwrite", "--estimate", "--max-pixels", "--no-sandbox"}},
@@ -181,6 +194,7 @@ mirnet::Result<void> settle(RestoreOptions& options) {
   }
   if (options.lossless || options.lossy) options.stored.lossless = options.lossless;
   if (options.colour_only) options.keep_grain = 1;
+  if (options.strength_text != "auto") options.strength = std::strtof(options.strength_text.c_str(), nullptr);
   if (options.quality == "standard" || options.quality == "high") {
     warn_of_old_quality(*options.quality);
     options.weights.model = *options.quality;

@@ -28,8 +28,10 @@ struct RestoreOptions {
   mirnet::Index threads = 0;
   std::string tile = "auto", progress = "auto";
   mirnet::Index tile_side = 0;  ///< 0: the usual one
-  float strength = 1.0f, keep_grain = 0.0f;
-  bool colour_only = false;
+  std::string strength_text = "1";
+  std::optional<float> strength;  ///< none: chosen for each photograph by its noise
+  float keep_grain = 0.0f, sharpen = 0.0f;
+  bool colour_only = false, hot_pixels = false;
   std::optional<std::string> quality;  ///< a number; or, as in version 0.2, the model
   PictureOptions stored;
   bool lossless = false, lossy = false;

@@ -8,6 +8,7 @@
 
 #include "machine.hpp"
 #include "memory_limit.hpp"
+#include "photograph_noise.hpp"
 #include "picture.hpp"
 #include "preview.hpp"
 #include "progress.hpp"
@@ -32,11 +33,12 @@ Restorer<T>::Restorer(RestoreOptions const& options, mirnet::KernelSet const& se
 template <class T>
 mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, Report& report) {
   auto begin = Clock::now();
-  auto job = prepare(options_, work, mark_, report);
+  auto job = prepare(options_, work, mark_, context_.parallel, report);
   if (!job) return job.error();
   report.seconds.read = seconds_since(begin);
   if (!options_.quiet) print_warnings(work.input, report.warnings);
 
+  if (auto const measured = measure(*job, report); !measured) return measured;
   if (options_.preview) return preview(work, *job, clock, report);
 
   begin = Clock::now();
@@ -47,7 +49,7 @@ mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, R
   if (options_.estimate) return estimate(*job, report);
 
   begin = Clock::now();
-  auto writer = run(work.input, job->input, *job, *tiling, job->metadata, clock);
+  auto writer = run(work.input, job->input, *job, *tiling, job->metadata, report.strength, clock);
   if (!writer) return writer.error();
   report.seconds.run = seconds_since(begin);
 
@@ -62,6 +64,18 @@ mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, R
   }
   if (!job->reference) return {};
   return compare(work, writer->image(), *job->reference, report);
+}
+
+/// The noise, where somebody wants to know it, and the strength.
+template <class T>
+mirnet::Result<void> Restorer<T>::measure(Job const& job, Report& report) {
+  report.strength = options_.strength.value_or(1);
+  if (options_.strength && !options_.page) return {};
+  auto const noise = noise_of(job.before(), job.conversion.get(), context_.parallel);
+  if (!noise) return noise.error();
+  report.noise = *noise;
+  if (!options_.strength) report.strength = automatic_strength(*noise);
+  return {};
 }
 
 /// The tiles, with all bytes that are taken at a time. Refuses a picture for which the memory is not there or not
@@ -122,7 +136,7 @@ mirnet::Result<void> Restorer<T>::estimate(Job const& job, Report& report) {
 /// The computation on an image, the job's or a part of it, with its progress on the screen. The writer has all rows.
 template <class T>
 mirnet::Result<PictureWriter> Restorer<T>::run(std::string const& name, mirnet::Image const& image, Job const& job,
-                                               Tiling const& tiling, Metadata const& metadata,
+                                               Tiling const& tiling, Metadata const& metadata, float strength,
                                                BatchClock const& clock) {
   std::optional<Converted> converted;
   if (job.conversion) {
@@ -140,9 +154,10 @@ mirnet::Result<PictureWriter> Restorer<T>::run(std::string const& name, mirnet::
     return writer->append(first_row, rows, context_.parallel);
   };
   auto const done = mirnet::restore_rows(model_, converted ? converted->seen : image, context_, tiling,
-                                         {options_.strength * (1.0f - options_.keep_grain), options_.strength}, write);
+                                         {strength * (1.0f - options_.keep_grain), strength}, write);
   context_.progress = {};
   if (!done) return done.error();
+  if (auto const completed = writer->complete(context_.parallel); !completed) return completed.error();
   return writer;
 }
 
@@ -154,16 +169,23 @@ std::vector<Rectangle> crops_of(mirnet::Image const& image) {
   return telling_crops(image, 4, side);
 }
 
-std::string settings_text(RestoreOptions const& options) {
+std::string settings_text(RestoreOptions const& options, Report const& report) {
   auto settings = "model " + name_of(options.weights);
-  if (options.strength < 1) settings += format(", strength %g", static_cast<double>(options.strength));
-  if (options.keep_grain > 0) settings += format(", keep grain %g", static_cast<double>(options.keep_grain));
+  auto const add = [&](char const* name, float value) {
+    settings += format(", %s %.2g", name, static_cast<double>(value));
+  };
+  if (!options.strength || *options.strength < 1)
+    add(options.strength ? "strength" : "strength auto:", report.strength);
+  if (options.keep_grain > 0) add("keep grain", options.keep_grain);
+  if (options.hot_pixels) settings += format(", %lld hot pixels removed", static_cast<long long>(report.hot_pixels));
+  if (options.sharpen > 0) add("sharpen", options.sharpen);
   return settings;
 }
 
-ComparisonFacts facts_of(RestoreOptions const& options, Report const& report) {
+ComparisonFacts facts_of(RestoreOptions const& options, Job const& job, Report const& report) {
   return {{"size", format("%lld x %lld", static_cast<long long>(report.width), static_cast<long long>(report.height))},
-          {"settings", settings_text(options)},
+          {"noise", report.noise ? noise_text(*report.noise, job.input.colours() == 3) : "not measured"},
+          {"settings", settings_text(options, report)},
           {options.preview ? "time for these crops" : "time", duration_text(report.seconds.run)}};
 }
 
@@ -187,9 +209,9 @@ mirnet::Result<void> Restorer<T>::preview(Work const& work, Job const& job, Batc
     if (!tiling) return tiling.error();
     report.tiling = *tiling;
     auto const name = work.input + format(", crop %zu of %zu", i + 1, parts.size());
-    auto const writer = run(name, *image, job, *tiling, {}, clock);
+    auto const writer = run(name, *image, job, *tiling, {}, report.strength, clock);
     if (!writer) return writer.error();
-    auto before = crop(job.input, part);
+    auto before = crop(job.before(), part);
     if (!before) return before.error();
     auto after = crop(writer->image(), {part.x - left, part.y - top, part.width, part.height});
     if (!after) return after.error();
@@ -198,7 +220,7 @@ mirnet::Result<void> Restorer<T>::preview(Work const& work, Job const& job, Batc
   report.seconds.run = seconds_since(begin);
   report.crops = parts.size();
   report.state = Report::State::previewed;
-  return page_.add(work.input, shown, facts_of(options_, report), job.metadata);
+  return page_.add(work.input, shown, facts_of(options_, job, report), job.metadata);
 }
 
 /// Shows a picture as a whole, or its most telling crops.
@@ -208,13 +230,13 @@ mirnet::Result<void> Restorer<T>::add_to_page(Work const& work, Job const& job, 
   auto const parts = whole ? std::vector<Rectangle>{{0, 0, restored.width(), restored.height()}} : crops_of(job.input);
   std::vector<Comparison> shown;
   for (auto const& part : parts) {
-    auto before = crop(job.input, part);
+    auto before = crop(job.before(), part);
     if (!before) return before.error();
     auto after = crop(restored, part);
     if (!after) return after.error();
     shown.push_back({whole ? "the whole picture" : text(part), *std::move(before), *std::move(after)});
   }
-  return page_.add(work.input, shown, facts_of(options_, report), job.metadata);
+  return page_.add(work.input, shown, facts_of(options_, job, report), job.metadata);
 }
 
 template <class T>

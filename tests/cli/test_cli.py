@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import pty
+import random
 import re
 import shutil
 import signal
@@ -1128,6 +1129,47 @@ class Parts(ProgramTest):
         # What can be refused is refused before anything is computed.
         self.fails(OUTPUT, "denoise", "a.png", "new.png", "--compare", "page.html", says="page.html: already exists")
         self.fails(OUTPUT, "denoise", "a.png", "new.png", "--compare", "a.png/x.html", says="a.png/x.html")
+
+    def test_automatic_strength(self):
+        """A clean picture stays as it is to the bit; from strong noise all is taken away."""
+        clean = Picture(96, 80, 3, [sample for y in range(80) for x in range(96)
+                                    for sample in (40 + x, 60 + y, 200 - x // 2 - y // 2)])
+        noise = random.Random(1)
+        noisy = Picture(96, 80, 3, [min(255, max(0, round(s + noise.gauss(0, 20)))) for s in clean.samples])
+        self.assertEqual(read_png(self.denoises("c.png", png(clean), "o.png", "--strength", "auto")).samples,
+                         clean.samples)
+        self.assertEqual(self.denoises("n.png", png(noisy), "o.png", "--strength", "auto"),
+                         self.denoises("n.png", png(noisy), "o.png", "--strength", "1"))
+        for name, strength in (("c.png", 0), ("n.png", 1)):
+            said = json.loads(self.succeeds("denoise", name, "o.png", "--overwrite", "--strength", "auto", "--json"))
+            self.assertEqual(said["strength"], strength)
+            self.assertEqual(set(said["noise"]), {"brightness", "colour"})
+        self.fails(USAGE, "denoise", "c.png", "p.png", "--strength", "some", says='between 0 and 1, not "some"')
+
+    def test_hot_pixels(self):
+        flat = Picture(64, 64, 3, [80, 90, 100] * 64 * 64)
+        hot = Picture(64, 64, 3, list(flat.samples))
+        for place in (500, 1700, 3000):
+            hot.samples[3 * place + 1] = 250
+        said = json.loads(self.succeeds("denoise", self.file("h.png", png(hot)), "o.png", "--hot-pixels", "--json"))
+        self.assertEqual(said["hot_pixels"], 3)
+        self.assertEqual((self.path / "o.png").read_bytes(), self.denoises("f.png", png(flat), "g.png"))
+        self.succeeds("h.png", "p.png", "--hot-pixels", "--compare", "page.html", "--quiet")
+        self.assertIn("3 hot pixels removed", (self.path / "page.html").read_text())
+
+    def test_sharpen(self):
+        def steepness(picture):
+            return sum(abs(row[3 * 32] - row[3 * 31]) for row in picture.rows())
+        edge = Picture(64, 40, 3, [[60, 80, 120, 160, 180][min(4, max(0, x - 29))] for _ in range(40) for x in range(64)
+                                   for _ in range(3)])
+        before = self.denoises("e.png", png(edge), "a.png", "--strength", "0")
+        for name in ("b.png", "b.tif" if "TIFF" in self.succeeds("info") else "b.ppm"):
+            sharp = self.denoises("e.png", png(edge), name, "--strength", "0", "--sharpen", "1")
+        sharp = read_png((self.path / "b.png").read_bytes())
+        self.assertGreater(steepness(sharp), steepness(read_png(before)))
+        self.assertEqual(before, self.denoises("e.png", png(edge), "c.png", "--strength", "0", "--sharpen", "0"))
+        self.assertEqual((self.path / "b.png").read_bytes(),
+                         self.denoises("e.png", png(edge), "d.png", "--strength", "0", "--sharpen", "1", "--threads", "1"))
 
     def test_colour_only(self):
         picture = draw(60, 40, 3)

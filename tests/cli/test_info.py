@@ -177,7 +177,7 @@ class Errors(InfoTest):
         self.file("in.png", png(draw(20, 12, 3)))
         self.fails(USAGE, "info", "in.png", "--size", "64x48", says="--size: in.png is a photograph")
         self.fails(USAGE, "info", "--json", says="--json: there is no file; expected a photograph")
-        self.fails(USAGE, "info", "in.png", "--quality", "high")
+        self.fails(USAGE, "info", "in.png", "--model", "high")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+#include "photograph_noise.hpp"
+
+#include <algorithm>
+
+#include <mirnet/image/conversions.hpp>
+
+#include "commands.hpp"
+
+namespace cli {
+
+using mirnet::Index;
+
+namespace {
+
+constexpr float levels = 255;
+
+/// 0 up to `low`, 1 from `high` on.
+float ramp(float value, float low, float high) { return std::clamp((value - low) / (high - low), 0.0f, 1.0f); }
+
+}  // namespace
+
+mirnet::Result<mirnet::NoiseEstimate> noise_of(mirnet::Image const& image, ColourConversion const* conversion,
+                                               mirnet::ParallelFor const& parallel) {
+  if (conversion == nullptr || conversion->colours() != image.colours()) return mirnet::measure_noise(image, parallel);
+  auto converted = mirnet::convert_samples(image, mirnet::SampleType::f32);
+  if (!converted) return converted.error();
+  auto const samples = converted->samples<float>();
+  parallel(image.height(), [&](Index y, Index) {
+    for (Index i = y * image.width(); i < (y + 1) * image.width(); ++i) {
+      conversion->to_network(samples.data() + i * image.channels(), 1);
+    }
+  });
+  return mirnet::measure_noise(*converted, parallel);
+}
+
+char const* noise_word(mirnet::NoiseEstimate const& noise) {
+  float const strongest = levels * std::max(noise.brightness, noise.colour);
+  return strongest < 0.5f ? "none"
+         : strongest < 2  ? "hardly any"
+         : strongest < 5  ? "little"
+         : strongest < 12 ? "moderate"
+         : strongest < 30 ? "strong"
+                          : "very strong";
+}
+
+char const* correlation_word(float correlation) {
+  return correlation < 0.15f ? "fine" : correlation < 0.45f ? "slightly blurred" : "blurred";
+}
+
+std::string noise_text(mirnet::NoiseEstimate const& noise, bool has_colours) {
+  auto text =
+      format("%s: %.1f of 255 in brightness", noise_word(noise), static_cast<double>(levels * noise.brightness));
+  if (has_colours) text += format(", %.1f in colour", static_cast<double>(levels * noise.colour));
+  return text;
+}
+
+float automatic_strength(mirnet::NoiseEstimate const& noise) {
+  // Texture raises the estimate of one half of a clean picture, and hardly ever that of both. Correlated noise is that
+  // of a camera; white noise as weak is more often fine texture. The limits are those below which the eight Kodak
+  // pictures without noise stay as they are.
+  float const colour = ramp(levels * noise.colour, 0.5f, 1.35f);
+  float const weaker = levels * std::min(noise.dark, noise.bright);
+  float const brightness = noise.correlation > 0.5f ? ramp(weaker, 1.3f, 1.9f) : ramp(weaker, 1.8f, 3.2f);
+  return std::max(colour, brightness);
+}
+
+}  // namespace cli
