@@ -3,7 +3,8 @@
 #
 # Builds the fuzz targets in build/asan, gives each the inputs of its corpus, and then new ones for 20 seconds. As many
 # run at a time as there are processors. Targets: bitmap, command_line, image, netpbm, plan, weights, and convert, which
-# is in Python; all of them unless some are named. README.md beside this file says what they are.
+# is in Python; all of these unless some are named. heic, the plug-in's decoder, runs only where it is named. README.md
+# beside this file says what they are.
 #
 #   --seconds N   so long instead, each; 0: the corpus alone
 #   --runs N      or so many inputs
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' tests/fuzz/run.sh
       exit 0
       ;;
-    bitmap | command_line | image | netpbm | plan | weights | convert) targets+=("$1") ;;
+    bitmap | command_line | heic | image | netpbm | plan | weights | convert) targets+=("$1") ;;
     *)
       echo "tests/fuzz/run.sh: there is no option or target $1; see --help" >&2
       exit 2
@@ -118,7 +119,8 @@ pack() {
 files_of() {
   case $1 in
     bitmap) echo include/mirnet/io/{palette,read_bmp,read_tga}.hpp ;;
-    command_line) echo examples/cli/{command_line,files,memory_limit,suggestion}.cpp examples/measure/size.hpp ;;
+    command_line) echo examples/cli/{arguments,command_line,files,memory_limit,naming,suggestion}.cpp examples/measure/size.hpp ;;
+    heic) echo examples/cli/codecs/heic.cpp ;;
     image) echo include/mirnet/io/{check_*,image_*,palette,pam,pnm,read_*}.hpp examples/cli/codecs/*.cpp ;;
     netpbm) echo include/mirnet/io/{pam,pnm}.hpp ;;
     plan) echo include/mirnet/model/model.hpp include/mirnet/{networks/mirnet/*,layers/*,tensor/arena}.hpp ;;
@@ -139,7 +141,9 @@ cover() {
 
 mkdir -p "$work"
 if [ ${#compiled[@]} -gt 0 ]; then
-  build build/asan
+  options=()
+  [[ " ${compiled[*]} " != *" heic "* ]] || options=(-D MIRNET_HEIC=ON)
+  build build/asan "${options[@]}"
   for target in "${compiled[@]}"; do unpack "$target"; done
 fi
 export -f fuzz inputs
