@@ -37,13 +37,16 @@ double file_size(std::string const& path) {
   return unknown ? 0 : static_cast<double>(size);
 }
 
-/// Writes the page, and tells where it is.
-mirnet::Result<void> save(ComparisonPage const& page, RestoreOptions const& options) {
+/// Writes the page, and tells where it is, on the standard error where a picture goes to the standard output.
+mirnet::Result<void> save(ComparisonPage const& page, RestoreOptions const& options, WorkList const& all) {
   auto const html = page.html();
   Uninterrupted const writing;
   auto const bytes = std::as_bytes(std::span<char const>(html));
   auto const written = mirnet::write_file(options.page->c_str(), bytes, options.stored.overwrite);
-  if (written && options.reports && !options.json) std::printf("before and after: %s\n", options.page->c_str());
+  if (written && options.reports && !options.json) {
+    bool const streams = all.pictures.size() == 1 && all.pictures.front().output == standard_stream;
+    std::fprintf(streams ? stderr : stdout, "before and after: %s\n", options.page->c_str());
+  }
   return written;
 }
 
@@ -77,6 +80,7 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
   BatchClock clock(std::move(sizes));
   auto const begin = BatchClock::Clock::now();
   Counts counts;
+  mirnet::Result<void> alone;  // of the only picture
   auto const* const verb = options.estimate ? "estimated" : options.preview ? "previewed" : "restored";
   for (auto const& work : all.pictures) {
     Report report;
@@ -94,7 +98,10 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
     if (!done) report.error = done.error();
     print(options, settings, report, many);
     if (done) continue;
-    if (!many) return done;
+    if (!many) {
+      alone = done;
+      break;
+    }
     print_error(done.error().message());
   }
   if (!options.estimate) counts.seconds = std::chrono::duration<double>(BatchClock::Clock::now() - begin).count();
@@ -102,8 +109,9 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
     std::fputs((options.json ? summary_json : summary_text)(counts, all, verb).c_str(), stdout);
   }
   if (options.page && page.pictures() > 0) {
-    if (auto const saved = save(page, options); !saved) return saved;
+    if (auto const saved = save(page, options, all); !saved) return saved;
   }
+  if (!alone) return alone;
   auto const folders = all.unreadable.size();
   if (counts.failed == 0 && folders == 0) return {};
   auto const unread =

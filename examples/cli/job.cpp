@@ -33,8 +33,9 @@ mirnet::Result<Reference> read_reference(RestoreOptions const& options, std::str
 mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std::string const& mark,
                             mirnet::ParallelFor const& parallel, Report& report) {
   bool const has_result = !options.preview;
-  auto const named =
-      has_result ? output_format(work, options.files.format) : mirnet::Result<std::optional<Format>>(std::nullopt);
+  // What is written nowhere has a format that holds everything.
+  auto const named = has_result ? output_format(work, options.files.format)
+                                : mirnet::Result<std::optional<Format>>(std::optional(Format::png));
   if (!named) return named.error();
   auto picture = read_picture(work.input, options.reading);
   if (!picture) return picture.error();

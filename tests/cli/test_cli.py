@@ -1118,7 +1118,8 @@ class Parts(ProgramTest):
     def test_compare(self):
         self.file("a.png", png(draw(60, 40, 3)))
         self.file("b.ppm", pnm(draw(30, 20, 3, 65535)))
-        said = self.succeeds("denoise", "a.png", "--compare", "page.html", "--strength", "0.5")
+        self.succeeds("a.png")
+        said = self.succeeds("denoise", "a.png", "b.png", "--compare", "page.html", "--strength", "0.5")
         self.assertTrue(said.endswith("before and after: page.html\n"))
         self.assertEqual(self.images("page.html"), [(60, 40)] * 2)
         text = (self.path / "page.html").read_text()
@@ -1126,6 +1127,14 @@ class Parts(ProgramTest):
             self.assertIn(part, text)
         self.succeeds("denoise", "a.png", "b.ppm", "-o", "out/", "--compare", "many.html", "--quiet")
         self.assertEqual(self.images("many.html"), [(60, 40)] * 2 + [(30, 20)] * 2)
+        result = subprocess.run([self.program, "-", "--compare", "piped.html"], cwd=self.path, env=self.environment,
+                                input=png(draw(60, 40, 3)), capture_output=True, timeout=60)
+        self.assertEqual((result.returncode, result.stdout), (0, (self.path / "a-clean.png").read_bytes()))
+        self.assertIn(b"before and after: piped.html\n", result.stderr)
+        result = self.run_program("denoise", "a.png", "c.png", "--reference", "a.png", "--min-psnr", "99", "--compare",
+                                  "unmet.html")
+        self.assertEqual(result.returncode, UNMET)
+        self.assertEqual(self.images("unmet.html"), [(60, 40)] * 2)
         # What can be refused is refused before anything is computed.
         self.fails(OUTPUT, "denoise", "a.png", "new.png", "--compare", "page.html", says="page.html: already exists")
         self.fails(OUTPUT, "denoise", "a.png", "new.png", "--compare", "a.png/x.html", says="a.png/x.html")

@@ -161,12 +161,13 @@ class HotPixels {
       for (Index dx = -1; dx <= 1; ++dx) {
         Index const row = mirrored(y + dy, height_), column = mirrored(x + dx, width_);
         if ((dy == 0 && dx == 0) || (mark(row, column) & confirmed << c) != 0) continue;
-        around[count++] = pixel(row, column)[c];
+        T const value = pixel(row, column)[c];
+        std::size_t at = count++;
+        for (; at > 0 && around[at - 1] > value; --at) around[at] = around[at - 1];
+        around[at] = value;
       }
     }
     if (count == 0) return false;
-    auto const end = around.begin() + static_cast<std::ptrdiff_t>(count);
-    std::sort(around.begin(), end);
     samples_[(y * width_ + x) * channels_ + c] = around[count / 2];
     return true;
   }
