@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -153,13 +154,20 @@ std::string progress_line(ProgressFigures const& figures, int columns) {
   auto const percent = format("%3.0f%%", figures.share * 100);
   auto const speed = format("  %.2f MP/s", figures.megapixels_a_second);
   std::string left, total;
-  if (figures.seconds_left) left = "  " + duration_text(*figures.seconds_left) + " left";
-  if (many && figures.total_seconds_left) total = ", " + duration_text(*figures.total_seconds_left) + " in all";
+  // Fractions of a second would only flicker.
+  auto const text_of = [](double seconds) {
+    return seconds > 9 ? duration_text(std::ceil(seconds)) : format("%.0f s", std::max(std::ceil(seconds), 0.0));
+  };
+  if (figures.seconds_left) left = "  " + text_of(*figures.seconds_left) + " left";
+  if (many && figures.total_seconds_left) {
+    total = (left.empty() ? "  " : ", ") + text_of(*figures.total_seconds_left) +
+            (left.empty() ? " left in all" : " in all");
+  }
   auto const width = [](auto const&... parts) { return static_cast<int>((parts.size() + ...)); };
   std::string end = percent + speed + left + total;
   if (width(place, end) > columns) end = percent + left + total;
   if (width(place, end) > columns && many && figures.total_seconds_left) {
-    end = percent + "  " + duration_text(*figures.total_seconds_left) + " left in all";
+    end = percent + "  " + text_of(*figures.total_seconds_left) + " left in all";
   }
   if (width(place, end) > columns) end = percent + left;
   if (width(place, end) > columns) end = percent;
