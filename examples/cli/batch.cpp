@@ -1,5 +1,6 @@
 #include "batch.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <span>
@@ -42,12 +43,26 @@ mirnet::Result<void> save(ComparisonPage const& page, RestoreOptions const& opti
   auto const html = page.html();
   Uninterrupted const writing;
   auto const bytes = std::as_bytes(std::span<char const>(html));
-  auto const written = mirnet::write_file(options.page->c_str(), bytes, options.stored.overwrite);
+  bool const replaces = options.stored.overwrite || (options.preview && is_own_page(*options.page));
+  auto const written = mirnet::write_file(options.page->c_str(), bytes, replaces);
   if (written && options.reports && !options.json) {
     bool const streams = all.pictures.size() == 1 && all.pictures.front().output == standard_stream;
     std::fprintf(streams ? stderr : stdout, "before and after: %s\n", options.page->c_str());
   }
   return written;
+}
+
+/// Of many, results that exist are told before the first is computed.
+mirnet::Result<void> check_existing(RestoreOptions const& options, WorkList const& all) {
+  bool const may_exist = options.skip_existing || options.stored.overwrite || options.estimate || options.preview;
+  if (may_exist || all.pictures.size() < 2) return {};
+  auto const existing = [](Work const& work) { return exists(work.output); };
+  auto const count = std::count_if(all.pictures.begin(), all.pictures.end(), existing);
+  if (count == 0) return {};
+  auto const first = std::find_if(all.pictures.begin(), all.pictures.end(), existing);
+  return mirnet::Error(mirnet::ErrorCode::output,
+                       "%lld of %zu results already exist, such as %s; use --skip-existing or --overwrite",
+                       static_cast<long long>(count), all.pictures.size(), first->output.c_str());
 }
 
 template <class T>
@@ -78,6 +93,7 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
     if (!is_skipped(work)) sizes.push_back(file_size(work.input));
   }
   BatchClock clock(std::move(sizes));
+  say_how_to_go_on(clock.count() > 1 && !options.preview && !options.estimate);
   auto const begin = BatchClock::Clock::now();
   Counts counts;
   mirnet::Result<void> alone;  // of the only picture
@@ -94,6 +110,10 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
       clock.next();
       done = restorer.restore(work, clock, report);
       ++(done ? counts.done : counts.failed);
+      if (done && options.estimate) {
+        counts.seconds += *report.estimated_seconds;
+        counts.bytes = std::max(counts.bytes, used_memory().value_or(0) + static_cast<double>(report.tiling->bytes));
+      }
     }
     if (!done) report.error = done.error();
     print(options, settings, report, many);
@@ -105,7 +125,8 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
     print_error(done.error().message());
   }
   if (!options.estimate) counts.seconds = std::chrono::duration<double>(BatchClock::Clock::now() - begin).count();
-  if ((many || all.results > 0) && (options.json || options.reports)) {
+  bool const left_out = all.results + all.subfolders > 0;
+  if ((many || left_out) && (options.json || options.reports)) {
     std::fputs((options.json ? summary_json : summary_text)(counts, all, verb).c_str(), stdout);
   }
   if (options.page && page.pictures() > 0) {
@@ -130,8 +151,11 @@ mirnet::Result<void> restore_all(RestoreOptions const& options, Task const& task
   if (!options.estimate) {
     if (auto const checked = check_output_folders(*work); !checked) return checked;
   }
+  if (auto const checked = check_existing(options, *work); !checked) return checked;
   if (options.page) {
-    if (auto const checked = check_writable(*options.page, options.stored.overwrite); !checked) return checked;
+    // A preview is looked at and made again, with other settings.
+    bool const again = options.preview && is_own_page(*options.page);
+    if (auto const checked = check_writable(*options.page, again || options.stored.overwrite); !checked) return checked;
   }
   return kernels->in_bfloat16 ? restore_all_in<mirnet::bfloat16>(options, task, *kernels, *work)
                               : restore_all_in<float>(options, task, *kernels, *work);

@@ -18,9 +18,9 @@ std::optional<double> BatchClock::seconds_left(double share, Clock::time_point n
   if (count() < 2 || at_ == 0 || at_ > count()) return {};
   auto const current = sizes_.begin() + static_cast<std::ptrdiff_t>(at_ - 1);
   double const done = std::accumulate(sizes_.begin(), current, 0.0) + share * *current;
-  constexpr double least = 0.005;
-  if (done < least * total_) return {};
+  constexpr double least = 0.01, least_seconds = 1;
   double const seconds = std::chrono::duration<double>(now - begin_).count();
+  if (done < least * total_ || seconds < least_seconds) return {};
   return seconds / done * (total_ - done);
 }
 

@@ -15,6 +15,7 @@
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/version.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "computing.hpp"
 #include "machine.hpp"
@@ -123,11 +124,12 @@ void add_bench(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
   auto* const command = program.add_subcommand("bench", "Measure the speed of this machine");
   add_threads(*command, options->threads);
-  command->add_option("--size", options->size, "Width and height of the picture, 16 to 4096")
-      ->check(CLI::Range(mirnet::Index{16}, mirnet::Index{4096}))
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--isa", options->isa, "Only this instruction set: " + instruction_set_names())
+  command
+      ->add_option("--size", options->size,
+                   "width and height of the picture, 16-4096 (default: " + std::to_string(options->size) + ")")
+      ->check(whole_number_between(16, 4096))
+      ->type_name("N");
+  command->add_option("--isa", options->isa, "measure only this instruction set: " + instruction_set_names())
       ->type_name("NAME");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }

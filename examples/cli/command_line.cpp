@@ -19,6 +19,7 @@
 #include "naming.hpp"
 #include "picture.hpp"
 #include "suggestion.hpp"
+#include "task.hpp"
 
 namespace cli {
 namespace {
@@ -43,7 +44,7 @@ std::string did_you_mean(CLI::App const& program, std::vector<std::string> const
   }
   for (std::string_view const argument : arguments) {
     auto const word = argument.substr(0, argument.find('='));
-    bool const could_be_a_name = word.starts_with("--") || commands.empty();
+    bool const could_be_a_name = (word.starts_with("--") || commands.empty()) && word != "help";
     if (!could_be_a_name || word == "--" || std::find(names.begin(), names.end(), word) != names.end()) continue;
     if (auto const name = nearest(word, names); !name.empty()) return "; did you mean " + name + "?";
   }
@@ -60,13 +61,20 @@ std::vector<std::string> with_a_command(CLI::App const& program, int argc, char 
     return !program.get_subcommands([&](CLI::App const* app) { return app->check_name(name); }).empty();
   };
   if (first == "help") {
-    bool const of_command = arguments.size() > 1 && is_command(arguments[1]);
-    return of_command ? std::vector<std::string>{arguments[1], "--help"} : std::vector<std::string>{"--help"};
+    if (arguments.size() == 1) return {"--help"};
+    return is_command(arguments[1]) ? std::vector<std::string>{arguments[1], "--help"} : arguments;
   }
   bool const is_option = first.size() > 1 && first.starts_with('-');
+  if (is_option) {  // "mirnet --preview photo.jpg"
+    auto const name = first.substr(0, first.find('='));
+    auto const* const denoise = program.get_subcommand(denoise_task.verb);
+    bool const is_of_denoise = denoise->get_option_no_throw(name) != nullptr;
+    if (is_of_denoise && program.get_option_no_throw(name) == nullptr) arguments.insert(arguments.begin(), "denoise");
+    return arguments;
+  }
   bool const is_picture =
       first == standard_stream || names_folder(first) || format_named(extension_of(first)) != nullptr || exists(first);
-  if (!is_option && !is_command(first) && is_picture) arguments.insert(arguments.begin(), "denoise");
+  if (!is_command(first) && is_picture) arguments.insert(arguments.begin(), "denoise");
   return arguments;
 }
 
@@ -99,11 +107,28 @@ std::vector<std::string> plain_arguments(CLI::App const& program, std::vector<st
   return arguments;
 }
 
+/// CLI11's sentence, or one that says the same more plainly: of "--strength: 1 required X missing".
+std::string plain_mistake(CLI::ParseError const& error) {
+  std::string const sentence = error.what();
+  if (dynamic_cast<CLI::ArgumentMismatch const*>(&error) != nullptr) {
+    auto const end = sentence.find(": 1 required ");
+    auto const last = sentence.rfind(" missing");
+    if (end != std::string::npos && last != std::string::npos) {
+      auto const type = end + std::string_view(": 1 required ").size();
+      return sentence.substr(0, end) + " needs a value, " + sentence.substr(type, last - type);
+    }
+  }
+  bool const required = dynamic_cast<CLI::RequiredError const*>(&error) != nullptr;
+  if (required && sentence.starts_with("FILES ")) return "missing input: name a photograph or a folder";
+  return sentence;
+}
+
 /// A sentence on what was not understood, in the order in which it was given.
 std::string unknown_arguments(CLI::App const& program) {
   auto const commands = program.get_subcommands();
   auto const rest = (commands.empty() ? program : *commands.front()).remaining();
   if (commands.empty()) {
+    if (rest.size() > 1 && rest.front() == "help") return "\"" + rest[1] + "\" is no command";
     return rest.empty() ? "unknown argument" : "\"" + rest.front() + "\" is no command and no photograph";
   }
   std::string names;
@@ -131,7 +156,9 @@ CommandLine::CommandLine()
   add_bench(*program_, chosen_);
   add_profile(*program_, chosen_);
   // At last: commands would inherit it.
-  program_->footer("\"mirnet help COMMAND\" describes a command. Example: mirnet denoise noisy.jpg clean.jpg");
+  program_->footer(
+      "A photograph as the first argument is denoised. Examples: mirnet photo.jpg; mirnet denoise -r photos -o clean/; "
+      "mirnet photo.jpg --preview");
 }
 
 CommandLine::~CommandLine() = default;
@@ -153,7 +180,7 @@ CommandLine::Wish CommandLine::parse(int argc, char const* const* argv) {
     auto const commands = program_->get_subcommands();
     auto const help = "; see mirnet " + (commands.empty() ? "" : commands.front()->get_name() + " ") + "--help";
     bool const unknown = dynamic_cast<CLI::ExtrasError const*>(&error) != nullptr;
-    if (!unknown) return {nullptr, error.what() + help};
+    if (!unknown) return {nullptr, plain_mistake(error) + help};
     auto const hint = did_you_mean(*program_, arguments);
     return {nullptr, unknown_arguments(*program_) + (hint.empty() ? help : hint)};
   }

@@ -42,7 +42,9 @@ static mirnet::Result<void> compare(std::string const& path_a, std::string const
   auto const likeness = compare_images(a->image, path_a, b->image, path_b);
   if (!likeness) return likeness.error();
   bool const whole = a->image.type() == mirnet::SampleType::u8 && b->image.type() == mirnet::SampleType::u8;
-  std::printf("PSNR                %s dB\n", text(likeness->psnr, 4).c_str());
+  bool const same = std::isinf(likeness->psnr);
+  std::printf("PSNR                %s\n",
+              same ? "infinite, the images are the same" : (text(likeness->psnr, 4) + " dB").c_str());
   std::printf("SSIM                %s\n", text(likeness->ssim, 6).c_str());
   std::printf("largest difference  %s of 255\n", text(likeness->difference, whole ? 0 : 6).c_str());
   return {};
@@ -54,10 +56,12 @@ void add_compare(CLI::App& program, Action& action) {
     Reading reading;
   };
   auto const options = std::make_shared<Options>();
-  auto* const command = program.add_subcommand("compare", "Measure how much two images differ: PSNR, SSIM");
-  command->add_option("A", options->a, "An image")->required();
-  command->add_option("B", options->b, "An image of the same size")->required();
+  auto* const command = program.add_subcommand("compare", "Measure how much two images differ");
+  command->add_option("A", options->a, "an image")->required();
+  command->add_option("B", options->b, "an image of the same size")->required();
   add_reading(*command, options->reading);
+  command->footer(
+      "It prints PSNR, SSIM and the largest difference. \"mirnet denoise --compare\" saves a page for the eye.");
   command->callback([=, &action] { action = [=] { return compare(options->a, options->b, options->reading); }; });
 }
 

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <mirnet/io/file.hpp>
 #include <mirnet/version.hpp>
 
 #include "codecs/formats.hpp"
@@ -221,6 +222,14 @@ std::string ComparisonPage::html() const {
   html += text_;
   html.append(page, at + place.size());
   return html;
+}
+
+bool is_own_page(std::string const& path) {
+  auto const file = mirnet::InputFile::open(path.c_str(), mirnet::ErrorCode::input);
+  if (!file) return false;
+  std::string start(static_cast<std::size_t>(std::min<std::uint64_t>(file->size(), 1024)), '\0');
+  return file->read(0, std::as_writable_bytes(std::span(start))) &&
+         start.find("<meta name=\"generator\" content=\"mirnet denoise\">") != std::string::npos;
 }
 
 }  // namespace cli

@@ -58,4 +58,7 @@ class ComparisonPage {
   std::size_t pictures_ = 0;
 };
 
+/// Whether a file is such a page.
+bool is_own_page(std::string const& path);
+
 }  // namespace cli

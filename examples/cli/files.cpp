@@ -41,12 +41,62 @@ struct Request {
   std::optional<std::string> folder;  ///< of all results
 };
 
+Error no_such_file(std::string const& path) {
+  return {ErrorCode::input, "%s: cannot be opened: No such file or directory", path.c_str()};
+}
+
+bool is_missing(std::string const& path) {
+  std::error_code unknown;
+  return !is_descriptor(path) && !fs::exists(path, unknown) && !unknown && !fs::is_symlink(path, unknown);
+}
+
+/// Whether a file is a photograph that somebody else made: to replace it by the result of another would lose it.
+bool is_precious(std::string const& output, std::string const& input) {
+  std::error_code missing;
+  if (is_folder(output) || !fs::exists(output, missing) || fs::equivalent(input, output, missing)) return false;
+  auto const* const format = format_of_file(output);
+  return format != nullptr && format->holds.exif && !has_result_mark(output);
+}
+
+/// Two photographs, as a pattern of the shell names them, are no input and output.
+mirnet::Result<void> check_pair(std::string const& input, std::string const& output) {
+  if (is_missing(input)) return no_such_file(input);
+  if (is_descriptor(output) || !is_precious(output, input)) return {};
+  return Error(ErrorCode::output,
+               "%s: already exists, and is no result of mirnet; to restore both, use --output-dir or --suffix; to "
+               "replace it, use -o %s --overwrite",
+               output.c_str(), output.c_str());
+}
+
+mirnet::Result<void> check_streams(Request const& request) {
+  bool const reads = std::find(request.inputs.begin(), request.inputs.end(), standard_stream) != request.inputs.end();
+  if (reads && ::isatty(STDIN_FILENO) != 0) {
+    return Error(ErrorCode::invalid_argument, "-: standard input is a terminal; redirect a photograph to it");
+  }
+  if (request.file == standard_stream && ::isatty(STDOUT_FILENO) != 0) {
+    return Error(ErrorCode::invalid_argument, "-: standard output is a terminal; redirect it, or name an output file");
+  }
+  return {};
+}
+
 mirnet::Result<Request> understand(FileOptions const& options) {
   Request request{options.files, {}, options.output_folder};
   auto output = options.output;
   if (options.inputs_only) return request;
+  bool const says_nothing = !output && !options.output_folder && !options.suffix;
+  if (says_nothing && options.files.size() > 2 && is_missing(options.files.back())) {
+    // As the last name of cp.
+    if (!options.files.back().ends_with('/')) {
+      return Error(ErrorCode::input,
+                   "%s: no such file; of three names or more, all are inputs, and -o says where results go",
+                   options.files.back().c_str());
+    }
+    output = options.files.back();
+    request.inputs.pop_back();
+  }
   bool const pair = options.files.size() == 2 && !output && !options.output_folder && !options.suffix;
   if (pair) {
+    if (auto const checked = check_pair(options.files[0], options.files[1]); !checked) return checked.error();
     output = options.files[1];
     request.inputs.pop_back();
   }
@@ -62,6 +112,7 @@ mirnet::Result<Request> understand(FileOptions const& options) {
                  "the standard output takes the result of one photograph; use --output-dir");
   }
   (to_folder ? request.folder : request.file) = *std::move(output);
+  if (auto const checked = check_streams(request); !checked) return checked.error();
   return request;
 }
 
@@ -97,7 +148,12 @@ class FolderWalk {
         std::error_code ignored;
         // Links to folders are not followed: they may lead in circles.
         if (!at->is_symlink(ignored) && at->is_directory(ignored)) {
-          if (options_.recursive && !is_output_folder(at->path())) folders.push_back(at->path());
+          if (is_output_folder(at->path())) continue;
+          if (options_.recursive) {
+            folders.push_back(at->path());
+          } else {
+            ++list_.subfolders;
+          }
         } else if (is_picture(*at)) {
           found.push_back({at->path(), folder.lexically_relative(top), {}, {}});
         }
@@ -113,7 +169,10 @@ class FolderWalk {
 
  private:
   bool is_picture(fs::directory_entry const& entry) {
-    if (!is_readable(extension_of(entry.path().string()))) return false;
+    if (!is_readable(extension_of(entry.path().string()))) {
+      ++list_.others;
+      return false;
+    }
     std::error_code unreachable;  // where reading it tells why
     if (!entry.is_regular_file(unreachable) && !unreachable && fs::exists(entry.path(), unreachable)) return false;
     if (options_.include_results) return true;
@@ -228,11 +287,11 @@ mirnet::Result<void> check_output_folders(WorkList const& work) {
     std::error_code ignored;
     while (folder.has_relative_path() && !fs::exists(folder, ignored)) folder = folder.parent_path();
     if (!is_folder(folder.string())) {
-      return Error(ErrorCode::output, "%s: cannot create this folder for the results: %s is a file; use --output-dir",
+      return Error(ErrorCode::output, "%s: cannot create this folder for the results: %s is a file; use another folder",
                    picture.output_folder->c_str(), folder.c_str());
     }
     if (::access(folder.c_str(), W_OK | X_OK) != 0) {
-      return Error(ErrorCode::output, "%s: cannot write results to this folder: %s; use --output-dir",
+      return Error(ErrorCode::output, "%s: cannot write results to this folder: %s; use another with --output-dir",
                    picture.output_folder->c_str(), std::strerror(errno));
     }
   }

@@ -36,7 +36,9 @@ struct WorkList {
 
   std::vector<Work> pictures;          ///< in the order of the arguments, folders in that of their names
   std::vector<Unreadable> unreadable;  ///< folders, one of which at least has something beside it that can be done
-  std::size_t results = 0;             ///< files in folders that were left out because they are results
+
+  // What folders hold besides.
+  std::size_t results = 0, subfolders = 0, others = 0;  ///< results of earlier runs; without -r; files of other kinds
 };
 
 /// Two arguments are input and output, unless an option says where results go. Otherwise all arguments are inputs:

@@ -1,17 +1,23 @@
 // mirnet info: what a photograph is; what a weight file holds and what running it takes; the weights compiled into the
 // program.
+#include <array>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 
 #include <mirnet/dispatch/kernel_sets.hpp>
+#include <mirnet/io/file.hpp>
+#include <mirnet/model/weight_file.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "codecs/formats.hpp"
 #include "commands.hpp"
 #include "computing.hpp"
 #include "measure/size.hpp"
+#include "naming.hpp"
 #include "picture_info.hpp"
 #include "plugins.hpp"
 #include "weights.hpp"
@@ -85,6 +91,14 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   return {};
 }
 
+/// Whether a file begins as weight files do. What cannot be read is taken for one: to load it tells why.
+bool is_weight_file(std::string const& path) {
+  auto const file = mirnet::InputFile::open(path.c_str(), mirnet::ErrorCode::input);
+  if (!file) return !std::filesystem::is_directory(path);
+  std::array<std::byte, sizeof mirnet::detail::weight_magic> start{};
+  return file->read(0, start) && std::memcmp(start.data(), mirnet::detail::weight_magic, start.size()) == 0;
+}
+
 }  // namespace
 
 void add_info(CLI::App& program, Action& action) {
@@ -116,6 +130,10 @@ void add_info(CLI::App& program, Action& action) {
         if (!sized) return print_picture_info(*path, options->reading, options->as_json);
         return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--size: %s is a photograph; expected a weight file",
                              path->c_str());
+      }
+      if (path && extension_of(*path) != "mirw" && !is_weight_file(*path)) {
+        return mirnet::Error(mirnet::ErrorCode::input,
+                             "%s: is neither a photograph in a known format nor a weight file", path->c_str());
       }
       if (!options->as_json) return info(options->weights, options->size);
       return mirnet::Error(mirnet::ErrorCode::invalid_argument, "--json: %s; expected a photograph",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <span>
 #include <system_error>
 
@@ -25,11 +26,7 @@ mirnet::Result<std::string> extension_by_content(fs::path const& path) {
     return Error(ErrorCode::invalid_argument,
                  "%s: the name of a pipe gives no output format; use --format, or name the output", path.c_str());
   }
-  auto const file = mirnet::InputFile::open(path.c_str(), ErrorCode::input);
-  if (!file) return std::string("png");  // reading it will tell why
-  std::array<std::byte, 4096> buffer;
-  auto const start = std::span(buffer).first(std::min<std::size_t>(buffer.size(), file->size()));
-  auto const* const format = file->read(0, start) ? format_of(start) : nullptr;
+  auto const* const format = format_of_file(path);
   return std::string(traits(format == nullptr ? Format::png : format->result).extensions.front());
 }
 
@@ -101,6 +98,15 @@ mirnet::Result<std::string> page_name(std::string const& input, std::string_view
 
 bool is_descriptor(std::string const& path) {
   return path == standard_stream || path == "/dev/stdin" || path.starts_with("/dev/fd/") || path.starts_with("/proc/");
+}
+
+FormatTraits const* format_of_file(fs::path const& path) {
+  auto const file = mirnet::InputFile::open(path.c_str(), ErrorCode::input);
+  if (!file) return nullptr;
+  std::array<std::byte, 4096> buffer;
+  auto const start =
+      std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file->size())));
+  return file->read(0, start) ? format_of(start) : nullptr;
 }
 
 bool names_folder(std::string const& path) {

@@ -8,6 +8,8 @@
 
 #include <mirnet/base/result.hpp>
 
+#include "codecs/formats.hpp"
+
 namespace cli {
 
 /// The extension of a path without its dot, in small letters.
@@ -34,6 +36,9 @@ mirnet::Result<std::filesystem::path> result_folder(std::filesystem::path const&
 /// The name of a page on a picture or a folder, beside it: "photo-preview.html". Errors: invalid_argument, where the
 /// input is a stream.
 mirnet::Result<std::string> page_name(std::string const& input, std::string_view suffix);
+
+/// The format that a file shows by its first bytes; null where it shows none or cannot be read.
+FormatTraits const* format_of_file(std::filesystem::path const& file);
 
 /// Whether a path names something that is open already and that others reach by another name or by none.
 bool is_descriptor(std::string const& path);

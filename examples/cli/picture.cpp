@@ -131,6 +131,11 @@ mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optio
     return mirnet::Error(mirnet::ErrorCode::output, "%s: this build cannot write %s; it lacks %s", work.output.c_str(),
                          format->name, format->library);
   }
+  if (extension.empty()) {
+    return mirnet::Error(mirnet::ErrorCode::output,
+                         "%s: the name has no extension that says the format; for a folder, write %s/",
+                         work.output.c_str(), work.output.c_str());
+  }
   std::string expected;
   for (auto const& name : writable_extensions()) expected += (expected.empty() ? "." : ", .") + name;
   return mirnet::Error(mirnet::ErrorCode::output, "%s: unsupported output extension; use one of %s",

@@ -18,6 +18,7 @@
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
+#include "arguments.hpp"
 #include "commands.hpp"
 #include "computing.hpp"
 #include "files.hpp"
@@ -279,44 +280,40 @@ mirnet::Result<void> run(Options const& options) {
 void add_profile(CLI::App& program, Action& action) {
   auto const options = std::make_shared<Options>();
   auto* const command = program.add_subcommand("profile", "Show where the time goes, layer by layer");
-  command
-      ->add_option("INPUT", options->input,
-                   "A photograph, or the size of a picture of noise, as in 640x480; it is computed as a whole")
-      ->capture_default_str();
-  auto* const file =
-      command->add_option("--weights", options->weights.file, "A weight file (.mirw)")->type_name("FILE");
+  command->add_option(
+      "INPUT", options->input,
+      "a photograph, or the size of a picture of noise (default: " + options->input + "); it is computed as a whole");
+  auto* const file = command->add_option("--weights", options->weights.file, "weight file to use instead of --model")
+                         ->type_name("FILE.mirw");
   add_model(*command, *file, options->weights);
   add_old_quality(*command, options->weights);
   add_reading(*command, options->reading);
   add_threads(*command, options->threads);
   add_computing(*command, options->computing);
-  command->add_option("--repeat", options->repeat, "Runs that are measured, 1 to 1000")
-      ->check(CLI::Range(1, 1000))
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--warmup", options->warmup, "Runs before them, 0 to 1000")
-      ->check(CLI::Range(0, 1000))
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--sort", options->sort, "Order of the rows: as they run, the slowest first, or by operation")
-      ->check(CLI::IsMember({"run", "time", "op"}))
-      ->type_name("run|time|op")
-      ->capture_default_str();
-  command->add_option("--group", options->group, "What a row of the table or of csv is")
-      ->check(CLI::IsMember({"layer", "op", "block"}))
-      ->type_name("layer|op|block")
-      ->capture_default_str();
   command
-      ->add_option("--format", options->format,
-                   "A table; csv; json; trace, for Chrome's trace viewer and Perfetto; html, a page with plots")
-      ->check(CLI::IsMember({"table", "csv", "json", "trace", "html"}))
-      ->type_name("NAME")
-      ->capture_default_str();
-  command->add_option("--baseline", options->baseline, "A profile in json: print what has changed since")
+      ->add_option("--repeat", options->repeat,
+                   "number of measured runs, 1-1000 (default: " + std::to_string(options->repeat) + ")")
+      ->check(whole_number_between(1, 1000))
+      ->type_name("N");
+  command
+      ->add_option("--warmup", options->warmup,
+                   "number of runs before them, 0-1000 (default: " + std::to_string(options->warmup) + ")")
+      ->check(whole_number_between(0, 1000))
+      ->type_name("N");
+  take_one_of(*command->add_option("--sort", options->sort,
+                                   "order of the rows: as they run (default), slowest first, or by operation"),
+              {"run", "time", "op"});
+  take_one_of(*command->add_option("--group", options->group,
+                                   "what a row of the table or of csv is: a layer (default), an operation or a block"),
+              {"layer", "op", "block"});
+  take_one_of(*command->add_option("--format", options->format,
+                                   "output format: table (default), csv, json, trace (for Perfetto and Chrome's trace "
+                                   "viewer) or html (a page with plots)"),
+              {"table", "csv", "json", "trace", "html"});
+  command->add_option("--baseline", options->baseline, "an earlier profile in json: print what has changed since")
       ->type_name("FILE");
-  command->add_option("-o,--output", options->output, "Where it goes; without it, the standard output")
-      ->type_name("FILE");
-  command->add_flag("--overwrite", options->overwrite, "Replace that file if it exists");
+  command->add_option("-o,--output", options->output, "output file (default: standard output)")->type_name("FILE");
+  command->add_flag("--overwrite", options->overwrite, "replace the output file if it exists");
   command->callback([=, &action] { action = [=] { return run(*options); }; });
 }
 

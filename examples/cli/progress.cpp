@@ -21,14 +21,15 @@ namespace cli {
 namespace {
 
 // What a signal handler may use.
-std::atomic<bool> stop_asked = false, bar_on_screen = false;
+std::atomic<bool> stop_asked = false, bar_on_screen = false, can_go_on = false;
 std::atomic<int> uninterrupted = 0;
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 [[noreturn]] void leave() {
   auto const say = [](std::string_view text) { return ::write(STDERR_FILENO, text.data(), text.size()); };
   if (bar_on_screen) static_cast<void>(say("\r\033[K"));
-  static_cast<void>(say("mirnet: stopped\n"));
+  static_cast<void>(
+      say(can_go_on ? "mirnet: stopped; the same command with --skip-existing continues\n" : "mirnet: stopped\n"));
   ::_exit(static_cast<int>(mirnet::ErrorCode::cancelled));
 }
 
@@ -71,6 +72,8 @@ void end_on_interrupt() {
     if (std::signal(number, on_interrupt) == SIG_IGN) std::signal(number, SIG_IGN);
   }
 }
+
+void say_how_to_go_on(bool can) { can_go_on = can; }
 
 Uninterrupted::Uninterrupted() noexcept { ++uninterrupted; }
 Uninterrupted::~Uninterrupted() {
@@ -147,8 +150,8 @@ void ProgressDisplay::draw(double share, double seconds) const noexcept try {
 }
 
 std::string progress_line(ProgressFigures const& figures, int columns) {
-  // "3 of 120  photo.jpg  [######....]  42%  0.53 MP/s  12 s left, 9 min 40 s in all", and on narrow terminals less of
-  // it, the least important first.
+  // "photo.jpg  [######....]  42%  0.53 MP/s  12 s left", or "3 of 120  photo.jpg  [######....]  42%  12 s left  (all:
+  // 9 min 40 s)", and on narrow terminals less of it.
   bool const many = figures.count > 1;
   auto const place = many ? format("%zu of %zu  ", figures.number, figures.count) : std::string();
   auto const percent = format("%3.0f%%", figures.share * 100);
@@ -160,22 +163,20 @@ std::string progress_line(ProgressFigures const& figures, int columns) {
   };
   if (figures.seconds_left) left = "  " + text_of(*figures.seconds_left) + " left";
   if (many && figures.total_seconds_left) {
-    total = (left.empty() ? "  " : ", ") + text_of(*figures.total_seconds_left) +
-            (left.empty() ? " left in all" : " in all");
+    total = "  (all: " + text_of(*figures.total_seconds_left) + ")";
   }
   auto const width = [](auto const&... parts) { return static_cast<int>((parts.size() + ...)); };
-  std::string end = percent + speed + left + total;
-  if (width(place, end) > columns) end = percent + left + total;
+  std::string end = percent + (many ? "" : speed) + left + total;
   if (width(place, end) > columns && many && figures.total_seconds_left) {
-    end = percent + "  " + text_of(*figures.total_seconds_left) + " left in all";
+    end = percent + "  all: " + text_of(*figures.total_seconds_left);
   }
   if (width(place, end) > columns) end = percent + left;
   if (width(place, end) > columns) end = percent;
   auto line = width(place, end) > columns ? std::string() : place;
   // The figures change their width; what stands before them is to stay.
-  constexpr int usual_end = 38, usual_total = 20, narrowest_name = 8;
-  int room = columns - width(line) - std::max(width(end), usual_end + (many ? usual_total : 0));
-  int const bar = std::clamp(room - 24, 0, 40);
+  constexpr int usual_end = 32, usual_end_of_many = 38, narrowest_name = 8;
+  int room = columns - width(line) - std::max(width(end), many ? usual_end_of_many : usual_end);
+  int const bar = std::clamp(room - 18, 0, 40);
   if (bar >= 10) room -= bar + 4;
   if (room >= narrowest_name + 2) line += shortened(figures.name, room - 2) + "  ";
   if (bar >= 10) {

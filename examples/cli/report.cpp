@@ -73,6 +73,7 @@ std::string long_text(Report const& report, Settings const& settings) {
   if (report.strength != 1) text += format("strength          %.2f\n", static_cast<double>(report.strength));
   if (report.hot_pixels > 0) text += format("hot pixels        %lld removed\n", number(report.hot_pixels));
   if (settings.algorithm == "direct") text += "algorithm         direct\n";
+  if (report.stored > report.read) text += std::string("stored as         ") + depth(report.stored) + "\n";
   if (mirnet::sample_bytes(report.stored) < mirnet::sample_bytes(report.read)) {
     text += "note              " + report.output + " holds " + depth(report.stored) + ": the samples were rounded\n";
   }
@@ -156,12 +157,19 @@ std::string json_text(Report const& report, Settings const& settings) {
 
 std::string summary_text(Counts const& counts, WorkList const& all, char const* verb) {
   auto text = format("%zu %s, %zu skipped, %zu failed", counts.done, verb, counts.skipped, counts.failed);
-  if (counts.done > 0 && counts.seconds > 0) text += " in " + duration_text(counts.seconds);
-  if (all.results > 0) {
-    text +=
-        format("; left out %zu result%s of earlier runs (--include-results)", all.results, all.results == 1 ? "" : "s");
+  if (counts.bytes > 0) {
+    text += ": about " + duration_text(counts.seconds) + ", " + bytes_text(counts.bytes) + " of memory";
+  } else if (counts.done > 0) {
+    text += " in " + duration_text(counts.seconds);
   }
-  return text + "\n";
+  std::string left_out;
+  auto const add = [&](std::size_t count, char const* name, char const* remedy) {
+    if (count > 0) left_out += format("%s%zu %s%s", left_out.empty() ? "" : ", ", count, name, remedy);
+  };
+  add(all.results, all.results == 1 ? "result of an earlier run" : "results of earlier runs", " (--include-results)");
+  add(all.subfolders, all.subfolders == 1 ? "subfolder" : "subfolders", " (-r)");
+  add(all.others, all.others == 1 ? "file that is no photograph" : "files that are no photographs", "");
+  return text + (left_out.empty() ? "" : "; left out " + left_out) + "\n";
 }
 
 std::string summary_json(Counts const& counts, WorkList const& all, char const* verb) {
@@ -171,6 +179,8 @@ std::string summary_json(Counts const& counts, WorkList const& all, char const* 
                        {"failed", counts.failed},
                        {"unreadable_folders", all.unreadable.size()},
                        {"results_left_out", all.results},
+                       {"subfolders_left_out", all.subfolders},
+                       {"other_files_left_out", all.others},
                        {"seconds", counts.seconds}};
   return object.dump() + "\n";
 }

@@ -60,7 +60,8 @@ std::string json_text(Report const& report, Settings const& settings);
 /// The same of a whole batch, where `verb` is the state of a picture that is done.
 struct Counts {
   std::size_t done = 0, skipped = 0, failed = 0;
-  double seconds = 0;
+  double seconds = 0;  ///< that passed, or of an estimate
+  double bytes = 0;    ///< of memory, of an estimate
 };
 std::string summary_text(Counts const& counts, WorkList const& all, char const* verb);
 std::string summary_json(Counts const& counts, WorkList const& all, char const* verb);

@@ -32,7 +32,7 @@ void add_files(CLI::App& command, Task const& task, RestoreOptions& options) {
   auto const suffix = std::string(task.suffix);
   command
       .add_option("FILES", options.files.files,
-                  "INPUT OUTPUT, or any number of photographs and folders. A photograph's result is saved beside it "
+                  "INPUT OUTPUT, or photographs and folders, one or more. A photograph's result is saved beside it "
                   "with " +
                       suffix + " added to its name; a folder's results go to FOLDER" + suffix +
                       ", beside the folder. - is standard input or output. Reads " + readable_names() + "; writes " +
@@ -43,15 +43,12 @@ void add_files(CLI::App& command, Task const& task, RestoreOptions& options) {
       ->expected(CLI::detail::expected_max_vector_size, CLI::detail::expected_max_vector_size)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  auto* const output =
-      command
-          .add_option(
-              "-o,--output", options.files.output,
-              "output file, or output folder if the name ends in / or the input is a folder; created if missing")
-          ->type_name("PATH");
-  command
-      .add_option("--output-dir", options.files.output_folder,
-                  "save all results in this folder under the inputs' names; created if missing")
+  auto* const output = command
+                           .add_option("-o,--output", options.files.output,
+                                       "where results go: a file, or a folder if the name ends in / or there are "
+                                       "several inputs; created if missing")
+                           ->type_name("PATH");
+  command.add_option("--output-dir", options.files.output_folder, "the same, always a folder")
       ->type_name("DIR")
       ->excludes(output);
   command
@@ -69,7 +66,8 @@ void add_files(CLI::App& command, Task const& task, RestoreOptions& options) {
   command.add_flag("--include-results", options.files.include_results,
                    "in folders, also process results of earlier runs");
   command.add_flag("--skip-existing", options.skip_existing, "skip photographs whose result already exists");
-  command.add_flag("--overwrite", options.stored.overwrite, "replace existing results");
+  command.add_flag("--overwrite", options.stored.overwrite,
+                   "replace existing files, even the input if it is named as the output");
   command.add_flag("--estimate", options.estimate, "show the estimated time and memory without processing");
 }
 
@@ -93,7 +91,7 @@ void add_results(CLI::App& command, Task const& task, RestoreOptions& options) {
   command.add_flag("--hot-pixels", options.hot_pixels, "remove hot and dead pixels first");
   command
       .add_option("--sharpen", options.sharpen,
-                  "sharpen the result, 0-1 (default: 0); little, and not what is left of noise")
+                  "sharpen the result gently, 0-1 (default: 0); leaves remaining noise alone")
       ->check(number_between(0, 1))
       ->type_name("X");
   command
@@ -141,9 +139,8 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
   command.add_option("--crop", options.crop_text, "process only this part, in pixels from the upper left corner")
       ->type_name("X,Y,W,H");
   auto* const preview = command.add_flag("--preview", options.preview,
-                                         "process only the most telling crops, in seconds, and show them before and "
-                                         "after in a page, NAME-preview.html; no "
-                                         "results are written");
+                                         "process only the most telling crops, and show them before and after in a "
+                                         "page, NAME-preview.html; writes no results");
   for (auto const* name : {"--output", "--output-dir", "--crop", "--reference", "--estimate", "--skip-existing"}) {
     auto* const other = command.get_option_no_throw(name);
     if (other != nullptr) preview->excludes(other);

@@ -194,23 +194,31 @@ ComparisonFacts facts_of(RestoreOptions const& options, Job const& job, Report c
 /// Restores crops with some of what is around them, as the network sees it there in the whole picture.
 template <class T>
 mirnet::Result<void> Restorer<T>::preview(Work const& work, Job const& job, BatchClock const& clock, Report& report) {
-  constexpr mirnet::Index margin = 64;
+  constexpr mirnet::Index large = 1'500'000;  // pixels, of which all take longer than the crops
+  auto const margin = job.input.pixels() < large ? std::max(job.input.width(), job.input.height()) : 64;
   auto const begin = Clock::now();
   auto const parts = crops_of(job.input);
   std::vector<Comparison> shown;
+  std::optional<PictureWriter> writer;
+  Rectangle around;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     auto const& part = parts[i];
     auto const left = std::max<mirnet::Index>(part.x - margin, 0), top = std::max<mirnet::Index>(part.y - margin, 0);
-    Rectangle const around{left, top, std::min(part.x + part.width + margin, job.input.width()) - left,
+    Rectangle const wanted{left, top, std::min(part.x + part.width + margin, job.input.width()) - left,
                            std::min(part.y + part.height + margin, job.input.height()) - top};
-    auto const image = crop(job.input, around);
-    if (!image) return image.error();
-    auto const tiling = plan(*image, job);
-    if (!tiling) return tiling.error();
-    report.tiling = *tiling;
-    auto const name = work.input + format(", crop %zu of %zu", i + 1, parts.size());
-    auto const writer = run(name, *image, job, *tiling, {}, report.strength, clock);
-    if (!writer) return writer.error();
+    if (!writer || wanted != around) {
+      around = wanted;
+      auto const image = crop(job.input, around);
+      if (!image) return image.error();
+      auto const tiling = plan(*image, job);
+      if (!tiling) return tiling.error();
+      report.tiling = *tiling;
+      bool const whole = job.input.pixels() < large;
+      auto const name = work.input + (whole ? "" : format(", crop %zu of %zu", i + 1, parts.size()));
+      auto made = run(name, *image, job, *tiling, {}, report.strength, clock);
+      if (!made) return made.error();
+      writer = *std::move(made);
+    }
     auto before = crop(job.before(), part);
     if (!before) return before.error();
     auto after = crop(writer->image(), {part.x - left, part.y - top, part.width, part.height});
@@ -220,7 +228,9 @@ mirnet::Result<void> Restorer<T>::preview(Work const& work, Job const& job, Batc
   report.seconds.run = seconds_since(begin);
   report.crops = parts.size();
   report.state = Report::State::previewed;
-  return page_.add(work.input, shown, facts_of(options_, job, report), job.metadata);
+  auto const added = page_.add(work.input, shown, facts_of(options_, job, report), job.metadata);
+  report.seconds.run = seconds_since(begin);
+  return added;
 }
 
 /// Shows a picture as a whole, or its most telling crops.

@@ -69,11 +69,10 @@ std::string alternatives(std::vector<fs::path> const& paths) {
 void add_model(CLI::App& command, CLI::Option& file_option, WeightsOptions& options) {
   options.file_option = file_option.get_name();
   command
-      .add_option(
-          "--model", options.model,
-          "weights: standard (default, built in), high (a larger and slower network), or a version whose default "
-          "they were, such as 0.2; all but standard are files beside the program, installed, or in the folder "
-          "MIRNET_WEIGHTS")
+      .add_option("--model", options.model,
+                  "weights: standard (default, built in), high (a larger and slower network), or those of an older "
+                  "version, such as 0.1; all but standard are files beside the program, installed, or in the folder "
+                  "MIRNET_WEIGHTS")
       ->type_name("standard|high|VERSION")
       ->excludes(&file_option);
 }
@@ -101,7 +100,7 @@ mirnet::Result<std::optional<std::string>> find_weights(WeightsOptions const& op
   });
   if (!is_name) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,
-                         "--model: must be standard, high or a version such as 0.2, not \"%s\"; %s takes a file",
+                         "--model: must be standard, high or a version such as 0.1, not \"%s\"; %s takes a file",
                          options.model.c_str(), options.file_option.c_str());
   }
   auto const file = "denoise-" + (options.model == "high" ? std::string("large") : options.model) + ".mirw";

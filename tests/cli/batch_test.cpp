@@ -102,7 +102,7 @@ TEST_CASE("a progress line fits its terminal, and keeps what matters") {
     if (columns >= 39) CHECK(line.find("3 of 120  ") == 0);
     if (columns >= 39) CHECK(line.find("9 min 40 s") != std::string::npos);
   }
-  CHECK(cli::progress_line(figures, 79).find("12 s left, 9 min 40 s in all") != std::string::npos);
+  CHECK(cli::progress_line(figures, 79).find("12 s left  (all: 9 min 40 s)") != std::string::npos);
   CHECK(cli::progress_line(figures, 119).find("IMG_1234.JPG") != std::string::npos);
   CHECK(cli::progress_line(figures, 119).find("[####") != std::string::npos);
   // What stands before the figures does not move when these change.

@@ -265,7 +265,7 @@ class ProgramTest(unittest.TestCase):
     def denoises(self, name, content, output="out.png", *options):
         """The bytes of the output."""
         self.file(name, content)
-        self.succeeds("denoise", name, output, "--quiet", "--overwrite", *options)
+        self.succeeds("denoise", name, "-o", output, "--quiet", "--overwrite", *options)
         return (self.path / output).read_bytes()
 
     def fails(self, code, *arguments, says=""):

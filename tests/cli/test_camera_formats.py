@@ -168,7 +168,7 @@ class FormatTest(ProgramTest):
         whole = (PICTURES / name).read_bytes()
         self.assertEqual(whole[at:at + 8], struct.pack(">II", 16, 12))
         big = whole[:at] + struct.pack(">II", *size) + whole[at + 8:]
-        self.refuses(big, "--max-memory", "60M", says="no memory is left for decoding", code=MEMORY)
+        self.refuses(big, "--max-memory", "60M", says="not enough memory to decode this picture; --max-memory allows 60.0 MiB, of which ", code=MEMORY)
 
     def is_the_same_otherwise(self, name, content=None):
         """From a pipe, and without a sandbox."""
@@ -239,7 +239,7 @@ class Avif(FormatTest):
     def test_the_result_is_a_jpeg(self):
         self.file("a.avif", (PICTURES / "rgb.avif").read_bytes())
         self.succeeds("denoise", "a.avif", "--suffix=-clean", "--quiet")
-        self.assertEqual((self.path / "a-clean.avif.jpg").read_bytes()[:3], b"\xff\xd8\xff")
+        self.assertEqual((self.path / "a-clean.jpg").read_bytes()[:3], b"\xff\xd8\xff")
 
 
 class JpegXl(FormatTest):
@@ -248,7 +248,7 @@ class JpegXl(FormatTest):
     def test_pixels(self):
         picture, chunks = self.picture("rgb.jxl")
         self.expect(picture, quadrants())
-        self.assertEqual(set(chunks), {b"IHDR", b"IDAT", b"IEND"})
+        self.assertEqual(set(chunks), {b"IHDR", b"eXIf", b"IDAT", b"IEND"})
         self.expect(self.picture("gray.jxl")[0], quadrants(GRAYS))
         self.expect(self.picture("sixteen-bits.jxl")[0], quadrants(maximum=65535, scale=257, more=3))
         wanted = quadrants(tuple((*colour, 255 if i % 2 == 0 else 51) for i, colour in enumerate(COLOURS)))
@@ -416,7 +416,7 @@ class Heic(FormatTest):
         (self.path / "folder").mkdir()
         shutil.copy(PICTURES / "metadata.heic", self.path / "folder" / "a.heic")
         self.succeeds("denoise", "folder", "--output-dir", "out", "--quiet")
-        self.assertEqual([path.name for path in (self.path / "out").iterdir()], ["a.heic.jpg"])
+        self.assertEqual([path.name for path in (self.path / "out").iterdir()], ["a.jpg"])
 
     def test_where_the_plugin_is(self):
         """Beside the program or in libexec; without it, a sentence says what is missing."""

@@ -472,7 +472,7 @@ class Options(ProgramTest):
         self.file("a.png", png(Picture(16, 16, 1, [100] * 256)))
         self.file("b.pgm", pnm(Picture(16, 16, 1, [110] * 256)))
         self.assertEqual(self.succeeds("compare", "a.png", "a.png").split(),
-                         "PSNR inf dB SSIM 1.000000 largest difference 0 of 255".split())
+                         "PSNR infinite, the images are the same SSIM 1.000000 largest difference 0 of 255".split())
         self.assertEqual(self.succeeds("compare", "a.png", "b.pgm").split()[:3], ["PSNR", "28.1308", "dB"])
         self.file("small.png", png(draw(10, 30, 3)))
         self.assertIn("SSIM                -\n", self.succeeds("compare", "small.png", "small.png"))
@@ -605,6 +605,11 @@ class Options(ProgramTest):
         self.assertTrue((self.path / "dog-clean.png").exists())
         self.fails(INPUT, "none.png", "o.png", says="none.png: cannot be opened")
         self.fails(USAGE, "nonsense", says='"nonsense" is no command and no photograph; see mirnet --help')
+        self.fails(USAGE, "help", "denoice", says='"denoice" is no command; did you mean denoise?')
+        self.succeeds("--strength", "0.5", "dog.png", "half.png")
+        self.fails(USAGE, "denoise", "dog.png", "--strength",
+                   says="--strength needs a value, X|auto; see mirnet denoise --help")
+        self.fails(USAGE, "denoise", "--quiet", says="missing input: name a photograph or a folder; see mirnet denoise")
         self.fails(USAGE, "compare", "dog.png", "clean.png", "more.png", "--odd",
                    says="unknown arguments more.png --odd; see mirnet compare --help")
 
@@ -930,7 +935,8 @@ class ManyFiles(ProgramTest):
         self.succeeds(*arguments)
         (self.path / "out/a.png").write_bytes(b"mine")
         self.assertIn("0 restored, 4 skipped, 0 failed", self.succeeds(*arguments, "--skip-existing"))
-        self.assertEqual(self.run_program(*arguments).returncode, PARTIAL)
+        self.fails(OUTPUT, *arguments, says="4 of 4 results already exist, such as out/B.PNG; use --skip-existing or "
+                   "--overwrite")
         self.assertEqual((self.path / "out/a.png").read_bytes(), b"mine")
         self.assertIn("4 restored", self.succeeds(*arguments, "--overwrite"))
         self.assertNotEqual((self.path / "out/a.png").read_bytes(), b"mine")
@@ -1003,7 +1009,8 @@ class Json(ProgramTest):
         good, bad, odd, summary = [json.loads(line) for line in result.stdout.splitlines()]
         self.assertGreater(summary["summary"].pop("seconds"), 0)
         self.assertEqual(summary, {"summary": {"restored": 2, "skipped": 0, "failed": 1, "unreadable_folders": 0,
-                                               "results_left_out": 0}})
+                                               "results_left_out": 0, "subfolders_left_out": 0,
+                                               "other_files_left_out": 0}})
         self.assertEqual((good["state"], bad["state"], odd["state"]), ("restored", "failed", "restored"))
         self.assertEqual((good["width"], good["height"], good["channels"]), (300, 12, 3))
         self.assertEqual(good["bits"], {"read": 8, "stored": 8})
@@ -1108,9 +1115,14 @@ class Parts(ProgramTest):
         self.assertEqual(set(images), {(140, 140)})
         self.assertGreaterEqual(len(images), 4)
         self.assertEqual(sorted(os.listdir(self.path / "d")), ["in-preview.html", "in.png"])
+        self.succeeds("d/in.png", "--preview", "--strength", "0.5")  # a preview replaces a preview
+        self.assertIn("strength 0.5", (self.path / "d/in-preview.html").read_text())
+        self.file("d/in-preview.html", b"mine")
         self.fails(OUTPUT, "d/in.png", "--preview", says="d/in-preview.html: already exists; use --overwrite")
+        (self.path / "d/in-preview.html").unlink()
         self.succeeds("denoise", "d", "--preview", "--quiet")
         self.assertEqual(sorted(os.listdir(self.path)), ["d", "d-preview.html"])
+        self.assertEqual(os.listdir(self.path / "d"), ["in.png"])
         self.fails(USAGE, "denoise", "-", "--preview", says="-: the page on a stream has no name; use --compare")
         for option in (("-o", "x.png"), ("--crop", "1,1,1,1"), ("--estimate",)):
             self.fails(USAGE, "denoise", "d", "--preview", *option, says="--preview")
@@ -1369,7 +1381,7 @@ class Weights(ProgramTest):
         for name in ("none.mirw", "folder", "pipe", "in.png", "", "/dev/zero"):
             self.fails(MODEL, "denoise", "in.png", "o.png", "--weights", name)
             if name != "in.png":  # a photograph
-                self.fails(MODEL, "info", name)
+                self.fails(INPUT if name == "folder" else MODEL, "info", name)
 
     def test_larger_than_32_bits_count(self):
         """A good file with a hole behind it, whose size is its own in 32 bits: nothing is read into memory."""
@@ -1732,7 +1744,7 @@ class Models(ProgramTest):
                 self.fails(USAGE, *arguments, "--model", model, says="excludes --model")
         for arguments in (("denoise", "in.png", "o.png"), ("info",)):
             for model in ("", "../denoise", "a b"):
-                self.fails(USAGE, *arguments, "--model", model, says="must be standard, high or a version such as 0.2")
+                self.fails(USAGE, *arguments, "--model", model, says="must be standard, high or a version such as 0.1")
             self.fails(MODEL, *arguments, "--model", "best", says="--model best: cannot find the file denoise-best.mirw;")
         self.fails(USAGE, "info", "--model")
 
@@ -1761,7 +1773,10 @@ class Outputs(ProgramTest):
         self.file("in.png", png(draw(8, 8, 3)))
 
     def test_unknown_extension(self):
-        for name in ("o", "o.tga", "o.gif", "png", "o.png.txt", ""):
+        for name in ("o", "png"):
+            self.fails(OUTPUT, "denoise", "in.png", name,
+                       says=f"{name}: the name has no extension that says the format; for a folder, write {name}/")
+        for name in ("o.tga", "o.gif", "o.png.txt"):
             self.fails(OUTPUT, "denoise", "in.png", name, says=f"{name}: unsupported output extension; use one of .png, ")
 
     def test_unwritable(self):

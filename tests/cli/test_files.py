@@ -66,7 +66,7 @@ class Results(FilesTest):
             said = self.succeeds("denoise", "-r", folder, "--skip-existing")
             self.assertEqual(self.tree("d"), before)
             self.assertEqual(self.tree("d-clean"), ["a.png", "inside/b.png", "t.png"])
-        self.assertIn("0 restored, 3 skipped, 0 failed\n", said)
+        self.assertIn("0 restored, 3 skipped, 0 failed", said)
         result = subprocess.run([self.program, "denoise", ".", "-r", "--quiet", "--overwrite"], cwd=self.path / "d",
                                 stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         self.assertEqual((result.returncode, result.stderr), (0, b""))
@@ -95,7 +95,7 @@ class Results(FilesTest):
     def test_no_folder_for_results(self):
         self.put("d/a.png")
         (self.path / "d-clean").write_bytes(b"mine")
-        self.fails(OUTPUT, "denoise", "d", says="d-clean is a file; use --output-dir")
+        self.fails(OUTPUT, "denoise", "d", says="d-clean is a file; use another folder")
         self.fails(USAGE, "denoise", "/", says="/: has no folder beside it for the results; use --output-dir")
 
     def test_outputs_that_are_folders(self):
@@ -113,6 +113,45 @@ class Results(FilesTest):
         self.put("a.png", "b.png", "c.png")
         self.assertIn("3 restored", self.succeeds("denoise", "a.png", "b.png", "c.png"))
         self.assertEqual(self.tree(), ["a-clean.png", "a.png", "b-clean.png", "b.png", "c-clean.png", "c.png"])
+        self.fails(INPUT, "denoise", "a.png", "b.png", "none.png", says="none.png: no such file; of three names or more, "
+                   "all are inputs, and -o says where results go")
+        self.succeeds("denoise", "a.png", "b.png", "new/", "--quiet")
+        self.assertEqual(self.tree("new"), ["a.png", "b.png"])
+
+    def test_two_photographs_are_no_input_and_output(self):
+        """As a pattern of the shell names them: the second one would be lost."""
+        self.put("a.png", "b.png")
+        for options in ((), ("--overwrite",), ("--skip-existing",)):
+            self.fails(OUTPUT, "denoise", "a.png", "b.png", *options,
+                       says="b.png: already exists, and is no result of mirnet; to restore both, use --output-dir or "
+                            "--suffix; to replace it, use -o b.png --overwrite")
+        self.assertEqual((self.path / "b.png").read_bytes(), PICTURE)
+        self.succeeds("denoise", "a.png", "-o", "b.png", "--overwrite", "--quiet")
+        self.assertNotEqual((self.path / "b.png").read_bytes(), PICTURE)
+        self.succeeds("denoise", "a.png", "b.png", "--overwrite", "--quiet")  # a result
+        self.succeeds("denoise", "a.png", "a.png", "--overwrite", "--quiet")
+        self.fails(INPUT, "denoise", "phtos", "out", says="phtos: cannot be opened: No such file")
+        self.fails(OUTPUT, "denoise", "a.png", "new", says="new: the name has no extension that says the format; for a "
+                   "folder, write new/")
+
+    def test_what_is_left_out_of_a_folder(self):
+        self.put("d/a.png", "d/b.png", "d/sub/c.png", "d/notes.txt", "d/c-clean.png")
+        said = self.succeeds("denoise", "d")
+        self.assertRegex(said, r"2 restored, 0 skipped, 0 failed in \S+ s; left out 1 result of an earlier run "
+                         r"\(--include-results\), 1 subfolder \(-r\), 1 file that is no photograph\n\Z")
+        self.assertRegex(self.succeeds("denoise", "d", "--estimate"),
+                         r"2 estimated, 0 skipped, 0 failed: about \S+ s, \S+ MiB of memory; left out ")
+
+    def test_terminals_are_no_files(self):
+        self.put("a.png")
+        leader, follower = os.openpty()
+        self.addCleanup(os.close, leader)
+        self.addCleanup(os.close, follower)
+        for arguments, streams in ((("-", "o.png"), {"stdin": follower}), (("a.png", "-"), {"stdout": follower})):
+            result = subprocess.run([self.program, "denoise", *arguments], cwd=self.path, timeout=60,
+                                    **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **streams},
+                                    stderr=subprocess.PIPE)
+            self.sentence(result, USAGE, "is a terminal")
 
     def test_with_a_suffix(self):
         self.put("d/a.png", "d/b.ppm", "d/c-clean.png")
@@ -402,14 +441,14 @@ class Replaced(FilesTest):
 
     def setUp(self):
         super().setUp()
-        self.put("in.png", "o.png")
+        self.put("in.png", "-o", "o.png")
 
     def test_mode_and_owner(self):
         for mode in (0o600, 0o640, 0o444, 0o666):
             os.chmod(self.path / "o.png", mode)
             if os.geteuid() == 0:
                 os.chown(self.path / "o.png", 12345, 23456)
-            self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--quiet")
+            self.succeeds("denoise", "in.png", "-o", "o.png", "--overwrite", "--quiet")
             status = os.stat(self.path / "o.png")
             self.assertEqual(stat.S_IMODE(status.st_mode), mode)
             if os.geteuid() == 0:
@@ -428,7 +467,7 @@ class Replaced(FilesTest):
             if ctypes.CDLL(None).prctl(24, 0, 0, 0, 0) != 0:  # CAP_CHOWN
                 os._exit(99)
 
-        result = subprocess.run([self.program, "denoise", "in.png", "o.png", "--overwrite", "--quiet"], cwd=self.path,
+        result = subprocess.run([self.program, "denoise", "in.png", "-o", "o.png", "--overwrite", "--quiet"], cwd=self.path,
                                 env=self.environment, capture_output=True, preexec_fn=without_chown, timeout=60)
         if result.returncode == 99:
             self.skipTest("root keeps its rights here")
@@ -443,7 +482,7 @@ class Replaced(FilesTest):
             os.setxattr(self.path / "o.png", "user.tag", b"sunset")
         except OSError:
             self.skipTest("no attributes here")
-        self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--quiet")
+        self.succeeds("denoise", "in.png", "-o", "o.png", "--overwrite", "--quiet")
         self.assertEqual(os.getxattr(self.path / "o.png", "user.tag"), b"sunset")
 
     def test_mounted_files(self):
@@ -451,7 +490,7 @@ class Replaced(FilesTest):
         self.put("large.ppm", content=b"P6 4000 3000 255\n" + bytes(36_000_000))
         program, folder = shlex.quote(self.program), shlex.quote(str(self.path))
         result = subprocess.run(["unshare", "-m", "sh", "-c", f"cd {folder} && mount --bind o.png o.png || exit 99\n"
-                                 f"exec {program} denoise large.ppm o.png --overwrite"],
+                                 f"exec {program} denoise large.ppm -o o.png --overwrite"],
                                 env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60) \
             if shutil.which("unshare") else None
         if result is None or result.returncode == 99 or b"unshare:" in result.stderr:
@@ -493,7 +532,7 @@ class Refusals(FilesTest):
                 (INPUT, ("in.png", "o.png", "--reference", "missing.png"), "missing.png"),
                 (INPUT, ("in.png", "o.png", "--reference", "other.png"), "cannot be compared"),
                 (INPUT, ("in.png", "o.png", "--max-pixels", "50"), "the limit is 50 pixels"),
-                (OUTPUT, ("in.png", "taken.png"), "already exists"),
+                (OUTPUT, ("in.png", "taken.png"), "already exists, and is no result of mirnet"),
                 (OUTPUT, ("in.png", "o.gif"), "unsupported output extension"),
                 (OUTPUT, ("in.png", "taken.png/o.png"), "taken.png/o.png"),
                 (OUTPUT, ("in.png", "a" * 300 + ".png"), "name"),

@@ -10,7 +10,7 @@ import unittest
 import zlib
 
 from program import (INPUT, OUTPUT, USAGE, Picture, ProgramTest, draw, exif, png, png_chunks, profile,
-                     read_png, with_png_chunks)
+                     read_png, result_mark, with_png_chunks)
 
 try:
     import PIL.Image
@@ -478,13 +478,16 @@ class WebP(FormatTest):
                                  (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP_TEXT))
         for options in ((), ("--lossless",)):
             chunks = webp_chunks(self.denoises("in.png", source, "o.webp", *options))
-            self.assertEqual((chunks[b"ICCP"], chunks[b"EXIF"], chunks[b"XMP "]), (icc, content, XMP_TEXT))
+            self.assertEqual((chunks[b"ICCP"], chunks[b"XMP "]), (icc, XMP_TEXT))
+            self.assertEqual(result_mark(chunks[b"EXIF"])[1][:len(content)], content)
             kept = webp_chunks(self.denoises("in.webp", (self.path / "o.webp").read_bytes(), "o2.webp"))
-            self.assertEqual((kept[b"ICCP"], kept[b"EXIF"], kept[b"XMP "]), (icc, content, XMP_TEXT))
+            self.assertEqual((kept[b"ICCP"], kept[b"XMP "]), (icc, XMP_TEXT))
+            self.assertEqual(result_mark(kept[b"EXIF"])[1][:len(content)], content)
 
     def test_orientation_and_the_mark_of_jpegs(self):
         picture = draw(4, 3, 3)
-        pixels = self.written(picture, "--lossless")[12:]
+        pixels = webp_chunks(self.written(picture, "--lossless"))[b"VP8L"]
+        pixels = b"VP8L" + struct.pack("<I", len(pixels)) + pixels + b"\0" * (len(pixels) % 2)
         for mark in (b"", b"Exif\0\0"):
             body = mark + exif(3)
             head = b"VP8X" + struct.pack("<II", 10, 8) + struct.pack("<I", 3)[:3] + struct.pack("<I", 2)[:3]

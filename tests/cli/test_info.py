@@ -169,7 +169,7 @@ class Errors(InfoTest):
         self.file("text.png", b"no picture")
         self.fails(INPUT, "info", "text.png", says="not an image of a known format")
         self.file("text", b"no picture")
-        self.fails(MODEL, "info", "text")
+        self.fails(INPUT, "info", "text", says="text: is neither a photograph in a known format nor a weight file")
         self.file("in.png", png(draw(20, 12, 3)))
         self.fails(INPUT, "info", "in.png", "--max-pixels", "100", says="the limit is 100 pixels")
 
