@@ -112,8 +112,9 @@ Tensor<typename Model<Net>::Pixel> tiled(Model<Net> const& model, Context<typena
   return result;
 }
 
-/// A pixel of a line of `size` pixels that goes on, at both ends, with its mirror images.
-Index mirrored_pixel(Index i, Index size) {
+/// A pixel of a line of `size` pixels that goes on, at both ends, with its mirror images, or with its last pixel.
+Index continued_pixel(Index i, Index size) {
+  if (size < 10) return i < 0 ? 0 : i >= size ? size - 1 : i;
   while (i < 0 || i >= size) i = i < 0 ? -1 - i : 2 * size - 1 - i;
   return i;
 }
@@ -138,8 +139,8 @@ Tensor<Accumulator<T>> by_hand(Model<Mirnet<T>> const& model, Context<T>& contex
       Index const before_x = (seen(x_axis) - x_axis.length()) / 2, before_y = (seen(y_axis) - y_axis.length()) / 2;
       for (Index y = 0; y < seen(y_axis); ++y) {
         for (Index x = 0; x < seen(x_axis); ++x) {
-          Index const from_y = top + mirrored_pixel(y - before_y, y_axis.length());
-          Index const from_x = left + mirrored_pixel(x - before_x, x_axis.length());
+          Index const from_y = top + continued_pixel(y - before_y, y_axis.length());
+          Index const from_x = left + continued_pixel(x - before_x, x_axis.length());
           for (Index c = 0; c < image.channels(); ++c) part.view()(y, x, c) = image(from_y, from_x, c);
         }
       }
@@ -220,7 +221,8 @@ TEST_CASE("networks of any number of channels, and on cells, run in tiles of any
 TEST_CASE("a network sees small images mirrored, as large as it is told") {
   ThreadPool pool(2);
   auto const& kernels = *test::kernel_tables().front();
-  for (auto const& size : {Shape{1, 1, 0}, Shape{2, 3, 0}, Shape{63, 5, 0}, Shape{7, 64, 0}, Shape{20, 150, 0}}) {
+  for (auto const& size :
+       {Shape{1, 1, 0}, Shape{2, 3, 0}, Shape{63, 5, 0}, Shape{7, 64, 0}, Shape{9, 10, 0}, Shape{20, 150, 0}}) {
     for (Index const smallest : {1, 30, 64}) {
       compare_with_tiles_by_hand<float>(test::tiny, kernels, size.height, size.width,
                                         {.longest = 100, .overlap = 8, .margin = 2, .smallest = smallest}, pool);

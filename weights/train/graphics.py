@@ -20,6 +20,7 @@ BAYER_SIZES = (2, 4, 8)
 HALFTONE_PERIODS = (3.0, 10.0)  # pixels
 LARGEST_PATTERN = 6  # pixels
 LARGEST_SMALL = 24
+SHORTEST_MIRRORED = 10  # image/tiles.hpp
 
 
 def gray(picture):
@@ -160,7 +161,8 @@ def drawn(patch, rng, text=False):
 
 
 def small(patch, rng):
-    """A picture of a few pixels in the middle of a patch, as programs run it: mirrored at its edges."""
+    """A picture of a few pixels in the middle of a patch, as programs run it: mirrored at its edges, or continued by its
+    last pixels where it is too small for that."""
     height, width = (int(min(part, size)) for part, size in zip(rng.integers(1, LARGEST_SMALL + 1, 2), patch.shape))
     kind = rng.random()
     if kind < 0.4:
@@ -173,7 +175,11 @@ def small(patch, rng):
     top, left = (int(rng.integers(0, size - part + 1)) for size, part in zip(picture.shape, (height, width)))
     picture = picture[top:top + height, left:left + width]
     room = [size - part for size, part in zip(patch.shape, picture.shape[:2])]
-    return numpy.pad(picture, [*((size // 2, size - size // 2) for size in room), (0, 0)], "symmetric")
+    for axis, (size, more) in enumerate(zip(picture.shape, room)):
+        widths = [(0, 0)] * 3
+        widths[axis] = (more // 2, more - more // 2)
+        picture = numpy.pad(picture, widths, "edge" if size < SHORTEST_MIRRORED else "symmetric")
+    return picture
 
 
 KINDS = {ordered: 0.28, diffused: 0.25, scanned: 0.1, pattern: 0.1, drawn: 0.1, small: 0.17}

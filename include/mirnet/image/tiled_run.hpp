@@ -58,17 +58,18 @@ constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y,
   return bytes;
 }
 
-/// The pixel of a line of `size` pixels that is seen `i` pixels after its first one if the line is mirrored at both
-/// ends again and again.
-constexpr Index mirrored(Index i, Index size) noexcept {
+/// The pixel of a line of `size` pixels that is seen `i` pixels after its first one: beyond its ends, the line is
+/// mirrored again and again, or goes on with its last pixel if it is too short for that.
+constexpr Index continued(Index i, Index size) noexcept {
+  if (size < shortest_mirrored) return std::clamp<Index>(i, 0, size - 1);
   Index const place = (i % (2 * size) + 2 * size) % (2 * size);
   return place < size ? place : 2 * size - 1 - place;
 }
 
 /// Where the network sees more than the image: moves the tile, which is at the beginning of the map's memory without
-/// gaps, to its place in the map and mirrors it at its edges.
+/// gaps, to its place in the map and continues it beyond its edges.
 template <class Pixel>
-void mirror_out(TileAxis const& axis_x, TileAxis const& axis_y, View<Pixel> map) noexcept {
+void extend(TileAxis const& axis_x, TileAxis const& axis_y, View<Pixel> map) noexcept {
   Index const height = axis_y.length(), width = axis_x.length(), top = axis_y.before(), left = axis_x.before();
   if (map.height() == height && map.width() == width) return;
   Index const pitch = map.pitch();
@@ -81,11 +82,11 @@ void mirror_out(TileAxis const& axis_x, TileAxis const& axis_y, View<Pixel> map)
   }
   for (Index y = top; y < top + height; ++y) {
     for (Index x = 0; x < map.width(); ++x) {
-      if (x < left || x >= left + width) copy(map.pixel(y, x), map.pixel(y, left + mirrored(x - left, width)), 1);
+      if (x < left || x >= left + width) copy(map.pixel(y, x), map.pixel(y, left + continued(x - left, width)), 1);
     }
   }
   for (Index y = 0; y < map.height(); ++y) {
-    if (y < top || y >= top + height) copy(map.row(y), map.row(top + mirrored(y - top, height)), map.width());
+    if (y < top || y >= top + height) copy(map.row(y), map.row(top + continued(y - top, height)), map.width());
   }
 }
 
@@ -180,7 +181,7 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
     for (Index i = 0; i < count; ++i) {
       View<Pixel> const tile(input(i).data(), shape);
       if (Result<void> const filled = fill(tile_x + i, tile_y, tile); !filled) return filled;
-      mirror_out(axis_x, axis_y, input(i));
+      extend(axis_x, axis_y, input(i));
     }
     auto const done = count > 1 ? run_at_once(model, context, tiling, memory, count, input, output)
                                 : model.run(context, tiling.plan, {memory, static_cast<std::size_t>(tiling.plan.bytes)},

@@ -24,14 +24,18 @@ inline constexpr Index shortest_tile = 256;
 /// The least that a network sees of an image: the patches of the training had so many pixels in height and width. In an
 /// image of a few pixels, most lie at a border, and attention averages over little.
 inline constexpr Index smallest_input = 64;
+/// Shorter sides are continued by their last pixel instead of being mirrored. A mirror image of a few pixels is a
+/// pattern that repeats, of which a network cannot tell whether it is noise: it changed the mean of such pictures by up
+/// to 6 of 255. Of longer ones, streaks would look like lines, and their noise would stay.
+inline constexpr Index shortest_mirrored = 10;
 
 /// The sides of tiles, in pixels.
 struct TileOptions {
   Index longest = usual_tile;
   Index overlap = tile_overlap;
   Index margin = tile_margin;
-  /// Where a side of the image is shorter, the network sees the image mirrored at its edges until it is as long, though
-  /// no longer than `longest`.
+  /// Where a side of the image is shorter, the network sees the image mirrored at its edges (below `shortest_mirrored`,
+  /// continued by its last pixels) until it is as long, though no longer than `longest`.
   Index smallest = smallest_input;
 
   /// The least value of `longest` at which no three tiles in a row share a pixel, for tiles that begin at multiples of
