@@ -39,8 +39,8 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir}
 # Weight files from checkpoints, and the core in one header.
 install(PROGRAMS weights/convert.py scripts/single_header.py DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
-# For the program's --model high, where it is among the sources.
-install(FILES weights/denoise-large.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)
+# For the program's --model, where they are among the sources.
+install(FILES weights/denoise-large.mirw weights/denoise-0.1.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)
 install(FILES LICENSE THIRD-PARTY-NOTICES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # What the weights were trained on, and by whom that is.
 install(FILES weights/denoise.md weights/denoise-large.md weights/denoise-training-data.tsv

