@@ -138,7 +138,7 @@ class Mirnet:
     name = "mirnet"
 
     def __init__(self, options, folder):
-        self.command = [options.program, "denoise", folder / "in.pfm", folder / "out.pfm", "--overwrite",
+        self.command = [options.program, "denoise", folder / "in.pfm", folder / "out.pfm", "--overwrite", "--verbose",
                         "--weights", folder / "network.mirw", "--threads", str(options.threads)]
         self.result = folder / "out.pfm"
         self.times = []

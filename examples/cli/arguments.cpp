@@ -63,6 +63,18 @@ std::vector<std::string> words_of(CLI::Option const& option) {
   return words;
 }
 
+CLI::Option* find_option(CLI::App const& command, std::string_view name) {
+  bool const is_long = name.starts_with("--");
+  if (!name.starts_with('-') || name.size() < (is_long ? 3 : 2)) return nullptr;
+  auto const plain = name.substr(is_long ? 2 : 1);
+  for (auto const* option : command.get_options()) {
+    auto const& names = is_long ? option->get_lnames() : option->get_snames();
+    // Constant because the command is: both are the caller's to change.
+    if (std::find(names.begin(), names.end(), plain) != names.end()) return const_cast<CLI::Option*>(option);
+  }
+  return nullptr;
+}
+
 std::string listed(std::vector<std::string> const& words, char const* last) {
   std::string text;
   for (std::size_t i = 0; i < words.size(); ++i) {

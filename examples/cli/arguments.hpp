@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +19,10 @@ void take_one_of(CLI::Option& option, std::vector<std::string> const& words);
 
 /// What an option takes according to its type name, "a|b|N": the words, without placeholders in capital letters.
 std::vector<std::string> words_of(CLI::Option const& option);
+
+/// The option of a command that has this name, "-o" or "--output"; null where there is none. CLI11's own functions take
+/// memory and promise not to throw: without memory they would end the program.
+CLI::Option* find_option(CLI::App const& command, std::string_view name);
 
 /// "a, b or c".
 std::string listed(std::vector<std::string> const& words, char const* last = "or");

@@ -21,13 +21,13 @@ namespace cli {
 namespace {
 
 /// Prints what became of a picture. Reports go to the standard output, unless pictures do.
-void print(RestoreOptions const& options, Settings const& settings, Report const& report, bool many) {
+void print(RestoreOptions const& options, Settings const& settings, Report const& report) {
   std::FILE* const to = report.output == standard_stream ? stderr : stdout;
   if (options.json) {
     std::fputs(json_text(report, settings).c_str(), to);
   } else if (options.reports && report.state != Report::State::failed) {
-    bool const short_one = many || report.state == Report::State::skipped || report.state == Report::State::previewed;
-    std::fputs((short_one ? short_text(report) : long_text(report, settings)).c_str(), to);
+    bool const computed = report.state == Report::State::restored || report.state == Report::State::estimated;
+    std::fputs((options.verbose && computed ? long_text(report, settings) : short_text(report)).c_str(), to);
   }
   std::fflush(to);
 }
@@ -84,7 +84,7 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
     Report report;
     report.input = folder;
     report.error = why;
-    print(options, settings, report, many);
+    print(options, settings, report);
     print_error(why.message());
   }
   auto const is_skipped = [&](Work const& work) { return options.skip_existing && exists(work.output); };
@@ -116,7 +116,7 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
       }
     }
     if (!done) report.error = done.error();
-    print(options, settings, report, many);
+    print(options, settings, report);
     if (done) continue;
     if (!many) {
       alone = done;

@@ -68,8 +68,8 @@ std::vector<std::string> with_a_command(CLI::App const& program, int argc, char 
   if (is_option) {  // "mirnet --preview photo.jpg"
     auto const name = first.substr(0, first.find('='));
     auto const* const denoise = program.get_subcommand(denoise_task.verb);
-    bool const is_of_denoise = denoise->get_option_no_throw(name) != nullptr;
-    if (is_of_denoise && program.get_option_no_throw(name) == nullptr) arguments.insert(arguments.begin(), "denoise");
+    if (find_option(*denoise, name) != nullptr && find_option(program, name) == nullptr)
+      arguments.insert(arguments.begin(), "denoise");
     return arguments;
   }
   bool const is_picture =
@@ -94,7 +94,7 @@ std::vector<std::string> plain_arguments(CLI::App const& program, std::vector<st
     }
     bool const ends_in_equals = argument.ends_with('=') && argument.starts_with("--");
     auto const name = ends_in_equals ? argument.substr(0, argument.size() - 1) : argument;
-    auto const* const option = is_value || !name.starts_with('-') ? nullptr : command->get_option_no_throw(name);
+    auto const* const option = is_value ? nullptr : find_option(*command, name);
     bool const takes_value = option != nullptr && option->get_items_expected_max() > 0;
     if (takes_value && ends_in_equals) {
       arguments.insert(arguments.end(), {name, ""});

@@ -31,6 +31,9 @@ std::string plan_text(mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
                 number(tiling.x.length()), number(tiling.y.length()));
 }
 
+/// What the program takes while it restores a picture that was planned.
+double memory_of(Report const& report) { return used_memory().value_or(0) + static_cast<double>(report.tiling->bytes); }
+
 nlohmann::json figures(double before, double after) {
   // JSON has no infinity.
   auto const value = [](double x) { return std::isfinite(x) ? nlohmann::json(x) : nlohmann::json(nullptr); };
@@ -55,8 +58,7 @@ std::string long_text(Report const& report, Settings const& settings) {
              number(report.channels), report.channels == 1 ? "" : "s", depth(report.read));
   if (report.state == Report::State::estimated) {
     text += format("plan              %s\n", plan_text(*report.tiling).c_str());
-    text += format("memory            %s\n",
-                   bytes_text(used_memory().value_or(0) + static_cast<double>(report.tiling->bytes)).c_str());
+    text += format("memory            %s\n", bytes_text(memory_of(report)).c_str());
     text += format("time              about %s\n", duration_text(*report.estimated_seconds).c_str());
   } else {
     if (report.output != standard_stream) text = "result            " + one_line(report.output) + "\n" + text;
@@ -87,20 +89,25 @@ std::string long_text(Report const& report, Settings const& settings) {
 }
 
 std::string short_text(Report const& report) {
-  auto const line = report.input + " -> " + report.output + "  ";
+  auto const line = report.input + " -> " + report.output + "  " + size_text(report);
   switch (report.state) {
     case Report::State::skipped: return report.input + ": skipped, " + report.output + " already exists\n";
     case Report::State::estimated:
-      return line +
-             format("%s, about %s\n", size_text(report).c_str(), duration_text(*report.estimated_seconds).c_str());
+      return line + ", about " + duration_text(*report.estimated_seconds) + ", " + bytes_text(memory_of(report)) +
+             " of memory\n";
     case Report::State::previewed:
       return report.input + format(": %zu crop%s, %s\n", report.crops, report.crops == 1 ? "" : "s",
                                    duration_text(report.seconds.run).c_str());
     case Report::State::restored: break;
     case Report::State::failed: return {};
   }
-  auto text = line + format("%s, %s", size_text(report).c_str(), duration_text(report.seconds.run).c_str());
-  if (report.after) text += format(", %s dB", cli::text(report.after->psnr, 2).c_str());
+  auto text = line + ", " + duration_text(report.seconds.run);
+  if (report.noise && report.strength != 1) text += format(", strength %.2f", static_cast<double>(report.strength));
+  if (report.hot_pixels > 0) text += format(", %lld hot pixels removed", number(report.hot_pixels));
+  if (report.stored < report.read) text += std::string(", rounded to ") + depth(report.stored);
+  if (report.after) {
+    text += ", PSNR " + cli::text(report.before->psnr, 2) + " -> " + cli::text(report.after->psnr, 2) + " dB";
+  }
   return text + "\n";
 }
 

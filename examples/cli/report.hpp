@@ -48,10 +48,10 @@ struct Report {
   double megapixels() const { return static_cast<double>(width * height) * 1e-6; }
 };
 
-/// Everything about one picture, several lines.
+/// Everything about one picture, several lines, for --verbose.
 std::string long_text(Report const& report, Settings const& settings);
 
-/// One line for a picture among many.
+/// One line for a picture.
 std::string short_text(Report const& report);
 
 /// One line of JSON: an object whose keys the README lists.

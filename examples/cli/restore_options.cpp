@@ -118,6 +118,7 @@ void add_messages(CLI::App& command, RestoreOptions& options) {
                          "terminal");
   take_one_of(*progress, {"auto", "bar", "json", "none"});
   command.add_flag("--json", options.json, "print one line of JSON per photograph");
+  command.add_flag("--verbose", options.verbose, "print size, settings, time and memory of each photograph");
   command.add_flag("--quiet", options.quiet, "print errors only");
 }
 
@@ -138,12 +139,15 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
   add_computing(command, options.computing);
   command.add_option("--crop", options.crop_text, "process only this part, in pixels from the upper left corner")
       ->type_name("X,Y,W,H");
+  command
+      .add_option("--reference", options.reference,
+                  "the same photograph without noise: print PSNR and SSIM before and after")
+      ->type_name("FILE");
   auto* const preview = command.add_flag("--preview", options.preview,
                                          "process only the most telling crops, and show them before and after in a "
                                          "page, NAME-preview.html; writes no results");
   for (auto const* name : {"--output", "--output-dir", "--crop", "--reference", "--estimate", "--skip-existing"}) {
-    auto* const other = command.get_option_no_throw(name);
-    if (other != nullptr) preview->excludes(other);
+    if (auto* const other = find_option(command, name)) preview->excludes(other);
   }
   command
       .add_option(
@@ -151,11 +155,7 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
           "save a page that shows all photographs before and after, with sliders; of many photographs, the most "
           "telling crops")
       ->type_name("FILE.html")
-      ->excludes("--estimate");
-  command
-      .add_option("--reference", options.reference,
-                  "the same photograph without noise: print PSNR and SSIM before and after")
-      ->type_name("FILE");
+      ->excludes(find_option(command, "--estimate"));
   command.add_option("--min-psnr", options.min_psnr, "with --reference: fail with exit code 6 if the PSNR is lower")
       ->type_name("DB");
   command
@@ -178,8 +178,8 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
              "--skip-existing", "--overwrite", "--estimate", "--max-pixels", "--no-sandbox"}},
            {"Comparing", {"--crop", "--preview", "--compare", "--reference", "--min-psnr"}},
            {"Memory and speed", {"--max-memory", "--tile", "--threads", "--isa", "--precision", "--algorithm"}},
-           {"Messages", {"--progress", "--json", "--quiet"}}}) {
-    for (auto const* name : names) command.get_option(name)->group(group);
+           {"Messages", {"--progress", "--json", "--verbose", "--quiet"}}}) {
+    for (auto const* name : names) find_option(command, name)->group(group);
   }
 }
 

@@ -35,7 +35,7 @@ struct RestoreOptions {
   std::optional<std::string> quality;  ///< a number; or, as in version 0.2, the model
   PictureOptions stored;
   bool lossless = false, lossy = false;
-  bool skip_existing = false, estimate = false, json = false, quiet = false;
+  bool skip_existing = false, estimate = false, json = false, quiet = false, verbose = false;
   bool reports = true;  ///< for people, on the standard output: not where that is closed
 
   ProgressStyle style() const;

@@ -144,7 +144,7 @@ class Formats(ProgramTest):
         for sample, level in zip(deep.samples, rounded.samples):
             self.assertAlmostEqual(sample / 257, level, delta=0.51)
         note = self.succeeds("denoise", "in.png", "o.bmp")
-        self.assertIn("o.bmp holds 8 bits: the samples were rounded", note)
+        self.assertIn(", rounded to 8 bits\n", note)
         self.assertNotIn("rounded", self.succeeds("denoise", "in.png", "new.ppm"))
 
     def test_pfm_is_exact(self):
@@ -361,7 +361,7 @@ class Metadata(ProgramTest):
         self.file("a.png", png(seen))
         self.file("b.png", with_png_chunks(png(turned(seen, 6)), (b"eXIf", exif(6))))
         self.assertRegex(self.succeeds("compare", "a.png", "b.png"), "PSNR +inf")
-        self.assertIn("inf dB before", self.succeeds("denoise", "a.png", "o.png", "--reference", "b.png"))
+        self.assertIn("PSNR inf -> ", self.succeeds("denoise", "a.png", "o.png", "--reference", "b.png"))
 
 
 class Options(ProgramTest):
@@ -389,7 +389,7 @@ class Options(ProgramTest):
         available = re.search(r"available are: (.+)", message).group(1).split(", ")
         results = []
         for isa in available:
-            said = self.succeeds("denoise", "in.pfm", f"{isa}.pfm", "--isa", isa, "--precision", "fp32")
+            said = self.succeeds("denoise", "--verbose", "in.pfm", f"{isa}.pfm", "--isa", isa, "--precision", "fp32")
             self.assertIn(f"instruction set   {in_fp32[isa]}\n", said)
             results.append(read_pfm((self.path / f"{isa}.pfm").read_bytes()))
         for result in results:
@@ -414,7 +414,7 @@ class Options(ProgramTest):
         for option, isa, precision in cases:
             with self.subTest(precision=option, isa=isa):
                 options = (*(("--precision", option) if option else ()), *(("--isa", isa) if isa else ()))
-                said = self.succeeds("denoise", "in.png", "o.png", "--overwrite", *options)
+                said = self.succeeds("denoise", "--verbose", "in.png", "o.png", "--overwrite", *options)
                 self.assertIn(f"instruction set   {running[precision]}\nprecision         {precision}\n", said)
                 result = json.loads(self.succeeds("denoise", "in.png", "o.png", "--overwrite", "--json", *options))
                 self.assertEqual((result["instruction_set"], result["precision"]), (running[precision], precision))
@@ -429,7 +429,7 @@ class Options(ProgramTest):
         before = read_pfm((self.path / "in.pfm").read_bytes())
 
         def run(*options):
-            report = self.succeeds("denoise", "in.pfm", "out.pfm", "--overwrite", *options)
+            report = self.succeeds("denoise", "--verbose", "in.pfm", "out.pfm", "--overwrite", *options)
             return report, read_pfm((self.path / "out.pfm").read_bytes())
 
         def difference(a, b):
@@ -456,7 +456,7 @@ class Options(ProgramTest):
         noisy = Picture(32, 32, 3, (120 + (i * 7919) % 61 - 30 for i in range(32 * 32 * 3)))
         self.file("clean.png", png(clean))
         self.file("noisy.png", png(noisy))
-        summary = self.succeeds("denoise", "noisy.png", "o.png", "--reference", "clean.png", "--threads", 2)
+        summary = self.succeeds("denoise", "--verbose", "noisy.png", "o.png", "--reference", "clean.png", "--threads", 2)
         self.assertRegex(summary, r"\Aresult +o\.png\n")
         self.assertIn("32 x 32, 3 channels of 8 bits", summary)
         self.assertRegex(summary, r"time +\d+\.\d+ s, \d+\.\d+ megapixels/s")
@@ -969,7 +969,7 @@ class Pipes(ProgramTest):
         expected = self.denoises("in.png", png(picture))
         both = self.through(png(picture), "-")
         self.assertEqual((both.returncode, both.stdout), (0, expected))
-        self.assertIn(b"20 x 10", both.stderr)  # reports do not get between pixels
+        self.assertIn(b"- -> -  200 pixels, ", both.stderr)  # reports do not get between pixels
         self.assertEqual(self.through(png(picture), "-", "-", "--quiet").stdout, expected)
         self.through(png(picture), "-", "file.png")
         self.assertEqual((self.path / "file.png").read_bytes(), expected)
@@ -1031,7 +1031,9 @@ class Json(ProgramTest):
     @unittest.skipIf(SANITIZED, "takes minutes")
     def test_estimate(self):
         self.file("a.png", png(draw(300, 280, 3)))
-        said = self.succeeds("denoise", "a.png", "o.png", "--estimate")
+        self.assertRegex(self.succeeds("denoise", "a.png", "o.png", "--estimate"),
+                         r"\Aa.png -> o.png  0.08 megapixels, about \S+ s, \S+ MiB of memory\n\Z")
+        said = self.succeeds("denoise", "a.png", "o.png", "--estimate", "--verbose")
         self.assertRegex(said, r"plan +the whole picture at once\nmemory +\d+\.\d MiB\ntime +about \d+(\.\d+)? s\n")
         ratios = []
         for _ in range(3):  # other programs may take the processors from either of the two
@@ -1204,7 +1206,7 @@ class Parts(ProgramTest):
 class Tiles(ProgramTest):
     def summary(self, *options):
         """What is printed, as a dictionary, and the picture."""
-        printed = self.succeeds("denoise", "in.png", "out.png", "--overwrite", *options)
+        printed = self.succeeds("denoise", "in.png", "out.png", "--overwrite", "--verbose", *options)
         lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in printed.splitlines())
         return lines, read_png((self.path / "out.png").read_bytes())
 
@@ -1667,8 +1669,8 @@ class Models(ProgramTest):
         self.assertEqual(self.denoises("in.png", png(draw(12, 10, 3)), "w.pfm", "--weights", self.large), high)
         self.assertNotEqual(high, standard)
         self.denoises("in.png", png(draw(12, 10, 3)), "half.pfm", "--model", "high", "--precision", "bf16")
-        self.assertIn("model             high (", self.succeeds("denoise", "in.png", "o.png", "--model", "high"))
-        self.assertIn("model             standard (", self.succeeds("denoise", "in.png", "p.png"))
+        self.assertIn("model             high (", self.succeeds("denoise", "in.png", "o.png", "--model", "high", "--verbose"))
+        self.assertIn("model             standard (", self.succeeds("denoise", "in.png", "p.png", "--verbose"))
         self.assertEqual(self.succeeds("info", "--model", "standard"), self.succeeds("info"))
 
     def test_folder_of_the_environment(self):
