@@ -1,5 +1,4 @@
-// Values of options: checks whose sentences say what was found and what was expected, and the words that a value may
-// be.
+// Values of options: checks with error messages that say what was found and what was expected, and lists of words.
 #pragma once
 
 #include <string>
@@ -10,7 +9,7 @@
 
 namespace cli {
 
-/// A number, whole or not, in a range with its ends.
+/// A number in a closed range.
 CLI::Validator number_between(double least, double most);
 CLI::Validator whole_number_between(long long least, long long most);
 

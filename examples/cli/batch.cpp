@@ -52,7 +52,7 @@ mirnet::Result<void> save(ComparisonPage const& page, RestoreOptions const& opti
   return written;
 }
 
-/// Of many, results that exist are told before the first is computed.
+/// With several pictures, existing results are an error before the first one is computed.
 mirnet::Result<void> check_existing(RestoreOptions const& options, WorkList const& all) {
   bool const may_exist = options.skip_existing || options.stored.overwrite || options.estimate || options.preview;
   if (may_exist || all.pictures.size() < 2) return {};
@@ -153,7 +153,7 @@ mirnet::Result<void> restore_all(RestoreOptions const& options, Task const& task
   }
   if (auto const checked = check_existing(options, *work); !checked) return checked;
   if (options.page) {
-    // A preview is looked at and made again, with other settings.
+    // People try a preview again with other settings: it may replace an earlier page.
     bool const again = options.preview && is_own_page(*options.page);
     if (auto const checked = check_writable(*options.page, again || options.stored.overwrite); !checked) return checked;
   }

@@ -1,4 +1,4 @@
-// The place in a batch of pictures, and when it will be over.
+// The position in a batch of pictures, and the time left for all of it.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@
 
 namespace cli {
 
-/// How long pictures take is not known before they are read; it goes with the size of their files nearly enough.
+/// Estimates the time left from file sizes: pixels are not known before a picture is read.
 class BatchClock {
  public:
   using Clock = std::chrono::steady_clock;
@@ -16,14 +16,14 @@ class BatchClock {
   /// The sizes of the files of all pictures that are to be restored, in bytes; 0 where it is not known.
   explicit BatchClock(std::vector<double> sizes, Clock::time_point now = Clock::now());
 
-  /// The next picture begins, at the first call the first one.
+  /// Begins the next picture; the first call begins the first one.
   void next() { ++at_; }
 
   std::size_t number() const { return at_; }  ///< of the picture, from 1 on
   std::size_t count() const { return sizes_.size(); }
 
-  /// The seconds until all are done when this share of the picture is. Nothing where there is but one, or where too
-  /// little has been done to tell.
+  /// The seconds until all pictures are done, when this share of the current one is done. Nothing for a single picture,
+  /// or before there is enough to go by.
   std::optional<double> seconds_left(double share, Clock::time_point now = Clock::now()) const;
 
  private:

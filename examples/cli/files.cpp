@@ -50,7 +50,7 @@ bool is_missing(std::string const& path) {
   return !is_descriptor(path) && !fs::exists(path, unknown) && !unknown && !fs::is_symlink(path, unknown);
 }
 
-/// Whether a file is a photograph that somebody else made: to replace it by the result of another would lose it.
+/// Whether a file is a photograph that mirnet has not made, so that replacing it would lose it.
 bool is_precious(std::string const& output, std::string const& input) {
   std::error_code missing;
   if (is_folder(output) || !fs::exists(output, missing) || fs::equivalent(input, output, missing)) return false;
@@ -58,7 +58,7 @@ bool is_precious(std::string const& output, std::string const& input) {
   return format != nullptr && format->holds.exif && !has_result_mark(output);
 }
 
-/// Two photographs, as a pattern of the shell names them, are no input and output.
+/// Refuses two photographs as input and output: a pattern of the shell may have named them.
 mirnet::Result<void> check_pair(std::string const& input, std::string const& output) {
   if (is_missing(input)) return no_such_file(input);
   if (is_descriptor(output) || !is_precious(output, input)) return {};
@@ -85,7 +85,7 @@ mirnet::Result<Request> understand(FileOptions const& options) {
   if (options.inputs_only) return request;
   bool const says_nothing = !output && !options.output_folder && !options.suffix;
   if (says_nothing && options.files.size() > 2 && is_missing(options.files.back())) {
-    // As the last name of cp.
+    // A last name that ends in a slash is the target, as with cp.
     if (!options.files.back().ends_with('/')) {
       return Error(ErrorCode::input,
                    "%s: no such file; of three names or more, all are inputs, and -o says where results go",

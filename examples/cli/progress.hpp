@@ -21,7 +21,7 @@ ProgressStyle automatic_progress();
 /// 130: to wait for a computation that gives back gigabytes would take longer than people do.
 void end_on_interrupt();
 
-/// Whether what is said then tells how a batch goes on.
+/// Whether the sentence of an interrupted run also says how to continue a batch.
 void say_how_to_go_on(bool can);
 
 /// As long as one of these lives, the program is not ended but at its end: a file is being written.
