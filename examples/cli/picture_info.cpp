@@ -17,6 +17,7 @@
 #include "json_name.hpp"
 #include "naming.hpp"
 #include "photograph_noise.hpp"
+#include "report.hpp"
 
 namespace cli {
 namespace {
@@ -87,8 +88,8 @@ void print_text(std::string const& path, Picture const& picture, PhotographData 
   static constexpr char const* depths[] = {"8 bits", "16 bits", "32-bit floats"};
   auto const& image = picture.image;
   line("file", path);
-  line("size", format("%lld x %lld, %.1f megapixels", static_cast<long long>(image.width()),
-                      static_cast<long long>(image.height()), static_cast<double>(image.pixels()) * 1e-6));
+  line("size", format("%lld x %lld, %s", static_cast<long long>(image.width()), static_cast<long long>(image.height()),
+                      pixels_text(image.pixels()).c_str()));
   line("format", traits(picture.format).name);
   line("samples", format("%s, %s", channel_words(image), depths[static_cast<int>(image.type())]));
   line("colour profile", profile_words(picture));

@@ -40,17 +40,18 @@ nlohmann::json figures(double before, double after) {
   return {{"before", value(before)}, {"after", value(after)}};
 }
 
-std::string size_text(Report const& report) {
-  if (report.megapixels() < 0.01) return format("%lld pixels", number(report.width * report.height));
-  return format(report.megapixels() < 1 ? "%.2f megapixels" : "%.1f megapixels", report.megapixels());
-}
-
 char const* name(Report::State state) {
   static constexpr char const* names[] = {"restored", "estimated", "previewed", "skipped", "failed"};
   return names[static_cast<int>(state)];
 }
 
 }  // namespace
+
+std::string pixels_text(mirnet::Index pixels) {
+  double const mega = 1e-6 * static_cast<double>(pixels);
+  if (mega < 0.01) return format("%lld pixels", number(pixels));
+  return format(mega < 1 ? "%.2f megapixels" : "%.1f megapixels", mega);
+}
 
 std::string long_text(Report const& report, Settings const& settings) {
   std::string text =
@@ -89,7 +90,7 @@ std::string long_text(Report const& report, Settings const& settings) {
 }
 
 std::string short_text(Report const& report) {
-  auto const line = report.input + " -> " + report.output + "  " + size_text(report);
+  auto const line = report.input + " -> " + report.output + "  " + pixels_text(report.width * report.height);
   switch (report.state) {
     case Report::State::skipped: return report.input + ": skipped, " + report.output + " already exists\n";
     case Report::State::estimated:

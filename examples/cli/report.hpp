@@ -51,6 +51,9 @@ struct Report {
 /// Everything about one picture, several lines, for --verbose.
 std::string long_text(Report const& report, Settings const& settings);
 
+/// "24.0 megapixels", or "240 pixels" of a small picture.
+std::string pixels_text(mirnet::Index pixels);
+
 /// One line for a picture.
 std::string short_text(Report const& report);
 

@@ -106,7 +106,8 @@ class Threads(Preloaded):
         self.file("in.png", png(draw(40, 30, 3)))
         self.succeeds("denoise", "in.png", "expected.png", "--quiet")
         for threads in (0, 2):
-            result = self.with_faults("denoise", "in.png", "o.png", "--overwrite", "--threads", "100", threads=threads)
+            result = self.with_faults("denoise", "in.png", "o.png", "--overwrite", "--verbose", "--threads", "100",
+                                      threads=threads)
             self.assertEqual((result.returncode, result.stderr), (0, b""))
             self.assertRegex(result.stdout.decode(), rf"threads +{threads + 1}\n")
             self.assertEqual((self.path / "o.png").read_bytes(), (self.path / "expected.png").read_bytes())

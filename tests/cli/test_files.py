@@ -334,7 +334,7 @@ class Folders(FilesTest):
     def test_what_is_hidden(self):
         self.put("d/a.png", "d/.b.png", "d/.hidden/c.png", "d/inside/.d.png")
         self.put("d/._a.png", "d/inside/._e.png", content=b"\0\5\x16\7\0\2\0\0Mac OS X        ")
-        self.assertIn("result            o/a.png", self.succeeds("denoise", "-r", "d", "--output-dir", "o"))
+        self.assertIn("d/a.png -> o/a.png  ", self.succeeds("denoise", "-r", "d", "--output-dir", "o"))
         self.assertEqual(self.tree("o"), ["a.png"])
         # What is named is taken.
         self.succeeds("denoise", "d/.b.png", "d/.hidden", "--output-dir", "o2", "--quiet")
