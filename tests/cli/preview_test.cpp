@@ -64,18 +64,19 @@ TEST_CASE("what is no rectangle is told") {
   struct Wrong {
     std::string text, why;
   };
-  for (auto const& [text, why] :
+  for (auto const& wrong :
        {Wrong{"", "has 1 part"}, Wrong{"1,2,3", "has 3 parts"}, Wrong{"1,2,3,4,5", "has 5 parts"},
         Wrong{"1,2,3,", "has \"\" in the place of a number"}, Wrong{"1,,3,4", "has \"\" in the place of a number"},
         Wrong{"-1,2,3,4", "has \"-1\" in the place of a number"}, Wrong{"1,2,3,4px", "has \"4px\" in the place of"},
         Wrong{"1, 2,3,4", "has \" 2\" in the place of a number"}, Wrong{"1,2,1.5,4", "has \"1.5\" in the place of"},
         Wrong{"1,2,99999999999999999999,4", "has a number that is too large"}, Wrong{"1,2,3,0", "has no pixels"}}) {
+    auto const& text = wrong.text;
     CAPTURE(text);
     auto const part = cli::parse_rectangle(text);
     REQUIRE(!part.ok());
     CHECK(part.error().code() == mirnet::ErrorCode::invalid_argument);
     std::string const message = part.error().message();
-    CHECK(message.starts_with("\"" + text + "\" " + why));
+    CHECK(message.starts_with("\"" + text + "\" " + wrong.why));
     CHECK(message.ends_with("; expected X,Y,WIDTH,HEIGHT in pixels"));
   }
 }
@@ -146,14 +147,14 @@ TEST_CASE("crops fit pictures of every size") {
   struct Size {
     Index width, height, side;
   };
-  for (auto const& [width, height, side] :
-       {Size{1, 1, 512}, Size{300, 200, 512}, Size{512, 512, 512}, Size{513, 512, 512}, Size{768, 512, 512},
-        Size{1024, 1024, 512}, Size{3000, 7, 512}, Size{7, 3000, 512}, Size{200, 100, 1}, Size{2, 1, 1},
-        Size{50, 40, 3}, Size{1100, 90, 64}}) {
+  for (auto const& size : {Size{1, 1, 512}, Size{300, 200, 512}, Size{512, 512, 512}, Size{513, 512, 512},
+                           Size{768, 512, 512}, Size{1024, 1024, 512}, Size{3000, 7, 512}, Size{7, 3000, 512},
+                           Size{200, 100, 1}, Size{2, 1, 1}, Size{50, 40, 3}, Size{1100, 90, 64}}) {
     for (int const count : {1, 4, 9}) {
-      CAPTURE(width);
-      CAPTURE(height);
-      CAPTURE(side);
+      auto const [width, height, side] = size;
+      CAPTURE(size.width);
+      CAPTURE(size.height);
+      CAPTURE(size.side);
       auto const image = samples::noise(width, height, 3, SampleType::u8);
       auto const crops = cli::telling_crops(image, count, side);
       CHECK(!crops.empty());
