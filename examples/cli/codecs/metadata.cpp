@@ -190,7 +190,8 @@ Bytes upright_exif(Bytes exif, Index width, Index height) {
     }
   }
   erase_thumbnails(exif);
-  return exif;
+  // Entries of damaged data may lie over each other, so that a size has been written over the orientation.
+  return exif_orientation(exif) == 1 ? exif : Bytes();
 }
 
 Bytes upright_xmp(Bytes xmp) {

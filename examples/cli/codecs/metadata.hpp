@@ -79,7 +79,8 @@ std::string profile_name(std::span<std::byte const> icc);
 
 /// The same structure for pixels that are stored upright, `width` x `height` of them: the orientation is 1, the sizes
 /// are these, and the bytes of the thumbnail are zeros or cut off, as they show the old pixels. Nothing of what is no
-/// TIFF structure. Everything else stays where it is: makers' notes count from the start of the structure.
+/// TIFF structure, or so damaged that it cannot say this. Everything else stays where it is: makers' notes count from
+/// the start of the structure.
 Bytes upright_exif(Bytes exif, mirnet::Index width, mirnet::Index height);
 
 /// XMP for pixels that are stored upright: its orientation, if it has one, is 1. Its length does not change.
