@@ -38,13 +38,18 @@ double file_size(std::string const& path) {
   return unknown ? 0 : static_cast<double>(size);
 }
 
+/// Whether the page may take the place of a file. People try a preview again with other settings: it replaces an
+/// earlier page.
+bool replaces_page(RestoreOptions const& options) {
+  return options.stored.overwrite || (options.preview && is_own_page(*options.page));
+}
+
 /// Writes the page, and tells where it is, on the standard error where a picture goes to the standard output.
 mirnet::Result<void> save(ComparisonPage const& page, RestoreOptions const& options, WorkList const& all) {
   auto const html = page.html();
   Uninterrupted const writing;
   auto const bytes = std::as_bytes(std::span<char const>(html));
-  bool const replaces = options.stored.overwrite || (options.preview && is_own_page(*options.page));
-  auto const written = mirnet::write_file(options.page->c_str(), bytes, replaces);
+  auto const written = mirnet::write_file(options.page->c_str(), bytes, replaces_page(options));
   if (written && options.reports && !options.json) {
     bool const streams = all.pictures.size() == 1 && all.pictures.front().output == standard_stream;
     std::fprintf(streams ? stderr : stdout, "before and after: %s\n", options.page->c_str());
@@ -112,7 +117,7 @@ mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& t
       ++(done ? counts.done : counts.failed);
       if (done && options.estimate) {
         counts.seconds += *report.estimated_seconds;
-        counts.bytes = std::max(counts.bytes, used_memory().value_or(0) + static_cast<double>(report.tiling->bytes));
+        counts.bytes = std::max(counts.bytes, memory_of(report));
       }
     }
     if (!done) report.error = done.error();
@@ -153,9 +158,7 @@ mirnet::Result<void> restore_all(RestoreOptions const& options, Task const& task
   }
   if (auto const checked = check_existing(options, *work); !checked) return checked;
   if (options.page) {
-    // People try a preview again with other settings: it may replace an earlier page.
-    bool const again = options.preview && is_own_page(*options.page);
-    if (auto const checked = check_writable(*options.page, again || options.stored.overwrite); !checked) return checked;
+    if (auto const checked = check_writable(*options.page, replaces_page(options)); !checked) return checked;
   }
   return kernels->in_bfloat16 ? restore_all_in<mirnet::bfloat16>(options, task, *kernels, *work)
                               : restore_all_in<float>(options, task, *kernels, *work);

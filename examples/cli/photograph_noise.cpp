@@ -2,13 +2,10 @@
 
 #include <algorithm>
 
-#include <mirnet/image/conversions.hpp>
-
 #include "commands.hpp"
+#include "picture_writer.hpp"
 
 namespace cli {
-
-using mirnet::Index;
 
 namespace {
 
@@ -22,15 +19,9 @@ float ramp(float value, float low, float high) { return std::clamp((value - low)
 mirnet::Result<mirnet::NoiseEstimate> noise_of(mirnet::Image const& image, ColourConversion const* conversion,
                                                mirnet::ParallelFor const& parallel) {
   if (conversion == nullptr || conversion->colours() != image.colours()) return mirnet::measure_noise(image, parallel);
-  auto converted = mirnet::convert_samples(image, mirnet::SampleType::f32);
-  if (!converted) return converted.error();
-  auto const samples = converted->samples<float>();
-  parallel(image.height(), [&](Index y, Index) {
-    for (Index i = y * image.width(); i < (y + 1) * image.width(); ++i) {
-      conversion->to_network(samples.data() + i * image.channels(), 1);
-    }
-  });
-  return mirnet::measure_noise(*converted, parallel);
+  auto const seen = seen_by_network(image, *conversion, parallel);
+  if (!seen) return seen.error();
+  return mirnet::measure_noise(*seen, parallel);
 }
 
 char const* noise_word(mirnet::NoiseEstimate const& noise) {

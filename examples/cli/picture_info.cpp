@@ -1,12 +1,8 @@
 #include "picture_info.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <span>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
@@ -167,11 +163,7 @@ bool is_picture(std::string const& path) {
     return !std::filesystem::exists(path, failed) && format_named(extension_of(path)) != nullptr;
   }
   if (extension_of(path) == "mirw") return false;
-  std::array<char, 4096> start;
-  std::ifstream file(path, std::ios::binary);
-  file.read(start.data(), start.size());
-  auto const bytes = std::as_bytes(std::span(start)).first(static_cast<std::size_t>(file.gcount()));
-  return format_of(bytes) != nullptr || format_named(extension_of(path)) != nullptr;
+  return format_of_file(path) != nullptr || format_named(extension_of(path)) != nullptr;
 }
 
 mirnet::Result<void> print_picture_info(std::string const& path, Reading const& reading, bool as_json) {

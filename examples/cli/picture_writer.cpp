@@ -19,16 +19,23 @@ namespace cli {
 using mirnet::Image;
 using mirnet::Index;
 
-mirnet::Result<Converted> Converted::make(Image const& image, std::shared_ptr<ColourConversion const> conversion,
-                                          mirnet::ParallelFor const& parallel) {
+mirnet::Result<Image> seen_by_network(Image const& image, ColourConversion const& conversion,
+                                      mirnet::ParallelFor const& parallel) {
   auto seen = mirnet::convert_samples(image, mirnet::SampleType::f32);
-  if (!seen) return seen.error();
+  if (!seen) return seen;
   Index const width = image.width(), channels = image.channels(), colours = image.colours();
   parallel(image.height(), [&](Index y, Index) {
     float* pixel = seen->samples<float>().data() + y * width * channels;
-    if (!image.has_alpha()) return conversion->to_network(pixel, width);
-    for (Index x = 0; x < width; ++x, pixel += colours + 1) conversion->to_network(pixel, 1);
+    if (!image.has_alpha()) return conversion.to_network(pixel, width);
+    for (Index x = 0; x < width; ++x, pixel += colours + 1) conversion.to_network(pixel, 1);
   });
+  return seen;
+}
+
+mirnet::Result<Converted> Converted::make(Image const& image, std::shared_ptr<ColourConversion const> conversion,
+                                          mirnet::ParallelFor const& parallel) {
+  auto seen = seen_by_network(image, *conversion, parallel);
+  if (!seen) return seen.error();
   return Converted{*std::move(seen), std::move(conversion)};
 }
 

@@ -24,6 +24,11 @@ struct ResultFormat {
   EncodeOptions encoding = {};
 };
 
+/// An image in the colours that the network knows, as floats; alpha stays. The conversion is for as many colours.
+/// Errors: memory.
+mirnet::Result<mirnet::Image> seen_by_network(mirnet::Image const& image, ColourConversion const& conversion,
+                                              mirnet::ParallelFor const& parallel);
+
 /// Where the network sees other colours than the file has: what it sees, and the way back.
 struct Converted {
   mirnet::Image seen;  ///< floats

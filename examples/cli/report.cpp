@@ -31,7 +31,13 @@ std::string plan_text(mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
                 number(tiling.x.length()), number(tiling.y.length()));
 }
 
-/// What the program takes while it restores a picture that was planned.
+char const* name(Report::State state) {
+  static constexpr char const* names[] = {"restored", "estimated", "previewed", "skipped", "failed"};
+  return names[static_cast<int>(state)];
+}
+
+}  // namespace
+
 double memory_of(Report const& report) { return used_memory().value_or(0) + static_cast<double>(report.tiling->bytes); }
 
 nlohmann::json figures(double before, double after) {
@@ -39,13 +45,6 @@ nlohmann::json figures(double before, double after) {
   auto const value = [](double x) { return std::isfinite(x) ? nlohmann::json(x) : nlohmann::json(nullptr); };
   return {{"before", value(before)}, {"after", value(after)}};
 }
-
-char const* name(Report::State state) {
-  static constexpr char const* names[] = {"restored", "estimated", "previewed", "skipped", "failed"};
-  return names[static_cast<int>(state)];
-}
-
-}  // namespace
 
 std::string pixels_text(mirnet::Index pixels) {
   double const mega = 1e-6 * static_cast<double>(pixels);

@@ -51,6 +51,9 @@ struct Report {
 /// Everything about one picture, several lines, for --verbose.
 std::string long_text(Report const& report, Settings const& settings);
 
+/// What the program takes while it restores a picture that was planned, in bytes.
+double memory_of(Report const& report);
+
 /// "24.0 megapixels", or "240 pixels" of a small picture.
 std::string pixels_text(mirnet::Index pixels);
 
