@@ -9,16 +9,14 @@ import json
 import os
 import pathlib
 import select
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = os.environ.get("MAKE_COMPARISON_PAGE", str(ROOT / "build" / "release" / "tests" / "make_comparison_page"))
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from chromium import BROWSER, main, program
+
+PROGRAM = program("MAKE_COMPARISON_PAGE", "tests/make_comparison_page")
 KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36, "End": 35, " ": 32}
 
 
@@ -331,9 +329,4 @@ class Page(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    if BROWSER is None:
-        print("skipped: there is no Chromium")
-        sys.exit(77)
-    unittest.main()
+    main()

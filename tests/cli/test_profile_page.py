@@ -5,18 +5,16 @@ The program is the one that the environment variable MIRNET or the argument name
 no Chromium or Chrome.
 """
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = os.environ.get("MIRNET", str(ROOT / "build" / "release" / "mirnet"))
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from chromium import BROWSER, ROOT, main, program
+
+PROGRAM = program("MIRNET", "mirnet")
 
 
 class Page(unittest.TestCase):
@@ -92,9 +90,4 @@ class Page(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        PROGRAM = str(pathlib.Path(sys.argv.pop(1)).resolve())
-    if BROWSER is None:
-        print("skipped: there is no Chromium")
-        sys.exit(77)
-    unittest.main()
+    main()
