@@ -91,4 +91,32 @@ void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) n
   }
 }
 
+template <class T>
+void activated_sum(ActivatedSum<T> const& work, Index first, Index last, Accumulator<T>* sums) noexcept {
+  using namespace simd;
+  constexpr Index line = channels_per_line<T>;
+  constexpr int packs = static_cast<int>(line / lanes);
+  Pack const slope = broadcast(work.slope);
+  // A line of channels at a time: their sums stay in registers.
+  for (Index c = 0; c < work.pitch; c += line) {
+    Pack sum[packs], added[packs];
+    for (int v = 0; v < packs; ++v) {
+      sum[v] = broadcast(0.0f);
+      added[v] = load(work.vector + c + v * lanes);
+    }
+    for (Index pixel = first; pixel < last; ++pixel) {
+      Index const at = pixel * work.pitch + c;
+      Pack value[packs];
+      for (int v = 0; v < packs; ++v) {
+        value[v] =
+            simd::prelu(load(work.input + at + v * lanes) + added[v], slope) + load(work.residual + at + v * lanes);
+        sum[v] = sum[v] + value[v];
+      }
+      store_all<packs>(work.output + at, value);
+    }
+    if (sums == nullptr) continue;
+    for (int v = 0; v < packs; ++v) store(sums + c + v * lanes, sum[v]);
+  }
+}
+
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -88,4 +88,46 @@ void add_statistics(Convolution<T> const& work, Index work_tile, Index y, Index 
   }
 }
 
+/// Adds weights[i] times pixel i to sums, `registers` registers of channels at a time.
+template <Index registers, class T>
+MIRNET_ALWAYS_INLINE void add_weighted(T const* in, Index pitch, float const* weights, Index pixels,
+                                       float* sums) noexcept {
+  using namespace simd;
+  Pack sum[registers];
+  for (Index v = 0; v < registers; ++v) sum[v] = broadcast(0.0f);
+  for (Index pixel = 0; pixel < pixels; ++pixel, in += pitch) {
+    Pack const weight = broadcast_from(weights + pixel);
+    for (Index v = 0; v < registers; ++v) sum[v] = fma(weight, load(in + v * lanes), sum[v]);
+  }
+  for (Index v = 0; v < registers; ++v) store(sums + v * lanes, sum[v]);
+}
+
+template <class T>
+void attention_pool(AttentionPool<T> const& work, Index first, Index last, Accumulator<T>* part) noexcept {
+  using namespace simd;
+  constexpr Index most = AttentionPool<T>::most_pixels;
+  MIRNET_ASSERT(first < last && last - first <= most);
+  Index const pixels = last - first, pitch = work.pitch;
+  T const* const in = work.input + first * pitch;
+  float scores[most];
+  for (Index pixel = 0; pixel < pixels; ++pixel) {
+    Pack sum = broadcast(0.0f);
+    for (Index c = 0; c < pitch; c += lanes) sum = fma(load(in + pixel * pitch + c), load(work.score + c), sum);
+    scores[pixel] = sum_of_lanes(sum);
+  }
+  float const largest = *std::max_element(scores, scores + pixels);
+  std::fill(scores + pixels, scores + round_up(pixels, lanes), largest);
+  float total = 0;
+  for (Index pixel = 0; pixel < pixels; pixel += lanes) {
+    store(scores + pixel, simd::exp(load(scores + pixel) - broadcast(largest)));
+    for (Index i = pixel; i < (std::min)(pixel + lanes, pixels); ++i) total += scores[i];
+  }
+  std::fill_n(part, work.sums, 0.0f);
+  part[0] = largest;
+  part[1] = total;
+  Index c = 0;
+  for (; c + 4 * lanes <= pitch; c += 4 * lanes) add_weighted<4>(in + c, pitch, scores, pixels, part + work.sums + c);
+  for (; c < pitch; c += lanes) add_weighted<1>(in + c, pitch, scores, pixels, part + work.sums + c);
+}
+
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -172,23 +172,57 @@ void blurred_projection(BlurredProjection<T> const& work, std::byte const*, Inde
   }
 }
 
+/// Channel c of pixel (y, x) of the doubled map.
+template <class T>
+T doubled(Resampling<T> const& work, Index y, Index x, Index c) noexcept {
+  // The nearer of the two pixels on each axis has three quarters of the weight.
+  Index const near_y = y / 2, near_x = x / 2;
+  Index const far_y = std::clamp<Index>(near_y + (y % 2 == 0 ? -1 : 1), 0, work.height - 1);
+  Index const far_x = std::clamp<Index>(near_x + (x % 2 == 0 ? -1 : 1), 0, work.width - 1);
+  auto const in = [&](Index iy, Index ix) {
+    return work.input[((iy - work.input_first_row) * work.width + ix) * work.pitch + c];
+  };
+  T const near_row = T(0.75) * in(near_y, near_x) + T(0.25) * in(near_y, far_x);
+  T const far_row = T(0.75) * in(far_y, near_x) + T(0.25) * in(far_y, far_x);
+  return T(0.75) * near_row + T(0.25) * far_row;
+}
+
+/// write(element, value) for the rows [first_row, last_row) of the doubled map.
+template <class T, class Write>
+void each_doubled(Resampling<T> const& work, Index first_row, Index last_row, Write&& write) noexcept {
+  Index const row_elements = 2 * work.width * work.pitch;
+  for (Index row = first_row; row < last_row; ++row) {
+    for (Index i = 0; i < row_elements; ++i) {
+      Index const c = i % work.pitch;
+      write(row * row_elements + i, c, doubled(work, work.first_row + row, i / work.pitch, c));
+    }
+  }
+}
+
 template <class T>
 void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+  each_doubled(work, first_row, last_row, [&](Index at, Index, T value) { work.output[at] = value; });
+}
+
+template <class T>
+void bilinear_double_sum(DoubledSum<T> const& work, Index first_row, Index last_row) noexcept {
+  each_doubled(work.doubled, first_row, last_row, [&](Index at, Index c, T value) {
+    work.doubled.output[at] = work.weights[0][c] * work.other[at] + work.weights[1][c] * value;
+  });
+}
+
+template <class T>
+void average_halve(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+  Index const width = work.width / 2;
   for (Index row = first_row; row < last_row; ++row) {
-    Index const y = work.first_row + row;
-    for (Index x = 0; x < 2 * work.width; ++x) {
-      // The nearer of the two pixels on each axis has three quarters of the weight.
-      Index const near_y = y / 2, near_x = x / 2;
-      Index const far_y = std::clamp<Index>(near_y + (y % 2 == 0 ? -1 : 1), 0, work.height - 1);
-      Index const far_x = std::clamp<Index>(near_x + (x % 2 == 0 ? -1 : 1), 0, work.width - 1);
-      auto const in = [&](Index iy, Index ix, Index c) {
-        return work.input[((iy - work.input_first_row) * work.width + ix) * work.pitch + c];
-      };
-      for (Index c = 0; c < work.pitch; ++c) {
-        T const near_row = T(0.75) * in(near_y, near_x, c) + T(0.25) * in(near_y, far_x, c);
-        T const far_row = T(0.75) * in(far_y, near_x, c) + T(0.25) * in(far_y, far_x, c);
-        work.output[(row * 2 * work.width + x) * work.pitch + c] = T(0.75) * near_row + T(0.25) * far_row;
+    for (Index i = 0; i < width * work.pitch; ++i) {
+      Index const x = i / work.pitch, c = i % work.pitch;
+      T sum = 0;
+      for (Index tap = 0; tap < 4; ++tap) {
+        Index const y = 2 * (work.first_row + row) - work.input_first_row + tap / 2;
+        sum += work.input[(y * work.width + 2 * x + tap % 2) * work.pitch + c];
       }
+      work.output[row * width * work.pitch + i] = sum / T(4);
     }
   }
 }
@@ -216,6 +250,33 @@ void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) n
       }
       work.gate[y * work.width + x] = logistic(sum);
     }
+  }
+}
+
+template <class T>
+void attention_pool(AttentionPool<T> const& work, Index first, Index last, T* part) noexcept {
+  auto const score = [&](Index pixel) {
+    T sum = 0;
+    for (Index c = 0; c < work.pitch; ++c) sum += work.score[c] * work.input[pixel * work.pitch + c];
+    return sum;
+  };
+  std::fill_n(part, work.part_elements(), T(0));
+  part[0] = score(first);
+  for (Index pixel = first + 1; pixel < last; ++pixel) part[0] = (std::max)(part[0], score(pixel));
+  for (Index pixel = first; pixel < last; ++pixel) {
+    T const weight = std::exp(score(pixel) - part[0]);
+    part[1] += weight;
+    for (Index c = 0; c < work.pitch; ++c) part[work.sums + c] += weight * work.input[pixel * work.pitch + c];
+  }
+}
+
+template <class T>
+void activated_sum(ActivatedSum<T> const& work, Index first, Index last, T* sums) noexcept {
+  if (sums != nullptr) std::fill_n(sums, work.pitch, T(0));
+  for (Index i = first * work.pitch; i < last * work.pitch; ++i) {
+    Index const c = i % work.pitch;
+    work.output[i] = work.residual[i] + activated(work.input[i] + work.vector[c], work.slope);
+    if (sums != nullptr) sums[c] += work.output[i];
   }
 }
 
@@ -282,9 +343,13 @@ inline constexpr KernelTable<T> table{
     .blurred_projection = blurred_projection<T>,
     .blur_pool = blur_pool<T>,
     .bilinear_double = bilinear_double<T>,
+    .average_halve = average_halve<T>,
+    .bilinear_double_sum = bilinear_double_sum<T>,
     .channel_sums = channel_sums<T>,
     .channel_max_mean = channel_max_mean<T>,
     .spatial_gate = spatial_gate<T>,
+    .attention_pool = attention_pool<T>,
+    .activated_sum = activated_sum<T>,
     .prelu = prelu<T>,
     .channel_prelu = channel_prelu<T>,
     .sigmoid = sigmoid<T>,

@@ -43,7 +43,28 @@ void blur_pool(Resampling<T> const& work, Index first_row, Index last_row) noexc
 }
 
 template <class T>
-void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+void average_halve(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+  using namespace simd;
+  Pack const quarter = broadcast(0.25f);
+  Index const pitch = work.pitch, row_step = work.width * pitch;
+  for (Index row = first_row; row < last_row; ++row) {
+    T const* in = work.input + (2 * (work.first_row + row) - work.input_first_row) * row_step;
+    T* out = work.output + row * (work.width / 2) * pitch;
+    for (Index x = 0; x < work.width / 2; ++x, in += 2 * pitch, out += pitch) {
+      for (Index c = 0; c < pitch; c += lanes) {
+        Pack const above = load(in + c) + load(in + pitch + c);
+        Pack const below = load(in + row_step + c) + load(in + row_step + pitch + c);
+        store(out + c, (above + below) * quarter);
+      }
+    }
+  }
+}
+
+/// Rows of a doubled map, a line of channels at a time: write(element, c, left, right) takes the registers of the line
+/// from channel c on of two pixels, of which the left one begins at that element of the output.
+template <class T, class Write>
+MIRNET_ALWAYS_INLINE void each_doubled(Resampling<T> const& work, Index first_row, Index last_row,
+                                       Write&& write) noexcept {
   using namespace simd;
   Pack const quarter = broadcast(0.25f), three_quarters = broadcast(0.75f);
   Index const pitch = work.pitch;
@@ -53,7 +74,7 @@ void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row)
     Index const near_y = y / 2, far_y = std::clamp<Index>(near_y + (y % 2 == 0 ? -1 : 1), 0, work.height - 1);
     T const* const near_row = work.input + (near_y - work.input_first_row) * work.width * pitch;
     T const* const far_row = work.input + (far_y - work.input_first_row) * work.width * pitch;
-    T* const out = work.output + row * 2 * work.width * pitch;
+    Index const out = row * 2 * work.width * pitch;
     // A line of channels at a time: each column is computed once.
     constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
     for (Index c = 0; c < pitch; c += channels_per_line<T>) {
@@ -66,18 +87,47 @@ void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row)
       Pack left[packs], centre[packs], right[packs];
       column(0, left);
       column(0, centre);
-      T* to = out + c;
-      for (Index x = 0; x < work.width; ++x, to += 2 * pitch) {
+      for (Index x = 0; x < work.width; ++x) {
         column((std::min)(x + 1, work.width - 1), right);
+        Pack even[packs], odd[packs];
         for (int v = 0; v < packs; ++v) {
           Pack const own = three_quarters * centre[v];
-          store_two(to + v * lanes, fma(quarter, left[v], own), to + pitch + v * lanes, fma(quarter, right[v], own));
+          even[v] = fma(quarter, left[v], own);
+          odd[v] = fma(quarter, right[v], own);
           left[v] = centre[v];
           centre[v] = right[v];
         }
+        write(out + 2 * x * pitch + c, c, even, odd);
       }
     }
   }
+}
+
+template <class T>
+void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
+  using namespace simd;
+  constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
+  each_doubled(work, first_row, last_row, [&](Index at, Index, Pack const* even, Pack const* odd) MIRNET_INLINE_LAMBDA {
+    T* const to = work.output + at;
+    for (int v = 0; v < packs; ++v) store_two(to + v * lanes, even[v], to + work.pitch + v * lanes, odd[v]);
+  });
+}
+
+template <class T>
+void bilinear_double_sum(DoubledSum<T> const& work, Index first_row, Index last_row) noexcept {
+  using namespace simd;
+  constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
+  Index const pitch = work.doubled.pitch;
+  each_doubled(
+      work.doubled, first_row, last_row,
+      [&](Index at, Index c, Pack const* even, Pack const* odd) MIRNET_INLINE_LAMBDA {
+        for (int v = 0; v < packs; ++v) {
+          Index const place = at + v * lanes;
+          Pack const own = load(work.weights[0] + c + v * lanes), other = load(work.weights[1] + c + v * lanes);
+          store_two(work.doubled.output + place, fma(other, even[v], own * load(work.other + place)),
+                    work.doubled.output + place + pitch, fma(other, odd[v], own * load(work.other + place + pitch)));
+        }
+      });
 }
 
 }  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA

@@ -180,6 +180,41 @@ struct WeightedSum {
   T* output;
 };
 
+/// A doubled map in a sum: weights[0][c] * other[pixel][c] + weights[1][c] * bilinear_double(doubled)[pixel][c]. The
+/// output may be `other`.
+template <class T>
+struct DoubledSum {
+  Resampling<T> doubled;
+  T const* other;       // begins with the row that the output begins with
+  T const* weights[2];  // readable up to the pitch
+};
+
+/// The parts of a mean over pixels in which pixel i counts exp(score(i)), score(i) = sum over c of
+/// score[c] * input[i][c]: what a softmax over the whole map averages with.
+template <class T>
+struct AttentionPool {
+  static constexpr Index most_pixels = 256;  // of a part
+  T const* input;
+  Index pitch;
+  T const* score;  // readable up to the pitch
+
+  /// A part: the largest score m of its pixels, the sum of exp(score - m), and from `sums` on, for each channel, the
+  /// sum of exp(score - m) * input.
+  static constexpr Index sums = channels_per_line<Accumulator<T>>;
+  constexpr Index part_elements() const noexcept { return sums + pitch; }
+};
+
+/// output[pixel][c] = residual[pixel][c] + prelu(input[pixel][c] + vector[c], slope). The output may be either map.
+template <class T>
+struct ActivatedSum {
+  T const* input;
+  T const* residual;
+  T const* vector;  // readable up to the pitch
+  T slope;
+  Index pitch;
+  T* output;
+};
+
 /// The kernels of one instruction set, for one scalar type.
 template <class T>
 struct KernelTable {
@@ -217,12 +252,21 @@ struct KernelTable {
   /// Bilinear doubling, align_corners=False. Output rows.
   void (*bilinear_double)(Resampling<T> const& work, Index first_row, Index last_row) noexcept;
 
+  /// Means of 2x2 pixels. Even input sizes. Output rows, counted from the first.
+  void (*average_halve)(Resampling<T> const& work, Index first_row, Index last_row) noexcept;
+  /// Output rows.
+  void (*bilinear_double_sum)(DoubledSum<T> const& work, Index first_row, Index last_row) noexcept;
+
   /// sums[c] = sum of x[pixel][c], all of the pitch.
   void (*channel_sums)(T const* x, Index pixels, Index pitch, Accumulator<T>* sums) noexcept;
   /// The largest and the mean value of each pixel's channels.
   void (*channel_max_mean)(T const* x, Index pixels, Index channels, Index pitch, Accumulator<T>* maximum,
                            Accumulator<T>* mean) noexcept;
   void (*spatial_gate)(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept;
+  /// One part, of at most AttentionPool::most_pixels pixels from `first` on.
+  void (*attention_pool)(AttentionPool<T> const& work, Index first, Index last, Accumulator<T>* part) noexcept;
+  /// Pixels [first, last), and the sums of their outputs' channels, all of the pitch, unless `sums` is null.
+  void (*activated_sum)(ActivatedSum<T> const& work, Index first, Index last, Accumulator<T>* sums) noexcept;
 
   void (*prelu)(T* x, Index count, T slope) noexcept;
   /// PReLU of the first `count` channels of each pixel (whole lines), with a slope for each channel.

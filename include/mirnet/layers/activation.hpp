@@ -146,6 +146,19 @@ constexpr void sigmoid(Context<T>& context, ViewOf<T> x) noexcept {
   });
 }
 
+/// For each of the channels, the softmax of `count` vectors of this many channels that lie at `logits`, a pitch apart;
+/// in place.
+template <class T>
+constexpr void softmax_of_vectors(Context<T>& context, T* logits, Index count, Index channels) noexcept {
+  Shape const vector{1, 1, channels};
+  Node node = context.new_node("softmax", vector, vector);
+  node.kernel = "softmax";
+  node.bytes *= count;
+  Index const pitch = pixel_pitch<T>(channels);
+  Piece const piece(context, node);
+  context.once([&] { context.kernels->softmax(logits, count, pitch, pitch); });
+}
+
 template <class T>
 constexpr void activate(ScopedContext<T> const& context, std::type_identity_t<Activation<T>> activation,
                         ViewOf<T> x) noexcept {

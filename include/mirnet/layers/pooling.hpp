@@ -42,11 +42,12 @@ class ChannelSums {
 
 namespace detail {
 
-template <class T>
-constexpr void write_means(Context<T> const& context, ChannelSums<T> const& sums, View<T> output) noexcept {
+/// mean(c) for the channels up to the end of their line.
+template <class T, class Mean>
+constexpr void write_means(Context<T> const& context, View<T> output, Mean&& mean) noexcept {
   context.once([&] {
     Index const lines = pixel_pitch<T>(output.channels());
-    for (Index c = 0; c < lines; ++c) output.data()[c] = static_cast<T>(sums.mean(c));
+    for (Index c = 0; c < lines; ++c) output.data()[c] = static_cast<T>(mean(c));
   });
 }
 
@@ -59,7 +60,19 @@ constexpr void global_average(Context<T>& context, ChannelSums<T> const& sums, V
   Node node = context.new_node("mean", output.shape(), output.shape());
   node.kernel = "sums of the layer before";
   Piece const piece(context, node);
-  detail::write_means(context, sums, output);
+  detail::write_means(context, output, [&](Index c) { return sums.mean(c); });
+}
+
+/// The sum of the means of two maps, of any sizes, whose sums are there: `output` is 1x1.
+template <class T>
+constexpr void global_average(Context<T>& context, ChannelSums<T> const& first, ChannelSums<T> const& second,
+                              ViewOf<T> output) noexcept {
+  if (!context.accepts("mean", "output", output, {1, 1, first.channels()})) return;
+  MIRNET_ASSERT(first.channels() == second.channels());
+  Node node = context.new_node("mean", output.shape(), output.shape());
+  node.kernel = "sums of the layers before";
+  Piece const piece(context, node);
+  detail::write_means(context, output, [&](Index c) { return first.mean(c) + second.mean(c); });
 }
 
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
@@ -86,12 +99,17 @@ constexpr void global_average(Context<T>& context, std::span<ViewOf<T const> con
     // All maps have the same pixels, which count once.
     sums.add(context, partial.data(), lines, &map == &maps[0] ? pixels : 0);
   }
-  detail::write_means(context, sums, output);
+  detail::write_means(context, output, [&](Index c) { return sums.mean(c); });
 }
 
 template <class T>
 constexpr void global_average(ScopedContext<T> const& context, ChannelSums<T> const& sums, ViewOf<T> output) noexcept {
   global_average<T>(static_cast<Context<T>&>(context), sums, output);
+}
+template <class T>
+constexpr void global_average(ScopedContext<T> const& context, ChannelSums<T> const& first,
+                              ChannelSums<T> const& second, ViewOf<T> output) noexcept {
+  global_average<T>(static_cast<Context<T>&>(context), first, second, output);
 }
 template <class T>
 constexpr void global_average(ScopedContext<T> const& context, std::span<ViewOf<T const> const> maps,

@@ -56,9 +56,57 @@ constexpr void bilinear_double(Context<T>& context, ViewOf<T const> input, ViewO
   bilinear_double_rows<T>(context, node, input, output);
 }
 
+/// torch.nn.AvgPool2d(2) of a map of even height and width.
+template <class T>
+constexpr void average_halve(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  Shape const doubled{2 * output.height(), 2 * output.width(), output.channels()};
+  if (!context.accepts("average pool", "input", input, doubled, Layout::dense) ||
+      !context.accepts("average pool", "output", output, output.shape(), Layout::dense)) {
+    return;
+  }
+  Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
+  Node node = context.new_node("average pool", input.shape(), output.shape());
+  node.kernel = "average_halve";
+  Piece const piece(context, node);
+  context.each_range(output.height(), rows_a_range,
+                     [&](Index first, Index last, Index) { context.kernels->average_halve(work, first, last); });
+}
+
+/// map = weights[0] * map + weights[1] * bilinear_double(small), with weights of 1 x 1 x channels: the interpolated map
+/// is never stored.
+template <class T>
+constexpr void bilinear_double_sum(Context<T>& context, ViewOf<T const> small, ViewOf<T const> own_weights,
+                                   ViewOf<T const> small_weights, ViewOf<T> map) noexcept {
+  Shape const doubled{2 * small.height(), 2 * small.width(), small.channels()}, vector{1, 1, small.channels()};
+  if (!context.accepts("bilinear x2", "input", small, small.shape(), Layout::dense) ||
+      !context.accepts("bilinear x2", "weights", own_weights, vector, Layout::dense) ||
+      !context.accepts("bilinear x2", "weights", small_weights, vector, Layout::dense) ||
+      !context.accepts("bilinear x2", "map", map, doubled, Layout::dense)) {
+    return;
+  }
+  DoubledSum<T> const work{{small.data(), small.height(), small.width(), small.pitch(), map.data()},
+                           map.data(),
+                           {own_weights.data(), small_weights.data()}};
+  Node node = context.new_node("bilinear x2 + sum", small.shape(), map.shape());
+  node.kernel = "bilinear_double_sum";
+  node.bytes += context.bytes_of(map.shape());
+  Piece const piece(context, node);
+  context.each_range(map.height(), rows_a_range,
+                     [&](Index first, Index last, Index) { context.kernels->bilinear_double_sum(work, first, last); });
+}
+
 template <class T>
 constexpr void blur_pool(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
   blur_pool<T>(static_cast<Context<T>&>(context), input, output);
+}
+template <class T>
+constexpr void average_halve(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  average_halve<T>(static_cast<Context<T>&>(context), input, output);
+}
+template <class T>
+constexpr void bilinear_double_sum(ScopedContext<T> const& context, ViewOf<T const> small, ViewOf<T const> own_weights,
+                                   ViewOf<T const> small_weights, ViewOf<T> map) noexcept {
+  bilinear_double_sum<T>(static_cast<Context<T>&>(context), small, own_weights, small_weights, map);
 }
 template <class T>
 constexpr void bilinear_double(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {

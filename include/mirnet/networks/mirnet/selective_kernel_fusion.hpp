@@ -54,7 +54,7 @@ class SelectiveKernelFusion {
       work.inputs[i] = streams[static_cast<std::size_t>(i)].data();
       work.weights[i] = logits;
     }
-    choose(context.at("softmax"), weights.data(), vector);
+    softmax_of_vectors<T>(context.at("softmax"), weights.data(), streams_, vector.channels);
     auto const inside = context.at("sum");
     Node node = context.new_node("weighted sum", output.shape(), output.shape());
     node.kernel = "weighted_sum";
@@ -65,15 +65,6 @@ class SelectiveKernelFusion {
   }
 
  private:
-  constexpr void choose(Context<T>& context, T* logits, Shape vector) const noexcept {
-    Node node = context.new_node("softmax", vector, vector);
-    node.kernel = "softmax";
-    node.bytes *= streams_;
-    Index const pitch = pixel_pitch<T>(vector.channels);
-    Piece const piece(context, node);
-    context.once([&] { context.kernels->softmax(logits, streams_, pitch, pitch); });
-  }
-
   Index streams_ = 0;
   Conv2d<T> squeeze_;
   PRelu<T> prelu_;
