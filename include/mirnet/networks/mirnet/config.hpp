@@ -4,6 +4,7 @@
 #include <mirnet/base/integer.hpp>
 #include <mirnet/base/result.hpp>
 #include <mirnet/layers/cells.hpp>
+#include <mirnet/networks/image_network.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -26,24 +27,24 @@ struct MirnetConfig {
   /// Images are padded to a height and a width that are multiples of this.
   constexpr Index pad_multiple() const noexcept { return unshuffle << (streams - 1); }
   /// Channels of the map that goes into the first convolution, and of the one that comes out of the last.
-  constexpr Index cell_channels() const noexcept { return channels * unshuffle * unshuffle; }
+  constexpr Index cell_channels() const noexcept { return shape().cell_channels(); }
+  constexpr ImageNetworkShape shape() const noexcept {
+    return {.channels = channels,
+            .output_channels = channels,
+            .features = features,
+            .multiple = pad_multiple(),
+            .unshuffle = unshuffle};
+  }
 
   /// Errors: model, naming the first hyper-parameter out of its range.
   constexpr Result<void> check() const noexcept {
-    struct Range {
-      char const* name;
-      Index value, least, most;
-    };
-    Range const ranges[] = {{"features", features, 8, 1024}, {"groups", groups, 1, 16},
-                            {"blocks", blocks, 1, 16},       {"streams", streams, 1, 4},
-                            {"columns", columns, 1, 4},      {"channels", channels, 1, most_channels_of_a_pixel}};
-    for (auto const& range : ranges) {
-      if (range.value < range.least || range.value > range.most) {
-        return Error(ErrorCode::model, "%s is %lld, expected %lld to %lld", range.name,
-                     static_cast<long long>(range.value), static_cast<long long>(range.least),
-                     static_cast<long long>(range.most));
-      }
-    }
+    auto const checked = check_ranges({{"features", features, 8, 1024},
+                                       {"groups", groups, 1, 16},
+                                       {"blocks", blocks, 1, 16},
+                                       {"streams", streams, 1, 4},
+                                       {"columns", columns, 1, 4},
+                                       {"channels", channels, 1, most_channels_of_a_pixel}});
+    if (!checked) return checked;
     if (unshuffle != 1 && unshuffle != 2 && unshuffle != largest_cell) {
       return Error(ErrorCode::model, "unshuffle is %lld, expected 1, 2 or 4", static_cast<long long>(unshuffle));
     }

@@ -2,15 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 #include <memory>
 #include <new>
-#include <optional>
 #include <span>
 #include <type_traits>
 
-#include <mirnet/layers/cells.hpp>
 #include <mirnet/model/weight_file.hpp>
+#include <mirnet/networks/image_network.hpp>
 #include <mirnet/networks/mirnet/config.hpp>
 #include <mirnet/networks/mirnet/residual_group.hpp>
 
@@ -33,9 +31,6 @@ class Mirnet {
 
   /// Errors: model, for a network of another kind and for hyper-parameters out of range.
   static Result<Config> configure(WeightHeader const& header) noexcept {
-    if (header.architecture() == 2) {
-      return Error(ErrorCode::model, "the network is MIRNet-v2, which this program does not run yet");
-    }
     Config config{.features = header.field(44),
                   .groups = header.field(46),
                   .blocks = header.field(48),
@@ -44,22 +39,16 @@ class Mirnet {
                   .channels = header.channels_in()};
     bool const has_unshuffle = header.minor_version() >= 3;  // before, its field was reserved
     if (has_unshuffle) config.unshuffle = header.field(66);
-    struct Fixed {
-      char const* name;
-      std::size_t offset;
-      Index expected;
-    };
-    Fixed const fixed[] = {{"the architecture", 36, 1},
-                           {"the number of output channels", 42, config.channels},
-                           {"the reduction of channel attention", 54, ChannelAttention<T>::reduction},
-                           {"the numerator of the channel factor", 56, 2},
-                           {"the denominator of the channel factor", 58, 1},
-                           {"bias", 60, 0},
-                           {"the scale", 62, 1},
-                           {"the reserved field at byte 66", 66, has_unshuffle ? config.unshuffle : 0}};
-    for (auto const& f : fixed) {
-      if (auto const checked = header.expect(f.name, f.offset, f.expected); !checked) return checked.error();
-    }
+    auto const fixed =
+        expect_fields(header, {{"the architecture", 36, 1},
+                               {"the number of output channels", 42, config.channels},
+                               {"the reduction of channel attention", 54, ChannelAttention<T>::reduction},
+                               {"the numerator of the channel factor", 56, 2},
+                               {"the denominator of the channel factor", 58, 1},
+                               {"bias", 60, 0},
+                               {"the scale", 62, 1},
+                               {"the reserved field at byte 66", 66, has_unshuffle ? config.unshuffle : 0}});
+    if (!fixed) return fixed.error();
     // Newer files may have any task, and the reader has checked that it exists.
     if (header.minor_version() < 4 && header.task() > Task::denoise) return header.expect("the task", 38, 1).error();
     if (auto const checked = check(config); !checked) return checked.error();
@@ -88,8 +77,7 @@ class Mirnet {
   }
 
   /// Builds the parts in structure_bytes(config) bytes at `memory`, which starts at a multiple of 64.
-  Mirnet(Config const& config, std::byte* memory) noexcept
-      : conv_in_(config.cell_channels(), config.features, 3), conv_out_(config.features, config.cell_channels(), 3) {
+  Mirnet(Config const& config, std::byte* memory) noexcept : image_(config.shape()) {
     Index const blocks = config.groups * config.blocks;
     auto* const block = reinterpret_cast<Block*>(memory);
     auto* const group =
@@ -124,8 +112,7 @@ class Mirnet {
     Block block(config.features, config.streams, config.columns);
     Group group(config.features, {&block, 1}, std::min<Index>(config.blocks, 2));
     Mirnet outline;
-    outline.conv_in_ = {config.cell_channels(), config.features, 3};
-    outline.conv_out_ = {config.features, config.cell_channels(), 3};
+    outline.image_ = ImageNetwork<T>(config.shape());
     outline.groups_ = {&group, 1};
     body(outline);
   }
@@ -133,89 +120,33 @@ class Mirnet {
   /// Whether the bytes of a run for an image of this size can be counted. Errors: invalid_argument, for a size below 1;
   /// memory, for one that no memory can hold.
   static constexpr Result<void> check_size(Config const& config, Index height, Index width) noexcept {
-    if (height < 1 || width < 1) {
-      return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
-                   static_cast<long long>(width), static_cast<long long>(height));
-    }
-    // The rehearsal adds up maps and their arithmetic: with room for far more than the six maps that it holds at most,
-    // neither sum can wrap. Where an Index has 32 bits, such a bound would refuse images that there is memory for.
-    constexpr Index largest_map = (std::numeric_limits<Index>::max)() >> (sizeof(Index) > 4 ? 17 : 4);
-    Index const longest = (std::numeric_limits<Index>::max)() - config.pad_multiple();
-    std::optional<Index> map, image;
-    if (height <= longest && width <= longest) {
-      map = map_bytes<T>(map_shape(config, height, width, (std::max)(config.features, config.cell_channels())));
-      image = map_bytes<Pixel>({height, width, config.channels});
-    }
-    // Nodes of a trace add up two images and a map.
-    if (!map || *map > largest_map || !image || *image > (std::numeric_limits<Index>::max)() / 4) {
-      return Error(ErrorCode::memory, "an image of %lldx%lld pixels is larger than any memory",
-                   static_cast<long long>(width), static_cast<long long>(height));
-    }
-    return {};
+    return config.shape().check_size<T>(height, width);
   }
 
   /// The restored image, of any size: pads, runs the network, crops.
   constexpr void run(Context<T>& context, Config const& config, View<Pixel const> image,
                      View<Pixel> output) const noexcept {
-    Index const cell = config.unshuffle;
-    Shape const size = map_shape(config, image.height(), image.width(), config.cell_channels());
-    if constexpr (std::is_same_v<T, Pixel>) {
-      if (size == image.shape()) return forward(context, image, output);
-    }
-    // The residual is added to the image itself, which may have more bits than T, so that no padded copy of it has to
-    // outlive the first convolution.
-    auto const padded = residual(
-        context, size, [&](View<T> map) { fit<T>(context.at(cell > 1 ? "unshuffle" : "pad"), image, map, cell); });
-    add_residual<T>(context.at(cell > 1 ? "shuffle" : "crop"), image, padded, cell, output);
+    image_.run(context, config.shape(), image, output, groups());
   }
 
-  /// The restored image, which does not overlap the input. Its channels are Config::cell_channels, height and width
+  /// The restored image, which does not overlap the input. Its channels are those of a cell of pixels, height and width
   /// multiples of 2^(streams - 1).
   constexpr void forward(Context<T>& context, View<T const> image, View<T> output) const noexcept {
-    ArenaMap<T> const features(context.arena, conv_in_.output_shape(image.shape()));
-    conv_in_.forward(context.at("conv_in"), image, features);
-    forward_groups(context, features);
-    write_output(context, features, output, {.residual = image});
-  }
-
-  /// The residual for an image of this shape that nobody else needs: fill(view) writes it into a map that is there no
-  /// longer than the first convolution reads it.
-  template <class Fill>
-  constexpr ArenaMap<T> residual(Context<T>& context, Shape shape, Fill&& fill) const noexcept {
-    ArenaMap<T> const features(context.arena, conv_in_.output_shape(shape));
-    {
-      ArenaMap<T> const image(context.arena, shape);
-      fill(image.view());
-      conv_in_.forward(context.at("conv_in"), image, features);
-    }
-    forward_groups(context, features);
-    ArenaMap<T> output(context.arena, shape);
-    write_output(context, features, output);
-    return output;
+    image_.forward(context, image, output, true, groups());
   }
 
  private:
-  /// The shape of a map of the network's for an image of this size.
-  static constexpr Shape map_shape(Config const& config, Index height, Index width, Index channels) noexcept {
-    return {round_up(height, config.pad_multiple()) / config.unshuffle,
-            round_up(width, config.pad_multiple()) / config.unshuffle, channels};
-  }
-
-  /// What conv_out rounds is in the picture as it is.
-  constexpr void write_output(Context<T>& context, View<T const> features, View<T> output,
-                              Epilogue<T> const& epilogue = {}) const noexcept {
-    context.precisely([&] { conv_out_.forward(context.at("conv_out"), features, output, epilogue); });
-  }
-
-  constexpr void forward_groups(Context<T>& context, View<T> features) const noexcept {
-    for (std::size_t i = 0; i < groups_.size(); ++i) {
-      groups_[i].forward(context.at("body", static_cast<Index>(i)), features, features, attention_prelu_);
-    }
+  constexpr auto groups() const noexcept {
+    return [this](Context<T>& context, View<T> features) {
+      for (std::size_t i = 0; i < groups_.size(); ++i) {
+        groups_[i].forward(context.at("body", static_cast<Index>(i)), features, features, attention_prelu_);
+      }
+    };
   }
 
   template <class Visitor, class Path>
   constexpr void visit_layers(Config const& config, Visitor& visit, Path const& root) {
-    visit(conv_in_, root / "conv_in");
+    visit(image_.conv_in(), root / "conv_in");
     for (Index g = 0; g < config.groups; ++g) {
       Group& group = groups_[(std::min)(static_cast<std::size_t>(g), groups_.size() - 1)];
       Path const body = root / "body" / g / "body";
@@ -224,10 +155,10 @@ class Mirnet {
       }
       visit(group.conv(), body / config.blocks);
     }
-    visit(conv_out_, root / "conv_out");
+    visit(image_.conv_out(), root / "conv_out");
   }
 
-  Conv2d<T> conv_in_, conv_out_;
+  ImageNetwork<T> image_;
   PRelu<T> attention_prelu_;  // one slope for every dual attention unit
   std::span<Group> groups_;
 };
