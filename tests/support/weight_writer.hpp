@@ -15,6 +15,7 @@
 
 #include <mirnet/base/crc32c.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 
 namespace test {
 
@@ -136,7 +137,8 @@ Bytes make_weight_file(Schema&& schema, int minor_version, Fields&& fields, unsi
     std::size_t const offset = file.size(), element = narrow ? 2 : 4, line = 64 / element;
     std::size_t dim[4];
     for (std::size_t d = 0; d < 4; ++d) dim[d] = static_cast<std::size_t>(shape.dim[d]);
-    if (is_packed && shape.rank == 4 && !name.ends_with("SA.spatial.conv.weight")) {
+    if (is_packed && shape.rank == 4 && !name.ends_with("SA.spatial.conv.weight") &&
+        !name.ends_with("gcnet.conv_mask.weight")) {
       values = transposed ? packed_phases(values, dim[0], dim[1], line) : packed(values, dim, line);
     }
     if (is_packed && bias) values.resize((values.size() + line - 1) / line * line);
@@ -181,6 +183,18 @@ Bytes make_weight_file(Schema&& schema, int minor_version, Fields&& fields, unsi
   put(file, 124, static_cast<std::uint32_t>(names.size()));
   repair_checksum(file);
   return file;
+}
+
+/// One of MIRNet-v2's.
+inline Bytes make_weight_file(mirnet::MirnetV2Config const& config, unsigned seed = 1, Storage storage = Storage::f32) {
+  return make_weight_file([&](auto&& visit) { mirnet::MirnetV2<float>::schema(config, visit); }, 4,
+                          [&](auto&& half) {
+                            half(36, 2), half(38, config.adds_image ? 1 : 5), half(40, config.channels), half(42, 3);
+                            half(44, config.features), half(46, 4), half(48, config.blocks), half(50, 3), half(52, 2);
+                            half(54, 8), half(56, 3), half(58, 2), half(60, config.bias), half(62, 1), half(64, 4);
+                            half(66, 1);
+                          },
+                          seed, storage);
 }
 
 /// One of MIRNet's.

@@ -73,7 +73,7 @@ class WeightHeader {
   }
   /// Of the format, whose major version is 0.
   Index minor_version() const noexcept { return field(10); }
-  /// 0: a network of your own; 1: MIRNet.
+  /// 0: a network of your own; 1: MIRNet; 2: MIRNet-v2.
   Index architecture() const noexcept { return field(36); }
   Task task() const noexcept { return static_cast<Task>(field(38)); }
   /// The channels of images; 0 if the file of a network of your own does not state them.
