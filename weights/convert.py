@@ -48,6 +48,11 @@ def shown(text):
     return quoted if len(quoted) <= 130 else quoted[:126] + "...'"
 
 
+def alternatives(items):
+    *others, last = map(str, items)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def joined(shape):
     sizes = "x".join(map(str, shape)) or "scalar"
     return sizes if len(sizes) <= 130 else sizes[:127] + "..."
@@ -182,7 +187,9 @@ def is_spatial_attention(name):
     return name.endswith("SA.spatial.conv.weight")
 
 
-OWN_NETWORK, MIRNET_V1 = 0, 1  # values of arch
+TASKS = ("unspecified", "denoise", "brighten", "upscale", "deblur", "defocus")
+DEFOCUS = TASKS.index("defocus")
+OWN_NETWORK, MIRNET_V1, MIRNET_V2 = 0, 1, 2  # values of arch
 
 
 class Own(NamedTuple):
@@ -192,13 +199,20 @@ class Own(NamedTuple):
     numbers: tuple
     tensors: tuple  # of Parameter
 
-    arch = OWN_NETWORK
+    arch, title, since = OWN_NETWORK, "another network", 4  # since: the first version_minor that has it
+    usual_task = 0
+
+    def check_task(self, task):
+        pass
 
     def version(self, _task, _layout):
         return 4
 
     def fields(self, _version):
         return (self.in_channels, self.out_channels, *self.numbers)
+
+    def notes(self, _task):
+        return ()
 
     @property
     def transposed(self):
@@ -221,11 +235,11 @@ def is_weight(name, shape):
     return len(shape) == 4 and split(name)[1] == "weight" and not is_spatial_attention(name)
 
 
-def own_kind(name, shape, transposed):
+def kind_of(name, shape, is_transposed):
     if len(shape) == 1:
         return SLOPE if shape == (1,) and split(name)[1] != "bias" else LINES
     if is_weight(name, shape):
-        return TRANSPOSED if name in transposed else CONVOLUTION
+        return TRANSPOSED if is_transposed else CONVOLUTION
     return PLAIN
 
 
@@ -236,12 +250,41 @@ def own_network(channels, numbers, shapes, transposed):
         if name not in shapes or not is_weight(name, shapes[name]):
             raise BadModel(f"{shown(name)} is said to be a transposed convolution, but it is not the weight of one")
     return Own(*channels, numbers,
-               tuple(Parameter(name, shape, own_kind(name, shape, transposed)) for name, shape in shapes.items()))
+               tuple(Parameter(name, shape, kind_of(name, shape, name in transposed))
+                     for name, shape in shapes.items()))
 
 
-# MIRNet: what its parameters are called, in PyTorch's order of registration.
+# The library's networks. `parameters` has what their parameters are called, in PyTorch's order of registration: (name,
+# shape, owner) for each name in a checkpoint; a name that is not its own owner is an alias.
 
-class Hyper(NamedTuple):
+REDUCTION = 8
+UNSHUFFLES = (1, 2, 4)
+SHARED_SLOPE = "body.0.body.0.blocks.0.0.body.1.weight"
+
+
+def check_number(what, value, numbers):
+    """`numbers` are those that are allowed, in a range or a tuple."""
+    if value not in numbers:
+        low, high = numbers[0], numbers[-1]
+        expected = alternatives(numbers) if len(numbers) < 4 else f"{low} to {high}" if numbers.step == 1 else \
+            f"a multiple of {numbers.step} from {low} to {high}"
+        raise BadModel(f"{what} {value}, expected {expected}")
+
+
+def checked(network, what=None):
+    """`what` is what the fields are called, if not by their names."""
+    for name, value, numbers in zip(what or network._fields, network, network.ranges):
+        check_number(f"{name} is", value, numbers)
+    return network
+
+
+def counts(pattern, names):
+    """One more than the largest of each of the numbers that a pattern finds in names."""
+    found = [map(int, match.groups()) for match in map(pattern.match, names) if match]
+    return [max(numbers) + 1 for numbers in zip(*found)]
+
+
+class Mirnet(NamedTuple):
     channels: int
     features: int
     groups: int
@@ -250,16 +293,54 @@ class Hyper(NamedTuple):
     columns: int
     unshuffle: int
 
-    arch = MIRNET_V1
+    arch, title, since = MIRNET_V1, "MIRNet", 1
+    unit = re.compile(  # in names that no other network has
+        r"body\.(\d{1,4})\.body\.(\d{1,4})\.blocks\.(\d{1,4})\.(\d{1,4})\.")
+    ranges = (range(1, 17), range(8, 1025), range(1, 17), range(1, 17), range(1, 5), range(1, 5), UNSHUFFLES)
+    usual_task = 0
+
+    @classmethod
+    def of_checkpoint(cls, tensors, first, unshuffle):
+        """`first` is the shape of conv_in.weight."""
+        if first[1] % unshuffle ** 2:
+            raise BadModel(f"conv_in.weight has {first[1]} input channels, expected a multiple of {unshuffle ** 2} for "
+                           f"unshuffle {unshuffle}")
+        return checked(cls(first[1] // unshuffle ** 2, first[0], *counts(cls.unit, tensors), unshuffle))
+
+    @classmethod
+    def of_header(cls, header):
+        return checked(cls(header.in_channels, header.features, header.groups, header.blocks, header.streams,
+                           header.columns, header.unshuffle if header.version_minor >= 3 else 1))
+
+    def check_task(self, task):
+        pass
 
     @property
     def cell_channels(self):
         """Those of the map on which the network works: a pixel of it is a cell of the image's."""
         return self.channels * self.unshuffle ** 2
 
+    def parameters(self):
+        """The columns of a block share one dual attention unit per stream, and all units of a network share one slope.
+        """
+        f = self.features
+        yield "conv_in.weight", (f, self.cell_channels, 3, 3), "conv_in.weight"
+        for g in range(self.groups):
+            for b in range(self.blocks):
+                block = f"body.{g}.body.{b}."
+                for s, c in itertools.product(range(self.streams), range(self.columns)):
+                    for name, shape in dual_attention(f << s):
+                        owner = SHARED_SLOPE if name == "body.1.weight" else f"{block}blocks.{s}.0.{name}"
+                        yield f"{block}blocks.{s}.{c}.{name}", shape, owner
+                for name, shape in after_units(self):
+                    yield block + name, shape, block + name
+            tail = f"body.{g}.body.{self.blocks}.weight"
+            yield tail, (f, f, 3, 3), tail
+        yield "conv_out.weight", (self.cell_channels, f, 3, 3), "conv_out.weight"
+
     @property
     def tensors(self):
-        return tuple(schema(self))
+        return schema(self, r"\.(last_up|up)\..*\.top\.2\.weight$")
 
     def version(self, task, layout):
         return 4 if task > 1 else 3 if self.unshuffle > 1 else 1 + LAYOUTS.index(layout)
@@ -268,26 +349,21 @@ class Hyper(NamedTuple):
         return (self.channels, self.channels, self.features, self.groups, self.blocks, self.streams, self.columns,
                 REDUCTION, 2, 1, 0, 1, self.unshuffle << (self.streams - 1), self.unshuffle if version >= 3 else 0)
 
+    def notes(self, _task):
+        return ()
+
     def __str__(self):
-        return f"MIRNet: {', '.join(f'{name} {value}' for name, value in self._asdict().items())}"
+        return described(self)
 
 
-RANGES = ((1, 16), (8, 1024), (1, 16), (1, 16), (1, 4), (1, 4))  # the last field has those of UNSHUFFLES
-UNSHUFFLES = (1, 2, 4)
-REDUCTION = 8
-SHARED_SLOPE = "body.0.body.0.blocks.0.0.body.1.weight"
+def described(network):
+    return f"{network.title}: {', '.join(f'{name} {value}' for name, value in network._asdict().items())}"
 
 
-def check_ranges(hyper):
-    for name, value, (low, high) in zip(Hyper._fields, hyper, RANGES):
-        if not low <= value <= high:
-            raise BadModel(f"{name} is {value}, expected {low} to {high}")
-    check_unshuffle("unshuffle is", hyper.unshuffle)
-
-
-def check_unshuffle(what, value):
-    if value not in UNSHUFFLES:
-        raise BadModel(f"{what} {value}, expected 1, 2 or 4")
+def schema(network, transposed="(?!)"):
+    """The tensors of a weight file, in order. `transposed` is found in the names of transposed convolutions."""
+    return tuple(Parameter(name, shape, kind_of(name, shape, re.search(transposed, name)))
+                 for name, shape, owner in network.parameters() if name == owner)
 
 
 def dual_attention(c):
@@ -322,10 +398,10 @@ def fusion(c, streams):
         yield f"fcs.{j}.weight", (c, squeezed, 1, 1)
 
 
-def after_units(hyper):
+def after_units(network):
     """The parameters of a multi-scale block behind its dual attention units."""
-    n = hyper.streams
-    ch = [hyper.features << s for s in range(n)]
+    n = network.streams
+    ch = [network.features << s for s in range(n)]
     for s in range(1, n):
         yield from upsamplers(f"last_up.{s}", ch[s], s)
     for s in range(n):
@@ -340,38 +416,118 @@ def after_units(hyper):
             yield f"selective_kernel.{t}.{name}", shape
 
 
-def parameters(hyper):
-    """Yields (name, shape, owner) for each name in a checkpoint; a name that is not its own owner is an alias.
+class MirnetV2(NamedTuple):
+    channels: int  # of the image that goes in
+    features: int
+    blocks: int
+    bias: int
 
-    The columns of a block share one dual attention unit per stream, and all units of a network share one slope.
-    """
-    f = hyper.features
-    yield "conv_in.weight", (f, hyper.cell_channels, 3, 3), "conv_in.weight"
-    for g in range(hyper.groups):
-        for b in range(hyper.blocks):
-            block = f"body.{g}.body.{b}."
-            for s, c in itertools.product(range(hyper.streams), range(hyper.columns)):
-                for name, shape in dual_attention(f << s):
-                    owner = SHARED_SLOPE if name == "body.1.weight" else f"{block}blocks.{s}.0.{name}"
-                    yield f"{block}blocks.{s}.{c}.{name}", shape, owner
-            for name, shape in after_units(hyper):
-                yield block + name, shape, block + name
-        tail = f"body.{g}.body.{hyper.blocks}.weight"
-        yield tail, (f, f, 3, 3), tail
-    yield "conv_out.weight", (hyper.cell_channels, f, 3, 3), "conv_out.weight"
+    arch, title, since = MIRNET_V2, "MIRNet-v2", 4
+    unit = re.compile(r"body\.(\d{1,4})\.body\.(\d{1,4})\.dau_")
+    unshuffle = 1
+    convolution_groups = (1, 2, 4, 4)  # in each residual group
+    ranges = (range(3, 7, 3), range(16, 513, 16), range(1, 17), range(2))
+
+    @classmethod
+    def of_checkpoint(cls, tensors, first, unshuffle):
+        if unshuffle != cls.unshuffle:
+            raise BadModel(f"unshuffle is {unshuffle}, expected {cls.unshuffle}: MIRNet-v2 works on single pixels")
+        groups, blocks = counts(cls.unit, tensors)
+        wanted = len(cls.convolution_groups)
+        if groups != wanted:
+            raise BadModel(f"body.{groups - 1} is the last residual group, expected body.{wanted - 1}: MIRNet-v2 has "
+                           f"{wanted}")
+        network = checked(cls(first[1], first[0], blocks, 1), (
+            "the number of input channels of conv_in.weight", "the number of output channels of conv_in.weight",
+            "the number of blocks in a residual group"))
+        biases = [name for name, _, _ in network.parameters() if split(name)[1] == "bias"]
+        missing = [name for name in biases if name not in tensors]
+        if len(missing) == len(biases):
+            return network._replace(bias=0)
+        if missing:
+            there = next(name for name in biases if name in tensors)
+            raise BadModel(f"{there} is there and {missing[0]} is not, expected all biases or none")
+        return network
+
+    @classmethod
+    def of_header(cls, header):
+        return checked(cls(header.in_channels, header.features, header.blocks, header.bias))
+
+    @property
+    def usual_task(self):
+        return DEFOCUS if self.channels == 6 else 0
+
+    def check_task(self, task):
+        if self.channels == 6 and task != DEFOCUS:
+            raise BadModel(f"the task is {TASKS[task]}, expected defocus: conv_in.weight has 6 input channels, for the "
+                           "left and the right view")
+
+    def parameters(self):
+        for name, shape, has_bias in self.convolutions():
+            yield f"{name}.weight", shape, f"{name}.weight"
+            if has_bias and self.bias:
+                yield f"{name}.bias", shape[:1], f"{name}.bias"
+
+    def convolutions(self):
+        """Yields (name, shape, whether it has a bias where the network has biases)."""
+        f = self.features
+        yield "conv_in", (f, self.channels, 3, 3), True
+        for g, groups in enumerate(self.convolution_groups):
+            for b in range(self.blocks):
+                for name, shape, has_bias in multi_scale_block(f, f * 3 // 2, f * 9 // 4, groups):
+                    yield f"body.{g}.body.{b}.{name}", shape, has_bias
+            yield f"body.{g}.body.{self.blocks}", (f, f, 3, 3), True
+        yield "conv_out", (3, f, 3, 3), True
+
+    @property
+    def tensors(self):
+        return schema(self)
+
+    def version(self, _task, _layout):
+        return 4
+
+    def fields(self, _version):
+        return (self.channels, 3, self.features, len(self.convolution_groups), self.blocks, 3, 2, REDUCTION, 3, 2,
+                self.bias, 1, 4, self.unshuffle)
+
+    def notes(self, task):
+        """What no shape tells."""
+        if task == DEFOCUS:
+            yield "the network's output is the result: the image is not added to it"
+        else:
+            yield "the image is added to the network's output, which no shape tells; --task defocus leaves it out"
+
+    def __str__(self):
+        return described(self)
 
 
-def kind_of(name, shape):
-    if len(shape) == 1:
-        return SLOPE
-    if is_spatial_attention(name):
-        return PLAIN
-    return TRANSPOSED if re.search(r"\.(last_up|up)\..*\.top\.2\.weight$", name) else CONVOLUTION
+def residual_context(c, groups):
+    yield "body.0", (c, c // groups, 3, 3)
+    yield "body.2", (c, c // groups, 3, 3)
+    yield "gcnet.conv_mask", (1, c, 1, 1)
+    yield "gcnet.channel_add_conv.0", (c, c, 1, 1)
+    yield "gcnet.channel_add_conv.2", (c, c, 1, 1)
 
 
-def schema(hyper):
-    """The tensors of a weight file, in order."""
-    return [Parameter(name, shape, kind_of(name, shape)) for name, shape, owner in parameters(hyper) if name == owner]
+def multi_scale_block(top, mid, bot, groups):
+    """Of MIRNet-v2, as MirnetV2.convolutions; top, mid and bot are the channels of the streams."""
+    for stream, c in (("top", top), ("mid", mid), ("bot", bot)):
+        for name, shape in residual_context(c, groups):
+            yield f"dau_{stream}.{name}", shape, True
+    for name, c, out in (("down2.body.0.bot.1", top, mid), ("down4.0.body.0.bot.1", top, mid),
+                         ("down4.1.body.0.bot.1", mid, bot), ("up21_1.body.0.bot.0", mid, top),
+                         ("up21_2.body.0.bot.0", mid, top), ("up32_1.body.0.bot.0", bot, mid),
+                         ("up32_2.body.0.bot.0", bot, mid)):
+        yield name, (out, c, 1, 1), False
+    yield "conv_out", (top, top, 1, 1), True
+    for stream, c in (("top", top), ("mid", mid)):
+        squeezed = max(c // REDUCTION, 4)
+        yield f"skff_{stream}.conv_du.0", (squeezed, c, 1, 1), False
+        for j in range(2):
+            yield f"skff_{stream}.fcs.{j}", (c, squeezed, 1, 1), False
+
+
+LIBRARY = (Mirnet, MirnetV2)
 
 
 # Checkpoints: each reader returns a Checkpoint. Bytes are fetched when a tensor is used.
@@ -685,8 +841,8 @@ def configured_unshuffle(value):
     if type(config) is not dict or "unshuffle" not in config:
         return None
     unshuffle = config["unshuffle"]
-    check_unshuffle("the checkpoint's config has unshuffle",
-                    unshuffle if is_count(unshuffle) else f"of type {type(unshuffle).__name__}")
+    check_number("the checkpoint's config has unshuffle",
+                 unshuffle if is_count(unshuffle) else f"of type {type(unshuffle).__name__}", UNSHUFFLES)
     return unshuffle
 
 
@@ -776,27 +932,17 @@ def read_checkpoint(data):
 
 # From a checkpoint to a model.
 
-UNIT_NAME = re.compile(r"body\.(\d{1,4})\.body\.(\d{1,4})\.blocks\.(\d{1,4})\.(\d{1,4})\.")
-
-
-def infer_hyper(tensors, unshuffle):
-    if any(re.match(r"body\.\d+\.body\.\d+\.dau_", name) for name in tensors):
-        raise BadModel("a checkpoint of MIRNet-v2, which is not supported yet")
+def infer(tensors, unshuffle):
+    """Which of the library's networks these are the parameters of."""
     first = tensors.get("conv_in.weight")
-    units = [tuple(map(int, match.groups())) for match in map(UNIT_NAME.match, tensors) if match]
-    if first is None or len(first.shape) != 4 or not units:
-        raise BadModel("a checkpoint of another network (MIRNet has conv_in.weight and body.0.body.0.blocks.0.0.*): "
-                       "--network generic converts any")
-    features, channels = first.shape[:2]
-    if channels % unshuffle ** 2:
-        raise BadModel(f"conv_in.weight has {channels} input channels, expected a multiple of {unshuffle ** 2} for "
-                       f"unshuffle {unshuffle}")
-    hyper = Hyper(channels // unshuffle ** 2, features, *(max(column) + 1 for column in zip(*units)), unshuffle)
-    check_ranges(hyper)
-    return hyper
+    network = next((network for network in LIBRARY if any(map(network.unit.match, tensors))), None)
+    if first is None or len(first.shape) != 4 or network is None:
+        raise BadModel("a checkpoint of another network (MIRNet has conv_in.weight and body.0.body.0.blocks.0.0.*, "
+                       "MIRNet-v2 body.0.body.0.dau_top.*): --network generic converts any")
+    return network.of_checkpoint(tensors, first.shape, unshuffle)
 
 
-def check_names_and_shapes(tensors, expected):
+def check_names_and_shapes(tensors, expected, title):
     for name, shape, _ in expected:
         if name in tensors and tensors[name].shape != shape:
             raise BadModel(f"{name} is {joined(tensors[name].shape)}, expected {joined(shape)}")
@@ -804,7 +950,7 @@ def check_names_and_shapes(tensors, expected):
             raise BadModel(f"{name} is {tensors[name].storage.dtype}, expected floating-point numbers")
     known = {name: shape for name, shape, _ in expected}
     for verdict, names in (("is missing", [name for name in known if name not in tensors]),
-                           ("is not a parameter of MIRNet", [name for name in tensors if name not in known])):
+                           (f"is not a parameter of {title}", [name for name in tensors if name not in known])):
         if names:
             others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
             raise BadModel(f"{shown(names[0])} {verdict}{others}")
@@ -828,7 +974,7 @@ def check_asked(found, asked):
 
 
 def read_model(data, unshuffle=None):
-    """Returns the hyper-parameters and {name: float32 bytes} for the names of schema(hyper), of a checkpoint.
+    """Returns the network and {name: float32 bytes} for the names of its tensors, of a checkpoint.
 
     Without `unshuffle` it is what the checkpoint says, or 1.
     """
@@ -837,14 +983,14 @@ def read_model(data, unshuffle=None):
         check_asked(checkpoint.unshuffle, unshuffle)
     tensors = {name: tensor for name, tensor in checkpoint.tensors.items()
                if name.rpartition(".")[2] not in ("filt", "num_batches_tracked")}  # buffers that are no parameters
-    hyper = infer_hyper(tensors, checkpoint.unshuffle or unshuffle or 1)
-    expected = list(parameters(hyper))
-    check_names_and_shapes(tensors, expected)
+    network = infer(tensors, checkpoint.unshuffle or unshuffle or 1)
+    expected = list(network.parameters())
+    check_names_and_shapes(tensors, expected, network.title)
     values = {name: finite_values(name, tensors[name]) for name, _, owner in expected if name == owner}
     for name, _, owner in expected:
         if name != owner and finite_values(name, tensors[name]) != values[owner]:
-            raise BadModel(f"{name} and {owner} are one parameter of MIRNet, but their values differ")
-    return hyper, values
+            raise BadModel(f"{name} and {owner} are one parameter of {network.title}, but their values differ")
+    return network, values
 
 
 NORM = ("weight", "bias", "running_mean", "running_var")  # the tensors of a batch normalization
@@ -980,7 +1126,7 @@ def read_own(data, channels=(0, 0), numbers=(0,) * 12, transposed=(), epsilon=1e
 
 MAGIC = b"\x89MIRW\r\n\x1a"
 # A file has the oldest version that has everything it uses: plain data, packed data, a network on cells of pixels, any
-# network and any task.
+# other network and any task.
 VERSIONS = ((0, 1), (0, 2), (0, 3), (0, 4))
 LAYOUTS = ("checkpoint", "packed")  # their places are the values of the flag
 ENDIAN_TAG = 0x01020304
@@ -988,7 +1134,6 @@ ALIGNMENT = 64
 NO_SCALE = 0xFFFFFFFF
 NUMBERS = 12  # of a network that the library does not know
 NAME = r"[A-Za-z0-9._]{1,120}"
-TASKS = ("unspecified", "denoise", "brighten", "upscale", "deblur", "defocus")
 OLD_TASKS = 2  # before 0.4
 DTYPES = ("f32", "f16", "bf16")
 HEADER = struct.Struct("<8sHHIQIII16HIIIQQQQQII")
@@ -1168,16 +1313,9 @@ def check_fields(what, found, expected):
 
 class WeightFile(NamedTuple):
     header: Header
-    network: NamedTuple  # Hyper or Own
+    network: NamedTuple  # Own or one of LIBRARY
     tensors: list  # (Parameter, Entry)
     meta: bytes
-
-
-def mirnet_of(header):
-    hyper = Hyper(header.in_channels, header.features, header.groups, header.blocks, header.streams, header.columns,
-                  header.unshuffle if header.version_minor >= 3 else 1)
-    check_ranges(hyper)
-    return hyper
 
 
 def own_of(data, header, transposed):
@@ -1244,14 +1382,16 @@ def decode(data, transposed=None):
         raise BadModel(f"flags is {header.flags}, expected less than {len(LAYOUTS)}")
     if header.file_size != len(data):
         raise BadModel(f"file_size is {header.file_size}, but the file has {len(data)} bytes")
-    is_own = header.arch == OWN_NETWORK and header.version_minor >= 4
-    if not is_own and header.arch != MIRNET_V1:
-        or_own = f" or {OWN_NETWORK} (another)" if header.version_minor >= 4 else ""
-        raise BadModel(f"arch is {header.arch}, expected {MIRNET_V1} (MIRNet){or_own}")
+    known = {network.arch: network for network in (*LIBRARY, Own) if network.since <= header.version_minor}
+    if header.arch not in known:
+        names = alternatives(f"{arch} ({network.title})" for arch, network in known.items())
+        raise BadModel(f"arch is {header.arch}, expected {names}")
     tasks = len(TASKS) if header.version_minor >= 4 else OLD_TASKS
     if header.task >= tasks:
         raise BadModel(f"task is {header.task}, expected less than {tasks}")
-    network = own_of(data, header, transposed) if is_own else mirnet_of(header)
+    is_own = header.arch == OWN_NETWORK
+    network = own_of(data, header, transposed) if is_own else known[header.arch].of_header(header)
+    network.check_task(header.task)
     tensors = network.tensors
     if header.tensor_count != len(tensors):
         raise BadModel(f"tensor_count is {header.tensor_count}, expected {len(tensors)}")
@@ -1387,41 +1527,41 @@ def print_summary(model):
     count = sum(math.prod(tensor.shape) for tensor, _ in model.tensors)
     print(f"network     {model.network}")
     print(f"task        {TASKS[model.header.task]}")
+    for note in model.network.notes(model.header.task):
+        print(f"note        {note}")
     print(f"parameters  {count} in {len(model.tensors)} tensors")
 
 
-def check_options(arch, options):
+def check_options(is_own, options):
     """Refuses options that are for the other kind of networks."""
-    names = ("unshuffle",) if arch == OWN_NETWORK else (
-        "numbers", "channels", "transposed", "epsilon", "drop")
+    names = ("unshuffle",) if is_own else ("numbers", "channels", "transposed", "epsilon", "drop")
     for name in names:
         if getattr(options, name) is not None:
-            raise Failure(USAGE, f"--{name} is for {'MIRNet' if arch == OWN_NETWORK else '--network generic'} alone")
+            raise Failure(USAGE, f"--{name} is for {'MIRNet' if is_own else '--network generic'} alone")
 
 
 def read_any(data, options):
     """Returns the decoded weight file or None, the network, its values and what was folded."""
     if data[:8] == MAGIC:
         given = decode(data, options.transposed)
-        arch = given.network.arch
-        if options.network is not None and NETWORKS[options.network] != arch:
-            raise BadModel(f"it is a weight file of {'MIRNet' if arch == MIRNET_V1 else 'another network'}, --network "
-                           f"says {options.network}")
-        check_options(arch, options)
+        is_own = given.network.arch == OWN_NETWORK
+        if options.network is not None and (options.network == "generic") != is_own:
+            raise BadModel(f"it is a weight file of {given.network.title}, --network says {options.network}")
+        check_options(is_own, options)
         if options.epsilon is not None:
             raise Failure(USAGE, "--epsilon is for checkpoints: nothing is folded in a weight file")
         if options.drop is not None:
             raise Failure(USAGE, "--drop is for checkpoints")
         network, values = values_of(data, given)
-        if arch == MIRNET_V1:
+        if not is_own:
             check_asked(network.unshuffle, options.unshuffle)
         else:
             channels = options.channels or (network.in_channels, network.out_channels)
             network = Own(*channels, options.numbers or network.numbers, network.tensors)
         return given, network, values, []
-    arch = NETWORKS[options.network or "mirnet"]
-    check_options(arch, options)
-    if arch == MIRNET_V1:
+    is_own = options.network == "generic"
+    check_options(is_own, options)
+    if not is_own:
         return (None, *read_model(data, options.unshuffle), [])
     asked = {name: getattr(options, name) for name in ("channels", "numbers", "transposed", "epsilon", "drop")}
     return (None, *read_own(data, **{name: value for name, value in asked.items() if value is not None}))
@@ -1435,9 +1575,11 @@ def convert(source, target, options):
     digest = hashlib.sha256(data).hexdigest()
     with about(source):
         given, network, values, folded = read_any(data, options)
-    task = TASKS.index(options.task) if options.task is not None else given.header.task if given is not None else 0
+    said = network.usual_task if given is None else given.header.task
+    task = said if options.task is None else TASKS.index(options.task)
     meta = metadata(source, digest, network, options.meta, b"" if given is None else given.meta)
     with about(source):
+        network.check_task(task)
         file = encode(network, task, values, options.dtype, meta, options.layout)
     with about(target):
         model = decode(file)
@@ -1490,24 +1632,24 @@ def positive(text):
     return value
 
 
-NETWORKS = {"mirnet": MIRNET_V1, "generic": OWN_NETWORK}
-
-
 def main():
     parser = argparse.ArgumentParser(description="Converts a checkpoint to a .mirw weight file.")
     parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file; or a .mirw file")
     parser.add_argument("output", nargs="?", help="the .mirw file to write")
-    parser.add_argument("--network", choices=NETWORKS,
-                        help="the network of the checkpoint: mirnet, whose tensors are known, or generic for any "
-                             "other, whose tensors are written as they are (default: mirnet, or that of a .mirw file)")
+    parser.add_argument("--network", choices=("mirnet", "generic"),
+                        help="the network of the checkpoint: mirnet for MIRNet and MIRNet-v2, whose tensors are known, "
+                             "or generic for any other, whose tensors are written as they are (default: mirnet, or "
+                             "what a .mirw file has)")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="how to store the weights (default: f32)")
     parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0],
                         help="how to arrange them: as the checkpoint does (default), or packed, as programs need them "
                              "that use the file where it lies in memory")
-    parser.add_argument("--task", choices=TASKS, help="what the network was trained for (default: what a .mirw file "
-                                                      f"says, else {TASKS[0]})")
+    parser.add_argument("--task", choices=TASKS,
+                        help="what the network was trained for; with defocus, MIRNet-v2 does not add the image to its "
+                             "output (default: what a .mirw file says, else defocus for a MIRNet-v2 that takes 6 "
+                             f"channels and {TASKS[0]} for others)")
     parser.add_argument("--unshuffle", type=int, choices=UNSHUFFLES,
-                        help="the network works on cells of so many pixels in width and height (default: what the "
+                        help="MIRNet works on cells of so many pixels in width and height (default: what the "
                              "checkpoint's config or the .mirw file says, else 1)")
     parser.add_argument("--meta", action="append", default=[], metavar="KEY=VALUE", help="a line of metadata")
     parser.add_argument("--inspect", action="store_true", help="check the .mirw file INPUT and print what it holds")

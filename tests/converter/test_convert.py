@@ -74,7 +74,11 @@ HEADER_FIELDS = {  # name: (offset, size)
     "alignment": (76, 4), "table_off": (80, 8), "strings_off": (88, 8), "data_off": (96, 8), "data_size": (104, 8),
     "meta_off": (112, 8), "meta_size": (120, 4), "strings_size": (124, 4)}
 CONSTANTS = {"version_major": 0, "endian": 0x01020304, "header_size": 128, "alignment": 64, "table_off": 128}
-MIRNET_CONSTANTS = {"arch": 1, "reduction": 8, "factor_num": 2, "factor_den": 1, "bias": 0, "scale": 1}
+CONSTANTS_OF = {  # arch
+    0: {"version_minor": 4},
+    1: {"reduction": 8, "factor_num": 2, "factor_den": 1, "bias": 0, "scale": 1},
+    2: {"version_minor": 4, "out_channels": 3, "groups": 4, "streams": 3, "columns": 2, "reduction": 8, "factor_num": 3,
+        "factor_den": 2, "scale": 1, "pad_multiple": 4, "unshuffle": 1}}
 NUMBERS = list(HEADER_FIELDS)[list(HEADER_FIELDS).index("features"):list(HEADER_FIELDS).index("meta_crc")]
 
 
@@ -121,12 +125,13 @@ def read_mirw(data, transposed=()):
     assert data[:8] == bytes.fromhex("894d4952570d0a1a")
     header = {name: number_at(data, *place) for name, place in HEADER_FIELDS.items()}
     own = header["arch"] == 0
-    for name, value in {**CONSTANTS, **({} if own else MIRNET_CONSTANTS)}.items():
+    for name, value in {**CONSTANTS, **CONSTANTS_OF[header["arch"]]}.items():
         assert header[name] == value, (name, header[name])
     assert header["task"] <= 5 and header["flags"] <= 1
-    if own:
-        assert header["version_minor"] == 4
-    else:
+    if header["arch"] == 2:
+        assert header["in_channels"] == 3 or (header["in_channels"], header["task"]) == (6, 5)
+        assert header["features"] in range(16, 513, 16) and header["blocks"] in range(1, 17) and header["bias"] < 2
+    if header["arch"] == 1:
         assert (header["version_minor"] == 4) == (header["task"] > 1)
         assert (header["version_minor"], header["flags"], header["unshuffle"]) in (
             (1, 0, 0), (2, 1, 0), *itertools.product((3,), (0, 1), (2, 4)), *itertools.product((4,), (0, 1), (1, 2, 4)))
@@ -242,6 +247,44 @@ def model_of_channels(channels):
     model["conv_in.weight"] = ((8, channels, 3, 3), values)
     model["conv_out.weight"] = ((channels, 8, 3, 3), values[::-1])
     return model
+
+
+# The smallest MIRNet-v2: 16 features, one block in each group.
+
+def v2_shapes(features=16, blocks=1, channels=3, bias=False):
+    """[(name, shape)] in the order of PyTorch."""
+    def layer(name, *shape, biased=bias):
+        return [(f"{name}.weight", shape)] + [(f"{name}.bias", shape[:1])] * biased
+
+    top, mid, bot = features, features // 2 * 3, features // 4 * 9
+    shapes = layer("conv_in", top, channels, 3, 3)
+    for group, parts in enumerate((1, 2, 4, 4)):
+        for block in (f"body.{group}.body.{b}." for b in range(blocks)):
+            for unit, c in (("dau_top.", top), ("dau_mid.", mid), ("dau_bot.", bot)):
+                shapes += layer(block + unit + "body.0", c, c // parts, 3, 3)
+                shapes += layer(block + unit + "body.2", c, c // parts, 3, 3)
+                shapes += layer(block + unit + "gcnet.conv_mask", 1, c, 1, 1)
+                shapes += layer(block + unit + "gcnet.channel_add_conv.0", c, c, 1, 1)
+                shapes += layer(block + unit + "gcnet.channel_add_conv.2", c, c, 1, 1)
+            for name, out, c in (("down2.body.0.bot.1", mid, top), ("down4.0.body.0.bot.1", mid, top),
+                                 ("down4.1.body.0.bot.1", bot, mid), ("up21_1.body.0.bot.0", top, mid),
+                                 ("up21_2.body.0.bot.0", top, mid), ("up32_1.body.0.bot.0", mid, bot),
+                                 ("up32_2.body.0.bot.0", mid, bot)):
+                shapes += layer(block + name, out, c, 1, 1, biased=False)
+            shapes += layer(block + "conv_out", top, top, 1, 1)
+            for fusion, c in (("skff_top.", top), ("skff_mid.", mid)):
+                squeezed = max(c // 8, 4)
+                shapes += layer(block + fusion + "conv_du.0", squeezed, c, 1, 1, biased=False)
+                for stream in "01":
+                    shapes += layer(f"{block}{fusion}fcs.{stream}", c, squeezed, 1, 1, biased=False)
+        shapes += layer(f"body.{group}.body.{blocks}", top, top, 3, 3)
+    return shapes + layer("conv_out", 3, top, 3, 3)
+
+
+def v2_model(**options):
+    """{name: (shape, values)}, values that every dtype holds exactly and that differ from one tensor to the next."""
+    return {name: (shape, [(i * 7 + at * 31) % 255 / 64 - 2 for i in range(math.prod(shape))])
+            for at, (name, shape) in enumerate(v2_shapes(**options))}
 
 
 def with_config(unshuffle, body):
@@ -498,18 +541,20 @@ CASES = {  # golden case: (HYPER, parameters, tensors)
     "v1_w8_four_streams": ((8, 1, 1, 4, 2, 3), 440417, 209), "v1_w8_legacy": ((8, 2, 2, 3, 2, 3), 333101, 405),
     "v1_w8_unshuffle": ((8, 1, 1, 3, 2, 3), 85184, 104)}
 UNSHUFFLED = "v1_w8_unshuffle"
+V2_CASES = {"v2_w16": ((16, 4, 1, 3, 2, 3), 123472, 122)}
 
 
 class Golden(Case):
     """The golden checkpoints, which PyTorch wrote."""
 
     def test_hyper_parameters_and_metadata(self):
-        for name, (hyper, count, tensor_count) in CASES.items():
+        for name, (hyper, count, tensor_count) in {**CASES, **V2_CASES}.items():
             with self.subTest(name):
                 data = (GOLDEN / name / "model.pth").read_bytes()
                 header, tensors, meta = self.convert(data)
+                self.assertEqual(header["arch"], 2 if name in V2_CASES else 1)
                 self.assertEqual(tuple(header[field] for field in HYPER), hyper)
-                self.assertEqual(header["unshuffle"], 2 if name == UNSHUFFLED else 0)
+                self.assertEqual(header["unshuffle"], {UNSHUFFLED: 2}.get(name, int(name in V2_CASES)))
                 self.assertEqual(len(tensors), tensor_count)
                 self.assertEqual(sum(math.prod(shape) for _, shape, _ in tensors.values()), count)
                 self.assertEqual(meta, {"source": "model.pth", "source_sha256": hashlib.sha256(data).hexdigest()})
@@ -517,7 +562,7 @@ class Golden(Case):
     def test_order_and_bytes_are_those_of_the_archive(self):
         # torch.save numbers storages as it meets them, so without the blur filters they are in canonical order.
         blur = struct.pack("<9f", *(value / 16 for value in (1, 2, 1, 2, 4, 2, 1, 2, 1)))
-        for name in [name for name in CASES if name != "v1_w8_legacy"]:
+        for name in [name for name in (*CASES, *V2_CASES) if name != "v1_w8_legacy"]:
             with self.subTest(name):
                 path = GOLDEN / name / "model.pth"
                 with zipfile.ZipFile(path) as archive:
@@ -539,7 +584,7 @@ class Golden(Case):
                          TWO_STREAMS)
 
     def test_half_precision_is_the_nearest(self):
-        for name in CASES:
+        for name in (*CASES, *V2_CASES):
             data = (GOLDEN / name / "model.pth").read_bytes()
             _, exact, _ = self.convert(data)
             for dtype, one in (("f16", lambda v: struct.pack("<e", v)), ("bf16", nearest_bf16)):
@@ -547,26 +592,23 @@ class Golden(Case):
                     _, tensors, _ = self.convert(data, "--dtype", dtype)
                     self.assertEqual(list(tensors), list(exact))
                     for key, (stored, shape, raw) in tensors.items():
-                        if len(shape) == 1:
+                        if len(shape) == 1 and not key.endswith("bias"):
                             self.assertEqual((stored, raw), ("f32", exact[key][2]), key)
                         else:
                             values = struct.unpack(f"<{math.prod(shape)}f", exact[key][2])
                             self.assertEqual((stored, raw), (dtype, b"".join(map(one, values))), key)
 
     def test_packed(self):
-        for name in CASES:
+        for name in (*CASES, *V2_CASES):
             data = (GOLDEN / name / "model.pth").read_bytes()
             for dtype in ("f32", "bf16"):
                 with self.subTest(name, dtype=dtype):
                     plain, packed = (self.convert(data, "--dtype", dtype, "--layout", layout)
                                      for layout in ("checkpoint", "packed"))
-                    versions = (3, 3) if name == UNSHUFFLED else (1, 2)
+                    versions = (3, 3) if name == UNSHUFFLED else (4, 4) if name in V2_CASES else (1, 2)
                     self.assertEqual((plain[0]["version_minor"], plain[0]["flags"]), (versions[0], 0))
                     self.assertEqual((packed[0]["version_minor"], packed[0]["flags"]), (versions[1], 1))
                     self.assertEqual(packed[1:], plain[1:])
-
-    def test_version_2_is_named(self):
-        self.refuse((GOLDEN / "v2_w16" / "model.pth").read_bytes(), "MIRNet-v2, which is not supported yet")
 
 
 def nearest_bf16(value):
@@ -1214,7 +1256,7 @@ class Inspect(Case):
         self.assert_refused(self.patched(10, "H", 5), "format version 0.5, this program reads 0.1, 0.2, 0.3, 0.4")
         self.assert_refused(self.patched(36, "H", 0), "arch is 0, expected 1 (MIRNet)")
         self.assert_refused(self.patched(66, "H", 2), "unshuffle is 2, expected 0")
-        self.assert_refused(self.patched(36, "H", 2), "arch is 2")
+        self.assert_refused(self.patched(36, "H", 2), "arch is 2, expected 1 (MIRNet)")
         self.assert_refused(self.patched(44, "H", 7), "features is 7")
 
     def test_entries_with_a_right_checksum(self):
@@ -1729,7 +1771,9 @@ class InspectOwn(Inspect):
             self.assertEqual(self.inspect(self.patched(38, "H", task))[0], 0)
         self.assert_refused(self.patched(38, "H", 6), "task is 6, expected less than 6")
         self.assert_refused(self.patched(10, "H", 3), "arch is 0, expected 1 (MIRNet)")
-        self.assert_refused(self.patched(36, "H", 2), "arch is 2, expected 1 (MIRNet) or 0 (another)")
+        self.assert_refused(self.patched(36, "H", 2), "features is 17, expected a multiple of 16 from 16 to 512")
+        self.assert_refused(self.patched(36, "H", 3),
+                            "arch is 3, expected 1 (MIRNet), 2 (MIRNet-v2) or 0 (another network)")
         self.assert_refused(self.patched(72, "I", 0), "tensor_count is 0, expected 1 or more")
         self.assert_refused(self.patched(72, "I", 1 << 31), "cut off")
         self.assert_refused(self.patched(124, "I", (1 << 32) - 1), "cut off")
@@ -1791,6 +1835,171 @@ class InspectOwn(Inspect):
             self.data = good
 
 
+class MirnetV2(Case):
+    """MIRNet-v2, in both of its forms: the image is added to the output, or not, which is --task defocus."""
+
+    FIELDS = ("version_minor", "arch", "task", "in_channels", "out_channels", *NUMBERS)
+
+    def fields(self, header):
+        return tuple(header[name] for name in self.FIELDS)
+
+    def assert_model(self, tensors, model, dtype="f32"):
+        self.assertEqual(list(tensors), list(model))
+        for name, (shape, values) in model.items():
+            self.assertEqual(tensors[name], (dtype, shape, raw_values(values, dtype)), name)
+
+    def test_what_is_inferred(self):
+        for options, said, expected in (
+                ({}, (), (4, 2, 0, 3, 3, 16, 4, 1, 3, 2, 8, 3, 2, 0, 1, 4, 1)),
+                ({"bias": True}, ("--task", "denoise"), (4, 2, 1, 3, 3, 16, 4, 1, 3, 2, 8, 3, 2, 1, 1, 4, 1)),
+                ({"blocks": 2}, ("--network", "mirnet"), (4, 2, 0, 3, 3, 16, 4, 2, 3, 2, 8, 3, 2, 0, 1, 4, 1)),
+                ({"features": 48, "bias": True}, ("--unshuffle", "1"),
+                 (4, 2, 0, 3, 3, 48, 4, 1, 3, 2, 8, 3, 2, 1, 1, 4, 1)),
+                ({}, ("--task", "defocus"), (4, 2, 5, 3, 3, 16, 4, 1, 3, 2, 8, 3, 2, 0, 1, 4, 1)),
+                ({"channels": 6}, (), (4, 2, 5, 6, 3, 16, 4, 1, 3, 2, 8, 3, 2, 0, 1, 4, 1)),
+                ({"channels": 6}, ("--task", "defocus"), (4, 2, 5, 6, 3, 16, 4, 1, 3, 2, 8, 3, 2, 0, 1, 4, 1))):
+            with self.subTest(options, said=said):
+                model = v2_model(**options)
+                header, tensors, _ = self.convert(own_zip(model), *said)
+                self.assertEqual(self.fields(header), expected)
+                self.assert_model(tensors, model)
+                self.assertIn(f"MIRNet-v2: channels {expected[3]}, features {expected[5]}, blocks {expected[7]}, bias "
+                              f"{expected[13]}\n", self.said)
+                self.assertIn("the image is not added" if expected[2] == 5 else "--task defocus leaves it out",
+                              self.said)
+
+    def test_every_kind_of_checkpoint(self):
+        model = v2_model(bias=True)
+        for title, data in {
+                "legacy": own_zip(model, legacy=True), "f64": own_zip(model, dtype="f64"),
+                "bf16": own_safetensors(model, "bf16"), "module": own_zip(model, prefix="module."),
+                "another order": own_safetensors(dict(sorted(model.items()))),
+                "params": own_zip(model, lambda body: dictionary([(text("params"), body)]))}.items():
+            with self.subTest(title):
+                self.assert_model(self.convert(data)[1], model)
+
+    def test_every_layout_and_dtype_and_back(self):
+        model = v2_model(bias=True, channels=6)
+        for dtype, layout in (("f16", "checkpoint"), ("bf16", "checkpoint"), ("f32", "packed"), ("bf16", "packed")):
+            with self.subTest(dtype=dtype, layout=layout):
+                self.source = self.folder / "model.pth"
+                header, tensors, _ = self.convert(own_zip(model), "--dtype", dtype, "--layout", layout)
+                self.assertEqual(header["flags"], layout == "packed")
+                self.assert_model(tensors, model, dtype)
+                packed = self.target.read_bytes()
+                self.source = self.folder / "again.mirw"
+                again, tensors, _ = self.convert(packed)
+                self.assertEqual(self.fields(again), self.fields(header))
+                self.assert_model(tensors, model)
+                self.assertIn("arch                2\n", run(self.target, "--inspect")[1])
+
+    def test_a_bias_begins_where_the_packed_weights_of_its_convolution_end(self):
+        self.convert(own_zip(v2_model(bias=True)), "--layout", "packed")
+        data, names = self.target.read_bytes(), [name for name, _ in v2_shapes(bias=True)]
+        places = {name: struct.unpack_from("<QQ", data, 128 + 64 * i + 24) for i, name in enumerate(names)}
+        # A mask has one output channel, and its bias, a single number that is no slope, a line of its own.
+        self.assertEqual(places["body.0.body.0.dau_top.gcnet.conv_mask.bias"][1], 64)
+        for name in names:
+            if name.endswith(".bias"):
+                self.assertEqual(places[name][0], sum(places[name.replace(".bias", ".weight")]))
+
+    def test_a_weight_file_keeps_what_it_says(self):
+        for options, task, said, expected in (
+                ({}, "defocus", (), 5), ({}, "denoise", (), 1), ({}, "defocus", ("--task", "deblur"), 4),
+                ({"channels": 6}, "defocus", (), 5)):
+            self.convert(own_zip(v2_model(**options)), "--task", task)
+            self.assertEqual(self.convert(self.target.read_bytes(), *said)[0]["task"], expected)
+        data = self.target.read_bytes()
+        self.target.unlink()
+        self.refuse(data, "the task is upscale, expected defocus: conv_in.weight has 6", "--task", "upscale")
+        self.refuse(data, "it is a weight file of MIRNet-v2, --network says generic", "--network", "generic")
+        self.refuse(data, "it says unshuffle 1, --unshuffle says 2", "--unshuffle", "2")
+        self.refuse(data, "--numbers is for --network generic alone", "--numbers", "1", code=2)
+
+    def test_what_the_network_cannot_be(self):
+        unit = "body.1.body.0.dau_top.body.0.weight"
+        good, biased, both_views = v2_model(), v2_model(bias=True), v2_model(channels=6)
+
+        def without(model, *parts):
+            return {name: value for name, value in model.items() if not any(part in name for part in parts)}
+
+        def shaped(name, *shape):
+            return {**good, name: (shape, [0.5] * math.prod(shape))}
+
+        cases = [
+            (without(good, "conv_in"), "a checkpoint of another network (MIRNet has conv_in.weight and"),
+            (without(good, "dau_"), "MIRNet-v2 body.0.body.0.dau_top.*): --network generic converts any"),
+            (shaped("conv_in.weight", 24, 3, 3, 3), "the number of output channels of conv_in.weight is 24, expected a "
+                                                    "multiple of 16 from 16 to 512"),
+            (shaped("conv_in.weight", 528, 3, 3, 3), "is 528, expected a multiple of 16 from 16 to 512"),
+            (shaped("conv_in.weight", 0, 3, 3, 3), "is 0, expected a multiple of 16 from 16 to 512"),
+            (shaped("conv_in.weight", 32, 3, 3, 3),
+             "body.0.body.0.dau_top.body.0.weight is 16x16x3x3, expected 32x32x3x3"),
+            (shaped("conv_in.weight", 16, 4, 3, 3),
+             "the number of input channels of conv_in.weight is 4, expected 3 or 6"),
+            (shaped("conv_in.weight", 16, 3, 1, 1), "conv_in.weight is 16x3x1x1, expected 16x3x3x3"),
+            (shaped("conv_in.weight", 16, 3, 3), "a checkpoint of another network"),
+            (shaped("conv_out.weight", 6, 16, 3, 3), "conv_out.weight is 6x16x3x3, expected 3x16x3x3"),
+            (shaped("body.0.body.16.dau_top.x", 1), "the number of blocks in a residual group is 17, expected 1 to 16"),
+            (shaped("body.4.body.0.dau_top.x", 1), "body.4 is the last residual group, expected body.3"),
+            (without(good, "body.3."), "body.2 is the last residual group, expected body.3: MIRNet-v2 has 4"),
+            (shaped("body.2.body.1.dau_top.x", 1), "'body.0.body.1.dau_top.body.0.weight' is missing (and"),
+            (shaped(unit, 16, 16, 3, 3), f"{unit} is 16x16x3x3, expected 16x8x3x3"),
+            (shaped(unit, 16, 4, 3, 3), f"{unit} is 16x4x3x3, expected 16x8x3x3"),
+            (shaped("body.0.body.0.down2.body.0.bot.1.weight", 32, 16, 1, 1),
+             "body.0.body.0.down2.body.0.bot.1.weight is 32x16x1x1, expected 24x16x1x1"),
+            (without(good, "body.3.body.0.up32_2"), "'body.3.body.0.up32_2.body.0.bot.0.weight' is missing"),
+            (shaped("body.0.body.0.skff_bot.conv_du.0.weight", 4, 36, 1, 1),
+             "'body.0.body.0.skff_bot.conv_du.0.weight' is not a parameter of MIRNet-v2"),
+            (shaped("body.0.body.0.skff_top.conv_du.1.weight", 1),
+             "'body.0.body.0.skff_top.conv_du.1.weight' is not a parameter of MIRNet-v2"),
+            (shaped("conv_in.bias", 16), "conv_in.bias is there and body.0.body.0.dau_top.body.0.bias is not, expected "
+                                         "all biases or none"),
+            (without(biased, "body.2.body.1.bias"), "conv_in.bias is there and body.2.body.1.bias is not, expected"),
+            ({**biased, "conv_out.bias": ((16,), [0.5] * 16)}, "conv_out.bias is 16, expected 3"),
+            ({**biased, "body.0.body.0.down2.body.0.bot.1.bias": ((24,), [0.5] * 24)},
+             "'body.0.body.0.down2.body.0.bot.1.bias' is not a parameter of MIRNet-v2"),
+            ({**biased, "conv_in.bias": ((16,), [0.5] * 15 + [math.nan])}, "conv_in.bias has a value that is NaN"),
+        ]
+        for model, phrase in cases:
+            with self.subTest(phrase):
+                self.refuse(own_zip(model), phrase)
+        for task in ("unspecified", "denoise", "brighten", "upscale", "deblur"):
+            self.refuse(own_zip(both_views), f"the task is {task}, expected defocus: conv_in.weight has 6 input",
+                        "--task", task)
+        self.refuse(own_zip(good), "unshuffle is 2, expected 1: MIRNet-v2", "--unshuffle", "2")
+        configured = own_zip(good, lambda body: with_config(number(2), body))
+        self.refuse(configured, "unshuffle is 2, expected 1: MIRNet-v2")
+        self.refuse(configured, "it says unshuffle 2, --unshuffle says 1", "--unshuffle", "1")
+
+    def test_fields_with_a_right_checksum(self):
+        self.convert(own_zip(v2_model(bias=True)), "--task", "denoise")
+        good = self.target.read_bytes()
+        for name in ("version_minor", "in_channels", "out_channels", *NUMBERS):
+            offset, value = HEADER_FIELDS[name][0], number_at(good, *HEADER_FIELDS[name])
+            for other in {0, 1, 2, 3, 5, value + 1, value ^ 1, 65535} - {value}:
+                self.refuse_fields(good, ((offset, other),), "")
+        for changes, phrase in ((((40, 6), (38, 1)), "the task is denoise, expected defocus: conv_in.weight has 6"),
+                                (((40, 6), (38, 5)), "conv_in.weight: dim1 is 3, expected 6"),
+                                (((40, 1),), "channels is 1, expected 3 or 6"),
+                                (((42, 6),), "out_channels is 6, expected 3"),
+                                (((44, 24),), "features is 24, expected a multiple of 16 from 16 to 512"),
+                                (((46, 3),), "groups is 3, expected 4"),
+                                (((48, 17),), "blocks is 17, expected 1 to 16"),
+                                (((48, 2),), "tensor_count is 192, expected 372"),
+                                (((50, 2),), "streams is 2, expected 3"), (((52, 1),), "columns is 1, expected 2"),
+                                (((56, 2),), "channel_factor_num is 2, expected 3"),
+                                (((58, 1),), "channel_factor_den is 1, expected 2"),
+                                (((60, 2),), "bias is 2, expected 0 or 1"),
+                                (((60, 0),), "tensor_count is 192, expected 122"),
+                                (((62, 2),), "scale is 2, expected 1"), (((64, 8),), "pad_multiple is 8, expected 4"),
+                                (((66, 2),), "unshuffle is 2, expected 1"),
+                                (((10, 3),), "arch is 2, expected 1 (MIRNet)")):
+            self.refuse_fields(good, changes, phrase)
+        self.target.write_bytes(good)
+        self.assertEqual(run(self.target, "--inspect")[0], 0)
+
+
 class Tasks(Case):
     """MIRNet's files have a version that knows their task."""
 
@@ -1815,7 +2024,7 @@ class Tasks(Case):
         good = self.target.read_bytes()
         for offset, value, phrase in ((38, 6, "task is 6, expected less than 6"),
                                       (38, 1, "version_minor is 4, expected 1"), (66, 0, "unshuffle is 0, expected 1"),
-                                      (10, 3, "task is 4, expected less than 2"), (36, 2, "arch is 2")):
+                                      (10, 3, "task is 4, expected less than 2"), (36, 3, "arch is 3")):
             self.refuse_fields(good, ((offset, value),), phrase)
 
 

@@ -64,6 +64,8 @@ BODY = samples.with_config(samples.number(2), BODY)
 LEGACY_BODY, LEGACY_STORAGES = samples.checkpoint_parts(MODEL, legacy=True)
 OWN_MODEL = {**samples.own_model(), **samples.batch_norm("norm", 1)}  # behind the last convolution, of one channel
 OWN_BODY, OWN_STORAGES = samples.own_parts(OWN_MODEL)
+V2_MODEL = samples.v2_model(bias=True)
+V2_BODY, V2_STORAGES = samples.own_parts(V2_MODEL)
 
 
 def opcodes(pickle):
@@ -75,6 +77,7 @@ def opcodes(pickle):
 GOOD_PICKLE = opcodes(samples.pickled(BODY))
 LEGACY_PICKLE = opcodes(samples.pickled(LEGACY_BODY))
 OWN_PICKLE = opcodes(samples.pickled(OWN_BODY))
+V2_PICKLE = opcodes(samples.pickled(V2_BODY))
 HOSTILE = [samples.name_of("os", "system"), samples.name_of("builtins", "eval"), samples.name_of("torch", "load"),
            samples.name_of("collections", "OrderedDict"), samples.name_of("torch._utils", "_rebuild_tensor_v2"),
            samples.name_of("torch._utils", "_rebuild_parameter"), samples.name_of("torch", "HalfStorage"),
@@ -163,7 +166,8 @@ def changed_storages(source, storages):
 # Each makes a file of its kind.
 
 def zip_case(source):
-    body, storages, good = pick(source, ((BODY, STORAGES, GOOD_PICKLE), (OWN_BODY, OWN_STORAGES, OWN_PICKLE)))
+    body, storages, good = pick(source, ((BODY, STORAGES, GOOD_PICKLE), (OWN_BODY, OWN_STORAGES, OWN_PICKLE),
+                                         (V2_BODY, V2_STORAGES, V2_PICKLE)))
     pickle = changed_pickle(source, good) if source.randrange(4) else b"".join(good)
     storages = changed_storages(source, storages) if source.randrange(3) == 0 else storages
     members = samples.zip_members(body, storages)
@@ -289,15 +293,18 @@ def weight_file_case(source):
 SAFETENSORS = [samples.safetensors_parts(MODEL),
                ({"__metadata__": {samples.SECOND + "body.0.weight": samples.FIRST + "body.0.weight"},
                  "conv_in.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 864]}}, bytes(864)),
-               convert.safetensors_header(samples.own_safetensors(OWN_MODEL))]
-HYPER, VALUES = convert.read_model(samples.safetensors_file(*SAFETENSORS[0]))
+               convert.safetensors_header(samples.own_safetensors(OWN_MODEL)),
+               convert.safetensors_header(samples.own_safetensors(samples.v2_model(channels=6)))]
+NETWORK, VALUES = convert.read_model(samples.safetensors_file(*SAFETENSORS[0]))
 CELLS = convert.read_model(samples.safetensors_file(*samples.safetensors_parts(CELLS_MODEL)), unshuffle=2)
+V2 = convert.read_model(samples.own_safetensors(V2_MODEL))
 OWN = convert.read_own(samples.own_safetensors(OWN_MODEL), (3, 1), tuple(range(12)), ("up.weight",))[:2]
 WEIGHT_FILES = [convert.encode(network, 1 + 4 * (network is OWN[0]), values, dtype,
                                b"source=x\ntransposed=up.weight\n" if network is OWN[0] else b"source=x\n", layout)
                 for (network, values), dtype, layout in (
-                    ((HYPER, VALUES), "f32", "checkpoint"), ((HYPER, VALUES), "f16", "checkpoint"),
-                    ((HYPER, VALUES), "bf16", "packed"), (CELLS, "f32", "checkpoint"), (CELLS, "bf16", "packed"),
+                    ((NETWORK, VALUES), "f32", "checkpoint"), ((NETWORK, VALUES), "f16", "checkpoint"),
+                    ((NETWORK, VALUES), "bf16", "packed"), (CELLS, "f32", "checkpoint"), (CELLS, "bf16", "packed"),
+                    (V2, "f16", "checkpoint"), (V2, "bf16", "packed"),
                     (OWN, "f16", "checkpoint"), (OWN, "f32", "packed"), (OWN, "bf16", "packed"))]
 KINDS = {"zip": zip_case, "legacy": legacy_case, "safetensors": safetensors_case, "weight file": weight_file_case}
 
@@ -313,7 +320,7 @@ def read(data, generic):
     layout = convert.LAYOUTS[len(data) % 2]
     is_own = network.arch == convert.OWN_NETWORK and network.transposed
     meta = f"transposed={','.join(network.transposed)}\n".encode() if is_own else b""
-    return network, convert.decode(convert.encode(network, 0, values, "f32", meta, layout)), values
+    return network, convert.decode(convert.encode(network, network.usual_task, values, "f32", meta, layout)), values
 
 
 def check(data):
@@ -354,7 +361,8 @@ def main():
 
     signal.signal(signal.SIGALRM, too_slow)
     for data in (samples.zip_checkpoint(BODY, STORAGES), samples.legacy_checkpoint(LEGACY_BODY, LEGACY_STORAGES),
-                 samples.safetensors_file(*SAFETENSORS[0]), samples.own_zip(OWN_MODEL, legacy=True), *WEIGHT_FILES):
+                 samples.safetensors_file(*SAFETENSORS[0]), samples.safetensors_file(*SAFETENSORS[-1]),
+                 samples.own_zip(OWN_MODEL, legacy=True), samples.zip_checkpoint(V2_BODY, V2_STORAGES), *WEIGHT_FILES):
         if not check(data):
             raise Defect("a good file is refused")
     for codec in ("ascii", "cp437", "latin-1", "raw-unicode-escape", "unicode-escape", "utf-8"):
