@@ -541,7 +541,11 @@ CASES = {  # golden case: (HYPER, parameters, tensors)
     "v1_w8_four_streams": ((8, 1, 1, 4, 2, 3), 440417, 209), "v1_w8_legacy": ((8, 2, 2, 3, 2, 3), 333101, 405),
     "v1_w8_unshuffle": ((8, 1, 1, 3, 2, 3), 85184, 104)}
 UNSHUFFLED = "v1_w8_unshuffle"
-V2_CASES = {"v2_w16": ((16, 4, 1, 3, 2, 3), 123472, 122)}
+V2_CASES = {
+    "v2_w16": ((16, 4, 1, 3, 2, 3), 123472, 122), "v2_w16_bias": ((16, 4, 1, 3, 2, 3), 124847, 192),
+    "v2_w16_defocus": ((16, 4, 1, 3, 2, 6), 123904, 122), "v2_w16_two_blocks": ((16, 4, 2, 3, 2, 3), 236864, 238),
+    "v2_w32": ((32, 4, 1, 3, 2, 3), 488864, 122)}
+OF_16_BITS = ("v2_w16_defocus", "v2_w16_two_blocks", "v2_w32")
 
 
 class Golden(Case):
@@ -555,6 +559,11 @@ class Golden(Case):
                 self.assertEqual(header["arch"], 2 if name in V2_CASES else 1)
                 self.assertEqual(tuple(header[field] for field in HYPER), hyper)
                 self.assertEqual(header["unshuffle"], {UNSHUFFLED: 2}.get(name, int(name in V2_CASES)))
+                self.assertEqual(header["task"], 5 if name == "v2_w16_defocus" else 0)
+                self.assertEqual(header["bias"], int(name == "v2_w16_bias"))
+                if name in V2_CASES:
+                    self.assertEqual([(key, shape) for key, (_, shape, _) in tensors.items()],
+                                     v2_shapes(hyper[0], hyper[2], hyper[5], header["bias"]))
                 self.assertEqual(len(tensors), tensor_count)
                 self.assertEqual(sum(math.prod(shape) for _, shape, _ in tensors.values()), count)
                 self.assertEqual(meta, {"source": "model.pth", "source_sha256": hashlib.sha256(data).hexdigest()})
@@ -568,6 +577,8 @@ class Golden(Case):
                 with zipfile.ZipFile(path) as archive:
                     stored = [archive.read(f"model/data/{key}")
                               for key in range(sum("/data/" in member for member in archive.namelist()))]
+                if name in OF_16_BITS:
+                    stored = [raw_values(struct.unpack(f"<{len(raw) // 2}e", raw)) for raw in stored]
                 _, tensors, _ = self.convert(path.read_bytes())
                 self.assertEqual([raw for _, _, raw in tensors.values()],
                                  [raw for raw in stored if raw != blur * (len(raw) // 36)])
@@ -584,7 +595,7 @@ class Golden(Case):
                          TWO_STREAMS)
 
     def test_half_precision_is_the_nearest(self):
-        for name in (*CASES, *V2_CASES):
+        for name in (*CASES, "v2_w16_bias", "v2_w16_defocus"):
             data = (GOLDEN / name / "model.pth").read_bytes()
             _, exact, _ = self.convert(data)
             for dtype, one in (("f16", lambda v: struct.pack("<e", v)), ("bf16", nearest_bf16)):
@@ -599,7 +610,7 @@ class Golden(Case):
                             self.assertEqual((stored, raw), (dtype, b"".join(map(one, values))), key)
 
     def test_packed(self):
-        for name in (*CASES, *V2_CASES):
+        for name in (*CASES, "v2_w16_bias", "v2_w16_defocus"):
             data = (GOLDEN / name / "model.pth").read_bytes()
             for dtype in ("f32", "bf16"):
                 with self.subTest(name, dtype=dtype):
