@@ -2,26 +2,27 @@
 """The same network with the same weights in mirnet, PyTorch and ONNX Runtime, in turn
 
     bench/peers/compare.py [--program PROGRAM] [--size 256] [--rounds 3] [--threads 1]
-                           [--network mirnet|dncnn] [--features 64] [--groups 3] [--blocks 2]
+                           [--network mirnet|mirnet-v2|dncnn] [--features 64] [--groups 3] [--blocks 2]
                            [--peers eager,frozen,onnxruntime] [--onnxruntime FOLDER]
 
     eager        PyTorch as a script uses it
     frozen       PyTorch after torch.jit.trace, freeze and optimize_for_inference, and malloc told to keep its memory
     onnxruntime  ONNX Runtime on node, with the network as torch.onnx exports it
 
---network dncnn compares DnCNN (examples/networks) instead of MIRNet. PROGRAM is build/release/mirnet, or for DnCNN
+--network mirnet-v2 compares MIRNet-v2, by default with 80 features as published, and always with four groups;
+--network dncnn compares DnCNN (examples/networks). PROGRAM is build/release/mirnet, or for DnCNN
 build/bench/bench/mirnet_dncnn_worker.
 
 scripts/install-packages.sh peers installs what this needs, but for ONNX Runtime: its npm package (0.3 GB) is put in
 FOLDER, by default $XDG_CACHE_HOME/mirnet-bench, the first time. A peer that cannot be had is left out, and the reason
 given.
 
-The weights are random; all see the same image. Every engine is a process of its own, and all are held to the same
-cores, as many as there are threads (taskset chooses among which). A peer has run before the first round, and so has
-DnCNN; the program mirnet is started anew for each. The time is that of the network alone: files and start-up are not counted for anyone. Peak memory
-is that of the process from its start, weights and interpreter included. A difference is that from mirnet's output,
-relative to the peer's largest residual, in the worst round; above 1e-4 the exit code is 1. Run it while the machine is
-quiet.
+The weights are random; all see the same image and compute in fp32. Every engine is a process of its own, and all are
+held to the same cores, as many as there are threads (taskset chooses among which). A peer has run before the first
+round, and so has DnCNN; the program mirnet is started anew for each. The time is that of the network alone: files and
+start-up are not counted for anyone. Peak memory is that of the process from its start, weights and interpreter
+included. A difference is that from mirnet's output, relative to the peer's largest residual, in the worst round; above
+1e-4 the exit code is 1. Run it while the machine is quiet.
 """
 import argparse
 import json
@@ -52,16 +53,24 @@ class Unavailable(Exception):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program")
-    parser.add_argument("--network", choices=("mirnet", "dncnn"), default="mirnet")
-    for name, default in [("size", 256), ("rounds", 3), ("threads", 1), ("features", 64), ("groups", 3), ("blocks", 2)]:
+    parser.add_argument("--network", choices=("mirnet", "mirnet-v2", "dncnn"), default="mirnet")
+    for name, default in [("size", 256), ("rounds", 3), ("threads", 1), ("features", None), ("groups", None),
+                          ("blocks", 2)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--peers", default=",".join(PEERS))
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     parser.add_argument("--onnxruntime", type=pathlib.Path, default=cache / "mirnet-bench", metavar="FOLDER")
     options = parser.parse_args()
     if options.program is None:
-        built = {"mirnet": "build/release/mirnet", "dncnn": "build/bench/bench/mirnet_dncnn_worker"}
-        options.program = str(ROOT / built[options.network])
+        options.program = str(ROOT / ("build/bench/bench/mirnet_dncnn_worker" if options.network == "dncnn" else
+                                      "build/release/mirnet"))
+    is_v2 = options.network == "mirnet-v2"
+    published = {"features": 80, "groups": 4} if is_v2 else {"features": 64, "groups": 3}
+    for name, value in published.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    if is_v2 and (options.groups != 4 or options.features % 16):
+        parser.error("MIRNet-v2 has four groups, and a multiple of 16 features")
     options.peers = options.peers.split(",")
     unknown = [name for name in options.peers if name not in PEERS]
     if unknown:
@@ -110,8 +119,8 @@ def make_network(options, folder):
                  "Debian's python3-torch and python3-numpy are for /usr/bin/python3")
     torch.set_num_threads(options.threads)
     torch.manual_seed(20201)
-    network = networks.make(options.network, [options.features, options.groups, options.blocks]).eval()
-    for p in network.parameters() if options.network == "mirnet" else ():
+    network = networks.make(options.network, options.features, options.groups, options.blocks).eval()
+    for p in network.parameters() if options.network != "dncnn" else ():
         torch.nn.init.kaiming_uniform_(p, a=1.5) if p.dim() == 4 else torch.nn.init.uniform_(p, 0.05, 0.4)
     image = torch.rand(1, 3, options.size, options.size)
     samples = image[0].numpy().astype("<f4")
@@ -119,7 +128,7 @@ def make_network(options, folder):
     write_pfm(folder / "in.pfm", samples)
     torch.save({"state_dict": network.state_dict()}, folder / "network.pth")
     subprocess.run([sys.executable, ROOT / "weights/convert.py", folder / "network.pth", folder / "network.mirw",
-                    "--network", "mirnet" if options.network == "mirnet" else "generic"],
+                    "--network", "generic" if options.network == "dncnn" else "mirnet"],
                    check=True, stdout=subprocess.DEVNULL)
     if "onnxruntime" in options.peers:
         try:
@@ -139,7 +148,7 @@ class Mirnet:
 
     def __init__(self, options, folder):
         self.command = [options.program, "denoise", folder / "in.pfm", folder / "out.pfm", "--overwrite", "--verbose",
-                        "--weights", folder / "network.mirw", "--threads", str(options.threads)]
+                        "--weights", folder / "network.mirw", "--threads", str(options.threads), "--precision", "fp32"]
         self.result = folder / "out.pfm"
         self.times = []
         self.peak = 0  # MB
@@ -274,7 +283,8 @@ def print_table(options, mirnet, peers, torch_version):
     versions = [f"PyTorch {torch_version}"] * any(peer.name != "onnxruntime" for peer in peers)
     versions += [f"ONNX Runtime {ONNXRUNTIME_VERSION}"] * any(peer.name == "onnxruntime" for peer in peers)
     network = "DnCNN, 17 convolutions of 64 features" if options.network == "dncnn" else (
-        f"{options.features} features, {options.groups} groups of {options.blocks} blocks")
+        f"{'MIRNet-v2' if options.network == 'mirnet-v2' else 'MIRNet'}, {options.features} features, {options.groups} "
+        f"groups of {options.blocks} blocks")
     print(f"\n{options.size}x{options.size}, {network}, {options.threads} thread(s), {options.rounds} round(s), "
           f"{', '.join(versions)}\n")
     print("| engine | median time | mirnet / engine | peak memory | difference |")

@@ -10,7 +10,7 @@ import networks
 
 
 def load(mode, folder, name, arguments):
-    network = networks.make(name, arguments).eval()
+    network = networks.make(name, *arguments).eval()
     network.load_state_dict(torch.load(folder / "network.pth")["state_dict"])
     if mode == "eager":
         return network
