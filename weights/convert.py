@@ -340,7 +340,7 @@ class Mirnet(NamedTuple):
 
     @property
     def tensors(self):
-        return schema(self, r"\.(last_up|up)\..*\.top\.2\.weight$")
+        return schema(self, r"\.(last_up|up)\..*\.top\.2\.weight$", TRANSPOSED)
 
     def version(self, task, layout):
         return 4 if task > 1 else 3 if self.unshuffle > 1 else 1 + LAYOUTS.index(layout)
@@ -360,9 +360,9 @@ def described(network):
     return f"{network.title}: {', '.join(f'{name} {value}' for name, value in network._asdict().items())}"
 
 
-def schema(network, transposed="(?!)"):
-    """The tensors of a weight file, in order. `transposed` is found in the names of transposed convolutions."""
-    return tuple(Parameter(name, shape, kind_of(name, shape, re.search(transposed, name)))
+def schema(network, special, kind):
+    """The tensors of a weight file, in order. Those in whose names the pattern `special` is found are of that kind."""
+    return tuple(Parameter(name, shape, kind if re.search(special, name) else kind_of(name, shape, False))
                  for name, shape, owner in network.parameters() if name == owner)
 
 
@@ -481,7 +481,7 @@ class MirnetV2(NamedTuple):
 
     @property
     def tensors(self):
-        return schema(self)
+        return schema(self, r"\.gcnet\.conv_mask\.weight$", PLAIN)
 
     def version(self, _task, _layout):
         return 4

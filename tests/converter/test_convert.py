@@ -158,7 +158,8 @@ def read_mirw(data, transposed=()):
         item = (4, 2, 2)[dtype]
         payload = data[offset:offset + size]
         assert crc == crc32c(payload), name
-        if header["flags"] and rank == 4 and name.endswith("weight") and "SA.spatial.conv" not in name:
+        is_plain = "SA.spatial.conv" in name or header["arch"] == 2 and "gcnet.conv_mask" in name
+        if header["flags"] and rank == 4 and name.endswith("weight") and not is_plain:
             assert size % 64 == 0
             is_transposed = name in transposed if own else re.search(r"\.(last_up|up)\.\d.*top\.2\.weight", name)
             payload = unpacked(name, dims, payload, item, is_transposed)
@@ -1908,11 +1909,15 @@ class MirnetV2(Case):
         self.convert(own_zip(v2_model(bias=True)), "--layout", "packed")
         data, names = self.target.read_bytes(), [name for name, _ in v2_shapes(bias=True)]
         places = {name: struct.unpack_from("<QQ", data, 128 + 64 * i + 24) for i, name in enumerate(names)}
-        # A mask has one output channel, and its bias, a single number that is no slope, a line of its own.
-        self.assertEqual(places["body.0.body.0.dau_top.gcnet.conv_mask.bias"][1], 64)
+        # The weights of a mask are as they were; its bias, a single number that is no slope, has a line of its own.
+        mask = "body.0.body.0.dau_mid.gcnet.conv_mask."
+        self.assertEqual([places[mask + last][1] for last in ("weight", "bias")], [24 * 4, 64])
         for name in names:
             if name.endswith(".bias"):
-                self.assertEqual(places[name][0], sum(places[name.replace(".bias", ".weight")]))
+                end = sum(places[name.replace(".bias", ".weight")])
+                self.assertEqual(places[name][0], -(-end // 64) * 64)
+                self.assertEqual(end % 64, 32 if "dau_mid.gcnet.conv_mask" in name else
+                                 16 if "dau_bot.gcnet.conv_mask" in name else 0)
 
     def test_a_weight_file_keeps_what_it_says(self):
         for options, task, said, expected in (
