@@ -66,6 +66,9 @@ struct Direct {
   static constexpr Index slices(Convolution<T> const& work) noexcept {
     return divide_up(work.kernel_height * work.kernel_width, taps_per_slice(work));
   }
+  static constexpr Index weight_lines(Convolution<T> const& work) noexcept {
+    return columns(work) / channels_per_line<float>;
+  }
   static constexpr bool suits(Convolution<T> const&) noexcept { return true; }
   static constexpr char const* name(Convolution<T> const& work) noexcept {
     return pointwise(work) ? "gemm" : "im2col+gemm";
@@ -175,17 +178,118 @@ struct Direct {
   }
 };
 
-/// Convolutions of several groups whose channels do not fill whole lines: by the definition, pixel by pixel, with a
-/// register for each `lanes` output channels.
+/// What is written to a register of output channels from `column` on, of the pixel at `at`.
+template <class T>
+MIRNET_ALWAYS_INLINE simd::Pack finished(Convolution<T> const& work, simd::Pack sum, Index at, Index column) noexcept {
+  using namespace simd;
+  Pack const value = simd::prelu(sum, work.slopes != nullptr ? load(work.slopes + column) : broadcast(work.slope));
+  if (work.residual == nullptr) return value;
+  Pack const residual = load(work.residual + at + column);
+  return work.subtracts ? residual - value : value + residual;
+}
+
+/// Convolutions of several groups: im2col and GEMM, one group after another, into sums of all of them.
 template <class T>
 struct Grouped {
   using Element = Operand<T>;
-  static constexpr Index columns(Convolution<T> const& work) noexcept { return Direct<T>::columns(work); }
+  static constexpr Index line = channels_per_line<float>;
   static constexpr bool suits(Convolution<T> const& work) noexcept { return work.groups > 1; }
-  static constexpr char const* name(Convolution<T> const& work) noexcept {
-    return depthwise(work) ? "depthwise" : "grouped";
-  }
+  static constexpr char const* name(Convolution<T> const&) noexcept { return "grouped im2col+gemm"; }
   static constexpr Index tile_height = 1, tile_width = 1, tile_products = 0;
+  static constexpr Index weight_lines(Convolution<T> const& work) noexcept { return products(work).weight_lines(); }
+  static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
+    return operands<T>(work.depth()) * weight_lines(work) * line;
+  }
+  static constexpr Index patch_elements(Convolution<T> const& work) noexcept {
+    return work_tile_pixels * operands<T>(taps_per_slice(group(work, 0)) * work.group_channels()) + line;
+  }
+  static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
+    return patch_elements(work) + work_tile_pixels * products(work).sum_columns();
+  }
+  static constexpr Index work_tiles(Convolution<T> const& work) noexcept { return Direct<T>::work_tiles(work); }
+
+  static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
+    GroupProducts<T> const groups = products(work);
+    Index const depth = work.depth(), inputs = work.group_channels(), group = groups.product_of(item);
+    for (Index column = 0; column < line; column += simd::lanes) {
+      auto const row = [&](Index k) {
+        if (k >= depth) return simd::broadcast(0.0f);
+        return groups.weights(work, groups.column_of(item) + column, group * inputs + k % inputs, k / inputs);
+      };
+      Element* at = prepared + item * operands<T>(depth) * line + column;
+      for (Index k = 0; k < depth; k += numbers_an_operand<T>, at += line) simd::store_row(at, row(k), row(k + 1));
+    }
+  }
+
+  static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
+    GroupProducts<T> const groups = products(work);
+    Index const first = index * work_tile_pixels, inputs = work.group_channels();
+    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
+    Index const pitch = groups.sum_columns(), taps = work.kernel_height * work.kernel_width;
+    Index const slice = taps_per_slice(group(work, 0)), b_line_stride = operands<T>(work.depth()) * line;
+    float* const sums = scratch + patch_elements(work);
+    for (Index g = 0; g < work.groups; ++g) {
+      Gemm<T, Element> product{.a = reinterpret_cast<Element const*>(scratch),
+                               .a_pitch = 0,
+                               .rows = last - first,
+                               .depth = 0,
+                               .b = nullptr,
+                               .b_line_stride = b_line_stride,
+                               .lines = groups.product(g).lines,
+                               .sum = sums + groups.product(g).first_column,
+                               .sum_pitch = pitch};
+      for (Index tap = 0; tap < taps; tap += slice) {
+        Index const end = (std::min)(tap + slice, taps), numbers = (end - tap) * inputs;
+        product.a_pitch = product.depth = operands<T>(numbers);
+        im2col(group(work, g), first, last, tap, end, reinterpret_cast<OperandNumber<T>*>(scratch),
+               product.depth * numbers_an_operand<T> - numbers, true);
+        product.b = weights + groups.first_line(g) * b_line_stride + operands<T>(tap * inputs) * line;
+        product.accumulate = tap > 0;
+        gemm(product);
+      }
+    }
+    for (Index pixel = first; pixel < last; ++pixel) {
+      groups.clear_padding(sums + (pixel - first) * pitch);
+      finish(work, pixel, sums + (pixel - first) * pitch);
+    }
+  }
+
+ private:
+  /// By group: each has patches of its own.
+  static constexpr GroupProducts<T> products(Convolution<T> const& work) noexcept {
+    return GroupProducts<T>(work, false);
+  }
+
+  /// One group as a convolution of its own, for what reads the input.
+  static constexpr Convolution<T> group(Convolution<T> const& work, Index number) noexcept {
+    Convolution<T> part = work;
+    part.groups = 1;
+    part.channels = work.group_channels();
+    if (work.input != nullptr) part.input += number * part.channels;  // a rehearsal has no memory
+    return part;
+  }
+
+  static void finish(Convolution<T> const& work, Index pixel, float const* sums) noexcept {
+    using namespace simd;
+    Index const at =
+        pixel / work.output_width * work.output_row_step + pixel % work.output_width * work.output_pixel_step;
+    for (Index c = 0; c < work.output_lines * channels_per_line<T>; c += lanes) {
+      Pack const sum = work.bias != nullptr ? load(sums + c) + load(work.bias + c) : load(sums + c);
+      store(work.output + at + c, finished(work, sum, at, c));
+    }
+  }
+};
+
+/// Convolutions of as many groups as input and output channels: by the definition, pixel by pixel.
+template <class T>
+struct Depthwise {
+  using Element = Operand<T>;
+  static constexpr bool suits(Convolution<T> const& work) noexcept {
+    return work.groups > 1 && work.groups == work.channels && work.groups == work.output_channels;
+  }
+  static constexpr char const* name(Convolution<T> const&) noexcept { return "depthwise"; }
+  static constexpr Index tile_height = 1, tile_width = 1, tile_products = 0;
+  static constexpr Index weight_lines(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index weights_elements(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
   static void transform_weights(Convolution<T> const&, Index, Element*) noexcept {}
@@ -198,27 +302,17 @@ struct Grouped {
     for (Index pixel = first; pixel < last; ++pixel) {
       Index const row = pixel / work.output_width, x = pixel % work.output_width;
       Index const at = row * work.output_row_step + x * work.output_pixel_step;
-      for (Index column = 0; column < columns(work); column += lanes) {
+      for (Index column = 0; column < work.output_lines * channels_per_line<T>; column += lanes) {
         Pack sum = work.bias != nullptr ? load(work.bias + column) : broadcast(0.0f);
         each_tap(work, work.first_row + row, x, [&](T const* in, Index tap) {
-          sum = depthwise(work) ? add_own_channel(work, in, tap, column, sum) : add_tap(work, in, tap, column, sum);
+          sum = fma(load(in + column), load(work.weights + packed_position<T>(work.depth(), column, tap)), sum);
         });
-        Pack value = simd::prelu(sum, work.slopes != nullptr ? load(work.slopes + column) : broadcast(work.slope));
-        if (work.residual != nullptr) {
-          Pack const residual = load(work.residual + at + column);
-          value = work.subtracts ? residual - value : value + residual;
-        }
-        store(work.output + at + column, value);
+        store(work.output + at + column, finished(work, sum, at, column));
       }
     }
   }
 
  private:
-  /// Whether each output channel sees the input channel of its own number.
-  static constexpr bool depthwise(Convolution<T> const& work) noexcept {
-    return work.groups == work.channels && work.groups == work.output_channels;
-  }
-
   template <class Body>
   static MIRNET_ALWAYS_INLINE void each_tap(Convolution<T> const& work, Index y, Index x, Body&& body) noexcept {
     for (Index ky = 0, tap = 0; ky < work.kernel_height; ++ky) {
@@ -231,28 +325,6 @@ struct Grouped {
         body(work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch, tap);
       }
     }
-  }
-
-  static MIRNET_ALWAYS_INLINE simd::Pack add_own_channel(Convolution<T> const& work, T const* in, Index tap,
-                                                         Index column, simd::Pack sum) noexcept {
-    return simd::fma(simd::load(in + column), weights(work, tap, column), sum);
-  }
-
-  static simd::Pack add_tap(Convolution<T> const& work, T const* in, Index tap, Index column, simd::Pack sum) noexcept {
-    Index const channels = work.group_channels();
-    Index first[simd::lanes];
-    for (Index i = 0; i < simd::lanes; ++i) first[i] = work.first_input(column + i);  // padding has weights of zero
-    for (Index c = 0; c < channels; ++c) {
-      float values[simd::lanes];
-      for (Index i = 0; i < simd::lanes; ++i) values[i] = static_cast<float>(in[first[i] + c]);
-      sum = simd::fma(simd::load(values), weights(work, tap * channels + c, column), sum);
-    }
-    return sum;
-  }
-
-  /// The weights of `lanes` output channels for element k of the patch.
-  static MIRNET_ALWAYS_INLINE simd::Pack weights(Convolution<T> const& work, Index k, Index column) noexcept {
-    return simd::load(work.weights + packed_position<T>(work.depth(), column, k));
   }
 };
 
@@ -289,8 +361,9 @@ using Methods = std::tuple<Direct<T>,                                           
                            winograd::Tiles<T, winograd::OneTap<1>, winograd::F42>,  // 1x2
                            winograd::Tiles<T, winograd::F42, winograd::OneTap<1>>,  // 2x1
                            winograd::Tiles<T, winograd::F42, winograd::F42>,        // 2x2
-                           Grouped<T>>;
-inline constexpr int grouped = 5;
+                           Grouped<T>,                                              // any, of several groups
+                           Depthwise<T>>;
+inline constexpr int grouped = 5, depthwise = 6;
 
 /// body(method) with an object of the type that has this number.
 template <class T, class Body>
@@ -301,16 +374,17 @@ MIRNET_ALWAYS_INLINE constexpr auto with_method(int number, Body&& body) noexcep
     case 3: return body(std::tuple_element_t<3, Methods<T>>{});
     case 4: return body(std::tuple_element_t<4, Methods<T>>{});
     case grouped: return body(Grouped<T>{});
+    case depthwise: return body(Depthwise<T>{});
     default: return body(Direct<T>{});
   }
 }
 
 template <class T>
 constexpr int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
-  if (work.groups > 1) return grouped;
+  if (Depthwise<T>::suits(work)) return depthwise;
   constexpr bool rounds = !std::is_same_v<Operand<T>, float>;
-  if (algorithm == Algorithm::direct || (algorithm == Algorithm::precise && rounds)) return 0;
-  int chosen = 0;
+  int chosen = work.groups > 1 ? grouped : 0;
+  if (algorithm == Algorithm::direct || (algorithm == Algorithm::precise && rounds)) return chosen;
   for (int method = 1; method < grouped; ++method) {
     if (with_method<T>(method, [&](auto kernel) { return kernel.suits(work); })) chosen = method;
   }
@@ -336,7 +410,7 @@ constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm
     Index const weights = kernel.weights_elements(work) * static_cast<Index>(sizeof(float));
     return ConvolutionPlan{.method = method,
                            .weights_bytes = weights,
-                           .weights_items = weights == 0 ? 0 : kernel.columns(work) / channels_per_line<float>,
+                           .weights_items = weights == 0 ? 0 : kernel.weight_lines(work),
                            .scratch_bytes = kernel.scratch_elements(work) * static_cast<Index>(sizeof(float)),
                            .name = kernel.name(work),
                            .tile_height = kernel.tile_height,

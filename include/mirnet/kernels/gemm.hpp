@@ -58,10 +58,13 @@ inline constexpr Index line = channels_per_line<float>;
 // A tile of C lives in registers: rows x vectors accumulators, and of a column of A and a row of B the shorter one
 // whole and one register of the other.
 //
-//   registers of 16 (AVX-512)     12*1 + 1 + 1. Products take elements of A from memory and broadcast them at no cost,
-//                                 so wider tiles save no instruction. Measured on Zen 4 (one product a cycle), depths
-//                                 of 16, 32 and 64: 0.96, 0.98 and 0.99 of the peak; 8x2 and 12x2 0.87, 0.93 and 0.96.
-//                                 A core with two products and two loads a cycle stops at 12/13.
+//   registers of 16 (AVX-512)     12*2 + 2 + 1, and 12*1 + 1 + 1 where the depth is short. 12x1 takes elements of A
+//   from
+//                                 memory and broadcasts them at no cost, so a core with one product a cycle (Zen 4)
+//                                 comes closest to its peak: at depths of 16, 32 and 64 to 0.96, 0.98 and 0.99, with
+//                                 12x2 to 0.87, 0.93 and 0.96. But 12x1 loads once a product: a core with two products
+//                                 and two loads a cycle stops at 12/13 (Zen 5: 80 channels by Winograd take 6 % longer
+//                                 than with 12x2).
 //   16 registers                  3*4 + 3 + 1. For each 12 accumulators, 3x4 loads seven registers and 6x2 eight, and
 //                                 3x4 goes through A half as often.
 //   32 registers of 4 (AArch64)   4*4 + 4 + 1, and some to load early: the instruction multiplies by a lane, so four
@@ -85,10 +88,13 @@ struct TileShape {
 
 constexpr TileShape tile_shape(InstructionSet const& set) noexcept {
   if (set.lane_products && set.registers >= 32) return {4, 4, 4};
-  if (set.registers >= 32) return {12, 1, 12};
+  if (set.registers >= 32) return {12, 2, 12};
   if (set.registers >= 16) return {3, 4, 6};
   return {1, set.lanes > 8 ? 2 : 4, 2};
 }
+
+/// Tiles of less depth have half the width.
+inline constexpr Index shortest_wide_depth = own_set.lanes == 16 && own_set.registers >= 32 ? 48 : 0;
 
 inline constexpr int tile_rows = tile_shape(own_set).rows, tile_vectors = tile_shape(own_set).vectors,
                      narrow_tile_rows = tile_shape(own_set).narrow_rows;
@@ -310,11 +316,13 @@ void gemm(Gemm<T, Element> const& work) noexcept {
   constexpr Index tile_columns = tile_vectors * simd::lanes;
   Index const columns = work.lines * line;
   Index column = 0;
-  for (; column + tile_columns <= columns; column += tile_columns)
-    column_of_tiles<tile_rows, tile_vectors>(work, column);
+  if (work.depth >= shortest_wide_depth) {
+    for (; column + tile_columns <= columns; column += tile_columns)
+      column_of_tiles<tile_rows, tile_vectors>(work, column);
+  }
   if constexpr (tile_columns > line) {
-    // An odd number of lines leaves one that fills half a tile.
-    if (column < columns) column_of_tiles<narrow_tile_rows, tile_vectors / 2>(work, column);
+    // Tiles of half the width: for the last of an odd number of lines, or for all of a short depth.
+    for (; column < columns; column += line) column_of_tiles<narrow_tile_rows, tile_vectors / 2>(work, column);
   }
 }
 

@@ -68,12 +68,16 @@ void gather(Convolution<T> const& work, Index first_pixel, Index last_pixel, Ind
 /// Row i of `patches` becomes taps [first_tap, last_tap) of the patch of output pixel first_pixel + i of the part,
 /// channels without padding, and a zero in each of `padding` elements behind them; a tap is ky*kernel_width + kx. Rows
 /// are dense. Whole lines are written in order, so up to a line is overwritten behind the last row: patches has room
-/// for it.
+/// for it. `exact`: the channels are some of a map's, and nothing behind them may be read.
 template <class T, class Patch>
 void im2col(Convolution<T> const& work, Index first_pixel, Index last_pixel, Index first_tap, Index last_tap,
-            Patch* patches, Index padding = 0) noexcept {
+            Patch* patches, Index padding = 0, bool exact = false) noexcept {
   using namespace im2col_detail;
   constexpr Index line = channels_per_line<Patch>, few = line / 4;
+  if (exact && work.channels % few != 0) {
+    return gather<1>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
+  }
+  if (exact) return gather<few>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
   if (work.channels <= few) return gather<few>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
   gather<line>(work, first_pixel, last_pixel, first_tap, last_tap, patches, padding);
 }

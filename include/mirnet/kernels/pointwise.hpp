@@ -1,6 +1,7 @@
 // Element-wise operations. Counts and pitches are whole lines, so there are no tails.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include <mirnet/kernels/table.hpp>
@@ -94,28 +95,32 @@ void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) n
 template <class T>
 void activated_sum(ActivatedSum<T> const& work, Index first, Index last, Accumulator<T>* sums) noexcept {
   using namespace simd;
-  constexpr Index line = channels_per_line<T>;
+  constexpr Index line = channels_per_line<T>, most_pixels = 16;
   constexpr int packs = static_cast<int>(line / lanes);
   Pack const slope = broadcast(work.slope);
-  // A line of channels at a time: their sums stay in registers.
-  for (Index c = 0; c < work.pitch; c += line) {
-    Pack sum[packs], added[packs];
-    for (int v = 0; v < packs; ++v) {
-      sum[v] = broadcast(0.0f);
-      added[v] = load(work.vector + c + v * lanes);
-    }
-    for (Index pixel = first; pixel < last; ++pixel) {
-      Index const at = pixel * work.pitch + c;
-      Pack value[packs];
+  if (sums != nullptr) std::fill_n(sums, work.pitch, 0.0f);
+  // Of a few pixels, which stay in the first-level cache, a line of channels at a time, whose sums stay in registers.
+  for (Index begin = first; begin < last; begin += most_pixels) {
+    Index const end = (std::min)(begin + most_pixels, last);
+    for (Index c = 0; c < work.pitch; c += line) {
+      Pack sum[packs], added[packs];
       for (int v = 0; v < packs; ++v) {
-        value[v] =
-            simd::prelu(load(work.input + at + v * lanes) + added[v], slope) + load(work.residual + at + v * lanes);
-        sum[v] = sum[v] + value[v];
+        sum[v] = broadcast(0.0f);
+        added[v] = load(work.vector + c + v * lanes);
       }
-      store_all<packs>(work.output + at, value);
+      for (Index at = begin * work.pitch + c; at < end * work.pitch; at += work.pitch) {
+        Pack value[packs];
+        for (int v = 0; v < packs; ++v) {
+          Pack const activated = simd::prelu(load(work.input + at + v * lanes) + added[v], slope);
+          value[v] = activated + load(work.residual + at + v * lanes);
+          sum[v] = sum[v] + value[v];
+        }
+        store_all<packs>(work.output + at, value);
+      }
+      for (int v = 0; sums != nullptr && v < packs; ++v) {
+        store(sums + c + v * lanes, load(sums + c + v * lanes) + sum[v]);
+      }
     }
-    if (sums == nullptr) continue;
-    for (int v = 0; v < packs; ++v) store(sums + c + v * lanes, sum[v]);
   }
 }
 

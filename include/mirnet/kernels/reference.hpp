@@ -189,7 +189,7 @@ T doubled(Resampling<T> const& work, Index y, Index x, Index c) noexcept {
 
 /// write(element, value) for the rows [first_row, last_row) of the doubled map.
 template <class T, class Write>
-void each_doubled(Resampling<T> const& work, Index first_row, Index last_row, Write&& write) noexcept {
+void each_doubled_element(Resampling<T> const& work, Index first_row, Index last_row, Write&& write) noexcept {
   Index const row_elements = 2 * work.width * work.pitch;
   for (Index row = first_row; row < last_row; ++row) {
     for (Index i = 0; i < row_elements; ++i) {
@@ -201,12 +201,12 @@ void each_doubled(Resampling<T> const& work, Index first_row, Index last_row, Wr
 
 template <class T>
 void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
-  each_doubled(work, first_row, last_row, [&](Index at, Index, T value) { work.output[at] = value; });
+  each_doubled_element(work, first_row, last_row, [&](Index at, Index, T value) { work.output[at] = value; });
 }
 
 template <class T>
 void bilinear_double_sum(DoubledSum<T> const& work, Index first_row, Index last_row) noexcept {
-  each_doubled(work.doubled, first_row, last_row, [&](Index at, Index c, T value) {
+  each_doubled_element(work.doubled, first_row, last_row, [&](Index at, Index c, T value) {
     work.doubled.output[at] = work.weights[0][c] * work.other[at] + work.weights[1][c] * value;
   });
 }

@@ -63,8 +63,8 @@ void average_halve(Resampling<T> const& work, Index first_row, Index last_row) n
 /// Rows of a doubled map, a line of channels at a time: write(element, c, left, right) takes the registers of the line
 /// from channel c on of two pixels, of which the left one begins at that element of the output.
 template <class T, class Write>
-MIRNET_ALWAYS_INLINE void each_doubled(Resampling<T> const& work, Index first_row, Index last_row,
-                                       Write&& write) noexcept {
+MIRNET_ALWAYS_INLINE void each_doubled_line(Resampling<T> const& work, Index first_row, Index last_row,
+                                            Write&& write) noexcept {
   using namespace simd;
   Pack const quarter = broadcast(0.25f), three_quarters = broadcast(0.75f);
   Index const pitch = work.pitch;
@@ -75,29 +75,33 @@ MIRNET_ALWAYS_INLINE void each_doubled(Resampling<T> const& work, Index first_ro
     T const* const near_row = work.input + (near_y - work.input_first_row) * work.width * pitch;
     T const* const far_row = work.input + (far_y - work.input_first_row) * work.width * pitch;
     Index const out = row * 2 * work.width * pitch;
-    // A line of channels at a time: each column is computed once.
+    // Of a few pixels, which stay in the first-level cache, a line of channels at a time: each column is computed once.
     constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
-    for (Index c = 0; c < pitch; c += channels_per_line<T>) {
-      auto const column = [&](Index x, Pack* to) {
-        Index const at = x * pitch + c;
-        for (int v = 0; v < packs; ++v) {
-          to[v] = fma(three_quarters, load(near_row + at + v * lanes), quarter * load(far_row + at + v * lanes));
+    constexpr Index most_pixels = 16;
+    for (Index begin = 0; begin < work.width; begin += most_pixels) {
+      Index const end = (std::min)(begin + most_pixels, work.width);
+      for (Index c = 0; c < pitch; c += channels_per_line<T>) {
+        auto const column = [&](Index x, Pack* to) {
+          Index const at = x * pitch + c;
+          for (int v = 0; v < packs; ++v) {
+            to[v] = fma(three_quarters, load(near_row + at + v * lanes), quarter * load(far_row + at + v * lanes));
+          }
+        };
+        Pack left[packs], centre[packs], right[packs];
+        column(std::max<Index>(begin - 1, 0), left);
+        column(begin, centre);
+        for (Index x = begin; x < end; ++x) {
+          column((std::min)(x + 1, work.width - 1), right);
+          Pack even[packs], odd[packs];
+          for (int v = 0; v < packs; ++v) {
+            Pack const own = three_quarters * centre[v];
+            even[v] = fma(quarter, left[v], own);
+            odd[v] = fma(quarter, right[v], own);
+            left[v] = centre[v];
+            centre[v] = right[v];
+          }
+          write(out + 2 * x * pitch + c, c, even, odd);
         }
-      };
-      Pack left[packs], centre[packs], right[packs];
-      column(0, left);
-      column(0, centre);
-      for (Index x = 0; x < work.width; ++x) {
-        column((std::min)(x + 1, work.width - 1), right);
-        Pack even[packs], odd[packs];
-        for (int v = 0; v < packs; ++v) {
-          Pack const own = three_quarters * centre[v];
-          even[v] = fma(quarter, left[v], own);
-          odd[v] = fma(quarter, right[v], own);
-          left[v] = centre[v];
-          centre[v] = right[v];
-        }
-        write(out + 2 * x * pitch + c, c, even, odd);
       }
     }
   }
@@ -107,10 +111,12 @@ template <class T>
 void bilinear_double(Resampling<T> const& work, Index first_row, Index last_row) noexcept {
   using namespace simd;
   constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
-  each_doubled(work, first_row, last_row, [&](Index at, Index, Pack const* even, Pack const* odd) MIRNET_INLINE_LAMBDA {
-    T* const to = work.output + at;
-    for (int v = 0; v < packs; ++v) store_two(to + v * lanes, even[v], to + work.pitch + v * lanes, odd[v]);
-  });
+  each_doubled_line(work, first_row, last_row,
+                    [&](Index at, Index, Pack const* even, Pack const* odd) MIRNET_INLINE_LAMBDA {
+                      T* const to = work.output + at;
+                      for (int v = 0; v < packs; ++v)
+                        store_two(to + v * lanes, even[v], to + work.pitch + v * lanes, odd[v]);
+                    });
 }
 
 template <class T>
@@ -118,7 +124,7 @@ void bilinear_double_sum(DoubledSum<T> const& work, Index first_row, Index last_
   using namespace simd;
   constexpr int packs = static_cast<int>(channels_per_line<T> / lanes);
   Index const pitch = work.doubled.pitch;
-  each_doubled(
+  each_doubled_line(
       work.doubled, first_row, last_row,
       [&](Index at, Index c, Pack const* even, Pack const* odd) MIRNET_INLINE_LAMBDA {
         for (int v = 0; v < packs; ++v) {

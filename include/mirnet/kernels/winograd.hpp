@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include <mirnet/kernels/gemm.hpp>
+#include <mirnet/kernels/groups.hpp>
 #include <mirnet/kernels/reduction.hpp>
 #include <mirnet/kernels/winograd_axis.hpp>
 
@@ -36,8 +37,12 @@ struct Tiles {
   using Number = OperandNumber<T>;
   static constexpr int points_y = AxisY::points, points_x = AxisX::points, points = points_y * points_x;
   static constexpr Index line = channels_per_line<float>;
-  /// Output columns that are multiplied and transformed back at a time.
+  /// Output columns that are multiplied and transformed back at a time: where there are several groups, whose columns
+  /// are not whole lines, all of them.
   static constexpr Index most_columns = 64;
+  static constexpr Index columns_at_a_time(Convolution<T> const& work) noexcept {
+    return work.groups == 1 ? most_columns : GroupProducts<T>(work).sum_columns();
+  }
 
   // Matrices lie a line further apart than they are long: with a distance of a multiple of 4 KiB, one tile's elements
   // of all of them would compete for the same few lines of the first-level cache.
@@ -45,60 +50,74 @@ struct Tiles {
   static constexpr Index input_step(Index channels, Index tiles) noexcept {
     return tiles * input_pitch(channels) + line;
   }
-  static constexpr Index output_step(Index tiles) noexcept { return tiles * most_columns + line; }
+  static constexpr Index output_step(Convolution<T> const& work, Index tiles) noexcept {
+    return tiles * columns_at_a_time(work) + line;
+  }
   /// Of a tile's pixels where they are gathered: numbers of T, which take the memory of as many floats at most.
   static constexpr Index patch_pitch(Index channels) noexcept { return round_up(channels, channels_per_line<T>); }
 
   /// The most tiles in a work tile: a multiple of every tile height of the GEMM, and few, so that many workers can
   /// share a band.
-  static constexpr Index most_tiles(Index channels) noexcept {
+  static constexpr Index most_tiles(Convolution<T> const& work) noexcept {
     // With many channels the weights come from a slower cache or from memory; larger work tiles read them less often.
-    if (channels >= 256) return 48;
+    if (work.group_channels() >= 256) return 48;
     constexpr Index bytes = Index{160} * 1024;
-    Index const tile = points * (input_pitch(channels) + most_columns) * static_cast<Index>(sizeof(float));
+    Index const tile =
+        points * (input_pitch(work.channels) + columns_at_a_time(work)) * static_cast<Index>(sizeof(float));
     return std::clamp<Index>(bytes / tile / 12, 1, 8) * 12;
   }
 
   /// Whether this computes a convolution, and faster than the definition: with fewer tiles, transforming the weights
   /// costs more than it saves; with fewer channels, transforming the tiles.
   static constexpr bool suits(Convolution<T> const& work) noexcept {
-    constexpr Index fewest_tiles = 16, fewest_channels = 8;
+    constexpr Index fewest_tiles = 16;
+    Index const fewest_channels = work.groups == 1 ? 8 : 4;
     return work.kernel_height == AxisY::taps && work.kernel_width == AxisX::taps && work.stride == 1 &&
-           work.dilation == 1 && work.channels >= fewest_channels &&
+           work.dilation == 1 && work.group_channels() >= fewest_channels &&
            work.output_height * work.output_width >= fewest_tiles * AxisY::outputs * AxisX::outputs;
   }
 
-  // --- Weights: `points` matrices, each packed as a 1x1 kernel's ---------------------------------------------------
+  // --- Weights: `points` matrices, each packed as a 1x1 kernel's, with the groups one behind the other ------------
 
   static constexpr Index columns(Convolution<T> const& work) noexcept {
     return work.output_lines * channels_per_line<T>;
   }
-
+  /// Lines of 16 columns (GroupProducts).
+  static constexpr Index weight_lines(Convolution<T> const& work) noexcept {
+    return GroupProducts<T>(work).weight_lines();
+  }
   static constexpr Index matrix_elements(Convolution<T> const& work) noexcept {
-    return operands<T>(work.channels) * columns(work);
+    GroupProducts<T> const products(work);
+    return products.most_operands() * products.weight_lines() * line;
   }
   static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
     return points * matrix_elements(work);
   }
 
-  /// The weights of one line of 16 output channels.
+  /// The weights of one line.
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     using namespace simd;
-    Index const matrix = matrix_elements(work), steps = operands<T>(work.channels);
-    Element* const to = prepared + item * steps * line;
-    for (Index step = 0; step < steps; ++step) {
+    GroupProducts<T> const products(work);
+    auto const product = products.product(products.product_of(item));
+    Index const matrix = matrix_elements(work), first = product.first_operand * numbers_an_operand<T>;
+    Element* const to = prepared + item * products.most_operands() * line;
+    for (Index step = 0; step < product.operands; ++step) {
       for (Index column = 0; column < line; column += lanes) {
         Element* const at = to + step * line + column;
+        auto const transform = [&](Index number, Pack* point) {
+          Index const channel = first + step * numbers_an_operand<T> + number;
+          if (channel < work.channels) return transform_kernel(work, products, item, channel, column, point);
+          for (int p = 0; p < points; ++p) point[p] = broadcast(0.0f);
+        };
         if constexpr (std::is_same_v<Element, float>) {
           Pack point[points];
-          transform_kernel(work, item, step, column, point);
+          transform(0, point);
           for (int p = 0; p < points; ++p) store(at + p * matrix, point[p]);
         } else {
-          Pack first[points], second[points];
-          transform_kernel(work, item, 2 * step, column, first);
-          bool const both = 2 * step + 1 < work.channels;
-          if (both) transform_kernel(work, item, 2 * step + 1, column, second);
-          for (int p = 0; p < points; ++p) store_row(at + p * matrix, first[p], both ? second[p] : broadcast(0.0f));
+          Pack even[points], odd[points];
+          transform(0, even);
+          transform(1, odd);
+          for (int p = 0; p < points; ++p) store_row(at + p * matrix, even[p], odd[p]);
         }
       }
     }
@@ -115,15 +134,15 @@ struct Tiles {
   /// If there are few work tiles, they are as equal as possible and a multiple of four in number, so that two or four
   /// workers finish together.
   static constexpr Index tiles_a_work_tile(Convolution<T> const& work) noexcept {
-    Index const tiles = tile_count(work), most = most_tiles(work.channels), count = divide_up(tiles, most);
+    Index const tiles = tile_count(work), most = most_tiles(work), count = divide_up(tiles, most);
     return count > 1 && count < 16 ? divide_up(tiles, round_up(count, 4)) : most;
   }
   static constexpr Index work_tiles(Convolution<T> const& work) noexcept {
     return divide_up(tile_count(work), tiles_a_work_tile(work));
   }
   static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
-    Index const tiles = most_tiles(work.channels);
-    return points * (input_step(work.channels, tiles) + output_step(tiles) + patch_pitch(work.channels));
+    Index const tiles = most_tiles(work);
+    return points * (input_step(work.channels, tiles) + output_step(work, tiles) + patch_pitch(work.channels));
   }
 
   /// Output row (of the part) and column of a tile's first pixel.
@@ -136,9 +155,11 @@ struct Tiles {
   }
 
   static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
-    Index const whole = tiles_a_work_tile(work), first = index * whole;
-    Index const tiles = (std::min)(whole, tile_count(work) - first), steps = operands<T>(work.channels);
-    Index const from_step = input_step(work.channels, whole), to_step = output_step(whole);
+    GroupProducts<T> const products(work);
+    Index const whole = tiles_a_work_tile(work), first = index * whole, at_a_time = columns_at_a_time(work);
+    Index const tiles = (std::min)(whole, tile_count(work) - first);
+    Index const steps = products.most_operands(), matrix = matrix_elements(work);
+    Index const from_step = input_step(work.channels, whole), to_step = output_step(work, whole);
     auto* const from = reinterpret_cast<Element*>(scratch);
     float* const to = scratch + points * from_step;
     float* const patch = to + points * to_step;
@@ -146,46 +167,47 @@ struct Tiles {
     for (Index tile = 0; tile < tiles; ++tile) {
       transform_input(work, place(work, first + tile), from + tile * input_pitch(work.channels), from_step, patch);
     }
-    for (Index column = 0; column < columns(work); column += most_columns) {
-      Index const some_columns = (std::min)(most_columns, columns(work) - column);
-      Gemm<float, Element> product{.a = from,
-                                   .a_pitch = input_pitch(work.channels),
-                                   .rows = tiles,
-                                   .depth = steps,
-                                   .b = weights + column * steps,
-                                   .b_line_stride = steps * line,
-                                   .lines = some_columns / line,
-                                   .sum = to,
-                                   .sum_pitch = most_columns};
+    for (Index column = 0; column < columns(work); column += at_a_time) {
+      Index const some_columns = (std::min)(at_a_time, columns(work) - column);
       bool const last_columns = column + some_columns == columns(work);
       for (int point = 0; point < points; ++point) {
+        Gemm<float, Element> product{.a = from + point * from_step,
+                                     .a_pitch = input_pitch(work.channels),
+                                     .rows = tiles,
+                                     .depth = steps,
+                                     .b = weights + point * matrix + column * steps,
+                                     .b_line_stride = steps * line,
+                                     .lines = some_columns / line,
+                                     .sum = to + point * to_step,
+                                     .sum_pitch = at_a_time};
         if (last_columns) look_ahead(work, first + tiles, point, product);
-        gemm(product);
-        product.a += from_step;
-        product.b += matrix_elements(work);
-        product.sum += to_step;
+        work.groups == 1 ? gemm(product) : multiply_groups(products, product);
       }
       for (Index tile = 0; tile < tiles; ++tile) {
-        transform_output(work, place(work, first + tile), column, some_columns, to + tile * most_columns, to_step);
+        transform_output(work, place(work, first + tile), column, some_columns, to + tile * at_a_time, to_step);
       }
     }
     if (work.statistics.wanted()) gather_statistics(work, index, first, tiles);
   }
 
  private:
-  /// Of the kernel of one input channel, `lanes` output channels of the line from `column` on.
-  static MIRNET_ALWAYS_INLINE void transform_kernel(Convolution<T> const& work, Index item, Index channel, Index column,
-                                                    simd::Pack* to) noexcept {
+  /// Of the kernel of one input channel, `lanes` output channels of a line from `column` on.
+  static MIRNET_ALWAYS_INLINE void transform_kernel(Convolution<T> const& work, GroupProducts<T> const& products,
+                                                    Index item, Index channel, Index column, simd::Pack* to) noexcept {
     using namespace simd;
     constexpr int taps_y = AxisY::taps, taps_x = AxisX::taps;
     constexpr Index wide = packed_line<T>;
     Index const tap_step = work.channels * wide;
     T const* const from =
         work.weights + item * line / wide * taps_y * taps_x * tap_step + item * line % wide + channel * wide + column;
+    auto const weight = [&](Index tap) {
+      return work.groups == 1 ? load(from + tap * tap_step)
+                              : products.weights(work, products.column_of(item) + column, channel, tap);
+    };
     Pack halves[taps_x][points_y];
     for (int x = 0; x < taps_x; ++x) {
       Pack tap[taps_y];
-      for (int y = 0; y < taps_y; ++y) tap[y] = load(from + (y * taps_x + x) * tap_step);
+      for (int y = 0; y < taps_y; ++y) tap[y] = weight(y * taps_x + x);
       AxisY::weights(tap, halves[x]);
     }
     for (int y = 0; y < points_y; ++y) {
@@ -193,6 +215,22 @@ struct Tiles {
       for (int x = 0; x < taps_x; ++x) tap[x] = halves[x][y];
       AxisX::weights(tap, to + Index{y} * points_x);
     }
+  }
+
+  /// The products of one point.
+  static void multiply_groups(GroupProducts<T> const& products, Gemm<float, Element> const& point) noexcept {
+    Gemm<float, Element> product = point;
+    for (Index i = 0; i < products.count(); ++i) {
+      auto const part = products.product(i);
+      product.a = point.a + part.first_operand;
+      product.depth = part.operands;
+      product.b = point.b + products.first_line(i) * point.b_line_stride;
+      product.lines = part.lines;
+      product.sum = point.sum + part.first_column;
+      gemm(product);
+      product.ahead_lines = 0;
+    }
+    for (Index row = 0; row < point.rows; ++row) products.clear_padding(point.sum + row * point.sum_pitch);
   }
 
   /// Behind the last row of the input that the part's own rows see. A last tile may go beyond it, to rows that the
