@@ -10,6 +10,7 @@
 
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "weight_writer.hpp"
@@ -27,9 +28,26 @@ inline constexpr mirnet::MirnetConfig unshuffled[] = {
     {.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 1, .unshuffle = 2},
     {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1, .channels = 16, .unshuffle = 4}};
 
+/// MIRNet-v2 at its smallest, and with all that it may have besides.
+inline constexpr mirnet::MirnetV2Config second{.features = 16, .blocks = 1};
+inline constexpr mirnet::MirnetV2Config two_views{
+    .features = 16, .blocks = 2, .channels = 6, .bias = true, .adds_image = false};
+
+/// The network of a configuration.
+template <class T, class Config>
+struct NetworkOf;
 template <class T>
-mirnet::Model<mirnet::Mirnet<T>> make_model(mirnet::MirnetConfig const& config) {
-  return mirnet::Model<mirnet::Mirnet<T>>::load(make_weight_file(config)).value();
+struct NetworkOf<T, mirnet::MirnetConfig> {
+  using Type = mirnet::Mirnet<T>;
+};
+template <class T>
+struct NetworkOf<T, mirnet::MirnetV2Config> {
+  using Type = mirnet::MirnetV2<T>;
+};
+
+template <class T, class Config = mirnet::MirnetConfig>
+mirnet::Model<typename NetworkOf<T, Config>::Type> make_model(Config const& config) {
+  return mirnet::Model<typename NetworkOf<T, Config>::Type>::load(make_weight_file(config)).value();
 }
 
 /// A picture with structure at every scale: waves and noise in [0, 1].
@@ -51,15 +69,17 @@ mirnet::Tensor<T> make_image(mirnet::Shape shape) {
 }
 
 /// What the model makes of an image, with the context's kernels and threads.
-template <class T>
-mirnet::Tensor<typename mirnet::Model<mirnet::Mirnet<T>>::Pixel> run(
-    mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::Context<T>& context,
-    std::type_identity_t<mirnet::View<typename mirnet::Model<mirnet::Mirnet<T>>::Pixel const>> image) {
+template <class Net>
+mirnet::Tensor<typename mirnet::Model<Net>::Pixel> run(
+    mirnet::Model<Net> const& model, mirnet::Context<typename Net::Scalar>& context,
+    std::type_identity_t<mirnet::View<typename mirnet::Model<Net>::Pixel const>> image) {
   auto const plan = model.plan(context, image.height(), image.width()).value();
   auto const memory = mirnet::Memory::allocate(plan.bytes).value();
   // What a run does not write must not matter: the contents of the memory are NaN to begin with.
   std::memset(memory.bytes().data(), 0xFF, memory.bytes().size());
-  auto output = mirnet::Tensor<typename mirnet::Model<mirnet::Mirnet<T>>::Pixel>::create(image.shape()).value();
+  auto output =
+      mirnet::Tensor<typename mirnet::Model<Net>::Pixel>::create(Net::output_shape(model.config(), image.shape()))
+          .value();
   model.run(context, plan, memory.bytes(), image, output.view()).value();
   return output;
 }

@@ -93,9 +93,9 @@ class ChannelPRelu : public PlainParameter<T> {
 struct Relu {};
 inline constexpr Relu relu{};
 struct LeakyRelu {
-  float slope = 0.01f;
+  double slope = 0.01;  ///< rounded to the type of the maps
 };
-constexpr LeakyRelu leaky_relu(float slope) noexcept { return {slope}; }
+constexpr LeakyRelu leaky_relu(double slope) noexcept { return {slope}; }
 
 /// The function that a convolution applies to its results: none, or a PReLU whose slope is 0 (ReLU), given (LeakyReLU)
 /// or learned, for all channels or for each. Made from `relu`, `leaky_relu(slope)` or the layer that has the slopes,

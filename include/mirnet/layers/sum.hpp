@@ -25,7 +25,7 @@ constexpr void add_activated(Context<T>& context, ViewOf<T const> other, ViewOf<
   Node node = context.new_node("sum", map.shape(), map.shape());
   node.kernel = "activated_sum";
   node.bytes += context.bytes_of(other.shape());
-  node.activation = activation.slope != 1.0f;
+  node.activation = activation.slope != 1;
   node.residual = true;
   node.statistics = sums != nullptr;
   Index const pitch = map.pitch(), lines = sums == nullptr ? 0 : divide_up(map.pixels(), pixels_a_line);
@@ -44,7 +44,7 @@ template <class T>
 constexpr void add(Context<T>& context, ViewOf<T const> other, ViewOf<T> map) noexcept {
   ArenaMap<T> const zeros(context.arena, {1, 1, map.channels()});
   context.once([&] { std::fill_n(zeros.view().data(), zeros.view().pitch(), T(0)); });
-  add_activated<T>(context, other, zeros, leaky_relu(1.0f), map);
+  add_activated<T>(context, other, zeros, leaky_relu(1), map);
 }
 
 template <class T>

@@ -47,7 +47,7 @@ class UpsamplingFusion {
     {
       ArenaMap<T> const mean(context.arena, vector);
       global_average<T>(inside.at("avg_pool"), sums, small_sums, mean);
-      squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = leaky_relu(0.2f)});
+      squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = leaky_relu(0.2)});
     }
     Index const pitch = pixel_pitch<T>(channels);
     ArenaBlock<T> const weights(context.arena, 2 * pitch);

@@ -35,7 +35,7 @@ class ContextMask : public PlainParameter<T> {
 template <class T>
 class ResidualContext {
  public:
-  static constexpr LeakyRelu activation{0.2f};
+  static constexpr LeakyRelu activation{0.2};
 
   ResidualContext() = default;
   constexpr ResidualContext(Index channels, Index groups, bool bias) noexcept
