@@ -72,26 +72,31 @@ constexpr void average_halve(Context<T>& context, ViewOf<T const> input, ViewOf<
                      [&](Index first, Index last, Index) { context.kernels->average_halve(work, first, last); });
 }
 
-/// map = weights[0] * map + weights[1] * bilinear_double(small), with weights of 1 x 1 x channels: the interpolated map
-/// is never stored.
+/// What bilinear_double_sum_rows is told as, for a doubled map of this shape.
 template <class T>
-constexpr void bilinear_double_sum(Context<T>& context, ViewOf<T const> small, ViewOf<T const> own_weights,
-                                   ViewOf<T const> small_weights, ViewOf<T> map) noexcept {
-  Shape const doubled{2 * small.height(), 2 * small.width(), small.channels()}, vector{1, 1, small.channels()};
+constexpr Node bilinear_double_sum_node(Context<T>& context, Shape doubled) noexcept {
+  Node node = context.new_node("bilinear x2 + sum", {doubled.height / 2, doubled.width / 2, doubled.channels}, doubled);
+  node.kernel = "bilinear_double_sum";
+  node.bytes += context.bytes_of(doubled);
+  return node;
+}
+
+/// Some rows of map = weights[0] * map + weights[1] * bilinear_double(small), with weights of 1 x 1 x channels, one
+/// behind the other: the interpolated map is never stored.
+template <class T>
+constexpr void bilinear_double_sum_rows(Context<T>& context, Node& node, View<T const> small, T const* weights,
+                                        Band<T> map) noexcept {
+  Shape const doubled{map.rows.height(), 2 * small.width(), small.channels()};
   if (!context.accepts("bilinear x2", "input", small, small.shape(), Layout::dense) ||
-      !context.accepts("bilinear x2", "weights", own_weights, vector, Layout::dense) ||
-      !context.accepts("bilinear x2", "weights", small_weights, vector, Layout::dense) ||
-      !context.accepts("bilinear x2", "map", map, doubled, Layout::dense)) {
+      !context.accepts("bilinear x2", "map", map.rows, doubled, Layout::dense)) {
     return;
   }
-  DoubledSum<T> const work{{small.data(), small.height(), small.width(), small.pitch(), map.data()},
-                           map.data(),
-                           {own_weights.data(), small_weights.data()}};
-  Node node = context.new_node("bilinear x2 + sum", small.shape(), map.shape());
-  node.kernel = "bilinear_double_sum";
-  node.bytes += context.bytes_of(map.shape());
+  DoubledSum<T> const work{
+      {small.data(), small.height(), small.width(), small.pitch(), map.rows.data(), 0, map.first_row},
+      map.rows.data(),
+      {weights, advance(weights, small.pitch())}};
   Piece const piece(context, node);
-  context.each_range(map.height(), rows_a_range,
+  context.each_range(map.rows.height(), rows_a_range,
                      [&](Index first, Index last, Index) { context.kernels->bilinear_double_sum(work, first, last); });
 }
 
@@ -102,11 +107,6 @@ constexpr void blur_pool(ScopedContext<T> const& context, ViewOf<T const> input,
 template <class T>
 constexpr void average_halve(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
   average_halve<T>(static_cast<Context<T>&>(context), input, output);
-}
-template <class T>
-constexpr void bilinear_double_sum(ScopedContext<T> const& context, ViewOf<T const> small, ViewOf<T const> own_weights,
-                                   ViewOf<T const> small_weights, ViewOf<T> map) noexcept {
-  bilinear_double_sum<T>(static_cast<Context<T>&>(context), small, own_weights, small_weights, map);
 }
 template <class T>
 constexpr void bilinear_double(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {

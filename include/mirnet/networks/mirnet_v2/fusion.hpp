@@ -33,29 +33,43 @@ class UpsamplingFusion {
     for (Index i = 0; i < 2; ++i) visit(select_[i], name / "fcs" / i);
   }
 
-  /// `sums` are those of `own`, which has twice the height and width of `below`; up_name is the up-sampler's scope, for
-  /// the names of nodes.
-  constexpr void forward(Context<T>& context, char const* name, char const* up_name, Conv2d<T> const& up,
-                         View<T const> below, ChannelSums<T> const& sums, View<T> own) const noexcept {
-    Index const channels = own.channels();
-    Shape const vector{1, 1, channels};
-    ArenaMap<T> const small(context.arena, up.output_shape(below.shape()));
-    ChannelSums<T> small_sums(context, channels);
-    up.forward(context.at(up_name).at("body.0.bot.0"), below, small, {.sums = &small_sums});
-    auto const inside = context.at(name);
-    ArenaMap<T> const squeezed(context.arena, squeeze_.output_shape(vector));
-    {
-      ArenaMap<T> const mean(context.arena, vector);
+  /// The fusion a few rows at a time, in place, so that the next layer finds them in the cache.
+  class Rows {
+   public:
+    /// `sums` are those of `own`, which has twice the height and width of `below`; up_name is the up-sampler's scope,
+    /// for the names of nodes.
+    constexpr Rows(UpsamplingFusion const& layer, Context<T>& context, char const* name, char const* up_name,
+                   Conv2d<T> const& up, View<T const> below, ChannelSums<T> const& sums, View<T> own) noexcept
+        : own_(own),
+          small_(context.arena, up.output_shape(below.shape())),
+          weights_(context.arena, 2 * own.pitch()),
+          node_(bilinear_double_sum_node<T>(context.at(name), own.shape())) {
+      Index const channels = own.channels();
+      Shape const vector{1, 1, channels};
+      ChannelSums<T> small_sums(context, channels);
+      up.forward(context.at(up_name).at("body.0.bot.0"), below, small_, {.sums = &small_sums});
+      auto const inside = context.at(name);
+      ArenaMap<T> const mean(context.arena, vector), squeezed(context.arena, layer.squeeze_.output_shape(vector));
       global_average<T>(inside.at("avg_pool"), sums, small_sums, mean);
-      squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = leaky_relu(0.2)});
+      layer.squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = leaky_relu(0.2)});
+      for (Index i = 0; i < 2; ++i) {
+        View<T> const logits(advance(weights_.data(), i * pixel_pitch<T>(channels)), vector);
+        layer.select_[i].forward(inside.at("fcs", i), squeezed, logits);
+      }
+      softmax_of_vectors<T>(inside.at("softmax"), weights_.data(), 2, channels);
     }
-    Index const pitch = pixel_pitch<T>(channels);
-    ArenaBlock<T> const weights(context.arena, 2 * pitch);
-    View<T> const chosen[2] = {{weights.data(), vector}, {advance(weights.data(), pitch), vector}};
-    for (Index i = 0; i < 2; ++i) select_[i].forward(inside.at("fcs", i), squeezed, chosen[i]);
-    softmax_of_vectors<T>(inside.at("softmax"), weights.data(), 2, channels);
-    bilinear_double_sum<T>(inside.at("sum"), small, chosen[0], chosen[1], own);
-  }
+
+    /// Rows [first, last).
+    constexpr void forward(Context<T>& context, Index first, Index last) noexcept {
+      bilinear_double_sum_rows<T>(context, node_, small_, weights_.data(), rows_of(own_, first, last - first));
+    }
+
+   private:
+    View<T> own_;
+    ArenaMap<T> small_;
+    ArenaBlock<T> weights_;
+    Node node_;
+  };
 
  private:
   Conv2d<T> squeeze_, select_[2];

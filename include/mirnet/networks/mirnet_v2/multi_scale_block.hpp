@@ -54,39 +54,65 @@ class MultiScaleBlockV2 {
 
   /// Height and width are multiples of 4. The output may be the input.
   constexpr void forward(Context<T>& context, View<T const> x, View<T> output) const noexcept {
-    ArenaMap<T> const top = first_stream(context, x);
-    conv_out_.forward(context.at("conv_out"), top, output, {.residual = x});
+    forward_to(context, x, [&] { return output; });
   }
 
   /// The same into a new map, which is taken when little else is held.
   constexpr ArenaMap<T> forward(Context<T>& context, View<T const> x) const noexcept {
-    ArenaMap<T> const top = first_stream(context, x);
-    ArenaMap<T> output(context.arena, x.shape());
-    conv_out_.forward(context.at("conv_out"), top, output, {.residual = x});
+    ArenaMap<T> output;
+    forward_to(context, x, [&] {
+      output = ArenaMap<T>(context.arena, x.shape());
+      return output.view();
+    });
     return output;
   }
 
  private:
   static constexpr Index rounds = 2;
+  using Fusion = typename UpsamplingFusion<T>::Rows;
 
-  constexpr ArenaMap<T> first_stream(Context<T>& context, View<T const> x) const noexcept {
-    ArenaMap<T> top, mid, bottom;
+  template <class Output>
+  constexpr void forward_to(Context<T>& context, View<T const> x, Output&& output) const noexcept {
+    ArenaMap<T> mid, bottom;
     halve(context, x, mid, bottom);
-    for (Index round = 0; round < rounds; ++round) {
-      char const* const up_mid = round == 0 ? "up32_1" : "up32_2";
-      char const* const up_top = round == 0 ? "up21_1" : "up21_2";
-      pass(context, "dau_bot", contexts_[2], bottom, bottom, nullptr);
-      {
-        ChannelSums<T> sums(context, mid.channels());
-        pass(context, "dau_mid", contexts_[1], mid, mid, &sums);
-        fuse_mid_.forward(context, "skff_mid", up_mid, up_mid_[round], bottom, sums, mid);
-        if (round + 1 == rounds) bottom.release();
-      }
-      ChannelSums<T> sums(context, x.channels());
-      pass(context, "dau_top", contexts_[0], round == 0 ? x : View<T const>(top), top, &sums);
-      fuse_top_.forward(context, "skff_top", up_top, up_top_[round], mid, sums, top);
+    lower_streams(context, 0, mid, bottom);
+    ArenaMap<T> const first(context.arena, x.shape());
+    ChannelSums<T> first_sums(context, x.channels());
+    contexts_[0].forward(context.at("dau_top"), x, first, &first_sums);
+    ArenaMap<T> top;
+    ChannelSums<T> top_sums(context, x.channels());
+    {
+      // What a fusion makes of the first stream is made band by band, in the layer that reads it.
+      Fusion fuse(fuse_top_, context, "skff_top", "up21_1", up_top_[0], mid, first_sums, first);
+      lower_streams(context, 1, mid, bottom);
+      top = ArenaMap<T>(context.arena, x.shape());
+      contexts_[0].forward(context.at("dau_top"), first, top, &top_sums,
+                           [&](Index begin, Index end) { fuse.forward(context, begin, end); });
     }
-    return top;
+    Fusion fuse(fuse_top_, context, "skff_top", "up21_2", up_top_[1], mid, top_sums, top);
+    mid.release();
+    write_output(context, x, top, fuse, output());
+  }
+
+  constexpr void write_output(Context<T>& context, View<T const> x, View<T> top, Fusion& fuse,
+                              View<T> output) const noexcept {
+    typename Conv2d<T>::Rows const conv_out(conv_out_, context.at("conv_out"), x.shape());
+    each_band(context, x.height(), rows_a_band(x.width()), [&](Index first, Index last) {
+      Index const count = last - first;
+      fuse.forward(context, first, last);
+      conv_out.forward(context, rows_of(top, first, count), rows_of(output, first, count),
+                       {.residual = rows(x, first, count)});
+    });
+  }
+
+  /// One round of the second and third stream.
+  constexpr void lower_streams(Context<T>& context, Index round, ArenaMap<T>& mid, ArenaMap<T>& bottom) const noexcept {
+    pass(context, "dau_bot", contexts_[2], bottom, nullptr);
+    ChannelSums<T> sums(context, mid.channels());
+    pass(context, "dau_mid", contexts_[1], mid, &sums);
+    Fusion fuse(fuse_mid_, context, "skff_mid", round == 0 ? "up32_1" : "up32_2", up_mid_[round], bottom, sums, mid);
+    fuse.forward(context, 0, mid.height());
+    if (round + 1 == rounds) bottom.release();
   }
 
   /// The second and third stream: 1/2 and 1/4 of the resolution. Both begin with the same pooled map.
@@ -107,12 +133,12 @@ class MultiScaleBlockV2 {
     down4_[1].forward(context.at("down4.1.body.0.bot.1"), quarter, bottom);
   }
 
-  /// Into a new map, which takes the place of `to`.
-  static constexpr void pass(Context<T>& context, char const* name, ResidualContext<T> const& block, View<T const> from,
-                             ArenaMap<T>& to, ChannelSums<T>* sums) noexcept {
-    ArenaMap<T> passed(context.arena, from.shape());
-    block.forward(context.at(name), from, passed, sums);
-    to = std::move(passed);
+  /// Through a context block, into a new map that takes the place of `map`.
+  static constexpr void pass(Context<T>& context, char const* name, ResidualContext<T> const& block, ArenaMap<T>& map,
+                             ChannelSums<T>* sums) noexcept {
+    ArenaMap<T> passed(context.arena, map.shape());
+    block.forward(context.at(name), map, passed, sums);
+    map = std::move(passed);
   }
 
   ResidualContext<T> contexts_[MirnetV2Config::streams];

@@ -58,13 +58,21 @@ class ResidualContext {
   /// The output is another map than x. `sums`, unless null, are told the sums of its channels.
   constexpr void forward(Context<T>& context, View<T const> x, View<T> output,
                          ChannelSums<T>* sums = nullptr) const noexcept {
+    forward(context, x, output, sums, [](Index, Index) {});
+  }
+
+  /// The same for a map that is not there yet: write_rows(first, last) writes rows [first, last) of x, from top to
+  /// bottom, right before they are read.
+  template <class WriteRows>
+  constexpr void forward(Context<T>& context, View<T const> x, View<T> output, ChannelSums<T>* sums,
+                         WriteRows&& write_rows) const noexcept {
     if (!context.accepts("residual context", "input", x, output.shape(), Layout::dense) ||
         !context.accepts("residual context", "output", output, output.shape(), Layout::dense)) {
       return;
     }
     Shape const vector{1, 1, x.channels()};
     ArenaMap<T> const mean(context.arena, vector), added(context.arena, vector);
-    convolve(context, x, output, mean);
+    convolve(context, x, output, mean, write_rows);
     {
       ArenaMap<T> const inner(context.arena, vector);
       add_0_.forward(context.at("gcnet.channel_add_conv.0"), mean, inner, {.activation = activation});
@@ -78,7 +86,9 @@ class ResidualContext {
 
   /// y, and the mean of its pixels. The map between the convolutions exists in bands only, and y is pooled while it is
   /// in the cache.
-  constexpr void convolve(Context<T>& context, View<T const> x, View<T> y, View<T> mean) const noexcept {
+  template <class WriteRows>
+  constexpr void convolve(Context<T>& context, View<T const> x, View<T> y, View<T> mean,
+                          WriteRows&& write_rows) const noexcept {
     Index const height = x.height(), band = rows_a_band(x.width()), parts_a_band = divide_up(band * x.width(), part);
     Pool const pool{y.data(), y.pitch(), mask_.data()};
     Node node = pool_node(context.at("gcnet.conv_mask"), y.shape());
@@ -90,7 +100,9 @@ class ResidualContext {
       typename Conv2d<T>::Rows const conv_2(conv_2_, context.at("body.2"), x.shape());
       RollingRows<T> inner(context, x.shape(), band + 2);
       auto const forward_band = [&](Index first, Index last) {
+        // One row more for each of the convolutions.
         Index const ahead = (std::min)(last + 1, height);
+        write_rows(first == 0 ? 0 : (std::min)(first + 2, height), (std::min)(last + 2, height));
         conv_0.forward(context, x, inner.append(context, std::max<Index>(first - 1, 0), ahead),
                        {.activation = activation});
         conv_2.forward(context, inner.rows(), rows_of(y, first, last - first));
