@@ -70,20 +70,22 @@ mirnet::Result<void> check_existing(RestoreOptions const& options, WorkList cons
                        static_cast<long long>(count), all.pictures.size(), first->output.c_str());
 }
 
-template <class T>
-mirnet::Result<void> restore_all_in(RestoreOptions const& options, Task const& task, Kernels const& kernels,
-                                    WorkList const& all) {
+mirnet::Result<void> restore_work(RestoreOptions const& options, Task const& task, Kernels const& kernels,
+                                  WorkList const& all) {
   auto const file = find_weights(options.weights);
   if (!file) return file.error();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
-  auto const model = load_weights<T>(*file, pool);
-  if (!model) return model.error();
-  auto const checksum = weights_checksum(*file);
+  auto const engine = load_engine(*file, kernels, options.computing.chosen_algorithm(), pool);
+  if (!engine) return engine.error();
+  auto const& facts = (*engine)->facts();
+  auto const model = name_of(options.weights), checksum = weights_checksum(*file);
+  if (auto const taken = (*engine)->check_pictures(1); !taken) {
+    return mirnet::Error(taken.error().code(), "%s: %s", model.c_str(), taken.error().message());
+  }
   ComparisonPage page;
-  Restorer<T> restorer(options, *kernels.set, *model, pool, result_mark(task.verb, name_of(options.weights), checksum),
-                       page);
-  Settings const settings{restorer.isa(), kernels.precision(), options.computing.algorithm, name_of(options.weights),
-                          checksum,       restorer.threads()};
+  Restorer restorer(options, **engine, pool, result_mark(task.verb, model, checksum), page);
+  Settings const settings{facts.isa, kernels.precision(), options.computing.algorithm, facts.network, model,
+                          checksum,  facts.threads};
   bool const many = all.pictures.size() + all.unreadable.size() > 1;
   for (auto const& [folder, why] : all.unreadable) {
     Report report;
@@ -160,8 +162,7 @@ mirnet::Result<void> restore_all(RestoreOptions const& options, Task const& task
   if (options.page) {
     if (auto const checked = check_writable(*options.page, replaces_page(options)); !checked) return checked;
   }
-  return kernels->in_bfloat16 ? restore_all_in<mirnet::bfloat16>(options, task, *kernels, *work)
-                              : restore_all_in<float>(options, task, *kernels, *work);
+  return restore_work(options, task, *kernels, *work);
 }
 
 }  // namespace cli

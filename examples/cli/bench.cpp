@@ -6,18 +6,20 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include <mirnet/dispatch/kernel_sets.hpp>
-#include <mirnet/image/restore.hpp>
-#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
+#include <mirnet/tensor/memory.hpp>
+#include <mirnet/tensor/tensor.hpp>
 #include <mirnet/version.hpp>
 
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "computing.hpp"
+#include "engine.hpp"
 #include "machine.hpp"
 #include "measure/fma_peak.hpp"
 #include "picture.hpp"
@@ -39,40 +41,43 @@ struct Measured {
 };
 
 /// The median of some runs, for about a second, after one to get going.
-template <class T>
-mirnet::Result<Measured> measure(mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::KernelTable<T> const& kernels,
-                                 mirnet::ThreadPool& pool, mirnet::Index size) {
-  auto const picture = sample_picture(size, size);
-  if (!picture) return picture.error();
-  mirnet::Context<T> context(kernels, pool);
-  auto const tiling = mirnet::plan_whole(model, context, *picture);
-  if (!tiling) return tiling.error();
+mirnet::Result<Measured> measure(Engine& engine, mirnet::Index size) {
+  auto const& facts = engine.facts();
+  mirnet::Shape const shape{size, size, facts.channels_in};
+  auto const input = sample_map(shape);
+  if (!input) return input.error();
+  auto output = mirnet::Tensor<float>::create(engine.output_shape(shape));
+  if (!output) return output.error();
+  auto const plan = engine.plan(size, size);
+  if (!plan) return plan.error();
+  auto const memory = mirnet::Memory::allocate(plan->bytes);
+  if (!memory) return memory.error();
   std::vector<double> seconds;
   double peak = 0;
   for (auto const begin = Clock::now(); seconds.size() < 4 || Clock::now() - begin < std::chrono::milliseconds(1500);) {
-    peak = std::max(peak, measure::fma_peak(kernels.isa, static_cast<int>(pool.workers())));
+    peak = std::max(peak, measure::fma_peak(facts.isa, static_cast<int>(facts.threads)));
     auto const start = Clock::now();
-    auto const restored = mirnet::restore(model, *picture, context, *tiling);
-    if (!restored) return restored.error();
+    auto const done = engine.run(*plan, {}, memory->bytes(), input->view(), output->view());
+    if (!done) return done.error();
     seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
   // The first run made the memory ready.
   std::nth_element(seconds.begin() + 1, seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2),
                    seconds.end());
   double const median = seconds[seconds.size() / 2];
-  double const gflops = 2e-9 * static_cast<double>(tiling->macs()) / median;
-  return Measured{static_cast<double>(picture->pixels()) * 1e-6 / median, gflops, peak > 0 ? gflops / peak : 0};
+  double const gflops = 2e-9 * static_cast<double>(plan->macs) / median;
+  double const pixels = static_cast<double>(size) * static_cast<double>(size);
+  return Measured{pixels * 1e-6 / median, gflops, peak > 0 ? gflops / peak : 0};
 }
 
 /// One line of the table, and the network's speed for the line to paste.
-template <class T>
-mirnet::Result<double> line(char const* network, std::optional<std::string> const& weights,
-                            mirnet::KernelTable<T> const& kernels, mirnet::ThreadPool& pool, mirnet::Index size) {
-  auto const model = load_weights<T>(weights, pool);
-  if (!model) return model.error();
-  auto const measured = measure(*model, kernels, pool, size);
+mirnet::Result<double> line(std::string const& name, std::optional<std::string> const& weights, Kernels const& kernels,
+                            mirnet::ThreadPool& pool, mirnet::Index size) {
+  auto const engine = load_engine(weights, kernels, mirnet::Algorithm::automatic, pool);
+  if (!engine) return engine.error();
+  auto const measured = measure(**engine, size);
   if (!measured) return measured.error();
-  std::printf("%-10s %-11s %-5s %8.3f %9.1f", network, kernels.isa, std::is_same_v<T, float> ? "fp32" : "bf16",
+  std::printf("%-10s %-11s %-5s %8.3f %9.1f", name.c_str(), (*engine)->facts().isa, kernels.precision(),
               measured->megapixels_a_second, measured->gflops);
   if (measured->share_of_peak > 0) std::printf(" %7.0f%%", 100 * measured->share_of_peak);
   std::printf("\n");
@@ -93,22 +98,21 @@ mirnet::Result<void> run(Options const& options) {
   for (auto const& set : mirnet::kernel_sets()) {
     bool const wanted = options.isa ? &set == *chosen : set.available() && set.has_own_float_kernels();
     if (!wanted) continue;
-    auto const& kernels = *set.kernels();
-    auto const speed = line("standard", {}, kernels, pool, options.size);
+    auto const speed = line("standard", {}, {&set, false}, pool, options.size);
     if (!speed) return speed.error();
     if (*speed <= fastest) continue;
     fastest = *speed;
-    fastest_isa = kernels.isa;
+    fastest_isa = set.float_isa;
   }
   if ((*chosen)->bfloat16_kernels != nullptr) {
-    auto const speed = line("standard", {}, *(*chosen)->bfloat16_kernels(), pool, options.size);
+    auto const speed = line("standard", {}, {*chosen, true}, pool, options.size);
     if (!speed) return speed.error();
   }
   WeightsOptions high;
   high.model = "high";
   // The larger network is a file of its own, which need not be there.
   if (auto const file = find_weights(high)) {
-    auto const speed = line("high", *file, *(*chosen)->kernels(), pool, options.size);
+    auto const speed = line("high", *file, {*chosen, false}, pool, options.size);
     if (!speed) return speed.error();
   }
   auto const processor = processor_name();

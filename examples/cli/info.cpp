@@ -16,6 +16,7 @@
 #include "codecs/formats.hpp"
 #include "commands.hpp"
 #include "computing.hpp"
+#include "engine.hpp"
 #include "measure/size.hpp"
 #include "naming.hpp"
 #include "picture_info.hpp"
@@ -52,11 +53,11 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   if (!found) return found.error();
   auto const& path = *found;
   mirnet::ThreadPool pool;
-  auto const model = load_weights<float>(path, pool);
-  if (!model) return model.error();
   auto const set = mirnet::choose_kernel_set();
   if (!set) return set.error();
-  auto const plan = model->plan(mirnet::Context<float>(*(*set)->kernels(), pool), parsed->height, parsed->width);
+  auto const engine = load_engine(path, {*set, false}, mirnet::Algorithm::automatic, pool);
+  if (!engine) return engine.error();
+  auto const plan = (*engine)->plan(parsed->height, parsed->width);
   if (!plan) return plan.error();
 
   if (!path) {
@@ -67,22 +68,19 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
     std::printf("\n");
     print_formats();
   }
-  auto const& config = model->config();
+  auto const& facts = (*engine)->facts();
   auto const number = [](char const* name, mirnet::Index value) {
     std::printf("%-26s %lld\n", name, static_cast<long long>(value));
   };
   std::printf("%-26s %s\n", "weights", path ? one_line(*path).c_str() : "built in");
   std::printf("%-26s %s\n", "checksum", weights_checksum(path).c_str());
-  std::printf("%-26s %s\n", "task", name_of(model->task()));
-  number("features", config.features);
-  number("groups", config.groups);
-  number("blocks", config.blocks);
-  number("streams", config.streams);
-  number("columns", config.columns);
-  number("channels", config.channels);
-  number("unshuffle", config.unshuffle);
-  number("parameters", model->parameters());
-  std::printf("%-26s %.1f MiB\n", "memory of the weights", static_cast<double>(model->bytes()) / (1 << 20));
+  std::printf("%-26s %s\n", "network", facts.network);
+  std::printf("%-26s %s\n", "task", name_of(facts.task));
+  for (auto const& parameter : facts.hyper_parameters) {
+    std::printf("%-26s %s\n", parameter.name, text(parameter).c_str());
+  }
+  number("parameters", facts.parameters);
+  std::printf("%-26s %.1f MiB\n", "memory of the weights", static_cast<double>(facts.bytes) / (1 << 20));
   auto const pixels = static_cast<double>(parsed->width) * static_cast<double>(parsed->height);
   std::printf("%-26s %.0f\n", "multiply-adds a pixel", static_cast<double>(plan->macs) / pixels);
   std::printf("%-26s %.1f MiB for %lld x %lld pixels with %lld threads\n", "working memory",

@@ -121,6 +121,20 @@ mirnet::Result<mirnet::Image> sample_picture(Index width, Index height) {
   return picture;
 }
 
+mirnet::Result<mirnet::Tensor<float>> sample_map(mirnet::Shape shape) {
+  auto map = mirnet::Tensor<float>::create(shape);
+  if (!map) return map;
+  auto const view = map->view();
+  std::uint32_t state = 1;
+  for (Index pixel = 0; pixel < view.pixels(); ++pixel) {
+    for (Index c = 0; c < shape.channels; ++c) {
+      state = state * 1664525u + 1013904223u;
+      view.data()[pixel * view.pitch() + c] = static_cast<float>(state >> 8) / (1 << 24);
+    }
+  }
+  return map;
+}
+
 mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optional<std::string> const& named) {
   if (work.output == standard_stream && !named) return std::optional<Format>();
   auto const extension = work.output == standard_stream ? *named : extension_of(work.output);

@@ -9,6 +9,7 @@
 #include <mirnet/image/image.hpp>
 #include <mirnet/io/bytes.hpp>
 #include <mirnet/io/image_info.hpp>
+#include <mirnet/tensor/tensor.hpp>
 
 #include "codecs/formats.hpp"
 #include "codecs/metadata.hpp"
@@ -48,6 +49,8 @@ mirnet::Result<Picture> decode_picture(int file, mirnet::ByteBuffer start, char 
 
 /// A picture to measure time with; its samples are different enough that nothing is skipped. Errors: memory.
 mirnet::Result<mirnet::Image> sample_picture(mirnet::Index width, mirnet::Index height);
+/// The same as a map with any channels: noise from 0 to 1.
+mirnet::Result<mirnet::Tensor<float>> sample_map(mirnet::Shape shape);
 
 /// The format that a result's name or else the option for it says; nothing where that is left to the picture. Errors:
 /// output, where the name has another extension.

@@ -13,7 +13,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include <mirnet/image/conversions.hpp>
 #include <mirnet/io/file.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
@@ -21,6 +20,7 @@
 #include "arguments.hpp"
 #include "commands.hpp"
 #include "computing.hpp"
+#include "engine.hpp"
 #include "files.hpp"
 #include "machine.hpp"
 #include "measure/fma_peak.hpp"
@@ -61,33 +61,20 @@ mirnet::Result<void> check_memory(mirnet::Shape shape, double needed) {
   return too_little_memory({shape.width, shape.height}, needed, 0, "profile a smaller picture");
 }
 
-/// The picture of a file; of a size, one with noise in it. Errors: input, memory; model, where the network is not one
-/// for three channels.
-mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Reading const& reading, Index channels) {
+/// The picture of a file; of a size, one with noise in it. Errors: input, memory; those of Engine::check_pictures.
+mirnet::Result<mirnet::Tensor<float>> read_input(std::string const& input, Reading const& reading,
+                                                 Engine const& engine) {
   if (auto const size = measure::parse_size(input)) {
-    mirnet::Shape const shape{size->height, size->width, channels};
+    mirnet::Shape const shape{size->height, size->width, engine.facts().channels_in};
     auto const bytes = mirnet::map_bytes<float>(shape);
     if (!bytes) return Error(ErrorCode::memory, "%s: no memory could hold so many pixels", input.c_str());
     auto const there = check_memory(shape, static_cast<double>(*bytes));
     if (!there) return there.error();
-    auto map = mirnet::Tensor<float>::create(shape);
-    if (!map) return map;
-    auto const view = map->view();
-    std::uint32_t state = 1;
-    for (Index pixel = 0; pixel < view.pixels(); ++pixel) {
-      for (Index c = 0; c < channels; ++c) {
-        state = state * 1664525u + 1013904223u;
-        view.data()[pixel * view.pitch() + c] = static_cast<float>(state >> 8) / (1 << 24);
-      }
-    }
-    return map;
+    return sample_map(shape);
   }
+  if (auto const taken = engine.check_pictures(1); !taken) return taken.error();
   auto const picture = read_picture(input, reading);
   if (!picture) return picture.error();
-  if (channels != 3) {
-    return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
-                 static_cast<long long>(channels));
-  }
   auto map = mirnet::Tensor<float>::create({picture->image.height(), picture->image.width(), 3});
   if (map) mirnet::to_map(picture->image, map->view());
   return map;
@@ -150,24 +137,22 @@ void add_run(Profile& profile, measure::Timeline const& timeline, double nanosec
   profile.wait.ms.push_back(wait);
 }
 
-template <class T>
 mirnet::Result<Profile> measure(Options const& options, Kernels const& kernels) {
   auto const path = find_weights(options.weights);
   if (!path) return path.error();
   mirnet::ThreadPool pool(options.threads > 0 ? options.threads : usable_cores());
-  auto const model = load_weights<T>(*path, pool);
-  if (!model) return model.error();
-  auto const input = read_input(options.input, options.reading, model->config().channels);
+  auto const engine = load_engine(*path, kernels, options.computing.chosen_algorithm(), pool);
+  if (!engine) return engine.error();
+  auto const input = read_input(options.input, options.reading, **engine);
   if (!input) return input.error();
   auto const shape = input->view().shape();
-  mirnet::Context<T> context(*kernels.set->kernels_of<T>(), pool);
-  context.algorithm = options.computing.chosen_algorithm();
-  auto const rehearsal = measure::rehearse(*model, context, shape.height, shape.width);
+  auto const rehearsal = (*engine)->rehearse(shape.height, shape.width);
   if (!rehearsal) return rehearsal.error();
   double const needed = static_cast<double>(rehearsal->plan.bytes);
   auto const there = check_memory(shape, needed);
   if (!there) return there.error();
 
+  auto const& facts = (*engine)->facts();
   Profile profile;
   profile.processor = processor_name();
   profile.processors = std::thread::hardware_concurrency();
@@ -177,18 +162,19 @@ mirnet::Result<Profile> measure(Options const& options, Kernels const& kernels) 
   profile.compiler = "g++ " __VERSION__;
 #endif
   profile.flags = MIRNET_BUILD_FLAGS;
-  profile.isa = context.kernels->isa;
+  profile.isa = facts.isa;
   profile.precision = kernels.precision();
   profile.algorithm = options.computing.algorithm;
   profile.weights = *path ? **path : "built in";
   profile.threads = pool.workers();
   profile.width = shape.width;
   profile.height = shape.height;
-  profile.parameters = model->parameters();
-  profile.config = model->config();
+  profile.parameters = facts.parameters;
+  profile.network = facts.network;
+  profile.hyper_parameters = facts.hyper_parameters;
   profile.warmup = options.warmup;
   profile.plan_bytes = needed;
-  profile.model_bytes = static_cast<double>(model->bytes());
+  profile.model_bytes = static_cast<double>(facts.bytes);
   profile.hook_nanoseconds = measure::hook_nanoseconds();
   for (auto const& node : rehearsal->nodes) {
     auto& row = profile.layers.emplace_back();
@@ -211,17 +197,16 @@ mirnet::Result<Profile> measure(Options const& options, Kernels const& kernels) 
   auto const memory = mirnet::Memory::allocate(rehearsal->plan.bytes);
   if (!memory) return memory.error();
   std::memset(memory->bytes().data(), 0, memory->bytes().size());  // pages come when they are first written
-  auto output = mirnet::Tensor<float>::create(shape);
+  auto output = mirnet::Tensor<float>::create((*engine)->output_shape(shape));
   if (!output) return output.error();
   measure::Profiler profiler(rehearsal->pieces, pool.workers());
-  context.trace = profiler.trace();
   double fastest = std::numeric_limits<double>::infinity();
   for (int run = -options.warmup; run < options.repeat; ++run) {
     // Beside every run, because the clock of a machine drifts.
-    double const peak = measure::fma_peak(context.kernels->isa, static_cast<int>(pool.workers()));
+    double const peak = measure::fma_peak(facts.isa, static_cast<int>(pool.workers()));
     profile.peak_gflops = std::max(profile.peak_gflops, peak);
     profiler.start_run();
-    auto const done = model->run(context, rehearsal->plan, memory->bytes(), input->view(), output->view());
+    auto const done = (*engine)->run(rehearsal->plan, profiler.trace(), memory->bytes(), input->view(), output->view());
     profiler.end_run();
     if (!done) return done.error();
     if (run < 0) continue;
@@ -264,8 +249,7 @@ mirnet::Result<void> run(Options const& options) {
     if (!read) return read.error();
     before = *std::move(read);
   }
-  auto const profile =
-      kernels->in_bfloat16 ? measure<mirnet::bfloat16>(options, *kernels) : measure<float>(options, *kernels);
+  auto const profile = measure(options, *kernels);
   if (!profile) return profile.error();
   if (before) return write(options, profile_changes(*before, *profile, options.grouping()));
   if (options.format == "csv") return write(options, profile_csv(*profile, options.grouping(), options.sorting()));

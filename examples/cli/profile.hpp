@@ -5,10 +5,9 @@
 #include <vector>
 
 #include <mirnet/base/result.hpp>
-#include <mirnet/networks/mirnet/config.hpp>
-#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/tensor/shape.hpp>
 
+#include "hyper_parameter.hpp"
 #include "measure/samples.hpp"
 
 namespace cli {
@@ -31,10 +30,10 @@ struct ProfileSpan {
 };
 
 struct Profile {
-  std::string processor, compiler, flags, isa, precision, algorithm, weights;
+  std::string processor, compiler, flags, isa, precision, algorithm, weights, network;
   unsigned processors = 0;  ///< that the machine has
   mirnet::Index threads = 0, width = 0, height = 0, parameters = 0;
-  mirnet::MirnetConfig config;
+  HyperParameters hyper_parameters;
   int warmup = 0;
   double peak_gflops = 0;                     ///< 0: there is no loop to measure it with
   double bandwidth = 0, bandwidth_bytes = 0;  ///< GB/s, over a working set of so many bytes; 0: not measured

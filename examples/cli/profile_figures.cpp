@@ -38,9 +38,17 @@ std::string block_of(std::string const& name) {
   std::string const path = name.substr(0, name.find('#'));
   std::vector<std::size_t> dots;
   for (std::size_t at = path.find('.'); at != std::string::npos; at = path.find('.', at + 1)) dots.push_back(at);
-  // "body.G.body.B" is a multi-scale block, and two steps more are one of its parts; "body.G" is a group.
-  std::size_t const steps = dots.size() >= 6 ? 6 : dots.size() >= 4 ? 4 : dots.size() >= 2 ? 2 : 0;
-  return steps == 0 ? "network" : path.substr(0, dots[steps - 1]);
+  if (dots.size() < 2) return "network";
+  // "body.G.body.B" is a multi-scale block, and one step more is one of its parts, or two if the parts are numbered;
+  // "body.G" is a group.
+  std::size_t steps = dots.size() >= 4 ? 4 : 2;
+  if (dots.size() >= 5) {
+    char const second = path[dots[4] + 1];
+    bool const is_numbered = second >= '0' && second <= '9';
+    if (!is_numbered) steps = 5;
+    if (is_numbered && dots.size() >= 6) steps = 6;
+  }
+  return path.substr(0, dots[steps - 1]);
 }
 
 std::vector<ProfileRow> grouped(Profile const& profile, Grouping grouping) {

@@ -93,14 +93,13 @@ std::vector<ProfileRow> rows_of(Profile const& profile, Grouping grouping, Sorti
 
 std::string version() { return std::string("mirnet ") + MIRNET_VERSION; }
 
-std::string network_text(Profile const& profile) {
-  auto const& config = profile.config;
-  return format(
-      "features %lld, groups %lld, blocks %lld, streams %lld, columns %lld, unshuffle %lld; %.3f M parameters",
-      static_cast<long long>(config.features), static_cast<long long>(config.groups),
-      static_cast<long long>(config.blocks), static_cast<long long>(config.streams),
-      static_cast<long long>(config.columns), static_cast<long long>(config.unshuffle),
-      static_cast<double>(profile.parameters) * 1e-6);
+/// "features 16, blocks 2".
+std::string hyper_parameters_text(Profile const& profile) {
+  std::string list;
+  for (auto const& parameter : profile.hyper_parameters) {
+    list += (list.empty() ? "" : ", ") + std::string(parameter.name) + " " + text(parameter);
+  }
+  return list;
 }
 
 // --- Table -------------------------------------------------------------------------------------------------------
@@ -160,7 +159,9 @@ std::string header_text(Profile const& profile) {
                       profile.threads == 1 ? "" : "s", static_cast<long long>(profile.width),
                       static_cast<long long>(profile.height), profile.algorithm.c_str())) +
       "\n";
-  text += "weights    " + one_line(profile.weights) + ": " + network_text(profile) + "\n";
+  text += "network    " + profile.network + "\n";
+  text += "weights    " + one_line(profile.weights) + ": " + hyper_parameters_text(profile) +
+          format("; %.3f M parameters\n", static_cast<double>(profile.parameters) * 1e-6);
   text += "processor  " + one_line(profile.processor) + format(", %u processors\n", profile.processors);
   text += "compiler   " + profile.compiler + ", " + profile.flags + "\n";
   if (profile.peak_gflops > 0) {
@@ -229,8 +230,18 @@ Json rows_json(Profile const& profile, Grouping grouping, Sorting sorting) {
   return list;
 }
 
+Json network_json(Profile const& profile) {
+  Json object = {{"name", profile.network}, {"weights", profile.weights}};
+  for (auto const& parameter : profile.hyper_parameters) {
+    object[parameter.name] = parameter.is_switch ? Json(parameter.value != 0) : Json(parameter.value);
+  }
+  object["parameters"] = profile.parameters;
+  object["precision"] = profile.precision;
+  object["algorithm"] = profile.algorithm;
+  return object;
+}
+
 Json profile_object(Profile const& profile, Sorting sorting) {
-  auto const& config = profile.config;
   return {{"profile", 1},
           {"mirnet", MIRNET_VERSION},
           {"machine",
@@ -244,18 +255,7 @@ Json profile_object(Profile const& profile, Sorting sorting) {
             {"gbytes_per_s", number(profile.bandwidth)},
             {"triad_bytes", number(profile.bandwidth_bytes)},
             {"ridge_flop_per_byte", number(profile.ridge())}}},
-          {"network",
-           {{"weights", profile.weights},
-            {"features", config.features},
-            {"groups", config.groups},
-            {"blocks", config.blocks},
-            {"streams", config.streams},
-            {"columns", config.columns},
-            {"channels", config.channels},
-            {"unshuffle", config.unshuffle},
-            {"parameters", profile.parameters},
-            {"precision", profile.precision},
-            {"algorithm", profile.algorithm}}},
+          {"network", network_json(profile)},
           {"image", {{"width", profile.width}, {"height", profile.height}}},
           {"memory", {{"plan_bytes", number(profile.plan_bytes)}, {"weights_bytes", number(profile.model_bytes)}}},
           {"runs", profile.total.ms.size()},
@@ -425,6 +425,7 @@ std::string profile_trace(Profile const& profile) {
                        {"processor", profile.processor},
                        {"instruction_set", profile.isa},
                        {"threads", profile.threads},
+                       {"network", profile.network},
                        {"weights", profile.weights},
                        {"image", std::to_string(profile.width) + "x" + std::to_string(profile.height)}}},
                      {"traceEvents", std::move(events)}});
@@ -440,6 +441,7 @@ std::string profile_html(Profile const& profile, Sorting sorting) {
   for (auto const& point : profile.live) live.push_back({number(point.time), number(point.bytes)});
   Json& names = object["run_order"] = Json::array();
   for (auto const& layer : profile.layers) names.push_back(layer.name);
+  object["hyper_parameters"] = hyper_parameters_text(profile);
   // Inside of a script nothing may look like the end of one, whatever the names hold.
   std::string data;
   for (char const c : dump(object)) data += c == '<' ? std::string("\\u003c") : std::string(1, c);

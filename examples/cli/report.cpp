@@ -25,7 +25,7 @@ char const* depth(mirnet::SampleType type) {
   return names[static_cast<int>(type)];
 }
 
-std::string plan_text(mirnet::Tiling<mirnet::MirnetConfig> const& tiling) {
+std::string plan_text(Tiling const& tiling) {
   if (tiling.tiles() == 1) return "the whole picture at once";
   return format("%lld x %lld tiles of %lld x %lld", number(tiling.x.count()), number(tiling.y.count()),
                 number(tiling.x.length()), number(tiling.y.length()));
@@ -70,6 +70,7 @@ std::string long_text(Report const& report, Settings const& settings) {
   text += format("instruction set   %s\n", settings.instruction_set.c_str());
   text += format("precision         %s\n", settings.precision.c_str());
   text += format("threads           %lld\n", number(settings.threads));
+  text += "network           " + settings.network + "\n";
   text += format("model             %s (%s)\n", settings.model.c_str(), settings.checksum.c_str());
   if (report.noise) text += "noise             " + noise_text(*report.noise, report.channels >= 3) + "\n";
   if (report.strength != 1) text += format("strength          %.2f\n", static_cast<double>(report.strength));
@@ -151,6 +152,7 @@ std::string json_text(Report const& report, Settings const& settings) {
   object["threads"] = settings.threads;
   object["precision"] = settings.precision;
   object["algorithm"] = settings.algorithm;
+  object["network"] = settings.network;
   object["model"] = settings.model;
   object["weights_checksum"] = settings.checksum;
   object["version"] = MIRNET_VERSION;

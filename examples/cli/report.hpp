@@ -6,17 +6,16 @@
 #include <vector>
 
 #include <mirnet/image/noise.hpp>
-#include <mirnet/image/restore.hpp>
-#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "commands.hpp"
+#include "engine.hpp"
 #include "files.hpp"
 
 namespace cli {
 
 /// How all pictures of a call were computed.
 struct Settings {
-  std::string instruction_set, precision, algorithm, model, checksum;
+  std::string instruction_set, precision, algorithm, network, model, checksum;
   mirnet::Index threads = 0;
 };
 
@@ -36,7 +35,7 @@ struct Report {
   // What is known as far as it came.
   mirnet::Index width = 0, height = 0, channels = 0;
   mirnet::SampleType read = mirnet::SampleType::u8, stored = mirnet::SampleType::u8;
-  std::optional<mirnet::Tiling<mirnet::MirnetConfig>> tiling;
+  std::optional<Tiling> tiling;
   Times seconds;
   std::optional<double> estimated_seconds;
   std::size_t crops = 0;  ///< of a preview

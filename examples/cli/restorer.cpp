@@ -22,18 +22,13 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 
 }  // namespace
 
-template <class T>
-Restorer<T>::Restorer(RestoreOptions const& options, mirnet::KernelSet const& set,
-                      mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::ThreadPool& pool, std::string mark,
-                      ComparisonPage& page)
-    : options_(options), model_(model), context_(*set.kernels_of<T>(), pool), mark_(std::move(mark)), page_(page) {
-  context_.algorithm = options.computing.chosen_algorithm();
-}
+Restorer::Restorer(RestoreOptions const& options, Engine& engine, mirnet::ThreadPool& pool, std::string mark,
+                   ComparisonPage& page)
+    : options_(options), engine_(engine), parallel_(pool), mark_(std::move(mark)), page_(page) {}
 
-template <class T>
-mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, Report& report) {
+mirnet::Result<void> Restorer::restore(Work const& work, BatchClock& clock, Report& report) {
   auto begin = Clock::now();
-  auto job = prepare(options_, work, mark_, context_.parallel, report);
+  auto job = prepare(options_, work, mark_, parallel_, report);
   if (!job) return job.error();
   report.seconds.read = seconds_since(begin);
   if (!options_.quiet) print_warnings(work.input, report.warnings);
@@ -67,11 +62,10 @@ mirnet::Result<void> Restorer<T>::restore(Work const& work, BatchClock& clock, R
 }
 
 /// The noise, where somebody wants to know it, and the strength.
-template <class T>
-mirnet::Result<void> Restorer<T>::measure(Job const& job, Report& report) {
+mirnet::Result<void> Restorer::measure(Job const& job, Report& report) {
   report.strength = options_.strength.value_or(1);
   if (options_.strength && !options_.page) return {};
-  auto const noise = noise_of(job.before(), job.conversion.get(), context_.parallel);
+  auto const noise = noise_of(job.before(), job.conversion.get(), parallel_);
   if (!noise) return noise.error();
   report.noise = *noise;
   if (!options_.strength) report.strength = automatic_strength(*noise);
@@ -80,8 +74,7 @@ mirnet::Result<void> Restorer<T>::measure(Job const& job, Report& report) {
 
 /// The tiles, with all bytes that are taken at a time. Refuses a picture for which the memory is not there or not
 /// allowed: the system would promise it all the same, and end the program when it is used.
-template <class T>
-auto Restorer<T>::plan(mirnet::Image const& image, Job const& job) const -> mirnet::Result<Tiling> {
+mirnet::Result<Tiling> Restorer::plan(mirnet::Image const& image, Job const& job) const {
   double const budget = options_.reading.memory();
   // Instead of the whole result, which the library counts.
   auto const beside = [&](mirnet::Index band_rows) {
@@ -91,12 +84,11 @@ auto Restorer<T>::plan(mirnet::Image const& image, Job const& job) const -> mirn
   constexpr auto most = static_cast<double>((std::numeric_limits<mirnet::Index>::max)() / 2);
   constexpr double slack = 1 << 20;  // the next run may hold a little more before it plans
   auto const left = static_cast<mirnet::Index>(std::clamp(budget - slack - beside(longest_tile()), 0.0, most));
-  auto tiling = options_.tile == "off" ? mirnet::plan_whole(model_, context_, image)
-                                       : mirnet::plan_tiles(model_, context_, image, longest_tile(), left);
+  auto tiling = options_.tile == "off" ? engine_.plan_whole(image) : engine_.plan_tiles(image, longest_tile(), left);
   if (!tiling) return tiling;
   double const needed = static_cast<double>(tiling->bytes) + beside(tiling->y.length());
   if (needed > budget) {
-    auto const side = mirnet::longest_tile_within(model_, context_, image, left, longest_tile());
+    auto const side = engine_.longest_tile_within(image, left, longest_tile());
     if (!side) return side.error();
     auto const remedy = *side > 0 ? "use --tile " + std::to_string(*side)
                                   : std::string("even the smallest tiles need more; use a larger --max-memory");
@@ -107,24 +99,25 @@ auto Restorer<T>::plan(mirnet::Image const& image, Job const& job) const -> mirn
 }
 
 /// The time that it would take, from that of a tile for each thread, which is restored here.
-template <class T>
-mirnet::Result<void> Restorer<T>::estimate(Job const& job, Report& report) {
+mirnet::Result<void> Restorer::estimate(Job const& job, Report& report) {
   if (seconds_a_mac_ == 0) {
     auto const length = std::max(report.tiling->x.length(), report.tiling->y.length());
     auto const longest = std::max(length, mirnet::shortest_tile);
     auto const time = [&](mirnet::Index width, mirnet::Index height) -> mirnet::Result<double> {
       auto const sample = sample_picture(width, height);
       if (!sample) return sample.error();
-      auto const tiling = mirnet::plan_tiles(model_, context_, *sample, longest);
+      auto const tiling = engine_.plan_tiles(*sample, longest);
       if (!tiling) return tiling.error();
       auto const begin = Clock::now();
-      auto const restored = mirnet::restore(model_, *sample, context_, *tiling);
+      auto const leave = [](mirnet::Index, mirnet::View<float const>) { return mirnet::Result<void>(); };
+      auto const restored = engine_.restore_rows(*sample, *tiling, {}, {}, leave);
       if (!restored) return restored.error();
       return seconds_since(begin) / static_cast<double>(tiling->macs());
     };
     auto const ready = time(128, 128);  // the processor takes some time to reach its speed
     if (!ready) return ready.error();
-    auto const timed = time(std::min(job.input.width(), length * threads()), std::min(job.input.height(), length));
+    auto const timed =
+        time(std::min(job.input.width(), length * parallel_.workers), std::min(job.input.height(), length));
     if (!timed) return timed.error();
     seconds_a_mac_ = *timed;
   }
@@ -134,30 +127,27 @@ mirnet::Result<void> Restorer<T>::estimate(Job const& job, Report& report) {
 }
 
 /// The computation on an image, the job's or a part of it, with its progress on the screen. The writer has all rows.
-template <class T>
-mirnet::Result<PictureWriter> Restorer<T>::run(std::string const& name, mirnet::Image const& image, Job const& job,
-                                               Tiling const& tiling, Metadata const& metadata, float strength,
-                                               BatchClock const& clock) {
+mirnet::Result<PictureWriter> Restorer::run(std::string const& name, mirnet::Image const& image, Job const& job,
+                                            Tiling const& tiling, Metadata const& metadata, float strength,
+                                            BatchClock const& clock) {
   std::optional<Converted> converted;
   if (job.conversion) {
-    auto made = Converted::make(image, job.conversion, context_.parallel);
+    auto made = Converted::make(image, job.conversion, parallel_);
     if (!made) return made.error();
     converted = *std::move(made);
   }
   auto writer = PictureWriter::start(image, job.format, options_.stored, metadata, converted ? &*converted : nullptr);
   if (!writer) return writer;
   ProgressDisplay display(options_.style(), name, static_cast<double>(image.pixels()) * 1e-6, tiling.macs(), clock);
-  context_.macs = 0;
-  context_.progress = {
+  mirnet::Progress const progress{
       [](void* self, std::uint64_t macs) noexcept { static_cast<ProgressDisplay*>(self)->update(macs); }, &display};
   auto const write = [&](mirnet::Index first_row, mirnet::View<float const> rows) {
-    return writer->append(first_row, rows, context_.parallel);
+    return writer->append(first_row, rows, parallel_);
   };
-  auto const done = mirnet::restore_rows(model_, converted ? converted->seen : image, context_, tiling,
-                                         {strength * (1.0f - options_.keep_grain), strength}, write);
-  context_.progress = {};
+  auto const done = engine_.restore_rows(converted ? converted->seen : image, tiling,
+                                         {strength * (1.0f - options_.keep_grain), strength}, progress, write);
   if (!done) return done.error();
-  if (auto const completed = writer->complete(context_.parallel); !completed) return completed.error();
+  if (auto const completed = writer->complete(parallel_); !completed) return completed.error();
   return writer;
 }
 
@@ -192,8 +182,7 @@ ComparisonFacts facts_of(RestoreOptions const& options, Job const& job, Report c
 }  // namespace
 
 /// Restores crops with some of what is around them, as the network sees it there in the whole picture.
-template <class T>
-mirnet::Result<void> Restorer<T>::preview(Work const& work, Job const& job, BatchClock const& clock, Report& report) {
+mirnet::Result<void> Restorer::preview(Work const& work, Job const& job, BatchClock const& clock, Report& report) {
   constexpr mirnet::Index large = 1'500'000;  // pixels, of which all take longer than the crops
   auto const margin = job.input.pixels() < large ? std::max(job.input.width(), job.input.height()) : 64;
   auto const begin = Clock::now();
@@ -234,9 +223,8 @@ mirnet::Result<void> Restorer<T>::preview(Work const& work, Job const& job, Batc
 }
 
 /// Shows a picture as a whole, or its most telling crops.
-template <class T>
-mirnet::Result<void> Restorer<T>::add_to_page(Work const& work, Job const& job, mirnet::Image const& restored,
-                                              bool whole, Report const& report) {
+mirnet::Result<void> Restorer::add_to_page(Work const& work, Job const& job, mirnet::Image const& restored, bool whole,
+                                           Report const& report) {
   auto const parts = whole ? std::vector<Rectangle>{{0, 0, restored.width(), restored.height()}} : crops_of(job.input);
   std::vector<Comparison> shown;
   for (auto const& part : parts) {
@@ -249,9 +237,8 @@ mirnet::Result<void> Restorer<T>::add_to_page(Work const& work, Job const& job, 
   return page_.add(work.input, shown, facts_of(options_, job, report), job.metadata);
 }
 
-template <class T>
-mirnet::Result<void> Restorer<T>::compare(Work const& work, mirnet::Image const& restored, Reference const& reference,
-                                          Report& report) const {
+mirnet::Result<void> Restorer::compare(Work const& work, mirnet::Image const& restored, Reference const& reference,
+                                       Report& report) const {
   auto const after = compare_images(restored, work.output, reference.image, *options_.reference);
   if (!after) return after.error();
   report.before = reference.before;
@@ -260,8 +247,5 @@ mirnet::Result<void> Restorer<T>::compare(Work const& work, mirnet::Image const&
   return mirnet::Error(mirnet::ErrorCode::unmet, "%s: a PSNR of %s dB; expected --min-psnr %s dB or more",
                        work.output.c_str(), text(after->psnr, 2).c_str(), text(*options_.min_psnr, 2).c_str());
 }
-
-template class Restorer<float>;
-template class Restorer<mirnet::bfloat16>;
 
 }  // namespace cli

@@ -13,8 +13,6 @@
 #include <CLI/CLI.hpp>
 
 #include <mirnet/io/file.hpp>
-#include <mirnet/io/model_file.hpp>
-#include <mirnet/networks/mirnet/mirnet.hpp>
 
 #include "arguments.hpp"
 #include "commands.hpp"
@@ -140,16 +138,5 @@ std::string weights_checksum(std::optional<std::string> const& path) {
 std::span<std::byte const> builtin_weights() {
   return std::as_bytes(std::span(mirnet_builtin_weights, mirnet_builtin_weights_end));
 }
-
-template <class T>
-mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std::string> const& path,
-                                                              mirnet::ParallelFor const& parallel) {
-  if (path) return mirnet::load_model<mirnet::Mirnet<T>>(path->c_str(), parallel);
-  return mirnet::Model<mirnet::Mirnet<T>>::load(builtin_weights(), parallel);
-}
-template mirnet::Result<mirnet::Model<mirnet::Mirnet<float>>> load_weights(std::optional<std::string> const&,
-                                                                           mirnet::ParallelFor const&);
-template mirnet::Result<mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>> load_weights(std::optional<std::string> const&,
-                                                                                      mirnet::ParallelFor const&);
 
 }  // namespace cli

@@ -7,8 +7,6 @@
 #include <string>
 
 #include <mirnet/base/result.hpp>
-#include <mirnet/model/model.hpp>
-#include <mirnet/networks/mirnet/mirnet.hpp>
 
 namespace CLI {
 class App;
@@ -52,10 +50,5 @@ std::string name_of(WeightsOptions const& options);
 /// Eight hexadecimal digits that tell weights apart: the CRC-32C of the table that holds the checksums of all tensors,
 /// in the header of the file. Empty where the file cannot be read.
 std::string weights_checksum(std::optional<std::string> const& path);
-
-/// The model of a weight file, or the one compiled into the program; T is float or bfloat16.
-template <class T>
-mirnet::Result<mirnet::Model<mirnet::Mirnet<T>>> load_weights(std::optional<std::string> const& path,
-                                                              mirnet::ParallelFor const& parallel);
 
 }  // namespace cli

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <mirnet/model/model.hpp>
-#include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet/config.hpp>
 
 #include "measure/counted_kernels.hpp"
 #include "measure/ticks.hpp"
@@ -28,11 +28,14 @@ struct NodeRecord {
 };
 
 /// All nodes of a run in their order, and its plan.
-struct Rehearsal {
+template <class Config>
+struct RehearsalOf {
   std::vector<NodeRecord> nodes;
-  mirnet::Plan<mirnet::MirnetConfig> plan;
+  mirnet::Plan<Config> plan;
   mirnet::Index pieces = 0;
 };
+/// Of MIRNet.
+using Rehearsal = RehearsalOf<mirnet::MirnetConfig>;
 
 /// Takes down nodes while something is rehearsed.
 class NodeList {
@@ -54,9 +57,10 @@ class NodeList {
 };
 
 /// The nodes of a run with this context for an image of this size. Errors: those of Model::plan.
-template <class T>
-mirnet::Result<Rehearsal> rehearse(mirnet::Model<mirnet::Mirnet<T>> const& model, mirnet::Context<T> const& context,
-                                   mirnet::Index height, mirnet::Index width) {
+template <class Net, class T>
+mirnet::Result<RehearsalOf<typename Net::Config>> rehearse(mirnet::Model<Net> const& model,
+                                                           mirnet::Context<T> const& context, mirnet::Index height,
+                                                           mirnet::Index width) {
   CountedKernels<T> const counted(*context.kernels);
   NodeList list(CountedKernels<T>::products);
   mirnet::Context<T> counting(counted.table(), context.parallel);
@@ -64,7 +68,7 @@ mirnet::Result<Rehearsal> rehearse(mirnet::Model<mirnet::Mirnet<T>> const& model
   counting.trace = list.trace();
   auto const plan = model.plan(counting, height, width);
   if (!plan) return plan.error();
-  Rehearsal rehearsal{list.take(), *plan};
+  RehearsalOf<typename Net::Config> rehearsal{list.take(), *plan};
   for (auto const& node : rehearsal.nodes) rehearsal.pieces += node.pieces;
   return rehearsal;
 }

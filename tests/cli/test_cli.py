@@ -1497,7 +1497,8 @@ class Profile(ProgramTest):
     def test_table(self):
         table = self.profile("--sort", "op", "--precision", "fp32")
         for text in (r"\Amirnet \d+\.\d+\.\d+, \w+, fp32, 1 thread, 64 x 48, algorithm auto\n",
-                     r"\nweights +built in: features 16,", r"\nprocessor +\S", r"\ncompiler +\S", r"\nmemory +[\d.]+ GB/s",
+                     r"\nnetwork +MIRNet\nweights +built in: features 16,", r"\nprocessor +\S", r"\ncompiler +\S",
+                     r"\nmemory +[\d.]+ GB/s",
                      r"\nby layers\n", r"\nby operations\n", r"\nby blocks\n", r"\nunattributed +[\d.]+ ms",
                      r"\ntotal +[\d.]+ ms +100.00 %", r"\nthread wait +[\d.]+ ms",
                      r"\nprofiling +[\d.]+ ms .* \d+ pairs of hooks a run of [\d.]+ ns"):
@@ -1619,7 +1620,7 @@ class Cells(ProgramTest):
         self.assertEqual((profile["network"]["channels"], profile["network"]["unshuffle"]), (3, 2))
         rows = profile["layers"]
         self.assertEqual((rows[0]["name"], rows[1]["name"], rows[-1]["name"]), ("unshuffle", "conv_in", "shuffle"))
-        self.assertIn("columns 2, unshuffle 2;",
+        self.assertIn("columns 2, channels 3, unshuffle 2;",
                       self.succeeds("profile", "8x8", "--weights", self.network, "--repeat", "1", "--warmup", "0"))
 
     def test_tiles(self):
