@@ -637,6 +637,13 @@ class Options(ProgramTest):
         self.assertEqual(rows, [(running["fp32"], "fp32")] + in_bf16)
         self.assertRegex(said, rf", {running['fp32']}, 1 thread of ")
         self.fails(USAGE, "bench", "--isa", "mmx", says="mmx")
+        self.fails(MODEL, "bench", "--weights", "none.mirw", says="none.mirw")
+        shutil.copy(WEIGHTS, self.path / "a-long-name.mirw")
+        said = self.succeeds("bench", "--threads", "1", "--size", "16", "--isa", running["bf16"], "--weights",
+                             "a-long-name.mirw")
+        rows = re.findall(r"^(\S+) +(\w+) +(?:fp32|bf16) ", said, re.MULTILINE)
+        self.assertEqual(rows, [("a-long-name.mirw", isa) for isa, _ in [(running["fp32"], "fp32")] + in_bf16])
+        self.assertRegex(said, r"\nmirnet \d+\.\d+\.\d+, MIRNet in a-long-name\.mirw, ")
 
     def test_suggestions(self):
         for arguments, meant in ((("denoise", "a", "b", "--thread", "2"), "--threads"),
