@@ -79,9 +79,7 @@ mirnet::Result<void> restore_work(RestoreOptions const& options, Task const& tas
   if (!engine) return engine.error();
   auto const& facts = (*engine)->facts();
   auto const model = name_of(options.weights), checksum = weights_checksum(*file);
-  if (auto const taken = (*engine)->check_pictures(1); !taken) {
-    return mirnet::Error(taken.error().code(), "%s: %s", model.c_str(), taken.error().message());
-  }
+  if (auto const taken = (*engine)->check_pictures(1); !taken) return taken;
   ComparisonPage page;
   Restorer restorer(options, **engine, pool, result_mark(task.verb, model, checksum), page);
   Settings const settings{facts.isa, kernels.precision(), options.computing.algorithm, facts.network, model,

@@ -54,13 +54,14 @@ class NetworkEngine final : public Engine {
   using T = typename Net::Scalar;
 
  public:
-  NetworkEngine(char const* name, mirnet::Model<Net> model, mirnet::KernelTable<T> const& kernels,
-                mirnet::Algorithm algorithm, mirnet::ThreadPool& pool)
+  NetworkEngine(std::string const& weights, char const* name, mirnet::Model<Net> model,
+                mirnet::KernelTable<T> const& kernels, mirnet::Algorithm algorithm, mirnet::ThreadPool& pool)
       : model_(std::move(model)), context_(kernels, pool) {
     context_.algorithm = algorithm;
     auto const& config = model_.config();
     Index const channels = Net::channels_in(config);
-    facts_ = {.network = name,
+    facts_ = {.weights = weights,
+              .network = name,
               .hyper_parameters = hyper_parameters(config),
               .task = model_.task(),
               .parameters = model_.parameters(),
@@ -147,8 +148,8 @@ Error unknown_network(Index architecture) {
 
 /// The network that the file names, of the list.
 template <class T>
-Result<std::unique_ptr<Engine>> load(mirnet::ByteSource& source, Kernels const& kernels, mirnet::Algorithm algorithm,
-                                     mirnet::ThreadPool& pool) {
+Result<std::unique_ptr<Engine>> load(std::string const& name, mirnet::ByteSource& source, Kernels const& kernels,
+                                     mirnet::Algorithm algorithm, mirnet::ThreadPool& pool) {
   auto const file = mirnet::WeightFile::open(source);
   if (!file) return file.error();
   Index const architecture = file->header().architecture();
@@ -159,7 +160,7 @@ Result<std::unique_ptr<Engine>> load(mirnet::ByteSource& source, Kernels const& 
     auto model = mirnet::Model<Net>::load(source, {}, pool);
     if (model) {
       engine = std::unique_ptr<Engine>(std::make_unique<NetworkEngine<Net>>(
-          network.name, *std::move(model), *kernels.set->kernels_of<T>(), algorithm, pool));
+          name, network.name, *std::move(model), *kernels.set->kernels_of<T>(), algorithm, pool));
     } else {
       engine = model.error();
     }
@@ -172,27 +173,25 @@ Result<std::unique_ptr<Engine>> load(mirnet::ByteSource& source, Kernels const& 
 
 Result<void> Engine::check_pictures(int count) const {
   constexpr Index colours = 3;
+  auto const* const weights = facts_.weights.c_str();
   if (facts_.channels_out != colours || (facts_.channels_in != colours && facts_.channels_in != 2 * colours)) {
-    return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
+    return Error(ErrorCode::model, "%s: the network is for images of %lld channels; expected 3", weights,
                  static_cast<long long>(facts_.channels_in));
   }
-  bool const takes_two = facts_.channels_in == 2 * colours;
-  if (takes_two && count == 1) {
-    return Error(ErrorCode::invalid_argument,
-                 "the network takes two pictures, the left and the right view, and was given one");
-  }
-  if (!takes_two && count == 2) {
-    return Error(ErrorCode::invalid_argument,
-                 "the network takes one picture, and was given two, a left and a right view");
-  }
-  return {};
+  int const taken = facts_.channels_in == colours ? 1 : 2;
+  if (taken == count) return {};
+  return Error(ErrorCode::invalid_argument,
+               taken == 2 ? "%s: the network takes two pictures, the left and the right view, and was given one"
+                          : "%s: the network takes one picture, and was given two, a left and a right view",
+               weights);
 }
 
 Result<std::unique_ptr<Engine>> load_engine(std::optional<std::string> const& path, Kernels const& kernels,
                                             mirnet::Algorithm algorithm, mirnet::ThreadPool& pool) {
+  std::string const name = path ? *path : "built in";
   auto const load_from = [&](mirnet::ByteSource& source) {
-    return kernels.in_bfloat16 ? load<mirnet::bfloat16>(source, kernels, algorithm, pool)
-                               : load<float>(source, kernels, algorithm, pool);
+    return kernels.in_bfloat16 ? load<mirnet::bfloat16>(name, source, kernels, algorithm, pool)
+                               : load<float>(name, source, kernels, algorithm, pool);
   };
   if (!path) {
     mirnet::MemorySource source(builtin_weights());

@@ -32,6 +32,7 @@ class Engine {
   using WriteRows = std::function<mirnet::Result<void>(mirnet::Index first_row, mirnet::View<float const> rows)>;
 
   struct Facts {
+    std::string weights;       ///< the path of the file, or "built in"
     char const* network = "";  ///< "MIRNet"
     HyperParameters hyper_parameters;
     mirnet::Task task = mirnet::Task::unspecified;

@@ -72,7 +72,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
   auto const number = [](char const* name, mirnet::Index value) {
     std::printf("%-26s %lld\n", name, static_cast<long long>(value));
   };
-  std::printf("%-26s %s\n", "weights", path ? one_line(*path).c_str() : "built in");
+  std::printf("%-26s %s\n", "weights", one_line(facts.weights).c_str());
   std::printf("%-26s %s\n", "checksum", weights_checksum(path).c_str());
   std::printf("%-26s %s\n", "network", facts.network);
   std::printf("%-26s %s\n", "task", name_of(facts.task));

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 
 #include "hyper_parameter.hpp"
 
@@ -22,12 +23,21 @@ struct LibraryNetwork {
 
 inline constexpr std::tuple networks{
     LibraryNetwork<mirnet::Mirnet>{1, "MIRNet"},
+    LibraryNetwork<mirnet::MirnetV2>{2, "MIRNet-v2"},
 };
 
 inline HyperParameters hyper_parameters(mirnet::MirnetConfig const& config) {
   return {{"features", config.features},  {"groups", config.groups},   {"blocks", config.blocks},
           {"streams", config.streams},    {"columns", config.columns}, {"channels", config.channels},
           {"unshuffle", config.unshuffle}};
+}
+
+inline HyperParameters hyper_parameters(mirnet::MirnetV2Config const& config) {
+  return {{"features", config.features},
+          {"blocks", config.blocks},
+          {"channels", config.channels},
+          {"bias", config.bias, true},
+          {"adds_image", config.adds_image, true}};
 }
 
 }  // namespace cli

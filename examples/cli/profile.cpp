@@ -165,7 +165,7 @@ mirnet::Result<Profile> measure(Options const& options, Kernels const& kernels) 
   profile.isa = facts.isa;
   profile.precision = kernels.precision();
   profile.algorithm = options.computing.algorithm;
-  profile.weights = *path ? **path : "built in";
+  profile.weights = facts.weights;
   profile.threads = pool.workers();
   profile.width = shape.width;
   profile.height = shape.height;
