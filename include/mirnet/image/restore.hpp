@@ -17,34 +17,84 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
+/// What a network sees: an image in three channels, or, where it has six, the left and the right view of a scene, as
+/// the two halves of a camera's lens see it. Results belong to the left view. The images outlive this.
+struct Views {
+  Views(Image const& image, Image const* right_view = nullptr) noexcept : left(&image), right(right_view) {}
+
+  Image const* left;
+  Image const* right;  ///< null: there is one image
+};
+
 namespace detail {
 
-/// Errors: model, where the network does not take three channels.
+/// How many views a network takes, 1 or 2. Errors: model, where it has other channels than three for each of them and
+/// three for the result.
 template <Network Net>
-Result<void> check_colours(Model<Net> const& model) noexcept {
-  Index const channels = Net::channels_in(model.config());
-  if (channels == 3) return {};
-  return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3",
-               static_cast<long long>(channels));
+Result<Index> views_of(Model<Net> const& model) noexcept {
+  Index const in = Net::channels_in(model.config());
+  Index const out = Net::output_shape(model.config(), {1, 1, in}).channels;
+  if (out == 3 && (in == 3 || in == 6)) return in / 3;
+  return Error(ErrorCode::model, "the network is for images of %lld channels; expected 3", static_cast<long long>(in));
 }
+
+/// Errors: as views_of; model, where the network takes another number of views; invalid_argument, where one is larger.
+template <Network Net>
+Result<void> check_views(Model<Net> const& model, Views const& views) noexcept {
+  auto const taken = views_of(model);
+  if (!taken) return taken.error();
+  Index const given = views.right == nullptr ? 1 : 2;
+  if (*taken != given) {
+    return Error(ErrorCode::model, "the network takes %lld view%s of a scene, and was given %lld",
+                 static_cast<long long>(*taken), *taken == 1 ? "" : "s", static_cast<long long>(given));
+  }
+  Image const &left = *views.left, &right = given == 2 ? *views.right : left;
+  if (left.width() == right.width() && left.height() == right.height()) return {};
+  return Error(ErrorCode::invalid_argument, "the left view has %lld x %lld pixels, the right one %lld x %lld",
+               static_cast<long long>(left.width()), static_cast<long long>(left.height()),
+               static_cast<long long>(right.width()), static_cast<long long>(right.height()));
+}
+
+/// An image whose hidden colours are filled, if it has any.
+class Seen {
+ public:
+  /// `image` is null where there is none, and outlives this. Errors: memory.
+  static Result<Seen> make(Image const* image) noexcept {
+    Seen seen(image);
+    if (image == nullptr || !image->has_alpha()) return seen;
+    auto filled = with_hidden_filled(*image);
+    if (!filled) return filled.error();
+    seen.filled_ = *std::move(filled);
+    return seen;
+  }
+
+  Image const& image() const noexcept { return image_->has_alpha() ? filled_ : *image_; }
+
+ private:
+  explicit Seen(Image const* image) noexcept : image_(image) {}
+
+  Image const* image_;
+  Image filled_;
+};
 
 /// On tiles of their own, workers do not wait for each other and share less of the caches: two took three quarters of
 /// the time in fp32, and about as long in bf16. They take more memory: at most this much, beside pictures.
 inline constexpr Index most_bytes_at_once = Index{640} << 20;
 
-/// Errors: model, where the network does not take three channels; memory, where no memory could hold it.
+/// Errors: as views_of; memory, where no memory could hold it.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Context<typename Net::Scalar> const& context,
                                                  Image const& image, TileAxis x, TileAxis y,
                                                  Index most_bytes = 0) noexcept {
-  if (auto const checked = check_colours(model); !checked) return checked.error();
+  auto const views = views_of(model);
+  if (!views) return views.error();
   auto const plan = model.plan(context, y.seen(), x.seen());
   if (!plan) return plan.error();
   Tiling<typename Net::Config> tiling{x, y, *plan};
-  auto const more = static_cast<double>(image.bytes().size()) + bytes_to_see(image);
+  auto const more = static_cast<double>(image.bytes().size()) + static_cast<double>(*views) * bytes_to_see(image);
   auto const result =
       static_cast<Index>((std::min)(more, 0.5 * static_cast<double>((std::numeric_limits<Index>::max)())));
-  auto const bytes = tiles_bytes<float>(x, y, 3, plan->bytes, result);
+  auto const bytes = tiles_bytes<float>(x, y, 3 * *views, 3, plan->bytes, result);
   if (!bytes) return Error(ErrorCode::memory, "the image and its tiles need more memory than can be addressed");
   tiling.bytes = *bytes;
   Index const workers = context.parallel.workers;
@@ -54,7 +104,7 @@ Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Contex
     auto const alone = model.plan(with_one_worker(context), y.seen(), x.seen());
     if (!alone) return alone.error();
     several.alone = *alone;
-    auto const all = tiles_bytes<float>(x, y, 3, several.run_bytes(), result, workers);
+    auto const all = tiles_bytes<float>(x, y, 3 * *views, 3, several.run_bytes(), result, workers);
     if (all && *all - result <= most_bytes_at_once && *all <= most_bytes) {
       several.bytes = *all;
       return several;
@@ -71,8 +121,8 @@ View<T> row_of(View<T> map, Index y) noexcept {
 
 }  // namespace detail
 
-/// The image as a whole. Errors: model, where the network does not take three channels; memory, where no memory could
-/// hold the image.
+/// The image, or each of two views, as a whole. Errors: model, where the network does not take three channels for each
+/// view and give three; memory, where no memory could hold the image.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context<typename Net::Scalar> const& context,
                                                 Image const& image) noexcept {
@@ -116,34 +166,42 @@ Result<Index> longest_tile_within(Model<Net> const& model, Context<typename Net:
 /// colours in three channels, not yet clamped to [0, 1], as a View<float const>, and returns Result<void>; an error
 /// ends the run. Where the image is fully transparent, the colours stay as they are and the network does not see them
 /// (transparency.hpp). Allocates the memory that it needs and frees it. T is float or bfloat16. Errors:
-/// invalid_argument, where the tiling was made for another image, model or context; model, where the network does not
-/// take three channels; memory; cancelled; those of `write`.
+/// invalid_argument, where the tiling was made for another image, model or context, or the views differ in size; model,
+/// where the network takes other channels, or another number of views; memory; cancelled; those of `write`.
 template <Network Net, class Write>
 requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> Result<void> restore_rows(
-    Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
+    Model<Net> const& model, Views views, Context<typename Net::Scalar>& context,
     Tiling<typename Net::Config> const& tiling, Strength strength, Write&& write) noexcept {
+  Image const& image = *views.left;
   if (tiling.x.size() != image.width() || tiling.y.size() != image.height()) {
     return Error(ErrorCode::invalid_argument, "the tiles are for an image of %lld x %lld pixels, this has %lld x %lld",
                  static_cast<long long>(tiling.x.size()), static_cast<long long>(tiling.y.size()),
                  static_cast<long long>(image.width()), static_cast<long long>(image.height()));
   }
-  if (auto const checked = detail::check_colours(model); !checked) return checked;
-  auto const bytes = detail::tiles_bytes<float>(tiling.x, tiling.y, 3, tiling.run_bytes(), 0, tiling.at_once);
+  if (auto const checked = detail::check_views(model, views); !checked) return checked;
+  auto const bytes = detail::tiles_bytes<float>(tiling.x, tiling.y, Net::channels_in(model.config()), 3,
+                                                tiling.run_bytes(), 0, tiling.at_once);
   if (!bytes) return Error(ErrorCode::memory, "the tiles need more memory than can be addressed");
   auto const memory = Memory::allocate(*bytes);
   if (!memory) return memory.error();
-  auto const filled = image.has_alpha() ? with_hidden_filled(image) : Result<Image>(Image());
-  if (!filled) return filled.error();
-  Image const& seen = image.has_alpha() ? *filled : image;
+  auto const left = detail::Seen::make(&image), right = detail::Seen::make(views.right);
+  if (!left) return left.error();
+  if (!right) return right.error();
   auto const fill = [&](Index tile_x, Index tile_y, View<float> map) -> Result<void> {
+    Index const first_row = tiling.y.first(tile_y), first_column = tiling.x.first(tile_x);
     context.parallel(map.height(), [&](Index y, Index) {
-      to_map(seen, tiling.y.first(tile_y) + y, tiling.x.first(tile_x), detail::row_of(map, y));
+      // Three channels for each view.
+      auto const put = [&](Image const& from, Index channel) {
+        to_map(from, first_row + y, first_column, {map.row(y) + channel, {1, map.width(), 3}, map.pitch()});
+      };
+      put(left->image(), 0);
+      if (views.right != nullptr) put(right->image(), 3);
     });
     return {};
   };
   auto const soften = [&](Index first_row, View<float> rows) -> Result<void> {
     context.parallel(rows.height(), [&](Index y, Index) {
-      detail::soften(seen, first_row + y, strength, detail::row_of(rows, y));
+      detail::soften(left->image(), first_row + y, strength, detail::row_of(rows, y));
       detail::put_hidden(image, first_row + y, detail::row_of(rows, y));
     });
     return write(first_row, View<float const>(rows));
@@ -151,28 +209,29 @@ requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> R
   return detail::run_tiles(model, context, tiling, memory->bytes().data(), fill, soften);
 }
 
-/// The restored image, with the size, the channels, the sample type and the alpha of `image`. Errors: as restore_rows.
+/// The restored image, with the size, the channels, the sample type and the alpha of the left view. Errors: as
+/// restore_rows.
 template <Network Net>
-Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context,
+Result<Image> restore(Model<Net> const& model, Views views, Context<typename Net::Scalar>& context,
                       Tiling<typename Net::Config> const& tiling, Strength strength = {}) noexcept {
-  auto restored = colourless_copy(image);
+  auto restored = colourless_copy(*views.left);
   if (!restored) return restored;
   auto const write = [&](Index first_row, View<float const> rows) -> Result<void> {
     context.parallel(rows.height(),
                      [&](Index y, Index) { put_rows(detail::row_of(rows, y), *restored, first_row + y); });
     return {};
   };
-  auto const done = restore_rows(model, image, context, tiling, strength, write);
+  auto const done = restore_rows(model, views, context, tiling, strength, write);
   if (!done) return done.error();
   return restored;
 }
 
-/// The same, in the tiles that plan_tiles makes unless it is told otherwise. Errors: model, where the network does not
-/// take three channels; memory; cancelled.
+/// The same, in the tiles that plan_tiles makes unless it is told otherwise. Errors: model, where the network takes
+/// other channels or another number of views; invalid_argument, where views differ in size; memory; cancelled.
 template <Network Net>
-Result<Image> restore(Model<Net> const& model, Image const& image, Context<typename Net::Scalar>& context) noexcept {
-  auto const tiling = plan_tiles(model, context, image);
-  return tiling ? restore(model, image, context, *tiling) : Result<Image>(tiling.error());
+Result<Image> restore(Model<Net> const& model, Views views, Context<typename Net::Scalar>& context) noexcept {
+  auto const tiling = plan_tiles(model, context, *views.left);
+  return tiling ? restore(model, views, context, *tiling) : Result<Image>(tiling.error());
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -47,12 +47,12 @@ constexpr std::optional<Index> tile_rows_bytes(Index rows, Index width, Index ch
 /// The bytes that `run_tiles` works in: the model's memory, inputs and outputs of the tiles that are computed at the
 /// same time and, for several tiles, the rows in which they are summed. `more` is added.
 template <class Pixel>
-constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y, Index channels, Index run_bytes,
-                                           std::optional<Index> more = 0, Index at_once = 1) noexcept {
-  auto const one = map_bytes<Pixel>({y.seen(), x.seen(), channels});
+constexpr std::optional<Index> tiles_bytes(TileAxis const& x, TileAxis const& y, Index channels_in, Index channels_out,
+                                           Index run_bytes, std::optional<Index> more = 0, Index at_once = 1) noexcept {
+  auto const one = map_bytes<Pixel>({y.seen(), x.seen(), (std::max)(channels_in, channels_out)});
   auto const map = one ? checked_product(*one, at_once) : std::nullopt;
   bool const several = x.count() > 1 || y.count() > 1;
-  auto const rows = several ? tile_rows_bytes<Pixel>(y.length(), x.size(), channels) : 0;
+  auto const rows = several ? tile_rows_bytes<Pixel>(y.length(), x.size(), channels_out) : 0;
   std::optional<Index> bytes = run_bytes;
   for (auto const part : {map, map, rows, more}) bytes = bytes && part ? checked_sum(*bytes, *part) : std::nullopt;
   return bytes;
@@ -161,25 +161,28 @@ Result<void> run_at_once(Model<Net> const& model, Context<typename Net::Scalar>&
 }
 
 /// Runs the tiles of an image row by row from left to right, some of a row at the same time. fill(tile_x, tile_y, map)
-/// writes the input of a tile; write(first_row, rows) receives the rows of the result to which no later tile
-/// contributes, in order, each once. Both return Result<void>, and an error ends the run. `memory` has tiles_bytes.
+/// writes the input of a tile; the network's output is as large, and may have other channels. write(first_row, rows)
+/// receives the rows of the result to which no later tile contributes, in order, each once. Both return Result<void>,
+/// and an error ends the run. `memory` has tiles_bytes.
 template <Network Net, class Fill, class Write>
 Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& context,
                        Tiling<typename Net::Config> const& tiling, std::byte* memory, Fill&& fill,
                        Write&& write) noexcept {
   using Pixel = typename Model<Net>::Pixel;
   TileAxis const &axis_x = tiling.x, &axis_y = tiling.y;
-  Index const channels = Net::channels_in(model.config()), width = axis_x.size();
-  Shape const shape{axis_y.length(), axis_x.length(), channels}, seen{axis_y.seen(), axis_x.seen(), channels};
-  Index const map_elements = seen.pixels() * pixel_pitch<Pixel>(channels), at_once = tiling.at_once;
+  Index const channels_in = Net::channels_in(model.config()), width = axis_x.size(), at_once = tiling.at_once;
+  Shape const seen{axis_y.seen(), axis_x.seen(), channels_in}, made = Net::output_shape(model.config(), seen);
+  Index const channels = made.channels,
+              map_elements = seen.pixels() * pixel_pitch<Pixel>((std::max)(channels_in, channels));
+  Shape const shape{axis_y.length(), axis_x.length(), channels};  // of a tile's result
   auto* const maps = reinterpret_cast<Pixel*>(memory + tiling.run_bytes());
   auto const input = [&](Index i) { return View<Pixel>(maps + i * map_elements, seen); };
-  auto const output = [&](Index i) { return View<Pixel>(maps + (at_once + i) * map_elements, seen); };
+  auto const output = [&](Index i) { return View<Pixel>(maps + (at_once + i) * map_elements, made); };
   auto const result = [&](Index i) { return View<Pixel>(output(i).data(), shape); };
   std::memset(static_cast<void*>(maps), 0, static_cast<std::size_t>(at_once * map_elements) * sizeof(Pixel));
   auto const run = [&](Index tile_x, Index tile_y, Index count) -> Result<void> {
     for (Index i = 0; i < count; ++i) {
-      View<Pixel> const tile(input(i).data(), shape);
+      View<Pixel> const tile(input(i).data(), {shape.height, shape.width, channels_in});
       if (Result<void> const filled = fill(tile_x + i, tile_y, tile); !filled) return filled;
       extend(axis_x, axis_y, input(i));
     }
@@ -331,7 +334,7 @@ class TiledRun {
     Index const channels = Net::channels_in(config);
     bool const several = x.count() > 1 || y.count() > 1;
     auto const kept = several ? detail::tile_rows_bytes<Pixel>(y.length(), x.size(), channels) : 0;
-    return detail::tiles_bytes<Pixel>(x, y, channels, run_bytes, kept);
+    return detail::tiles_bytes<Pixel>(x, y, channels, channels, run_bytes, kept);
   }
 
   static Error too_large() noexcept {
