@@ -57,6 +57,21 @@ mirnet::Result<void> save(ComparisonPage const& page, RestoreOptions const& opti
   return written;
 }
 
+/// A right view belongs to one picture.
+mirnet::Result<void> check_views(RestoreOptions const& options, WorkList const& all) {
+  if (!options.right) return {};
+  auto const& pictures = all.pictures;
+  if (pictures.size() != 1 || !all.unreadable.empty()) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument,
+                         "--right: is the right view of one picture; found %zu pictures", pictures.size());
+  }
+  if (pictures.front().input == standard_stream && *options.right == standard_stream) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument,
+                         "--right: both views are to come from the standard input; expected one of them");
+  }
+  return {};
+}
+
 /// With several pictures, existing results are an error before the first one is computed.
 mirnet::Result<void> check_existing(RestoreOptions const& options, WorkList const& all) {
   bool const may_exist = options.skip_existing || options.stored.overwrite || options.estimate || options.preview;
@@ -79,7 +94,7 @@ mirnet::Result<void> restore_work(RestoreOptions const& options, Task const& tas
   if (!engine) return engine.error();
   auto const& facts = (*engine)->facts();
   auto const model = name_of(options.weights), checksum = weights_checksum(*file);
-  if (auto const taken = (*engine)->check_pictures(1); !taken) return taken;
+  if (auto const taken = (*engine)->check_pictures(options.right ? 2 : 1); !taken) return taken;
   ComparisonPage page;
   Restorer restorer(options, **engine, pool, result_mark(task.verb, model, checksum), page);
   Settings const settings{facts.isa, kernels.precision(), options.computing.algorithm, facts.network, model,
@@ -107,6 +122,7 @@ mirnet::Result<void> restore_work(RestoreOptions const& options, Task const& tas
     Report report;
     report.input = work.input;
     report.output = work.output;
+    report.right = options.right;
     mirnet::Result<void> done;
     if (is_skipped(work)) {
       report.state = Report::State::skipped;
@@ -153,6 +169,7 @@ mirnet::Result<void> restore_all(RestoreOptions const& options, Task const& task
   if (!kernels) return kernels.error();
   auto const work = list_work(options.files);
   if (!work) return work.error();
+  if (auto const checked = check_views(options, *work); !checked) return checked;
   if (!options.estimate) {
     if (auto const checked = check_output_folders(*work); !checked) return checked;
   }

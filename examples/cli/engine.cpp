@@ -106,12 +106,12 @@ class NetworkEngine final : public Engine {
     return mirnet::longest_tile_within(model_, context_, image, bytes, longest);
   }
 
-  Result<void> restore_rows(mirnet::Image const& image, Tiling const& tiling, mirnet::Strength strength,
+  Result<void> restore_rows(mirnet::Views views, Tiling const& tiling, mirnet::Strength strength,
                             mirnet::Progress progress, WriteRows const& write) override {
     context_.macs = 0;
     context_.progress = progress;
     auto const done =
-        mirnet::restore_rows(model_, image, context_, with_config(tiling, model_.config()), strength, write);
+        mirnet::restore_rows(model_, views, context_, with_config(tiling, model_.config()), strength, write);
     context_.progress = {};
     return done;
   }

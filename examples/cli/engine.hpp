@@ -64,7 +64,7 @@ class Engine {
       mirnet::Index most_bytes = (std::numeric_limits<mirnet::Index>::max)()) const = 0;
   virtual mirnet::Result<mirnet::Index> longest_tile_within(mirnet::Image const& image, mirnet::Index bytes,
                                                             mirnet::Index longest) const = 0;
-  virtual mirnet::Result<void> restore_rows(mirnet::Image const& image, Tiling const& tiling, mirnet::Strength strength,
+  virtual mirnet::Result<void> restore_rows(mirnet::Views views, Tiling const& tiling, mirnet::Strength strength,
                                             mirnet::Progress progress, WriteRows const& write) = 0;
 
  protected:

@@ -28,6 +28,22 @@ mirnet::Result<Reference> read_reference(RestoreOptions const& options, std::str
   return Reference{std::move(picture->image), *before};
 }
 
+/// The crop comes later: views of a scene are as large as each other before that, too.
+mirnet::Result<RightView> read_right(RestoreOptions const& options, std::string const& name,
+                                     mirnet::Image const& left) {
+  auto picture = read_picture(*options.right, options.reading);
+  if (!picture) return picture.error();
+  auto const& image = picture->image;
+  if (image.width() != left.width() || image.height() != left.height()) {
+    auto const number = [](mirnet::Index value) { return static_cast<long long>(value); };
+    return mirnet::Error(mirnet::ErrorCode::input,
+                         "%s has %lld x %lld pixels, and its right view %s %lld x %lld; expected the same size",
+                         name.c_str(), number(left.width()), number(left.height()), options.right->c_str(),
+                         number(image.width()), number(image.height()));
+  }
+  return RightView{std::move(picture->image), std::move(picture->conversion)};
+}
+
 }  // namespace
 
 mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std::string const& mark,
@@ -57,10 +73,21 @@ mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std
                                                          : check_writable(work.output, options.stored.overwrite);
     if (!writable) return writable.error();
   }
+  std::optional<RightView> right;
+  if (options.right) {
+    auto found = read_right(options, work.input, input);
+    if (!found) return found.error();
+    right = *std::move(found);
+  }
   if (options.crop) {
     auto part = cropped(input, *options.crop, work.input);
     if (!part) return part.error();
     input = *std::move(part);
+    if (right) {
+      auto same = cropped(right->image, *options.crop, *options.right);
+      if (!same) return same.error();
+      right->image = *std::move(same);
+    }
     picture->metadata.exif = upright_exif(std::move(picture->metadata.exif), input.width(), input.height());
     report.width = input.width();
     report.height = input.height();
@@ -87,6 +114,11 @@ mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std
     auto const removed = mirnet::remove_hot_pixels(input, parallel);
     if (!removed) return removed.error();
     report.hot_pixels = *removed;
+    if (right) {
+      auto const more = mirnet::remove_hot_pixels(right->image, parallel);
+      if (!more) return more.error();
+      report.hot_pixels += *more;
+    }
   }
   auto metadata = what_fits(std::move(picture->metadata), format, input.colours(), picture->warnings);
   if (traits(format).holds.exif) {
@@ -97,7 +129,8 @@ mirnet::Result<Job> prepare(RestoreOptions const& options, Work const& work, std
   bool const kept = reference || options.page || options.sharpen > 0;
   ResultFormat const result{format, *stored, kept, options.sharpen, *encoding};
   return Job{std::move(input), std::move(original),  std::move(metadata),
-             result,           std::move(reference), std::move(picture->conversion)};
+             result,           std::move(reference), std::move(picture->conversion),
+             std::move(right)};
 }
 
 }  // namespace cli

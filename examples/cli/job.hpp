@@ -17,6 +17,12 @@ struct Reference {
   Likeness before;
 };
 
+/// A right view, of the size of the left one.
+struct RightView {
+  mirnet::Image image;
+  std::shared_ptr<ColourConversion const> conversion;
+};
+
 struct Job {
   mirnet::Image input;                    ///< that the network gets
   std::optional<mirnet::Image> original;  ///< for a page, where it is not the input
@@ -24,6 +30,7 @@ struct Job {
   ResultFormat format;
   std::optional<Reference> reference;
   std::shared_ptr<ColourConversion const> conversion;
+  std::optional<RightView> right;
 
   mirnet::Image const& before() const { return original ? *original : input; }
 };

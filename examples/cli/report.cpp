@@ -56,6 +56,7 @@ std::string long_text(Report const& report, Settings const& settings) {
   std::string text =
       format("size              %lld x %lld, %lld channel%s of %s\n", number(report.width), number(report.height),
              number(report.channels), report.channels == 1 ? "" : "s", depth(report.read));
+  if (report.right) text += "right view        " + one_line(*report.right) + "\n";
   if (report.state == Report::State::estimated) {
     text += format("plan              %s\n", plan_text(*report.tiling).c_str());
     text += format("memory            %s\n", bytes_text(memory_of(report)).c_str());
@@ -115,6 +116,7 @@ std::string short_text(Report const& report) {
 std::string json_text(Report const& report, Settings const& settings) {
   nlohmann::ordered_json object;
   put_name(object, "input", report.input);
+  if (report.right) put_name(object, "right", *report.right);
   if (!report.output.empty()) put_name(object, "output", report.output);
   object["state"] = name(report.state);
   if (report.error) {

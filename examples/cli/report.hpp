@@ -28,6 +28,7 @@ struct Report {
   enum class State { restored, estimated, previewed, skipped, failed };
 
   std::string input, output;
+  std::optional<std::string> right;  ///< the right view, where the input is the left one
   State state = State::failed;
   std::optional<mirnet::Error> error;
   std::vector<std::string> warnings;  ///< what the result lacks or differs in

@@ -137,6 +137,11 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
   add_reading(command, options.reading);
   add_threads(command, options.threads);
   add_computing(command, options.computing);
+  command
+      .add_option("--right", options.right,
+                  "the right view of the picture, for networks that see a scene through both halves of a lens; the "
+                  "result is the left view")
+      ->type_name("FILE");
   command.add_option("--crop", options.crop_text, "process only this part, in pixels from the upper left corner")
       ->type_name("X,Y,W,H");
   command
@@ -175,7 +180,7 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
              "--quality", "--lossless", "--lossy", "--depth"}},
            {"Files",
             {"--output", "--output-dir", "--suffix", "--format", "--keep-extension", "--recursive", "--include-results",
-             "--skip-existing", "--overwrite", "--estimate", "--max-pixels", "--no-sandbox"}},
+             "--skip-existing", "--overwrite", "--estimate", "--right", "--max-pixels", "--no-sandbox"}},
            {"Comparing", {"--crop", "--preview", "--compare", "--reference", "--min-psnr"}},
            {"Memory and speed", {"--max-memory", "--tile", "--threads", "--isa", "--precision", "--algorithm"}},
            {"Messages", {"--progress", "--json", "--verbose", "--quiet"}}}) {
@@ -192,6 +197,10 @@ mirnet::Result<void> settle(RestoreOptions& options) {
   if (options.lossless || options.lossy) options.stored.lossless = options.lossless;
   if (options.colour_only) options.keep_grain = 1;
   if (options.strength_text != "auto") options.strength = std::strtof(options.strength_text.c_str(), nullptr);
+  if (options.right && !options.strength) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument,
+                         "--strength auto: follows the noise of one picture; with --right, expected a number");
+  }
   if (options.quality == "standard" || options.quality == "high") {
     warn_of_old_quality(*options.quality);
     options.weights.model = *options.quality;

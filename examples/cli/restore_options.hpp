@@ -21,7 +21,7 @@ struct RestoreOptions {
   Reading reading;
   WeightsOptions weights;
   Computing computing;
-  std::optional<std::string> reference, max_memory, page, crop_text;
+  std::optional<std::string> right, reference, max_memory, page, crop_text;
   std::optional<Rectangle> crop;
   bool preview = false;
   std::optional<double> min_psnr;

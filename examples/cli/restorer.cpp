@@ -44,7 +44,8 @@ mirnet::Result<void> Restorer::restore(Work const& work, BatchClock& clock, Repo
   if (options_.estimate) return estimate(*job, report);
 
   begin = Clock::now();
-  auto writer = run(work.input, job->input, *job, *tiling, job->metadata, report.strength, clock);
+  mirnet::Views const views(job->input, job->right ? &job->right->image : nullptr);
+  auto writer = run(work.input, views, *job, *tiling, job->metadata, report.strength, clock);
   if (!writer) return writer.error();
   report.seconds.run = seconds_since(begin);
 
@@ -78,7 +79,11 @@ mirnet::Result<Tiling> Restorer::plan(mirnet::Image const& image, Job const& job
   double const budget = options_.reading.memory();
   // Instead of the whole result, which the library counts.
   auto const beside = [&](mirnet::Index band_rows) {
-    double const seen = job.conversion ? sizeof(float) * static_cast<double>(image.pixels() * image.channels()) : 0;
+    auto const pixels = static_cast<double>(image.pixels());
+    double seen = job.conversion ? sizeof(float) * pixels * static_cast<double>(image.channels()) : 0;
+    if (job.right && job.right->conversion) {
+      seen += sizeof(float) * pixels * static_cast<double>(job.right->image.channels());
+    }
     return seen + PictureWriter::most_bytes(image, job.format, band_rows) - static_cast<double>(image.bytes().size());
   };
   constexpr auto most = static_cast<double>((std::numeric_limits<mirnet::Index>::max)() / 2);
@@ -110,7 +115,8 @@ mirnet::Result<void> Restorer::estimate(Job const& job, Report& report) {
       if (!tiling) return tiling.error();
       auto const begin = Clock::now();
       auto const leave = [](mirnet::Index, mirnet::View<float const>) { return mirnet::Result<void>(); };
-      auto const restored = engine_.restore_rows(*sample, *tiling, {}, {}, leave);
+      mirnet::Views const views(*sample, job.right ? &*sample : nullptr);
+      auto const restored = engine_.restore_rows(views, *tiling, {}, {}, leave);
       if (!restored) return restored.error();
       return seconds_since(begin) / static_cast<double>(tiling->macs());
     };
@@ -126,15 +132,24 @@ mirnet::Result<void> Restorer::estimate(Job const& job, Report& report) {
   return {};
 }
 
-/// The computation on an image, the job's or a part of it, with its progress on the screen. The writer has all rows.
-mirnet::Result<PictureWriter> Restorer::run(std::string const& name, mirnet::Image const& image, Job const& job,
+/// The computation on the views, the job's or a part of them, with its progress on the screen. The writer has all rows.
+mirnet::Result<PictureWriter> Restorer::run(std::string const& name, mirnet::Views views, Job const& job,
                                             Tiling const& tiling, Metadata const& metadata, float strength,
                                             BatchClock const& clock) {
+  mirnet::Image const& image = *views.left;
+  std::optional<mirnet::Image> right;
+  if (views.right != nullptr && job.right->conversion) {
+    auto seen = seen_by_network(*views.right, *job.right->conversion, parallel_);
+    if (!seen) return seen.error();
+    right = *std::move(seen);
+    views.right = &*right;
+  }
   std::optional<Converted> converted;
   if (job.conversion) {
     auto made = Converted::make(image, job.conversion, parallel_);
     if (!made) return made.error();
     converted = *std::move(made);
+    views.left = &converted->seen;
   }
   auto writer = PictureWriter::start(image, job.format, options_.stored, metadata, converted ? &*converted : nullptr);
   if (!writer) return writer;
@@ -144,8 +159,8 @@ mirnet::Result<PictureWriter> Restorer::run(std::string const& name, mirnet::Ima
   auto const write = [&](mirnet::Index first_row, mirnet::View<float const> rows) {
     return writer->append(first_row, rows, parallel_);
   };
-  auto const done = engine_.restore_rows(converted ? converted->seen : image, tiling,
-                                         {strength * (1.0f - options_.keep_grain), strength}, progress, write);
+  auto const done =
+      engine_.restore_rows(views, tiling, {strength * (1.0f - options_.keep_grain), strength}, progress, write);
   if (!done) return done.error();
   if (auto const completed = writer->complete(parallel_); !completed) return completed.error();
   return writer;
@@ -199,12 +214,14 @@ mirnet::Result<void> Restorer::preview(Work const& work, Job const& job, BatchCl
       around = wanted;
       auto const image = crop(job.input, around);
       if (!image) return image.error();
+      auto const right = job.right ? crop(job.right->image, around) : mirnet::Result<mirnet::Image>(mirnet::Image());
+      if (!right) return right.error();
       auto const tiling = plan(*image, job);
       if (!tiling) return tiling.error();
       report.tiling = *tiling;
       bool const whole = job.input.pixels() < large;
       auto const name = work.input + (whole ? "" : format(", crop %zu of %zu", i + 1, parts.size()));
-      auto made = run(name, *image, job, *tiling, {}, report.strength, clock);
+      auto made = run(name, {*image, job.right ? &*right : nullptr}, job, *tiling, {}, report.strength, clock);
       if (!made) return made.error();
       writer = *std::move(made);
     }

@@ -13,8 +13,8 @@ import sys
 import tempfile
 import unittest
 
-from program import (MODEL, ROOT, SANITIZED, USAGE, WEIGHTS, ProgramTest, draw, pfm, png, read_pfm, read_png,
-                     with_header_checksum)
+from program import (INPUT, MODEL, ROOT, SANITIZED, USAGE, WEIGHTS, Picture, ProgramTest, draw, pfm, png, read_pfm,
+                     read_png, with_header_checksum)
 
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -152,6 +152,85 @@ class Denoise(NetworkTest):
         self.file("in.png", png(draw(300, 200, 3)))
         self.succeeds("denoise", "in.png", "--preview", "--weights", self.weights)
         self.assertIn("model v2.mirw", (self.path / "in-preview.html").read_text())
+
+
+class Views(NetworkTest):
+    """--right, with a network that sees a left and a right view."""
+
+    def setUp(self):
+        super().setUp()
+        self.left, self.right = draw(90, 70, 3), draw(90, 70, 1)
+        self.file("left.png", png(self.left))
+        self.file("right.png", png(self.right))
+
+    def restored(self, *options, left="left.png", right="right.png"):
+        said = self.succeeds("denoise", left, "out.pfm", "--weights", self.views, "--right", right, "--overwrite",
+                             "--json", *options)
+        return read_pfm((self.path / "out.pfm").read_bytes()), json.loads(said)
+
+    def test_both_views_count(self):
+        both, report = self.restored()
+        self.assertEqual((report["input"], report["right"], report["network"]), ("left.png", "right.png", "MIRNet-v2"))
+        self.assertEqual((report["width"], report["height"], report["channels"]), (90, 70, 3))
+        self.assertNotEqual(self.restored(right="left.png")[0], both)
+        self.assertNotEqual(self.restored(left="right.png", right="left.png")[0], both)
+        self.assertEqual(self.restored("--threads", "1")[0], both)
+        self.assertRegex(self.succeeds("denoise", "left.png", "o.png", "--weights", self.views, "--right", "right.png",
+                                       "--verbose"), r"\nright view +right\.png\n")
+
+    def test_either_view_from_the_standard_input(self):
+        both = self.restored()[0]
+        for arguments, piped in ((("-", "--right", "right.png"), self.left),
+                                 (("left.png", "--right", "-"), self.right)):
+            subprocess.run([self.program, "denoise", *arguments, "-o", "piped.pfm", "--overwrite", "--weights",
+                            str(self.views)], cwd=self.path, input=png(piped), check=True, capture_output=True)
+            self.assertEqual(read_pfm((self.path / "piped.pfm").read_bytes()), both)
+
+    def test_blended_with_the_left_view(self):
+        said = self.succeeds("denoise", "left.png", "o.png", "--weights", self.views, "--right", "right.png",
+                             "--strength", "0", "--reference", "left.png")
+        self.assertIn("PSNR inf -> inf dB", said)
+
+    def test_tiles_and_crops_are_those_of_both_views(self):
+        left, right = draw(301, 45, 3), draw(301, 45, 1)
+        self.file("wide.png", png(left))
+        self.file("wide-right.png", png(right))
+        tiled, report = self.restored("--tile", "256", left="wide.png", right="wide-right.png")
+        self.assertEqual(report["plan"]["tiles"], [2, 1])
+        self.assertNotEqual(self.restored("--tile", "256", left="wide.png", right="wide.png")[0], tiled)
+
+        def part(picture):
+            rows = [row[20 * picture.channels:100 * picture.channels] for row in picture.rows()[3:43]]
+            return Picture(80, 40, picture.channels, (sample for row in rows for sample in row))
+
+        self.file("part.png", png(part(left)))
+        self.file("part-right.png", png(part(right)))
+        cropped = self.restored("--crop", "20,3,80,40", left="wide.png", right="wide-right.png")[0]
+        self.assertEqual(cropped, self.restored(left="part.png", right="part-right.png")[0])
+
+    def test_previews_and_estimates(self):
+        arguments = ("denoise", "left.png", "--weights", self.views, "--right", "right.png")
+        self.succeeds(*arguments, "--preview")
+        self.assertTrue((self.path / "left-preview.html").exists())
+        self.assertEqual(json.loads(self.succeeds(*arguments, "--estimate", "--json"))["state"], "estimated")
+        self.assertFalse((self.path / "left-clean.png").exists())
+        self.succeeds(*arguments, "--hot-pixels", "--compare", "page.html")
+        self.assertTrue((self.path / "page.html").exists())
+
+    def test_refusals(self):
+        self.file("other.png", png(draw(91, 70, 3)))
+        two = ("--weights", self.views, "--right")
+        for code, arguments, says in (
+                (INPUT, ("left.png", "o.png", *two, "other.png"),
+                 "left.png has 90 x 70 pixels, and its right view other.png 91 x 70; expected the same size"),
+                (INPUT, ("left.png", "o.png", *two, "none.png"), "none.png"),
+                (USAGE, ("left.png", "other.png", "-o", "d/", *two, "right.png"), "one picture; found 2 pictures"),
+                (USAGE, ("-", "o.png", *two, "-"), "both views"),
+                (USAGE, ("left.png", "o.png", *two, "right.png", "--strength", "auto"), "--strength auto"),
+                (USAGE, ("left.png", "o.png", "--right", "right.png"),
+                 "built in: the network takes one picture, and was given two, a left and a right view"),
+                (USAGE, ("left.png", "o.png", "--weights", self.weights, "--right", "right.png"), "takes one picture")):
+            self.fails(code, "denoise", *arguments, says=says)
 
 
 class Profile(NetworkTest):
