@@ -51,7 +51,7 @@ class CountedKernels {
     if (plan.tile_products == 0) return product(work.output_height * work.output_width, work.depth(), columns);
     Index const tiles =
         mirnet::divide_up(work.output_height, plan.tile_height) * mirnet::divide_up(work.output_width, plan.tile_width);
-    return product(tiles * plan.tile_products, work.group_channels(), columns);
+    return product(tiles, plan.tile_products, 1);
   }
 
   static inline mirnet::KernelTable<T> real_;

@@ -379,7 +379,7 @@ TEST_CASE("runs in tiles are refused with a sentence, not begun") {
   CHECK(test::contains(plan(100, 60, {.longest = std::numeric_limits<Index>::min()}), "are too small"));
   auto const doubled = Model<Doubled>::load(test::make_weight_file(test::tiny)).value();
   CHECK(test::contains(refusal(TiledRun<Doubled>::plan(doubled, context, 100, 60, small_tiles)),
-                       "4: the network's output has another shape than its input"));
+                       "4: the network's output has another size than its input"));
 
   auto const nothing = [](Index, View<float> rows) -> Result<void> {
     for (Index y = 0; y < rows.height(); ++y) std::fill_n(rows.row(y), rows.width() * rows.pitch(), 0.0f);

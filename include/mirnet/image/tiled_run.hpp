@@ -225,7 +225,7 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
 }  // namespace detail
 
 /// A run of a model over an image of any size in tiles, in memory for a few of its rows. The network's output has the
-/// shape of its input.
+/// height and width of its input.
 ///
 ///     TileOptions const tile{.longest = 128, .overlap = 32, .margin = 8};
 ///     auto const run = TiledRun<Net>::plan(model, context, height, width, tile).value();
@@ -261,7 +261,7 @@ class TiledRun {
   }
 
   /// Plans a run over an image of this size, with this context's kernels and number of workers. The model must outlive
-  /// the run. Errors: model, where the network's output has another shape than its input; invalid_argument, as
+  /// the run. Errors: model, where the network's output has another size than its input; invalid_argument, as
   /// TileOptions::check; those of Model::plan for a tile; memory, where rows have more bytes than can be counted.
   static Result<TiledRun> plan(Model<Net> const& model, Context<T> const& context, Index height, Index width,
                                TileOptions const& tile = {}) noexcept {
@@ -316,9 +316,9 @@ class TiledRun {
 
   static constexpr Result<void> check(Config const& config, Index height, Index width,
                                       TileOptions const& tile) noexcept {
-    Index const channels = Net::channels_in(config);
-    if (Shape const shape{height, width, channels}; Net::output_shape(config, shape) != shape) {
-      return Error(ErrorCode::model, "the network's output has another shape than its input: its tiles do not add up");
+    Shape const made = Net::output_shape(config, {height, width, Net::channels_in(config)});
+    if (made.height != height || made.width != width) {
+      return Error(ErrorCode::model, "the network's output has another size than its input: its tiles do not add up");
     }
     Index const step = Net::tile_step(config);
     if (auto const checked = tile.check(width, step); !checked) return checked;
@@ -331,10 +331,10 @@ class TiledRun {
 
   static constexpr std::optional<Index> all_bytes(Config const& config, TileAxis const& x, TileAxis const& y,
                                                   Index run_bytes) noexcept {
-    Index const channels = Net::channels_in(config);
+    Index const channels = Net::channels_in(config), made = Net::output_shape(config, {1, 1, channels}).channels;
     bool const several = x.count() > 1 || y.count() > 1;
     auto const kept = several ? detail::tile_rows_bytes<Pixel>(y.length(), x.size(), channels) : 0;
-    return detail::tiles_bytes<Pixel>(x, y, channels, channels, run_bytes, kept);
+    return detail::tiles_bytes<Pixel>(x, y, channels, made, run_bytes, kept);
   }
 
   static Error too_large() noexcept {

@@ -73,7 +73,8 @@ struct Direct {
   static constexpr char const* name(Convolution<T> const& work) noexcept {
     return pointwise(work) ? "gemm" : "im2col+gemm";
   }
-  static constexpr Index tile_height = 1, tile_width = 1, tile_products = 0;
+  static constexpr Index tile_height = 1, tile_width = 1;
+  static constexpr Index tile_products(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
     return weight_operands<T>(depth(work), columns(work));
   }
@@ -195,7 +196,10 @@ struct Grouped {
   static constexpr Index line = channels_per_line<float>;
   static constexpr bool suits(Convolution<T> const& work) noexcept { return work.groups > 1; }
   static constexpr char const* name(Convolution<T> const&) noexcept { return "grouped im2col+gemm"; }
-  static constexpr Index tile_height = 1, tile_width = 1, tile_products = 0;
+  static constexpr Index tile_height = 1, tile_width = 1;
+  static constexpr Index tile_products(Convolution<T> const& work) noexcept {
+    return work.depth() * weight_lines(work) * line;
+  }
   static constexpr Index weight_lines(Convolution<T> const& work) noexcept { return products(work).weight_lines(); }
   static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
     return operands<T>(work.depth()) * weight_lines(work) * line;
@@ -288,7 +292,8 @@ struct Depthwise {
     return work.groups > 1 && work.groups == work.channels && work.groups == work.output_channels;
   }
   static constexpr char const* name(Convolution<T> const&) noexcept { return "depthwise"; }
-  static constexpr Index tile_height = 1, tile_width = 1, tile_products = 0;
+  static constexpr Index tile_height = 1, tile_width = 1;
+  static constexpr Index tile_products(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index weight_lines(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index weights_elements(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
@@ -401,6 +406,7 @@ constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm
   if (has_whole_groups(work)) {
     ConvolutionPlan plan = plan_convolution(group_of(work, 0), algorithm);
     plan.groups = work.groups;
+    plan.tile_products *= work.groups;
     plan.weights_bytes *= work.groups;
     plan.weights_items *= work.groups;
     return plan;
@@ -415,7 +421,7 @@ constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm
                            .name = kernel.name(work),
                            .tile_height = kernel.tile_height,
                            .tile_width = kernel.tile_width,
-                           .tile_products = kernel.tile_products};
+                           .tile_products = kernel.tile_products(work)};
   });
 }
 

@@ -57,6 +57,12 @@ class GroupProducts {
   constexpr Index product_of(Index weight_line) const noexcept { return weight_line / lines_; }
   constexpr Index first_line(Index product) const noexcept { return product * lines_; }
   constexpr Index weight_lines() const noexcept { return count_ * lines_; }
+  /// Numbers that a row of A is multiplied with, those of padding included.
+  constexpr Index products() const noexcept {
+    Index sum = 0;
+    for (Index i = 0; i < count_; ++i) sum += product(i).operands * product(i).lines;
+    return sum * numbers_an_operand<T> * line;
+  }
   /// Room for the operands of any product.
   constexpr Index most_operands() const noexcept {
     Index most = 0;

@@ -111,8 +111,8 @@ struct ConvolutionPlan {
   Index weights_items = 0;  // pieces that they are made in
   Index scratch_bytes = 0;  // of one worker
   char const* name = "";    // of the method, for people
-  // The method computes a tile of output pixels from tile_products products for each input and output channel; 0: the
-  // definition's number.
+  // The method computes a tile of output pixels by tile_products products, padding of channels and groups included; 0:
+  // by the definition's.
   Index tile_height = 1, tile_width = 1, tile_products = 0;
 };
 

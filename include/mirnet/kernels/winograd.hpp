@@ -30,8 +30,10 @@ struct Tiles {
            : AxisY::taps == 2 ? "toom-cook F(4x4,2x2)"
                               : "winograd F(4x4,3x3)";
   }
-  static constexpr Index tile_height = AxisY::outputs, tile_width = AxisX::outputs,
-                         tile_products = AxisY::points * AxisX::points;
+  static constexpr Index tile_height = AxisY::outputs, tile_width = AxisX::outputs;
+  static constexpr Index tile_products(Convolution<T> const& work) noexcept {
+    return points * GroupProducts<T>(work).products();
+  }
 
   using Element = Operand<T>;
   using Number = OperandNumber<T>;
