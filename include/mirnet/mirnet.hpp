@@ -1,5 +1,5 @@
 // Everything an application with fixed compiler flags includes: tensors, the kernels of its instruction set, models,
-// MIRNet, runs in tiles. Photographs (the rest of mirnet/image), their files (mirnet/io), the thread pool
+// MIRNet, MIRNet-v2, runs in tiles. Photographs (the rest of mirnet/image), their files (mirnet/io), the thread pool
 // (mirnet/runtime/thread_pool.hpp) and Eigen (mirnet/interop and mirnet/kernels/eigen.hpp) are not part of it.
 #pragma once
 
@@ -11,8 +11,10 @@
 #include <mirnet/layers/pixel_shuffle.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
+#include <mirnet/layers/sum.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/model/network_base.hpp>
 #include <mirnet/model/runner.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/tensor/tensor.hpp>

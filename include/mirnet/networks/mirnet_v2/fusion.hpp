@@ -1,4 +1,4 @@
-// Selective kernel feature fusion of two streams (TPAMI 2022, section 3.1.1): a weighted sum, the weights chosen per
+// Selective kernel feature fusion of two streams (TPAMI 2022, section 3): a weighted sum, the weights chosen per
 // channel from the average of both.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The multi-scale residual block and the recursive residual group of MIRNet-v2 (TPAMI 2022, section 3.1 and figure 2):
+// The multi-scale residual block and the recursive residual group of MIRNet-v2 (TPAMI 2022, section 3):
 // streams at full, half and quarter resolution, which exchange what they know from the lowest to the highest.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The residual context block (TPAMI 2022, section 3.1.2, "residual contextual block"): two grouped convolutions, and
+// The residual context block (TPAMI 2022, section 3, "residual contextual block"): two grouped convolutions, and
 // what one vector says of the whole image.
 #pragma once
 
