@@ -1,5 +1,6 @@
-// Every kernel at the shapes that it has in the published network (64 features) and in the one that ships (16), for an
-// image of 256x256, on one thread, with every instruction set of this machine. Names are
+// Every kernel at the shapes that it has in the published networks (MIRNet with 64 features, MIRNet-v2 with 80) and in
+// the one that ships (16), for an image of 256x256, on one thread, with every instruction set of this machine. Names
+// are
 //   <instruction set>/<precision>/<algorithm>/<kernel>/<channels in>-><channels out>/<size of the input map>
 // so --benchmark_filter=avx2/fp32/auto/conv3x3 picks some. `auto` is what networks use by default; `direct` is there
 // for the kernels whose algorithm it changes.
@@ -15,7 +16,9 @@
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
+#include <mirnet/layers/sum.hpp>
 #include <mirnet/networks/mirnet/spatial_attention.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "counters.hpp"
@@ -180,6 +183,51 @@ void bilinear_double(benchmark::State& state, Target<T> const& target, Case cons
           [&](Context<T>& context) { mirnet::bilinear_double<T>(context, input.view(), output.view()); });
 }
 
+template <class T>
+void average_halve(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  auto const input = random_map<T>(shapes.input());
+  auto output = Tensor<T>::create({shapes.size / 2, shapes.size / 2, shapes.out}).value();
+  measure(state, target, bytes_of<T>({input.view(), output.view()}),
+          [&](Context<T>& context) { mirnet::average_halve<T>(context, input.view(), output.view()); });
+}
+
+/// As a fusion of MIRNet-v2 adds a stream to the one above, in place.
+template <class T>
+void bilinear_double_sum(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  auto const small = random_map<T>(shapes.input());
+  auto const weights = random_map<T>({1, 2, shapes.in});
+  auto map = random_map<T>({2 * shapes.size, 2 * shapes.size, shapes.out});
+  double const bytes = bytes_of<T>({small.view(), map.view(), map.view()});
+  measure(state, target, bytes, [&](Context<T>& context) {
+    auto node = mirnet::bilinear_double_sum_node<T>(context, map.shape());
+    mirnet::bilinear_double_sum_rows<T>(context, node, small.view(), weights.view().data(), map.view());
+  });
+}
+
+template <class T>
+void attention_pool(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  auto const input = random_map<T>(shapes.input()), score = random_map<T>({1, 1, shapes.in});
+  mirnet::AttentionPool<T> const work{input.view().data(), input.view().pitch(), score.view().data()};
+  auto part = Tensor<mirnet::Accumulator<T>>::create({1, 1, work.part_elements()}).value();
+  measure(state, target, bytes_of<T>({input.view()}), [&](Context<T>& context) {
+    context.count(input.shape().pixels(), 2 * shapes.in);
+    context.each_range(input.shape().pixels(), work.most_pixels, [&](Index first, Index last, Index) {
+      context.kernels->attention_pool(work, first, last, part.view().data());
+    });
+  });
+}
+
+/// With the sums of the result's channels.
+template <class T>
+void activated_sum(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  auto const other = random_map<T>(shapes.input()), vector = random_map<T>({1, 1, shapes.in});
+  auto map = random_map<T>(shapes.input());
+  measure(state, target, bytes_of<T>({other.view(), map.view(), map.view()}), [&](Context<T>& context) {
+    mirnet::ChannelSums<T> sums(context, shapes.in);
+    mirnet::add_activated<T>(context, other.view(), vector.view(), mirnet::leaky_relu(0.2), map.view(), &sums);
+  });
+}
+
 /// Of three maps, as before a fusion of streams.
 template <class T>
 void channel_sums(benchmark::State& state, Target<T> const& target, Case const& shapes) {
@@ -300,6 +348,24 @@ class Benchmarks {
     }
   }
 
+  /// What MIRNet-v2 computes besides: convolutions of 1, 2 and 4 groups, on streams of 1, 1.5 and 2.25 times as many
+  /// channels.
+  void add_network_v2(mirnet::MirnetV2Config const& config) const {
+    constexpr Index image = 256;
+    for (Index s = 0; s < config.streams; ++s) {
+      Index const channels = config.stream_channels(s), size = image >> s;
+      Case const same{channels, channels, size};
+      for (Index const groups : {1, 2, 4}) {
+        auto const name = groups == 1 ? std::string("conv3x3") : "conv3x3_groups" + std::to_string(groups);
+        add_convolution(name.c_str(), same, mirnet::Conv2d<T>(channels, channels, 3, {.groups = groups}));
+      }
+      add("attention_pool", same, attention_pool<T>);
+      add("activated_sum", same, activated_sum<T>);
+      if (s > 0) add("bilinear_double_sum", {channels, channels, size}, bilinear_double_sum<T>);
+      if (s + 1 < config.streams) add("average_halve", same, average_halve<T>);
+    }
+  }
+
  private:
   /// run(state, target, shapes).
   template <class Run>
@@ -346,5 +412,6 @@ int main(int argc, char** argv) {
   return bench::run_all(argc, argv, []<class T>(KernelTable<T> const& kernels) {
     if constexpr (std::is_same_v<T, float>) bench::add_crowded_fma(kernels.isa);
     for (Index const features : {64, 16}) Benchmarks<T>(kernels).add_network(features);
+    Benchmarks<T>(kernels).add_network_v2({});
   });
 }

@@ -1,5 +1,5 @@
 // Whole networks with random weights, on images of 128x128 to 1024x1024, with every instruction set of this machine:
-// the published network, the one whose weights ship, and one on cells of 2x2 pixels. Names are
+// the published networks (MIRNet and MIRNet-v2), the one whose weights ship, and one on cells of 2x2 pixels. Names are
 //   <instruction set>/<precision>/<algorithm>/<network>/<size>/threads:<number>
 // so --benchmark_filter=avx2/fp32/auto/shipped picks some. Without a filter it takes hours.
 #include <benchmark/benchmark.h>
@@ -12,52 +12,52 @@
 #include <thread>
 
 #include <mirnet/model/model.hpp>
-#include <mirnet/networks/mirnet/mirnet.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "counters.hpp"
 #include "main.hpp"
 #include "measure/counted_kernels.hpp"
+#include "support/networks.hpp"
 #include "support/random.hpp"
-#include "support/weight_writer.hpp"
 
 namespace {
 
 using mirnet::Algorithm;
-using Config = mirnet::MirnetConfig;
 using mirnet::Context;
 using mirnet::Index;
 using mirnet::KernelTable;
 using mirnet::Memory;
-using mirnet::Mirnet;
 using mirnet::Model;
 using mirnet::Shape;
 using mirnet::Tensor;
 
-struct NamedConfig {
+template <class Config>
+struct Named {
   char const* name;
   Config config;
+
+  template <class T>
+  using Network = typename test::NetworkOf<T, Config>::Type;
 };
 
-NamedConfig const networks[] = {
+Named<mirnet::MirnetConfig> const mirnets[] = {
     {"published", {}},
     {"shipped", {.features = 16, .groups = 1, .blocks = 2}},
     {"unshuffle", {.features = 32, .groups = 1, .blocks = 2, .streams = 2, .columns = 2, .unshuffle = 2}}};
+Named<mirnet::MirnetV2Config> const mirnets_v2[] = {{"published_v2", {}}};
 
 /// Made when first asked for: most runs are filtered.
-template <class T>
-Model<Mirnet<T>> const& random_model(NamedConfig const& network) {
-  static std::map<std::string, Model<Mirnet<T>>> models;
+template <class T, class Config>
+auto const& random_model(Named<Config> const& network) {
+  static std::map<std::string, Model<typename Named<Config>::template Network<T>>> models;
   auto found = models.find(network.name);
-  if (found == models.end()) {
-    found = models.emplace(network.name, Model<Mirnet<T>>::load(test::make_weight_file(network.config)).value()).first;
-  }
+  if (found == models.end()) found = models.emplace(network.name, test::make_model<T>(network.config)).first;
   return found->second;
 }
 
-template <class T>
-void run(benchmark::State& state, KernelTable<T> const& kernels, Algorithm algorithm, NamedConfig const& network,
+template <class T, class Config>
+void run(benchmark::State& state, KernelTable<T> const& kernels, Algorithm algorithm, Named<Config> const& network,
          Index size, int threads) {
   auto const& model = random_model<T>(network);
   mirnet::ThreadPool pool(threads);
@@ -85,8 +85,8 @@ void run(benchmark::State& state, KernelTable<T> const& kernels, Algorithm algor
   state.counters["peak_bytes"] = static_cast<double>(plan.bytes + model.bytes());
 }
 
-template <class T>
-void add_all(KernelTable<T> const& kernels) {
+template <class T, class Networks>
+void add_all(KernelTable<T> const& kernels, Networks const& networks) {
   std::set<int> const thread_counts{1, static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
   for (auto const& network : networks) {
     for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
@@ -109,5 +109,8 @@ void add_all(KernelTable<T> const& kernels) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run_all(argc, argv, [](auto const& kernels) { add_all(kernels); });
+  return bench::run_all(argc, argv, [](auto const& kernels) {
+    add_all(kernels, mirnets);
+    add_all(kernels, mirnets_v2);
+  });
 }

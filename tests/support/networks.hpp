@@ -1,8 +1,6 @@
 // Networks with weights from a seed, pictures for them, and a run from nothing to the result.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <cstring>
 #include <random>
