@@ -6,7 +6,8 @@
 //   by line     the channels of all groups that a line of columns belongs to, to this line: weights between channels of
 //               different groups are zero.
 //
-// Whichever multiplies less is taken.
+// Whichever takes less time is taken: by line, where few lines belong to two groups, and where several groups share a
+// line.
 #pragma once
 
 #include <algorithm>
@@ -109,7 +110,7 @@ class GroupProducts {
 
   Index inputs_;                   // of a group
   Index columns_, outputs_, end_;  // of the output; of a group; of all groups
-  Index count_, lines_;            // products, and the lines of each but the last
+  Index count_, lines_;            // products, and the lines of each
   bool by_line_ = false;
 };
 

@@ -118,7 +118,8 @@ struct ConvOptions {
 ///
 /// Limits: 65535 channels, a kernel of 63, and 31 for stride, padding and dilation. The number of groups divides both
 /// numbers of channels, and is at most 254 or equal to the number of input channels (depthwise). A convolution beyond
-/// these limits has no channels, so neither weight files nor maps fit it.
+/// these limits has no channels, so neither weight files nor maps fit it. A channel that is infinite or NaN may make
+/// results of other groups NaN.
 template <class T>
 class Conv2d {
  public:

@@ -76,7 +76,7 @@ class MultiScaleBlockV2 {
     ArenaMap<T> mid, bottom;
     halve(context, x, mid, bottom);
     lower_streams(context, 0, mid, bottom);
-    ArenaMap<T> const first(context.arena, x.shape());
+    ArenaMap<T> first(context.arena, x.shape());
     ChannelSums<T> first_sums(context, x.channels());
     contexts_[0].forward(context.at("dau_top"), x, first, &first_sums);
     ArenaMap<T> top;
@@ -89,6 +89,7 @@ class MultiScaleBlockV2 {
       contexts_[0].forward(context.at("dau_top"), first, top, &top_sums,
                            [&](Index begin, Index end) { fuse.forward(context, begin, end); });
     }
+    first.release();
     Fusion fuse(fuse_top_, context, "skff_top", "up21_2", up_top_[1], mid, top_sums, top);
     mid.release();
     write_output(context, x, top, fuse, output());
