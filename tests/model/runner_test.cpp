@@ -15,23 +15,29 @@
 
 using namespace mirnet;
 
-TEST_CASE("a runner gives what a plan and a run give, for one size after the other") {
+TEST_CASE("a runner gives what a plan and a run give, for one size and one network after the other") {
   auto const model = test::make_model<float>(test::small);
+  auto const of_two_views = test::make_model<float>(test::two_views);
   ThreadPool pool(2);
   for (auto const* kernels : test::kernel_tables()) {
     INFO(std::string(kernels->isa));
     Runner<float> runner(*kernels, pool);
     CHECK(runner.bytes() == 0);
     Index most = 0;
-    for (Shape const shape : {Shape{16, 20, 3}, Shape{37, 41, 3}, Shape{8, 8, 3}}) {
-      auto const image = test::make_image<float>(shape);
+    auto const check = [&](auto const& network, Index height, Index width) {
+      auto const image = test::make_image<float>({height, width, network.config().channels});
       Context<float> context(*kernels, pool);
-      auto const expected = test::run(model, context, image.view());
-      auto const output = runner(model, image.view()).value();
+      auto const expected = test::run(network, context, image.view());
+      auto const output = runner(network, image.view()).value();
       CHECK(test::same_bits(output.view(), expected.view()));
-      most = std::max(most, model.plan(context, shape.height, shape.width).value().bytes);
+      most = std::max(most, network.plan(context, height, width).value().bytes);
       CHECK(runner.bytes() == most);
-    }
+    };
+    check(model, 16, 20);
+    check(of_two_views, 9, 14);
+    check(model, 37, 41);
+    check(model, 8, 8);
+    check(of_two_views, 21, 44);
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
@@ -65,25 +66,37 @@ struct Recorder {
   }
 };
 
+template <class Config>
 struct Fixture {
-  explicit Fixture(MirnetConfig const& config, Shape image_shape)
+  using Net = typename test::NetworkOf<float, Config>::Type;
+
+  explicit Fixture(Config const& config, Index height, Index width)
       : model(test::make_model<float>(config)),
-        input(Tensor<float>::create(image_shape).value()),
-        output(Tensor<float>::create(image_shape).value()) {
-    std::fill_n(input.view().data(), image_shape.pixels() * input.view().pitch(), 0.5f);
+        input(Tensor<float>::create({height, width, config.channels}).value()),
+        output(Tensor<float>::create(Net::output_shape(config, input.shape())).value()) {
+    std::fill_n(input.view().data(), input.view().pixels() * input.view().pitch(), 0.5f);
   }
 
-  Plan<MirnetConfig> plan(Context<float>& context) const {
+  Plan<Config> plan(Context<float>& context) const {
     return model.plan(context, input.view().height(), input.view().width()).value();
   }
-  void run(Context<float>& context, Plan<MirnetConfig> const& plan) {
+  void run(Context<float>& context, Plan<Config> const& plan) {
     auto const memory = Memory::allocate(plan.bytes).value();
     model.run(context, plan, memory.bytes(), std::as_const(input).view(), output.view()).value();
   }
 
-  Model<Mirnet<float>> model;
+  Model<Net> model;
   Tensor<float> input, output;
 };
+
+/// The node of a name, which is the first of those that have it.
+Node node_of(Recorder const& recorder, std::string const& name) {
+  for (auto const& [number, found] : recorder.names) {
+    if (found == name) return recorder.nodes.at(number);
+  }
+  FAIL("there is no node ", name);
+  return Node{};
+}
 
 MirnetConfig const configs[] = {{.features = 16, .groups = 1, .blocks = 2},
                                 {.features = 8, .groups = 2, .blocks = 1, .streams = 4},
@@ -96,10 +109,9 @@ constexpr Shape larger = test::slow ? Shape{16, 24, 3} : Shape{40, 64, 3};
 }  // namespace
 
 TEST_CASE("nodes have the names of the checkpoint's layers, and all of the plan's arithmetic") {
-  for (auto const& config : configs) {
-    INFO("features " << config.features << ", streams " << config.streams << ", columns " << config.columns
-                     << ", unshuffle " << config.unshuffle);
-    Fixture fixture(config, {16, 24, 3});
+  auto const check = []<class Config>(Config const& config) {
+    INFO(test::describe(config));
+    Fixture fixture(config, 16, 24);
     Recorder recorder;
     Context<float> context(*test::kernel_tables().front());
     context.trace = recorder.trace();
@@ -120,25 +132,22 @@ TEST_CASE("nodes have the names of the checkpoint's layers, and all of the plan'
       macs += recorder.nodes.at(number).macs;
     }
     CHECK(macs == plan.macs);
-    Mirnet<float>::schema(config, [&](auto& layer, Name const& name) {
+    test::NetworkOf<float, Config>::Type::schema(config, [&](auto& layer, Name const& name) {
       if (layer.shape().rank != 4) return;  // activations are a part of the layer before
       CHECK_MESSAGE(told.count(std::string(name.view())) == 1, std::string(name.view()));
     });
-  }
+  };
+  for (auto const& config : configs) check(config);
+  test::each_config(check, test::second, test::two_views);
 }
 
 TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fields") {
-  struct Case {
-    MirnetConfig config;
-    char const *first, *last;
-  };
   test::Cases some(2);
-  for (auto const* kernels : test::kernel_tables()) {
-    for (auto const& [config, first, last] :
-         {Case{configs[0], "pad", "crop"}, Case{test::unshuffled[0], "unshuffle", "shuffle"}}) {
+  auto const check = [&](auto const& config, char const* first, char const* third, char const* last) {
+    for (auto const* kernels : test::kernel_tables()) {
       if (some.next_is_left_out()) continue;
-      INFO(kernels->isa);
-      Fixture fixture(config, {17, 21, 3});  // with a border to pad and to crop
+      INFO(kernels->isa << ", " << test::describe(config));
+      Fixture fixture(config, 17, 21);  // with a border to pad and to crop
       Recorder rehearsed, ran;
       Context<float> context(*kernels);
       context.trace = rehearsed.trace();
@@ -154,7 +163,7 @@ TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fie
       CHECK(ran.names.rbegin()->first + 1 == static_cast<Index>(ran.names.size()));
       CHECK(ran.names.at(0) == first);
       CHECK(ran.names.at(1) == "conv_in");
-      CHECK(ran.names.at(2) == "body.0.body.0.blocks.0.0.body.0");
+      CHECK(ran.names.at(2) == third);
       CHECK(ran.names.rbegin()->second == last);
       Index live = 0;
       for (auto const& told : ran.nodes) {
@@ -179,22 +188,20 @@ TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fie
       CHECK(live <= plan.bytes);
       CHECK(live >= plan.bytes / 2);
     }
-  }
+  };
+  check(configs[0], "pad", "body.0.body.0.blocks.0.0.body.0", "crop");
+  check(test::unshuffled[0], "unshuffle", "body.0.body.0.blocks.0.0.body.0", "shuffle");
+  check(test::second, "pad", "body.0.body.0.down2.body.0.bot.0", "crop");
+  check(test::two_views, "pad", "body.0.body.0.down2.body.0.bot.0", "crop");
 }
 
 TEST_CASE("what is fused with a convolution is told") {
-  Fixture fixture(configs[0], {16, 16, 3});
+  Fixture fixture(configs[0], 16, 16);
   Recorder recorder;
   Context<float> context(*test::kernel_tables().front());
   context.trace = recorder.trace();
   fixture.plan(context);
-  auto const node = [&](std::string const& name) {
-    for (auto const& [number, found] : recorder.names) {
-      if (found == name) return recorder.nodes.at(number);
-    }
-    FAIL("there is no node ", name);
-    return Node{};
-  };
+  auto const node = [&](char const* name) { return node_of(recorder, name); };
   auto const first = node("body.0.body.0.blocks.0.0.body.0");
   CHECK(first.activation);
   CHECK(!first.residual);
@@ -211,8 +218,44 @@ TEST_CASE("what is fused with a convolution is told") {
   CHECK(node("body.0.body.0.down.16_2.body.0.top.5+bot.1").output == Shape{8, 8, 32});
 }
 
+TEST_CASE("what is fused in MIRNet-v2 is told") {
+  Fixture fixture(test::second, 16, 16);
+  Recorder recorder;
+  Context<float> context(*test::kernel_tables().front());
+  context.trace = recorder.trace();
+  fixture.plan(context);
+  auto const node = [&](char const* name) { return node_of(recorder, name); };
+  // In the groups, each of which sees some of the 16, 24 or 36 channels.
+  auto const macs = [&](std::string const& group, char const* stream) {
+    return node(("body." + group + ".body.0.dau_" + stream + ".body.0").c_str()).macs;
+  };
+  CHECK(macs("0", "top") == 16 * 16 * 9 * 16 * 16);
+  CHECK(macs("1", "mid") == 8 * 8 * 9 * 24 * 24 / 2);
+  CHECK(macs("2", "bot") == 4 * 4 * 9 * 36 * 36 / 4);
+  CHECK(macs("3", "bot") == 4 * 4 * 9 * 36 * 36 / 4);
+  auto const first = node("body.0.body.0.dau_top.body.0");
+  CHECK(first.activation);
+  CHECK(!first.residual);
+  CHECK(!node("body.0.body.0.dau_top.body.2").activation);
+  auto const pool = node("body.0.body.0.dau_mid.gcnet.conv_mask");
+  CHECK(pool.input == Shape{8, 8, 24});
+  CHECK(pool.output == Shape{1, 1, 24});
+  CHECK(pool.macs == 8 * 8 * 24);
+  auto const sum = node("body.0.body.0.dau_top.sum");
+  CHECK(sum.activation);
+  CHECK(sum.residual);
+  CHECK(sum.statistics);                                 // of which the fusion's mean is made
+  CHECK(!node("body.0.body.0.dau_bot.sum").statistics);  // which is in no fusion
+  CHECK(node("body.0.body.0.up21_2.body.0.bot.0").statistics);
+  CHECK(node("body.0.body.0.skff_mid").output == Shape{8, 8, 24});
+  CHECK(node("body.0.body.0.skff_mid.conv_du.0").activation);
+  CHECK(node("body.0.body.0.conv_out").residual);
+  CHECK(node("body.3.body.1").residual);
+  CHECK(node("conv_out").residual);
+}
+
 TEST_CASE("what takes cells of pixels apart and puts them together is told") {
-  Fixture fixture(test::unshuffled[0], {17, 21, 3});
+  Fixture fixture(test::unshuffled[0], 17, 21);
   Recorder recorder;
   Context<float> context(*test::kernel_tables().front());
   context.trace = recorder.trace();
@@ -229,45 +272,52 @@ TEST_CASE("what takes cells of pixels apart and puts them together is told") {
 }
 
 TEST_CASE("workers tell of their items inside of the piece that these belong to") {
-  Fixture fixture(configs[0], larger);
-  for (Index const threads : {1, 3}) {
-    INFO(threads << " threads");
-    ThreadPool pool(threads);
-    Recorder recorder;
-    Context<float> context(*test::kernel_tables().front(), pool);
-    auto const plan = fixture.plan(context);
-    context.trace = recorder.trace();
-    fixture.run(context, plan);
-    CHECK(recorder.from_the_caller);
-    CHECK(!recorder.nested);
-    CHECK(!recorder.outside);
-    CHECK(recorder.pieces.size() % 2 == 0);
-    CHECK(!recorder.items[0].empty());
-    for (std::size_t worker = static_cast<std::size_t>(threads); worker < Recorder::most_workers; ++worker) {
-      CHECK(recorder.items[worker].empty());
+  auto const check = [](auto const& config) {
+    Fixture fixture(config, larger.height, larger.width);
+    for (Index const threads : {1, 3}) {
+      INFO(threads << " threads, " << test::describe(config));
+      ThreadPool pool(threads);
+      Recorder recorder;
+      Context<float> context(*test::kernel_tables().front(), pool);
+      auto const plan = fixture.plan(context);
+      context.trace = recorder.trace();
+      fixture.run(context, plan);
+      CHECK(recorder.from_the_caller);
+      CHECK(!recorder.nested);
+      CHECK(!recorder.outside);
+      CHECK(recorder.pieces.size() % 2 == 0);
+      CHECK(!recorder.items[0].empty());
+      for (std::size_t worker = static_cast<std::size_t>(threads); worker < Recorder::most_workers; ++worker) {
+        CHECK(recorder.items[worker].empty());
+      }
     }
-  }
+  };
+  test::each_config(check, configs[0], test::second);
 }
 
 TEST_CASE("a trace changes no bit") {
-  Fixture fixture(configs[0], larger);
-  Recorder recorder;
-  Context<float> context(*test::kernel_tables().front());
-  auto const plan = fixture.plan(context);
-  fixture.run(context, plan);
-  auto const size = static_cast<std::size_t>(larger.pixels() * fixture.output.view().pitch());
-  std::vector<float> const before(fixture.output.view().data(), fixture.output.view().data() + size);
-  context.trace = recorder.trace();
-  fixture.run(context, plan);
-  CHECK(std::equal(before.begin(), before.end(), fixture.output.view().data()));
-  CHECK(recorder.names.size() > 100);
-  // Without a trace nobody is called.
-  auto const told = recorder.pieces.size();
-  context.trace = {};
-  fixture.run(context, plan);
-  CHECK(recorder.pieces.size() == told);
-  CHECK(context.node == nullptr);
-  CHECK(context.scope == nullptr);
+  auto const check = [](auto const& config) {
+    INFO(test::describe(config));
+    Fixture fixture(config, larger.height, larger.width);
+    Recorder recorder;
+    Context<float> context(*test::kernel_tables().front());
+    auto const plan = fixture.plan(context);
+    fixture.run(context, plan);
+    auto const size = static_cast<std::size_t>(fixture.output.view().pixels() * fixture.output.view().pitch());
+    std::vector<float> const before(fixture.output.view().data(), fixture.output.view().data() + size);
+    context.trace = recorder.trace();
+    fixture.run(context, plan);
+    CHECK(std::equal(before.begin(), before.end(), fixture.output.view().data()));
+    CHECK(recorder.names.size() > 100);
+    // Without a trace nobody is called.
+    auto const told = recorder.pieces.size();
+    context.trace = {};
+    fixture.run(context, plan);
+    CHECK(recorder.pieces.size() == told);
+    CHECK(context.node == nullptr);
+    CHECK(context.scope == nullptr);
+  };
+  test::each_config(check, configs[0], test::two_views);
 }
 
 TEST_CASE("scopes join to names") {

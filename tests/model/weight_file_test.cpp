@@ -14,12 +14,14 @@
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/folder.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/networks.hpp"
+#include "support/schedulers.hpp"
 #include "support/shrinking_source.hpp"
 #include "support/slow.hpp"
 #include "support/text.hpp"
@@ -29,27 +31,23 @@ namespace {
 
 using mirnet::ErrorCode;
 using mirnet::Mirnet;
+using mirnet::MirnetV2;
+using mirnet::MirnetV2Config;
 using mirnet::Model;
 using test::Bytes;
 using test::contains;
 using test::get;
 using test::put;
+using test::second;
 using test::tiny;
 
 /// The sentence with which a file is refused; fails the test if it is not refused as a model.
+template <class Net = Mirnet<float>>
 std::string refusal(Bytes const& file) {
-  auto const model = Model<Mirnet<float>>::load(file);
+  auto const model = Model<Net>::load(file);
   REQUIRE(!model.ok());
   CHECK(model.error().code() == ErrorCode::model);
   return model.error().message();
-}
-
-/// Runs the items in the calling thread, the last one first, as one of so many workers.
-mirnet::ParallelFor backwards(mirnet::Index workers) {
-  return {[](void*, mirnet::Index count, mirnet::ParallelFor::Task task, void* arguments) noexcept {
-            for (mirnet::Index item = count; item-- > 0;) task(arguments, item, 0);
-          },
-          nullptr, workers};
 }
 
 /// A file of which one thread reads at a time.
@@ -70,15 +68,16 @@ class OneReader final : public mirnet::ByteSource {
 };
 
 /// The weights of a model as they lie in memory that held something else; what is behind them is left alone.
-template <class T>
-Bytes loaded(mirnet::ByteSource& source, mirnet::MirnetConfig const& config, mirnet::ParallelFor const& parallel) {
-  auto const bytes = static_cast<std::size_t>(Model<Mirnet<T>>::bytes_needed(config).value());
+template <class T, class Config>
+Bytes loaded(mirnet::ByteSource& source, Config const& config, mirnet::ParallelFor const& parallel) {
+  using Net = typename test::NetworkOf<T, Config>::Type;
+  auto const bytes = static_cast<std::size_t>(Model<Net>::bytes_needed(config).value());
   auto const owner = mirnet::Memory::allocate(static_cast<mirnet::Index>(bytes + 64 * 1024)).value();
   auto const memory = owner.bytes();
   std::ranges::fill(memory, std::byte{0xA5});
-  Model<Mirnet<T>>::load(source, memory, parallel).value();
+  Model<Net>::load(source, memory, parallel).value();
   CHECK(std::ranges::count(memory.subspan(bytes), std::byte{0xA5}) == 64 * 1024);
-  auto const weights = memory.first(bytes).subspan(static_cast<std::size_t>(Mirnet<T>::structure_bytes(config)));
+  auto const weights = memory.first(bytes).subspan(static_cast<std::size_t>(Net::structure_bytes(config)));
   return Bytes(weights.begin(), weights.end());
 }
 
@@ -97,18 +96,12 @@ Bytes weights_of(Bytes const& packed_file) {
 }  // namespace
 
 TEST_CASE("weights are the same bits in memory, whatever the file's arrangement, its source and the threads") {
-  constexpr mirnet::MirnetConfig configs[] = {
-      tiny,
-      {.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 1, .channels = 2},
-      // With tensors that several threads share, of whole lines, and with padding.
-      {.features = 64, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
-      {.features = 72, .groups = 1, .blocks = 1, .streams = 2, .columns = 1}};
   mirnet::ThreadPool pool(3);
-  mirnet::ParallelFor const schedulers[] = {{}, pool, backwards(2), backwards(100)};
+  mirnet::ParallelFor const schedulers[] = {{}, pool, test::backwards(2), test::backwards(100)};
   test::Cases cases(3);
-  for (auto const& config : configs) {
-    if (cases.next_is_left_out()) continue;
-    CAPTURE(config.features);
+  auto const check_config = [&](auto const& config) {
+    if (cases.next_is_left_out()) return;
+    INFO(test::describe(config));
     auto const check = [&]<class T>(T, test::Storage storage, Bytes const& expected) {
       CAPTURE(static_cast<int>(storage));
       CAPTURE(sizeof(T));
@@ -139,7 +132,15 @@ TEST_CASE("weights are the same bits in memory, whatever the file's arrangement,
     check(double(), Storage::bf16_packed, as(double(), Storage::bf16));
     check(double(), Storage::f32_packed, as(double(), Storage::f32));
     check(mirnet::bfloat16(), Storage::f32_packed, as(mirnet::bfloat16(), Storage::f32));
-  }
+  };
+  using Config = mirnet::MirnetConfig;
+  test::each_config(check_config, tiny,
+                    Config{.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 1, .channels = 2},
+                    // With tensors that several threads share, of whole lines, and with padding.
+                    Config{.features = 64, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
+                    Config{.features = 72, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
+                    // With biases and masks.
+                    test::two_views);
 }
 
 TEST_CASE("what is wrong in any thread's part of a tensor is found") {
@@ -156,7 +157,7 @@ TEST_CASE("what is wrong in any thread's part of a tensor is found") {
       auto const model = Model<Mirnet<float>>::load(source, {}, parallel);
       return model ? std::string() : std::string(model.error().message());
     };
-    for (auto const& parallel : {mirnet::ParallelFor{}, backwards(4)}) {
+    for (auto const& parallel : {mirnet::ParallelFor{}, test::backwards(4)}) {
       CAPTURE(parallel.workers);
       CHECK(sentence(good, good.size(), parallel).empty());
       for (std::size_t at = begin; at < begin + size; at += 5003) {
@@ -183,121 +184,174 @@ TEST_CASE("what is wrong in any thread's part of a tensor is found") {
 }
 
 TEST_CASE("a good file loads from memory, at any address, from disk and into the caller's memory") {
-  Bytes const file = test::make_weight_file(tiny);
-  auto const model = Model<Mirnet<float>>::load(file).value();
-  CHECK(model.config() == tiny);
-  CHECK(model.bytes() == Model<Mirnet<float>>::bytes_needed(tiny).value());
+  test::each_config(
+      []<class Config>(Config const& config) {
+        using Net = typename test::NetworkOf<float, Config>::Type;
+        Bytes const file = test::make_weight_file(config);
+        auto const model = Model<Net>::load(file).value();
+        CHECK(model.config() == config);
+        CHECK(model.bytes() == Model<Net>::bytes_needed(config).value());
 
-  Bytes shifted(file.size() + 1);
-  std::copy(file.begin(), file.end(), shifted.begin() + 1);
-  CHECK(Model<Mirnet<float>>::load(std::span(shifted).subspan(1)).ok());
+        Bytes shifted(file.size() + 1);
+        std::copy(file.begin(), file.end(), shifted.begin() + 1);
+        CHECK(Model<Net>::load(std::span(shifted).subspan(1)).ok());
 
-  test::Folder const folder;
-  auto const path = folder / "weights";
-  std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<char const*>(file.data()), static_cast<std::streamsize>(file.size()));
-  CHECK(mirnet::load_model<mirnet::Mirnet<float>>(path.c_str()).ok());
-  CHECK(mirnet::load_model<mirnet::Mirnet<double>>(path.c_str()).ok());
-  std::filesystem::remove(path);
-  auto const missing = mirnet::load_model<mirnet::Mirnet<float>>(path.c_str());
-  REQUIRE(!missing.ok());
-  CHECK(missing.error().code() == ErrorCode::model);
-  CHECK(contains(missing.error().message(), path));
+        test::Folder const folder;
+        auto const path = folder / "weights";
+        std::ofstream(path, std::ios::binary)
+            .write(reinterpret_cast<char const*>(file.data()), static_cast<std::streamsize>(file.size()));
+        CHECK(mirnet::load_model<Net>(path.c_str()).ok());
+        CHECK(mirnet::load_model<typename test::NetworkOf<double, Config>::Type>(path.c_str()).ok());
+        std::filesystem::remove(path);
+        auto const missing = mirnet::load_model<Net>(path.c_str());
+        REQUIRE(!missing.ok());
+        CHECK(missing.error().code() == ErrorCode::model);
+        CHECK(contains(missing.error().message(), path));
 
-  auto const memory = mirnet::Memory::allocate(model.bytes()).value();
-  mirnet::MemorySource source(file);
-  CHECK(Model<Mirnet<float>>::load(source, memory.bytes()).ok());
-  auto const refused = Model<Mirnet<float>>::load(source, memory.bytes().first(64));
-  REQUIRE(!refused.ok());
-  CHECK(refused.error().code() == ErrorCode::memory);
+        auto const memory = mirnet::Memory::allocate(model.bytes()).value();
+        mirnet::MemorySource source(file);
+        CHECK(Model<Net>::load(source, memory.bytes()).ok());
+        auto const refused = Model<Net>::load(source, memory.bytes().first(64));
+        REQUIRE(!refused.ok());
+        CHECK(refused.error().code() == ErrorCode::memory);
+      },
+      tiny, second, test::two_views);
 }
 
 TEST_CASE("every prefix is refused, and so is anything appended") {
-  Bytes file = test::make_weight_file(tiny);
-  for (std::size_t size = 0; size < file.size(); ++size) {
-    CAPTURE(size);
-    CHECK_FALSE(Model<Mirnet<float>>::load(std::span(file).first(size)).ok());
-  }
-  // Nor with a header that knows of it.
-  for (std::size_t size = file.size() - 1; size >= 128; size -= std::min<std::size_t>(size, size < 8192 ? 1 : 61)) {
-    CAPTURE(size);
-    Bytes cut(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(size));
-    put(cut, 16, std::uint64_t{size});
-    if (size >= 128 + 64 * std::size_t{get<std::uint32_t>(file, 72)} + get<std::uint32_t>(file, 124)) {
-      test::repair_checksum(cut);
-    }
-    CHECK(contains(refusal(cut), "is "));
-  }
-  file.push_back(std::byte{0});
-  CHECK(contains(refusal(file), "its header says"));
-  put(file, 16, std::uint64_t{file.size()});
-  test::repair_checksum(file);
-  CHECK(contains(refusal(file), "the end of the metadata"));
+  test::each_config(
+      []<class Config>(Config const& config) {
+        using Net = typename test::NetworkOf<float, Config>::Type;
+        Bytes file = test::make_weight_file(config);
+        // Every one of a small file.
+        std::size_t const step = file.size() / 60000 + 1;
+        for (std::size_t size = 0; size < file.size(); size += size < 8192 ? 1 : step) {
+          CAPTURE(size);
+          CHECK_FALSE(Model<Net>::load(std::span(file).first(size)).ok());
+        }
+        // Nor with a header that knows of it.
+        for (std::size_t size = file.size() - 1; size >= 128;
+             size -= std::min<std::size_t>(size, size < 8192 ? step : 61 * step)) {
+          CAPTURE(size);
+          Bytes cut(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(size));
+          put(cut, 16, std::uint64_t{size});
+          if (size >= 128 + 64 * std::size_t{get<std::uint32_t>(file, 72)} + get<std::uint32_t>(file, 124)) {
+            test::repair_checksum(cut);
+          }
+          CHECK(contains(refusal<Net>(cut), "is "));
+        }
+        file.push_back(std::byte{0});
+        CHECK(contains(refusal<Net>(file), "its header says"));
+        put(file, 16, std::uint64_t{file.size()});
+        test::repair_checksum(file);
+        CHECK(contains(refusal<Net>(file), "the end of the metadata"));
+      },
+      tiny, second);
 }
 
 TEST_CASE("a file that shrinks while it is read is refused") {
-  Bytes const file = test::make_weight_file(tiny);
-  for (std::uint64_t readable = 0; readable < file.size(); readable += 1009) {
-    CAPTURE(readable);
-    test::ShrinkingSource source(file, readable);
-    auto const model = Model<Mirnet<float>>::load(source);
-    REQUIRE(!model.ok());
-    CHECK(contains(model.error().message(), "cannot be read to its end"));
-  }
+  test::each_config(
+      []<class Config>(Config const& config) {
+        Bytes const file = test::make_weight_file(config);
+        for (std::uint64_t readable = 0; readable < file.size(); readable += 1009 + file.size() / 101) {
+          CAPTURE(readable);
+          test::ShrinkingSource source(file, readable);
+          auto const model = test::ModelOf<float, Config>::load(source);
+          REQUIRE(!model.ok());
+          CHECK(contains(model.error().message(), "cannot be read to its end"));
+        }
+      },
+      tiny, second);
 }
 
 TEST_CASE(
     "every flipped bit of the header is refused, and where the checksum was made to fit, those that mean something") {
-  Bytes const good = test::make_weight_file(tiny);
-  // What may differ: the task and the number of columns, which share their weights; an older minor version; the upper
-  // half of the flags, which a reader may ignore.
-  std::size_t const free_bits[] = {10 * 8, 38 * 8, 52 * 8 + 1};
-  for (std::size_t bit = 0; bit < 8 * 128; ++bit) {
-    CAPTURE(bit / 8);
-    CAPTURE(bit % 8);
-    Bytes file = good;
-    file[bit / 8] ^= static_cast<std::byte>(1u << bit % 8);
-    CHECK_FALSE(refusal(file).empty());
-    // Checksums are only made of what is there.
-    auto const last = 128 + 64 * std::uint64_t{get<std::uint32_t>(file, 72)} + get<std::uint32_t>(file, 124);
-    if (last > file.size()) continue;
-    test::repair_checksum(file);
-    bool const is_checksum = bit / 8 >= 32 && bit / 8 < 36, is_ignored = bit / 8 == 30 || bit / 8 == 31;
-    bool const is_free = is_checksum || is_ignored || std::ranges::find(free_bits, bit) != std::end(free_bits);
-    CHECK(Model<Mirnet<float>>::load(file).ok() == is_free);
-  }
+  auto const check = []<class Config>(Config const& config, auto const&... free) {
+    // What may differ besides the checksum: the upper half of the flags, which a reader may ignore.
+    std::size_t const free_bits[] = {static_cast<std::size_t>(free)...};
+    using Net = typename test::NetworkOf<float, Config>::Type;
+    Bytes file = test::make_weight_file(config);
+    auto const checksum = get<std::uint32_t>(file, 32);
+    for (std::size_t bit = 0; bit < 8 * 128; ++bit) {
+      CAPTURE(bit / 8);
+      CAPTURE(bit % 8);
+      auto const flip = [&] { file[bit / 8] ^= static_cast<std::byte>(1u << bit % 8); };
+      flip();
+      CHECK_FALSE(refusal<Net>(file).empty());
+      // Checksums are only made of what is there.
+      auto const last = 128 + 64 * std::uint64_t{get<std::uint32_t>(file, 72)} + get<std::uint32_t>(file, 124);
+      if (last <= file.size()) {
+        test::repair_checksum(file);
+        bool const is_checksum = bit / 8 >= 32 && bit / 8 < 36, is_ignored = bit / 8 == 30 || bit / 8 == 31;
+        bool const is_free = is_checksum || is_ignored || std::ranges::find(free_bits, bit) != std::end(free_bits);
+        CHECK(Model<Net>::load(file).ok() == is_free);
+        if (is_checksum) continue;
+      }
+      flip();
+      put(file, 32, checksum);
+    }
+  };
+  // An older minor version; the task; the number of columns, which share their weights.
+  check(tiny, 10 * 8, 38 * 8, 52 * 8 + 1);
+  // Tasks 0, 3 and 5.
+  check(second, 38 * 8, 38 * 8 + 1, 38 * 8 + 2);
 }
 
 TEST_CASE("every altered byte of header, table, names and padding is refused") {
-  Bytes const good = test::make_weight_file(tiny);
-  auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(good, 96));
-  for (std::size_t at = 0; at < data; ++at) {
-    for (unsigned const flip : {0x01u, 0x80u}) {
-      CAPTURE(at);
-      Bytes file = good;
-      file[at] ^= static_cast<std::byte>(flip);
-      CHECK_FALSE(Model<Mirnet<float>>::load(file).ok());
-    }
-  }
+  test::each_config(
+      []<class Config>(Config const& config) {
+        Bytes file = test::make_weight_file(config);
+        auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(file, 96));
+        for (std::size_t at = 0; at < data; ++at) {
+          for (unsigned const flip : {0x01u, 0x80u}) {
+            CAPTURE(at);
+            file[at] ^= static_cast<std::byte>(flip);
+            CHECK_FALSE(test::ModelOf<float, Config>::load(file).ok());
+            file[at] ^= static_cast<std::byte>(flip);
+          }
+        }
+      },
+      tiny, second);
 }
 
 TEST_CASE("every altered byte of the data is refused") {
-  Bytes const good = test::make_weight_file(tiny);
-  auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(good, 96));
-  for (std::size_t at = data; at < good.size(); at += 611) {
-    CAPTURE(at);
+  test::each_config(
+      []<class Config>(Config const& config) {
+        Bytes file = test::make_weight_file(config);
+        auto const data = static_cast<std::size_t>(test::get<std::uint64_t>(file, 96));
+        for (std::size_t at = data; at < file.size(); at += std::max<std::size_t>(611, file.size() / 251)) {
+          CAPTURE(at);
+          file[at] ^= std::byte{0x10};
+          std::string const sentence = refusal<typename test::NetworkOf<float, Config>::Type>(file);
+          CHECK((contains(sentence, "does not match its checksum") || contains(sentence, "is not zero")));
+          file[at] ^= std::byte{0x10};
+        }
+      },
+      tiny, second);
+}
+
+namespace {
+
+struct Mistake {
+  char const* sentence;  // or a part of it
+  std::function<void(Bytes&)> make;
+};
+
+/// Each in a file of its own, with a checksum that fits.
+template <class Net>
+void check_mistakes(Bytes const& good, std::span<Mistake const> mistakes) {
+  for (auto const& mistake : mistakes) {
     Bytes file = good;
-    file[at] ^= std::byte{0x10};
-    std::string const sentence = refusal(file);
-    CHECK((contains(sentence, "does not match its checksum") || contains(sentence, "is not zero")));
+    mistake.make(file);
+    if (test::get<std::uint32_t>(file, 72) < 1000) test::repair_checksum(file);
+    std::string const sentence = refusal<Net>(file);
+    CHECK_MESSAGE(contains(sentence, mistake.sentence), mistake.sentence << " is not in: " << sentence);
   }
 }
 
+}  // namespace
+
 TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
-  struct Mistake {
-    char const* field;
-    std::function<void(Bytes&)> make;
-  };
   auto const entry = std::size_t{128} + 64 * 3;
   Mistake const mistakes[] = {
       {"begins with other bytes", [](Bytes& f) { put(f, 0, std::uint8_t{0x88}); }},
@@ -307,7 +361,7 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
       {"its header says", [](Bytes& f) { put(f, 16, std::uint64_t{1} << 60); }},
       {"header's size", [](Bytes& f) { put(f, 24, std::uint32_t{64}); }},
       {"flags", [](Bytes& f) { put(f, 28, std::uint32_t{4}); }},
-      {"MIRNet-v2", [](Bytes& f) { put(f, 36, std::uint16_t{2}); }},
+      {"the architecture is 2, expected 1", [](Bytes& f) { put(f, 36, std::uint16_t{2}); }},
       {"architecture", [](Bytes& f) { put(f, 36, std::uint16_t{3}); }},
       {"task", [](Bytes& f) { put(f, 38, std::uint16_t{77}); }},
       {"output channels", [](Bytes& f) { put(f, 40, std::uint16_t{4}); }},
@@ -372,14 +426,78 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
       {"does not match its checksum", [=](Bytes& f) { put(f, entry + 44, std::uint32_t{0}); }},
       {"second reserved", [=](Bytes& f) { put(f, entry + 63, std::uint8_t{1}); }},
   };
-  Bytes const good = test::make_weight_file(tiny);
-  for (auto const& mistake : mistakes) {
-    Bytes file = good;
-    mistake.make(file);
-    if (test::get<std::uint32_t>(file, 72) < 1000) test::repair_checksum(file);
-    std::string const sentence = refusal(file);
-    CHECK_MESSAGE(contains(sentence, mistake.field), mistake.field << " is not in: " << sentence);
+  check_mistakes<Mirnet<float>>(test::make_weight_file(tiny), mistakes);
+}
+
+TEST_CASE("a wrong field of a file of MIRNet-v2 is named") {
+  auto const with = [](std::size_t offset, int value) {
+    return [=](Bytes& f) { put(f, offset, static_cast<std::uint16_t>(value)); };
+  };
+  auto const both = [](auto one, auto other) { return [=](Bytes& f) { one(f), other(f); }; };
+  Mistake const mistakes[] = {
+      {"the format version is 0.3", with(10, 3)},
+      {"the format version is 0.5, this program reads 0.0 to 0.4", with(10, 5)},
+      {"the architecture is 0, expected 2", with(36, 0)},
+      {"the architecture is 1, expected 2", with(36, 1)},
+      {"the architecture is 3, expected 2", with(36, 3)},
+      {"the task is 6, expected 0 to 5", with(38, 6)},
+      {"channels is 1, expected 3, or 6 for two views", with(40, 1)},
+      {"channels is 12, expected 3, or 6 for two views", with(40, 12)},
+      {"an image of 6 channels cannot be added to an output of 3", with(40, 6)},
+      {"the second dimension of conv_in.weight is 3, expected 6", both(with(40, 6), with(38, 5))},
+      {"the number of output channels is 6, expected 3", with(42, 6)},
+      {"features is 0, expected 16 to 512", with(44, 0)},
+      {"features is 65535, expected 16 to 512", with(44, 65535)},
+      {"features is 24, expected a multiple of 16", with(44, 24)},
+      {"the first dimension of conv_in.weight is 16, expected 32", with(44, 32)},
+      {"the number of groups is 3, expected 4", with(46, 3)},
+      {"blocks is 0, expected 1 to 16", with(48, 0)},
+      {"blocks is 17, expected 1 to 16", with(48, 17)},
+      {"expected \"body.0.body.1.dau_top.body.0.weight\"", with(48, 2)},
+      {"the number of streams is 2, expected 3", with(50, 2)},
+      {"the number of rounds is 3, expected 2", with(52, 3)},
+      {"the reduction of fusion is 16, expected 8", with(54, 16)},
+      {"the numerator of the channel factor is 2, expected 3", with(56, 2)},
+      {"the denominator of the channel factor is 1, expected 2", with(58, 1)},
+      {"bias is 2, expected 1", with(60, 2)},
+      {"expected \"conv_in.bias\"", with(60, 1)},
+      {"the scale is 2, expected 1", with(62, 2)},
+      {"the pad multiple is 8, expected 4", with(64, 8)},
+      {"unshuffle is 0, expected 1", with(66, 0)},
+      {"unshuffle is 2, expected 1", with(66, 2)}};
+  check_mistakes<MirnetV2<float>>(test::make_weight_file(second), mistakes);
+  Mistake const of_biases[] = {
+      {"tensor 1 is \"conv_in.bias\", expected \"body.0.body.0.dau_top.body.0.weight\"; the layer before has no bias",
+       with(60, 0)}};
+  check_mistakes<MirnetV2<float>>(test::make_weight_file(test::two_views), of_biases);
+}
+
+TEST_CASE("each network refuses the other's files") {
+  CHECK(refusal<MirnetV2<float>>(test::make_weight_file(tiny)) == "the architecture is 1, expected 2");
+  CHECK(refusal<Mirnet<float>>(test::make_weight_file(second)) == "the architecture is 2, expected 1");
+  // Even where the rest of the header is the other's.
+  Bytes file = test::make_weight_file(second);
+  Bytes const other = test::make_weight_file({.features = 16, .groups = 4, .blocks = 1, .streams = 3, .columns = 2});
+  std::copy_n(other.begin() + 36, 32, file.begin() + 36);
+  put(file, 10, std::uint16_t{1});
+  test::repair_checksum(file);
+  CHECK(refusal<Mirnet<float>>(file) ==
+        "tensor 1 is \"body.0.body.0.dau_top.body.0.weight\", expected \"body.0.body.0.blocks.0.0.body.0.weight\"");
+}
+
+TEST_CASE("MIRNet-v2 adds the image for all tasks but defocus") {
+  Bytes file = test::make_weight_file(second);
+  for (std::uint16_t task = 0; task <= 5; ++task) {
+    CAPTURE(task);
+    put(file, 38, task);
+    test::repair_checksum(file);
+    auto const model = Model<MirnetV2<float>>::load(file).value();
+    CHECK(model.task() == static_cast<mirnet::Task>(task));
+    CHECK(model.config().adds_image == (task != 5));
   }
+  auto const two_views = Model<MirnetV2<float>>::load(test::make_weight_file(test::two_views)).value();
+  CHECK(two_views.config() == test::two_views);
+  CHECK(two_views.task() == mirnet::Task::defocus);
 }
 
 TEST_CASE("a file of version 0.3 says how its network sees the image, an older one does not") {
@@ -398,10 +516,6 @@ TEST_CASE("a file of version 0.3 says how its network sees the image, an older o
   CHECK(Model<Mirnet<float>>::load(file).value().config() ==
         mirnet::MirnetConfig{.features = 8, .groups = 1, .blocks = 1, .streams = 1, .columns = 1, .channels = 4});
 
-  struct Mistake {
-    char const* sentence;
-    std::function<void(Bytes&)> make;
-  };
   Mistake const mistakes[] = {
       {"unshuffle is 0, expected 1, 2 or 4", [](Bytes& f) { put(f, 66, std::uint16_t{0}); }},
       {"unshuffle is 3, expected 1, 2 or 4", [](Bytes& f) { put(f, 66, std::uint16_t{3}); }},
@@ -415,13 +529,7 @@ TEST_CASE("a file of version 0.3 says how its network sees the image, an older o
       {"the reserved field at byte 66 is 2, expected 0", [](Bytes& f) { put(f, 10, std::uint16_t{2}); }},
       {"the reserved field at byte 66 is 2, expected 0", [](Bytes& f) { put(f, 10, std::uint16_t{1}); }},
       {"the format version is 0.5, this program reads 0.0 to 0.4", [](Bytes& f) { put(f, 10, std::uint16_t{5}); }}};
-  for (auto const& mistake : mistakes) {
-    file = good;
-    mistake.make(file);
-    test::repair_checksum(file);
-    std::string const sentence = refusal(file);
-    CHECK_MESSAGE(contains(sentence, mistake.sentence), mistake.sentence << " is not in: " << sentence);
-  }
+  check_mistakes<Mirnet<float>>(good, mistakes);
   file = test::make_weight_file(tiny);
   put(file, 10, std::uint16_t{3});
   test::repair_checksum(file);
@@ -462,6 +570,17 @@ TEST_CASE("a file of one network under the hyper-parameters of another is refuse
     test::repair_checksum(file);
     CHECK_FALSE(refusal(file).empty());
   }
+  for (MirnetV2Config const& other :
+       {MirnetV2Config{.features = 16, .blocks = 2}, MirnetV2Config{.features = 32, .blocks = 1},
+        MirnetV2Config{.features = 16, .blocks = 1, .channels = 6, .adds_image = false},
+        MirnetV2Config{.features = 16, .blocks = 1, .bias = true}}) {
+    INFO(test::describe(other));
+    Bytes file = test::make_weight_file(other);
+    put(file, 38, std::uint16_t{1}), put(file, 40, std::uint16_t{3}), put(file, 44, std::uint16_t{16});
+    put(file, 48, std::uint16_t{1}), put(file, 60, std::uint16_t{0});
+    test::repair_checksum(file);
+    CHECK_FALSE(refusal<MirnetV2<float>>(file).empty());
+  }
 }
 
 TEST_CASE("the largest network in a small file is refused before memory is taken, and soon") {
@@ -470,6 +589,10 @@ TEST_CASE("the largest network in a small file is refused before memory is taken
   put(file, 50, std::uint16_t{4}), put(file, 52, std::uint16_t{4}), put(file, 64, std::uint16_t{8});
   test::repair_checksum(file);
   CHECK(contains(refusal(file), "the first dimension of conv_in.weight is 8, expected 1024"));
+  file = test::make_weight_file(second);
+  put(file, 44, std::uint16_t{512}), put(file, 48, std::uint16_t{16});
+  test::repair_checksum(file);
+  CHECK(contains(refusal<MirnetV2<float>>(file), "the first dimension of conv_in.weight is 16, expected 512"));
 }
 
 TEST_CASE("a hole between tensors is refused, even where everything else fits") {
@@ -486,10 +609,9 @@ TEST_CASE("a hole between tensors is refused, even where everything else fits") 
 }
 
 TEST_CASE("weights that are no numbers do no harm") {
-  for (float const value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-                            -std::numeric_limits<float>::max()}) {
+  auto const check = []<class Config>(Config const& config, float value) {
     CAPTURE(value);
-    Bytes file = test::make_weight_file(tiny);
+    Bytes file = test::make_weight_file(config);
     for (std::size_t at = 128; at < get<std::uint64_t>(file, 88); at += 64) {
       auto const offset = static_cast<std::size_t>(get<std::uint64_t>(file, at + 24));
       auto const size = static_cast<std::size_t>(get<std::uint64_t>(file, at + 32));
@@ -497,14 +619,19 @@ TEST_CASE("weights that are no numbers do no harm") {
       put(file, at + 44, test::crc32c(std::span(file).subspan(offset, size)));
     }
     test::repair_checksum(file);
-    auto const model = Model<Mirnet<float>>::load(file).value();
+    auto const model = test::ModelOf<float, Config>::load(file).value();
     for (auto const* kernels : test::kernel_tables()) {
       mirnet::Context<float> context(*kernels);
       auto const plan = model.plan(context, 5, 7).value();
       auto const memory = mirnet::Memory::allocate(plan.bytes).value();
-      auto const image = mirnet::Tensor<float>::create({5, 7, 3}).value();
+      auto const image = mirnet::Tensor<float>::create({5, 7, config.channels}).value();
       auto output = mirnet::Tensor<float>::create({5, 7, 3}).value();
       CHECK(model.run(context, plan, memory.bytes(), image.view(), output.view()).ok());
     }
+  };
+  for (float const value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                            -std::numeric_limits<float>::max()}) {
+    check(tiny, value);
+    check(test::two_views, value);
   }
 }

@@ -40,6 +40,15 @@ double largest_magnitude(mirnet::View<T const> a) {
   return largest;
 }
 
+/// What an error of the output is measured by: what the network adds to the image, or where it adds nothing, all that
+/// it computes. At least 0.1, as a picture of a few pixels may hardly change.
+template <class A, class B>
+double scale(mirnet::View<A const> image, mirnet::View<B const> output) {
+  double const largest =
+      image.shape() == output.shape() ? largest_difference(output, image) : largest_magnitude(output);
+  return std::max(largest, 0.1);
+}
+
 /// Padding included; of maps of one shape.
 inline bool same_bits(mirnet::View<float const> a, mirnet::View<float const> b) {
   REQUIRE(a.shape() == b.shape());

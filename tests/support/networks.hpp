@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <sstream>
+#include <string>
 #include <type_traits>
 
 #include <mirnet/model/model.hpp>
@@ -43,9 +45,33 @@ struct NetworkOf<T, mirnet::MirnetV2Config> {
   using Type = mirnet::MirnetV2<T>;
 };
 
+template <class T, class Config>
+using ModelOf = mirnet::Model<typename NetworkOf<T, Config>::Type>;
+
 template <class T, class Config = mirnet::MirnetConfig>
-mirnet::Model<typename NetworkOf<T, Config>::Type> make_model(Config const& config) {
-  return mirnet::Model<typename NetworkOf<T, Config>::Type>::load(make_weight_file(config)).value();
+ModelOf<T, Config> make_model(Config const& config) {
+  return ModelOf<T, Config>::load(make_weight_file(config)).value();
+}
+
+/// body(config) for each of some configurations, which may be of several networks.
+template <class Body, class... Configs>
+void each_config(Body&& body, Configs const&... configs) {
+  (body(configs), ...);
+}
+
+/// What tells them apart, for messages.
+inline std::string describe(mirnet::MirnetConfig const& config) {
+  std::ostringstream text;
+  text << "features " << config.features << ", groups " << config.groups << ", blocks " << config.blocks << ", streams "
+       << config.streams << ", columns " << config.columns << ", channels " << config.channels << ", unshuffle "
+       << config.unshuffle;
+  return text.str();
+}
+inline std::string describe(mirnet::MirnetV2Config const& config) {
+  std::ostringstream text;
+  text << "version 2, features " << config.features << ", blocks " << config.blocks << ", channels " << config.channels
+       << (config.bias ? ", bias" : "") << (config.adds_image ? "" : ", the image not added");
+  return text.str();
 }
 
 /// A picture with structure at every scale: waves and noise in [0, 1].
