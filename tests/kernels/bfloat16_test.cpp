@@ -2,6 +2,7 @@
 // rounding of what is stored; and, where products are of bfloat16 too, of what fast convolutions transform.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include <mirnet/networks/mirnet/multi_scale_block.hpp>
+#include <mirnet/networks/mirnet_v2/multi_scale_block.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
 #include "support/buffer.hpp"
@@ -56,7 +58,7 @@ struct Filling {
   template <class Layer>
   void operator()(Layer& layer, Name const&) {
     auto const shape = layer.shape();
-    memory.emplace_back(layer.packed_elements());
+    memory.emplace_back(round_up(layer.packed_elements(), packed_line<T>));  // as in a model: kernels read whole lines
     layer.bind(memory.back().data());
     float const scale = 1.0f / std::sqrt(static_cast<float>(shape.elements() / shape.dim[0]));
     std::vector<T> values(static_cast<std::size_t>(shape.elements()));
@@ -127,10 +129,10 @@ void check(char const* name, Shape in, Shape out, double roundings, Block block)
 }
 
 /// A convolution that keeps height and width: its result is rounded once.
-void check_conv2d(char const* name, Shape in, Index out_channels, Index kernel, float slope = 1.0f) {
+void check_conv2d(char const* name, Shape in, Index out_channels, Index kernel, float slope = 1.0f, Index groups = 1) {
   check(name, in, {in.height, in.width, out_channels}, 1, [=](auto& filling, auto& context, auto&, auto from, auto to) {
     using T = std::remove_cvref_t<decltype(*to.data())>;
-    Conv2d<T> layer(in.channels, out_channels, kernel);
+    Conv2d<T> layer(in.channels, out_channels, kernel, {.groups = groups});
     filling(layer, Name("layer"));
     layer.forward(context, from, to, {.activation = leaky_relu(static_cast<float>(slope))});
   });
@@ -212,6 +214,15 @@ TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rou
   check_conv2d("odd channels, in two slices", {7, 9, 33}, 16, 3);
   check_conv2d("odd channels, 1x1", {7, 9, 33}, 16, 1);
   check_conv2d("5x5", {9, 12, 3}, 16, 5);
+  struct {
+    Index inputs, outputs, groups;
+  } const grouped[] = {{4, 4, 4},  {5, 7, 3},   {6, 6, 4},  {9, 9, 4},   {16, 16, 2}, {20, 20, 4},
+                       {20, 9, 5}, {30, 30, 4}, {32, 8, 2}, {45, 45, 4}, {40, 40, 2}, {6, 16, 8}};
+  for (auto const& row : grouped) {
+    INFO(row.groups, " groups, each of ", row.inputs, " to ", row.outputs, " channels");
+    check_conv2d("grouped 3x3", {18, 23, row.groups * row.inputs}, row.groups * row.outputs, 3, 0.25f, row.groups);
+    check_conv2d("grouped 1x1", {5, 9, row.groups * row.inputs}, row.groups * row.outputs, 1, 1.0f, row.groups);
+  }
   check("transposed", {18, 13, 32}, {36, 26, 48}, 1, [](auto& filling, auto& context, auto&, auto in, auto out) {
     using T = std::remove_cvref_t<decltype(*out.data())>;
     ConvTranspose2d<T> layer(32, 48);
@@ -244,6 +255,53 @@ TEST_CASE("bfloat16: layers and blocks agree with those of float but for the rou
           block.layers(filling, Name("block"), nullptr);
           block.forward(context, in, out, prelu);
         });
+}
+
+TEST_CASE("bfloat16: the blocks of MIRNet-v2 agree with those of float but for the rounding of maps") {
+  check("averages of 2x2 pixels", {20, 28, 40}, {10, 14, 40}, 1, [](auto&, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    average_halve<T>(context, in, out);
+  });
+  for (Index const groups : {1, 2, 4}) {
+    INFO(groups, " groups");
+    check("residual context", {20, 28, 36}, {20, 28, 36}, 4,
+          [=](auto& filling, auto& context, auto&, auto in, auto out) {
+            using T = std::remove_cvref_t<decltype(*out.data())>;
+            ResidualContext<T> block(36, groups, false);
+            block.layers(filling, Name("block"));
+            block.forward(context, in, out);
+          });
+  }
+  check("fusion", {20, 28, 24}, {20, 28, 24}, 4, [](auto& filling, auto& context, auto&, auto in, auto out) {
+    using T = std::remove_cvref_t<decltype(*out.data())>;
+    UpsamplingFusion<T> fusion(24);
+    Conv2d<T> up(36, 24, 1);
+    filling(up, Name("up"));
+    fusion.layers(filling, Name("fusion"));
+    ArenaMap<T> const half(context.arena, {10, 14, 24}), below(context.arena, {10, 14, 36});
+    Conv2d<T> wider(24, 36, 1);
+    filling(wider, Name("wider"));
+    average_halve<T>(context, in, half);
+    wider.forward(context, half, below);
+    ChannelSums<T> sums(context, 24);
+    ArenaMap<T> const zeros(context.arena, {1, 1, 24});
+    context.once([&] { std::fill_n(zeros.view().data(), zeros.view().pitch(), T(0)); });
+    context.once([&] { std::fill_n(out.data(), out.pixels() * out.pitch(), T(0)); });
+    add_activated<T>(context, in, zeros, leaky_relu(1), out, &sums);  // a copy, with its sums
+    typename UpsamplingFusion<T>::Rows rows(fusion, context, "fusion", "up", up, below, sums, out);
+    rows.forward(context, 0, 12);
+    rows.forward(context, 12, 20);
+  });
+  for (Index const group : {0, 1, 3}) {
+    INFO("group ", group);
+    check("multi-scale block", {24, 32, 16}, {24, 32, 16}, 8,
+          [=](auto& filling, auto& context, auto&, auto in, auto out) {
+            using T = std::remove_cvref_t<decltype(*out.data())>;
+            MultiScaleBlockV2<T> block(MirnetV2Config{.features = 16, .blocks = 1}, group);
+            block.layers(filling, Name("block"));
+            block.forward(context, in, out);
+          });
+  }
 }
 
 TEST_CASE("bfloat16: 16 channels of a wider map are read and written like a map, and nothing beside them is touched") {

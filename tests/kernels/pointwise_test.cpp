@@ -164,6 +164,59 @@ TEST_CASE("weighted sum: of one to four maps, into another or into any of them")
   }
 }
 
+TEST_CASE("activated sum: into another map or into either, with the sums of its channels or without") {
+  enum { beside, into_input, into_residual };
+  Random random(5);
+  for (Index const pixels : {1, 2, 15, 16, 17, 40}) {
+    for (Index const pitch : {16, 48, 112}) {
+      for (float const slope : {0.2f, 1.0f, 0.0f}) {
+        INFO(pixels, " pixels, pitch ", pitch, ", slope ", slope);
+        Index const size = pixels * pitch;
+        Buffer<float> input(size), residual(size), vector(pitch);
+        fill(input.span(), random), fill(residual.span(), random), fill(vector.span(), random);
+        auto expected = guarded<double>(size);
+        for (Index i = 0; i < size; ++i) {
+          double const sum = double{input[i]} + double{vector[i % pitch]};
+          expected[guard + i] = double{residual[i]} + (sum > 0.0 ? sum : sum * static_cast<double>(slope));
+        }
+        every_table([&]<class T>(KernelTable<T> const& kernels) {
+          Buffer<T> const own(input), own_residual(residual), own_vector(vector);
+          auto const run = [&](int place, Random* split, Buffer<T>* sums) {
+            auto output = guarded<T>(size);
+            T* const to = output.data() + guard;
+            if (place == into_input) std::copy_n(own.data(), size, to);
+            if (place == into_residual) std::copy_n(own_residual.data(), size, to);
+            ActivatedSum<T> const work{.input = place == into_input ? to : own.data(),
+                                       .residual = place == into_residual ? to : own_residual.data(),
+                                       .vector = own_vector.data(),
+                                       .slope = static_cast<T>(slope),
+                                       .pitch = pitch,
+                                       .output = to};
+            in_ranges(pixels, pixels, split, [&](Index first, Index last) {
+              kernels.activated_sum(work, first, last, sums == nullptr ? nullptr : sums->data() + guard);
+            });
+            return output;
+          };
+          auto const result = run(beside, nullptr, nullptr);
+          CHECK(mismatch(result, expected, 4 * epsilon<T>) == "");
+          CHECK(same_bits(result, run(beside, &random, nullptr)));
+          for (int const place : {beside, into_input, into_residual}) {
+            auto sums = guarded<T>(pitch);
+            CHECK(same_bits(result, run(place, nullptr, &sums)));
+            auto total = guarded<double>(pitch), magnitude = Buffer<double>(total.size());
+            std::fill_n(total.data() + guard, pitch, 0.0);
+            for (Index i = 0; i < size; ++i) {
+              double const value = static_cast<double>(result[guard + i]);
+              total[guard + i % pitch] += value, magnitude[guard + i % pitch] += std::abs(value);
+            }
+            CHECK(mismatch(sums, total, [&](Index i) { return 4 * epsilon<T> * magnitude[i]; }) == "");
+          }
+        });
+      }
+    }
+  }
+}
+
 TEST_CASE("spatial gate: widths of every remainder, split into any rows") {
   Random random(3);
   constexpr Index height = 5;

@@ -1,5 +1,5 @@
-// Blur-pool and bilinear doubling of every table against the plain ones in double, and these against what PyTorch's
-// definitions say.
+// Blur-pool, averages of 2x2 pixels and bilinear doubling of every table against the plain ones in double, and these
+// against what PyTorch's definitions say.
 #include <doctest/doctest.h>
 
 #include "support/buffer.hpp"
@@ -73,6 +73,7 @@ void check(auto select, auto needed, Size in, Size out, Random& random) {
 
 constexpr auto blur_pool_of = [](auto const& kernels) { return kernels.blur_pool; };
 constexpr auto bilinear_of = [](auto const& kernels) { return kernels.bilinear_double; };
+constexpr auto average_of = [](auto const& kernels) { return kernels.average_halve; };
 
 /// A kernel's result for one channel of numbers.
 template <class T>
@@ -93,6 +94,65 @@ TEST_CASE("blur-pool") {
   for (Size const out : {Size{1, 1}, {1, 2}, {2, 1}, {1, 9}, {5, 1}, {3, 4}, {7, 5}, {20, 3}}) {
     auto const needed = [](Index first, Index last) { return Rows{std::max<Index>(2 * first - 1, 0), 2 * last}; };
     check(blur_pool_of, needed, {2 * out.height, 2 * out.width}, out, random);
+  }
+}
+
+TEST_CASE("averages of 2x2 pixels") {
+  Random random(3);
+  for (Size const out : {Size{1, 1}, {1, 2}, {2, 1}, {1, 9}, {5, 1}, {3, 4}, {7, 5}, {20, 3}}) {
+    auto const needed = [](Index first, Index last) { return Rows{2 * first, 2 * last}; };
+    check(average_of, needed, {2 * out.height, 2 * out.width}, out, random);
+  }
+  every_table([]<class T>(KernelTable<T> const& kernels) {
+    CHECK(one_channel<T>(kernels.average_halve, {0, 4, 1, 1, 8, 16, 1, 1, 2, 0, 0, 0, 0, 0, 0, -4}, {4, 4}, {2, 2}) ==
+          std::vector<T>{7, 1, T(0.5), -1});
+  });
+}
+
+TEST_CASE("a doubled map in a weighted sum, into the other map or beside it, split into any rows") {
+  Random random(4);
+  for (Size const in : {Size{1, 1}, {1, 2}, {2, 1}, {1, 17}, {7, 1}, {3, 5}, {6, 33}}) {
+    for (Index const pitch : {16, 32, 112}) {
+      INFO(in.height, "x", in.width, ", pitch ", pitch);
+      Size const out{2 * in.height, 2 * in.width};
+      Index const row = out.width * pitch, size = out.height * row;
+      Buffer<float> input(in.height * in.width * pitch), other(size), weights(2 * pitch);
+      fill(input.span(), random), fill(other.span(), random), fill(weights.span(), random);
+      auto expected = run(test::plain_kernels<double>().bilinear_double, Buffer<double>(input), in, out, pitch);
+      for (Index i = 0; i < size; ++i) {
+        double const own = double{weights[i % pitch]} * double{other[i]};
+        expected[guard + i] = own + double{weights[pitch + i % pitch]} * expected[guard + i];
+      }
+      every_table([&]<class T>(KernelTable<T> const& kernels) {
+        Buffer<T> const own(input), own_other(other), own_weights(weights);
+        auto const sum = [&](bool in_place, Index rows) {
+          auto output = guarded<T>(size);
+          if (in_place) std::copy_n(own_other.data(), size, output.data() + guard);
+          T const* const from = in_place ? output.data() + guard : own_other.data();
+          // Parts that begin with any row, of which some rows are computed at a time.
+          for (Index first = 0; first < out.height; first += rows) {
+            Index const count = std::min(rows, out.height - first);
+            DoubledSum<T> const work{{.input = own.data(),
+                                      .height = in.height,
+                                      .width = in.width,
+                                      .pitch = pitch,
+                                      .output = output.data() + guard + first * row,
+                                      .first_row = first},
+                                     from + first * row,
+                                     {own_weights.data(), own_weights.data() + pitch}};
+            in_ranges(count, count, rows < out.height ? &random : nullptr,
+                      [&](Index begin, Index end) { kernels.bilinear_double_sum(work, begin, end); });
+          }
+          return output;
+        };
+        auto const result = sum(false, out.height);
+        CHECK(mismatch(result, expected, 4 * epsilon<T>) == "");
+        for (Index const rows : {out.height, Index{3}}) {
+          CHECK(same_bits(result, sum(true, rows)));
+          CHECK(same_bits(result, sum(false, rows)));
+        }
+      });
+    }
   }
 }
 

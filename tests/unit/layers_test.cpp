@@ -19,6 +19,7 @@
 #include <mirnet/layers/pixel_shuffle.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
+#include <mirnet/layers/sum.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 #include <mirnet/tensor/tensor.hpp>
 
@@ -657,6 +658,21 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
         "blur-pool: the input has 4x4 pixels of 16 channels, expected 8x8 of 16");
   CHECK(after([&](auto& context) { bilinear_double(context, map, map); }) ==
         "bilinear x2: the output has 4x4 pixels of 16 channels, expected 8x8 of 16");
+  CHECK(after([&](auto& context) { average_halve(context, wide, quarter); }) ==
+        "average pool: the input has a pixel pitch of 32 elements for 16 channels, expected 16");
+  CHECK(after([&](auto& context) { average_halve(context, map, map); }) ==
+        "average pool: the input has 4x4 pixels of 16 channels, expected 8x8 of 16");
+  View<float> const vector(numbers, {1, 1, 16});
+  CHECK(after([&](auto& context) {
+          Node node = bilinear_double_sum_node(context, map.shape());
+          bilinear_double_sum_rows<float>(context, node, map, numbers, rows_of(map, 0, 4));
+        }) == "bilinear x2: the map has 4x4 pixels of 16 channels, expected 8x4 of 16");
+  CHECK(after([&](auto& context) { add_activated(context, quarter, vector, leaky_relu(0.2), map); }) ==
+        "sum: the input has 2x2 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { add_activated(context, map, quarter, leaky_relu(0.2), map); }) ==
+        "sum: the vector has 2x2 pixels of 16 channels, expected 1x1 of 16");
+  CHECK(after([&](auto& context) { add(context, map, wide); }) ==
+        "sum: the map has a pixel pitch of 32 elements for 16 channels, expected 16");
   CHECK(after([&](auto& context) { sigmoid(context, odd); }) ==
         "sigmoid: the map has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16");
   CHECK(after([&](auto& context) {
@@ -683,6 +699,14 @@ TEST_CASE("layers give the same bits for 1, 2, 3 and 7 threads") {
   Parameters<float> const weights(convolution, random), transposed_weights(transposed, random);
   auto const input = random_map<float>({38, 26, 8}, random);
   View<float const> const in = input.view();
+  auto const half = random_map<float>({19, 13, 8}, random);
+  auto const vectors = random_map<float>({1, 2, 8}, random);
+  View<float const> const first(vectors.view().data(), {1, 1, 8});
+  // What is computed in place begins with the input.
+  auto const copied = [&](Context<float>& context, View<float> out) {
+    context.once([&] { std::copy_n(in.data(), in.pixels() * in.pitch(), out.data()); });
+    return out;
+  };
   struct {
     std::string name;
     Shape output;
@@ -692,6 +716,25 @@ TEST_CASE("layers give the same bits for 1, 2, 3 and 7 threads") {
       {"transposed convolution", {76, 52, 16}, [&](auto& context, auto out) { transposed.forward(context, in, out); }},
       {"blur-pool", {19, 13, 8}, [&](auto& context, auto out) { blur_pool(context, in, out); }},
       {"bilinear doubling", {76, 52, 8}, [&](auto& context, auto out) { bilinear_double(context, in, out); }},
+      {"averages of 2x2 pixels", {19, 13, 8}, [&](auto& context, auto out) { average_halve(context, in, out); }},
+      {"a doubled map in a sum",
+       {38, 26, 8},
+       [&](auto& context, auto out) {
+         Node node = bilinear_double_sum_node(context, out.shape());
+         copied(context, out);
+         bilinear_double_sum_rows<float>(context, node, half.view(), vectors.view().data(), rows_of(out, 0, 38));
+       }},
+      {"activated sum",
+       {38, 26, 8},
+       [&](auto& context, auto out) { add_activated(context, in, first, leaky_relu(0.2), copied(context, out)); }},
+      {"average of an activated sum",
+       {1, 1, 8},
+       [&](auto& context, auto out) {
+         ArenaMap<float> const map(context.arena, in.shape());
+         ChannelSums<float> sums(context, 8);
+         add_activated(context, in, first, leaky_relu(0.2), copied(context, map.view()), &sums);
+         global_average<float>(context, sums, out);
+       }},
       {"average",
        {1, 1, 8},
        [&](auto& context, auto out) {
@@ -756,6 +799,79 @@ TEST_CASE("the average of several maps is the sum of their averages") {
     run<T>(kernels, {}, [&](Context<T>& context) { global_average(context, views, average.view()); });
     CHECK(average.view()(0, 0, 0) == 5);
     CHECK(average.view()(0, 0, 1) == 10);
+  });
+}
+
+TEST_CASE("sums of maps, of two averages, and averages of 2x2 pixels") {
+  Random random(19);
+  every_table([&]<class T>(KernelTable<T> const& kernels) {
+    for (Index const channels : {3, 16, 24}) {
+      CAPTURE(channels);
+      Shape const shape{10, 58, channels}, half{5, 29, channels}, vector{1, 1, channels};
+      auto const x = random_map<T>(shape, random), y = random_map<T>(shape, random);
+      auto const small = random_map<T>(half, random), a = random_map<T>(vector, random);
+      auto const weights = random_map<T>({1, 2, channels}, random);
+      auto const number = [](Tensor<T> const& map, Index row, Index column, Index c) {
+        return static_cast<double>(map.view()(row, column, c));
+      };
+      auto const map_of = [&](Tensor<T> const& from) {
+        auto copy = Tensor<T>::create(from.shape()).value();
+        std::copy_n(from.view().data(), from.view().pixels() * from.view().pitch(), copy.view().data());
+        return copy;
+      };
+      auto sum = map_of(x), activated = map_of(x), mixed = map_of(x);
+      auto halved = Tensor<T>::create(half).value(), average = Tensor<T>::create(vector).value();
+      run<T>(kernels, {}, [&](Context<T>& context) {
+        // Rehearsals touch no map: each is computed once.
+        add(context, y.view(), sum.view());
+        average_halve(context, x.view(), halved.view());
+        ChannelSums<T> sums(context, channels), of_small(context, channels);
+        add_activated(context, y.view(), a.view(), leaky_relu(0.2), activated.view(), &sums);
+        Node node = bilinear_double_sum_node(context, shape);
+        for (Index first = 0; first < shape.height; first += 7) {
+          bilinear_double_sum_rows<T>(context, node, small.view(), weights.view().data(),
+                                      rows_of(mixed.view(), first, std::min<Index>(7, shape.height - first)));
+        }
+        auto second = ArenaMap<T>(context.arena, half);
+        context.once([&] { std::fill_n(second.view().data(), half.pixels() * second.view().pitch(), T(0)); });
+        add_activated(context, small.view(), a.view(), leaky_relu(0), second, &of_small);
+        global_average<T>(context, sums, of_small, average.view());
+      });
+      CHECK(difference<T>(sum.view(), 2, [&](Index row, Index column, Index c) {
+              return number(x, row, column, c) + number(y, row, column, c);
+            }) == "");
+      CHECK(difference<T>(halved.view(), 1, [&](Index row, Index column, Index c) {
+              return (number(x, 2 * row, 2 * column, c) + number(x, 2 * row, 2 * column + 1, c) +
+                      number(x, 2 * row + 1, 2 * column, c) + number(x, 2 * row + 1, 2 * column + 1, c)) /
+                     4.0;
+            }) == "");
+      CHECK(difference<T>(activated.view(), 2, [&](Index row, Index column, Index c) {
+              double const inner = number(x, row, column, c) + number(a, 0, 0, c);
+              return number(y, row, column, c) + (inner > 0.0 ? inner : 0.2 * inner);
+            }) == "");
+      CHECK(difference<T>(mixed.view(), 2, [&](Index row, Index column, Index c) {
+              auto const other = [](Index i, Index size) {
+                return std::clamp<Index>(i / 2 + (i % 2 == 0 ? -1 : 1), 0, size - 1);
+              };
+              Index const far_row = other(row, half.height), far_column = other(column, half.width);
+              double const nearer =
+                  0.75 * number(small, row / 2, column / 2, c) + 0.25 * number(small, row / 2, far_column, c);
+              double const farther =
+                  0.75 * number(small, far_row, column / 2, c) + 0.25 * number(small, far_row, far_column, c);
+              return number(weights, 0, 0, c) * number(x, row, column, c) +
+                     number(weights, 0, 1, c) * (0.75 * nearer + 0.25 * farther);
+            }) == "");
+      CHECK(difference<T>(average.view(), 2, [&](Index, Index, Index c) {
+              double first = 0.0, second = 0.0;
+              for (Index i = 0; i < shape.pixels(); ++i) {
+                first += static_cast<double>(activated.view().pixel(0, i)[c]) / static_cast<double>(shape.pixels());
+              }
+              for (Index i = 0; i < half.pixels(); ++i) {
+                second += number(small, 0, i, c) / static_cast<double>(half.pixels());
+              }
+              return first + second + std::max(number(a, 0, 0, c), 0.0);
+            }) == "");
+    }
   });
 }
 
