@@ -51,7 +51,7 @@ class UpsamplingFusion {
       auto const inside = context.at(name);
       ArenaMap<T> const mean(context.arena, vector), squeezed(context.arena, layer.squeeze_.output_shape(vector));
       global_average<T>(inside.at("avg_pool"), sums, small_sums, mean);
-      layer.squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = leaky_relu(0.2)});
+      layer.squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = activation});
       for (Index i = 0; i < 2; ++i) {
         View<T> const logits(advance(weights_.data(), i * pixel_pitch<T>(channels)), vector);
         layer.select_[i].forward(inside.at("fcs", i), squeezed, logits);
@@ -72,6 +72,9 @@ class UpsamplingFusion {
   };
 
  private:
+  // Rounded to T here: where a run makes it a T, the caller's rounding mode has no say in the bits.
+  static constexpr LeakyRelu activation{static_cast<double>(T(0.2))};
+
   Conv2d<T> squeeze_, select_[2];
 };
 

@@ -35,7 +35,8 @@ class ContextMask : public PlainParameter<T> {
 template <class T>
 class ResidualContext {
  public:
-  static constexpr LeakyRelu activation{0.2};
+  // Rounded to T here: where a run makes it a T, the caller's rounding mode has no say in the bits.
+  static constexpr LeakyRelu activation{static_cast<double>(T(0.2))};
 
   ResidualContext() = default;
   constexpr ResidualContext(Index channels, Index groups, bool bias) noexcept
