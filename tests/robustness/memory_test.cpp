@@ -8,6 +8,7 @@
 #include <mirnet/image/restore.hpp>
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "io/pictures.hpp"
@@ -32,7 +33,7 @@ auto const same_bytes = [](auto const& a, auto const& b) { return std::ranges::e
 
 /// By what they make of a picture.
 auto const same_model = [](auto const& a, auto const& b) {
-  auto const image = test::make_image<float>({4, 6, 3});
+  auto const image = test::make_image<float>({4, 6, a->config().channels});
   Context<float> context(*test::kernel_tables().front());
   return test::same_bits(test::run(*a, context, image.view()).view(), test::run(*b, context, image.view()).view());
 };
@@ -40,14 +41,19 @@ auto const same_model = [](auto const& a, auto const& b) {
 }  // namespace
 
 TEST_CASE("no memory: weights load, from memory and from a file") {
-  auto const file = test::make_weight_file(tiny);
-  test::fail_each_request(
-      "load", [&] { return Model<Mirnet<float>>::load(file); }, same_model);
-  test::Folder const folder;
-  auto const path = folder / "weights.mirw";
-  REQUIRE(write_file(path.c_str(), file, false).ok());
-  test::fail_each_request(
-      "load_model", [&] { return load_model<Mirnet<float>>(path.c_str()); }, same_model);
+  test::each_config(
+      []<class Config>(Config const& config) {
+        using Net = typename test::NetworkOf<float, Config>::Type;
+        auto const file = test::make_weight_file(config);
+        test::fail_each_request(
+            "load", [&] { return Model<Net>::load(file); }, same_model);
+        test::Folder const folder;
+        auto const path = folder / "weights.mirw";
+        REQUIRE(write_file(path.c_str(), file, false).ok());
+        test::fail_each_request(
+            "load_model", [&] { return load_model<Net>(path.c_str()); }, same_model);
+      },
+      tiny, test::two_views);
 }
 
 TEST_CASE("no memory: files are read and written") {
@@ -75,22 +81,31 @@ TEST_CASE("no memory: images are restored, whole and in tiles, with threads") {
     test::fail_each_request(
         "restore", [&] { return restore(model, image, context, tiling); }, same_image);
   }
+  // The second network in a small picture.
+  auto const second = test::make_model<float>(test::second);
+  auto const little = draw(20, 12, 4);
+  test::fail_each_request(
+      "restore by MIRNet-v2", [&] { return restore(second, little, context); }, same_image);
   auto const small = draw(20, 10, 3, SampleType::f32);
   test::fail_each_request(
       "plan and restore", [&] { return restore(model, small, context); }, same_image);
 }
 
 TEST_CASE("no memory: planning and running take none") {
-  auto const model = test::make_model<float>(tiny);
-  auto const image = test::make_image<float>({9, 7, 3});
-  auto output = Tensor<float>::create(image.shape()).value();
-  Context<float> context(*test::kernel_tables().front());
-  auto const needed = model.plan(context, 9, 7).value();
-  auto const memory = Memory::allocate(needed.bytes).value();
-  test::FailingHeap heap(1, false);
-  auto const plan = model.plan(context, 9, 7);
-  bool const done = plan.ok() && model.run(context, *plan, memory.bytes(), image.view(), output.view()).ok();
-  heap.end();
-  CHECK(done);
-  CHECK_FALSE(heap.failed());
+  test::each_config(
+      [](auto const& config) {
+        auto const model = test::make_model<float>(config);
+        auto const image = test::make_image<float>({9, 7, config.channels});
+        auto output = Tensor<float>::create({9, 7, 3}).value();
+        Context<float> context(*test::kernel_tables().front());
+        auto const needed = model.plan(context, 9, 7).value();
+        auto const memory = Memory::allocate(needed.bytes).value();
+        test::FailingHeap heap(1, false);
+        auto const plan = model.plan(context, 9, 7);
+        bool const done = plan.ok() && model.run(context, *plan, memory.bytes(), image.view(), output.view()).ok();
+        heap.end();
+        CHECK(done);
+        CHECK_FALSE(heap.failed());
+      },
+      tiny, test::two_views);
 }

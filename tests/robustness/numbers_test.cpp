@@ -14,6 +14,7 @@
 
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "support/kernel_tables.hpp"
@@ -37,8 +38,9 @@ constexpr float denormal = std::numeric_limits<float>::denorm_min();
 constexpr float largest = std::numeric_limits<float>::max();
 
 /// body(model, kernels) for a model of float and one of bfloat16 with each of their kernels.
-template <class Body>
-void every_network(MirnetConfig const& config, Body&& body) {
+template <class Config, class Body>
+void every_network(Config const& config, Body&& body) {
+  INFO(test::describe(config));
   auto const floats = make_model<float>(config);
   for (auto const* kernels : test::kernel_tables()) {
     INFO(std::string(kernels->isa) << ", float");
@@ -61,8 +63,8 @@ Tensor<float> scaled(Tensor<float> image, float factor) {
 }
 
 /// The file's weights, each changed by alter(weight), with the checksums that belong to them.
-template <class Alter>
-test::Bytes altered(MirnetConfig const& config, Alter alter) {
+template <class Config, class Alter>
+test::Bytes altered(Config const& config, Alter alter) {
   auto file = test::make_weight_file(config);
   auto const count = test::get<std::uint32_t>(file, 72);
   for (std::size_t tensor = 0; tensor < count; ++tensor) {
@@ -80,11 +82,11 @@ test::Bytes altered(MirnetConfig const& config, Alter alter) {
 }
 
 /// The fastest of some runs, in seconds.
-template <class T>
-double seconds(Model<Mirnet<T>> const& model, Context<T>& context, View<float const> image, int runs) {
+template <class Net>
+double seconds(Model<Net> const& model, Context<typename Net::Scalar>& context, View<float const> image, int runs) {
   auto const plan = model.plan(context, image.height(), image.width()).value();
   auto const memory = Memory::allocate(plan.bytes).value();
-  auto output = Tensor<float>::create(image.shape()).value();
+  auto output = Tensor<float>::create(Net::output_shape(model.config(), image.shape())).value();
   double best = 1e9;
   for (int i = 0; i < runs; ++i) {
     auto const begin = std::chrono::steady_clock::now();
@@ -99,8 +101,8 @@ double seconds(Model<Mirnet<T>> const& model, Context<T>& context, View<float co
 TEST_CASE("NaN, infinity and the smallest and largest numbers in an image") {
   ThreadPool pool(2);
   Shape const shape = test::slow ? Shape{9, 12, 3} : Shape{19, 26, 3};
-  every_network(tiny, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
-    Context<T> context(kernels, pool);
+  auto const check = [&]<class Net>(Model<Net> const& model, KernelTable<typename Net::Scalar> const& kernels) {
+    Context<typename Net::Scalar> context(kernels, pool);
     for (float const value : {no_number, -no_number, infinity, -infinity, denormal, -denormal, largest, -largest}) {
       CAPTURE(value);
       // Everywhere, and in one place.
@@ -118,30 +120,38 @@ TEST_CASE("NaN, infinity and the smallest and largest numbers in an image") {
         CHECK(test::largest_magnitude(all.view()) < 1e-30);
       }
       // Nothing of it stays in the context.
-      Context<T> fresh(kernels, pool);
+      Context<typename Net::Scalar> fresh(kernels, pool);
       CHECK(same_bits(run(model, context, ordinary.view()).view(), run(model, fresh, ordinary.view()).view()));
     }
-  });
+  };
+  every_network(tiny, check);
+  every_network(test::second, check);
 }
 
 TEST_CASE("NaN, infinity and the smallest and largest numbers as weights") {
-  Shape const shape{11, 10, 3};
-  auto const image = make_image<float>(shape);
-  for (float const value : {no_number, infinity, -infinity, denormal, -denormal, largest, -largest}) {
-    CAPTURE(value);
-    for (bool const all : {true, false}) {
-      std::size_t count = 0;
-      auto const file = altered(tiny, [&](float weight) { return all || ++count % 97 == 0 ? value : weight; });
-      auto const check = [&]<class T>(KernelTable<T> const& kernels) {
-        Context<T> context(kernels);
-        auto const output = run(Model<Mirnet<T>>::load(file).value(), context, image.view());
-        CHECK(output.shape() == shape);
-        if (all && std::fabs(value) == denormal) CHECK(test::largest_difference(output.view(), image.view()) < 1e-30);
-      };
-      for (auto const* kernels : test::kernel_tables()) check(*kernels);
-      for (auto const& set : test::bfloat16_tables()) check(*set.halves);
+  auto const check = []<class Config>(Config const& config) {
+    INFO(test::describe(config));
+    Shape const shape{11, 10, 3};
+    auto const image = make_image<float>(shape);
+    for (float const value : {no_number, infinity, -infinity, denormal, -denormal, largest, -largest}) {
+      CAPTURE(value);
+      for (bool const all : {true, false}) {
+        std::size_t count = 0;
+        auto const file = altered(config, [&](float weight) { return all || ++count % 97 == 0 ? value : weight; });
+        auto const check_one = [&]<class T>(KernelTable<T> const& kernels) {
+          Context<T> context(kernels);
+          auto const output = run(test::ModelOf<T, Config>::load(file).value(), context, image.view());
+          CHECK(output.shape() == shape);
+          if (all && std::fabs(value) == denormal) {
+            CHECK(test::largest_difference(output.view(), image.view()) < 1e-30);
+          }
+        };
+        for (auto const* kernels : test::kernel_tables()) check_one(*kernels);
+        for (auto const& set : test::bfloat16_tables()) check_one(*set.halves);
+      }
     }
-  }
+  };
+  test::each_config(check, tiny, test::second);
 }
 
 #if (defined(__SSE__) || defined(__aarch64__) || defined(__ARM_FP)) && !MIRNET_KEEP_FLOAT_MODE
@@ -149,7 +159,8 @@ TEST_CASE("NaN, infinity and the smallest and largest numbers as weights") {
 TEST_CASE("a run has a floating-point mode of its own, in every thread, and leaves the caller's as it was") {
   // Results below the normal numbers.
   auto const image = scaled(make_image<float>(test::slow ? Shape{9, 12, 3} : Shape{21, 30, 3}), 1e-37f);
-  every_network(test::slow ? tiny : small, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
+  auto const check = [&]<class Net>(Model<Net> const& model, KernelTable<typename Net::Scalar> const& kernels) {
+    using T = typename Net::Scalar;
     Context<T> alone(kernels);
     auto const expected = run(model, alone, image.view());
     ThreadPool pool(3);
@@ -164,7 +175,9 @@ TEST_CASE("a run has a floating-point mode of its own, in every thread, and leav
       CHECK(flags == 0);
       CHECK(same_bits(found.view(), expected.view()));
     }
-  });
+  };
+  every_network(test::slow ? tiny : small, check);
+  every_network(test::second, check);
   // The caller's numbers below the normal ones are there again.
   float volatile tiniest = denormal;
   CHECK(tiniest * 2.0f > 0.0f);
@@ -175,11 +188,11 @@ TEST_CASE("numbers below the normal ones take no longer than others") {
   auto const image = make_image<float>({32, 48, 3});
   auto const low = scaled(make_image<float>({32, 48, 3}), 1e-37f),
              lowest = scaled(make_image<float>({32, 48, 3}), 1e-39f);
-  every_network(small, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
+  auto const check = [&]<class Net>(Model<Net> const& model, KernelTable<typename Net::Scalar> const& kernels) {
     std::string const isa = kernels.isa;
     if (isa == "eigen" || isa == "scalar") return;  // for oracles
     for (auto const algorithm : {Algorithm::automatic, Algorithm::direct}) {
-      Context<T> context(kernels);
+      Context<typename Net::Scalar> context(kernels);
       context.algorithm = algorithm;
       // The least of many ratios of neighbours in time: a machine that has other work to do makes single ones larger.
       double least = 1e9;
@@ -190,7 +203,9 @@ TEST_CASE("numbers below the normal ones take no longer than others") {
       }
       CHECK(least <= 1.2);
     }
-  });
+  };
+  every_network(small, check);
+  every_network(test::second, check);
 }
 #endif
 
@@ -198,42 +213,47 @@ TEST_CASE("numbers below the normal ones take no longer than others") {
 
 TEST_CASE("the same bits for any number of threads, a hundred times") {
   auto const image = make_image<float>(test::slow ? Shape{9, 14, 3} : Shape{21, 30, 3});
-  every_network(tiny, [&]<class T>(Model<Mirnet<T>> const& model, KernelTable<T> const& kernels) {
-    Context<T> serial(kernels);
-    auto const expected = run(model, serial, image.view());
-    for (Index const threads : {1, 2, 3, 7, 16}) {
-      ThreadPool pool(threads);
-      Context<T> context(kernels, pool);
-      int different = 0;
-      for (int repeat = 0; repeat < (test::slow ? 2 : 20); ++repeat) {
-        different += !same_bits(run(model, context, image.view()).view(), expected.view());
+  auto const check_runs = [&](int runs) {
+    return [&image, runs]<class Net>(Model<Net> const& model, KernelTable<typename Net::Scalar> const& kernels) {
+      using T = typename Net::Scalar;
+      Context<T> serial(kernels);
+      auto const expected = run(model, serial, image.view());
+      for (Index const threads : {1, 2, 3, 7, 16}) {
+        ThreadPool pool(threads);
+        Context<T> context(kernels, pool);
+        int different = 0;
+        for (int repeat = 0; repeat < runs; ++repeat) {
+          different += !same_bits(run(model, context, image.view()).view(), expected.view());
+        }
+        CAPTURE(threads);
+        CHECK(different == 0);
       }
-      CAPTURE(threads);
-      CHECK(different == 0);
-    }
-  });
+    };
+  };
+  every_network(tiny, check_runs(test::slow ? 2 : 20));
+  every_network(test::second, check_runs(test::slow ? 1 : 5));
 }
 
-// Measured: 8e-7 and 0.7 percent.
-TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of bfloat16 with them within 2 percent") {
-  for (auto const& config : {tiny, small, MirnetConfig{.features = 24, .groups = 2, .blocks = 2}, test::unshuffled[0],
-                             test::unshuffled[1]}) {
-    if (test::slow && config.features > 9) continue;
-    auto const image = make_image<float>(test::slow ? Shape{10, 14, 3} : Shape{32, 40, 3});
+// Measured: 7e-7 and 0.7 percent; with the random weights of MIRNet-v2, which has four groups at least, 1.7e-6 and 2.1.
+TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of bfloat16 with them within percents") {
+  auto const check = [](auto const& config, double bound_of_halves) {
+    if (test::slow && config.features > 16) return;
+    Index const height = test::slow ? 10 : 32, width = test::slow ? 14 : 40;
+    auto const image = make_image<float>({height, width, config.channels});
     auto const floats = make_model<float>(config);
     std::vector<Tensor<float>> results;
     for (auto const* kernels : test::kernel_tables()) {
       Context<float> context(*kernels);
       results.push_back(run(floats, context, image.view()));
     }
-    double const residual = test::largest_difference(std::as_const(results[0]).view(), image.view());
-    CHECK(residual >= 0.1);
+    double const scale = test::scale(image.view(), std::as_const(results[0]).view());
+    INFO(test::describe(config));
+    CHECK(scale > 0.1);
     double worst = 0.0;
     for (auto const& a : results) {
       for (auto const& b : results) worst = std::max(worst, test::largest_difference(a.view(), b.view()));
     }
-    INFO("features " << config.features << ", unshuffle " << config.unshuffle);
-    CHECK(worst <= 1e-5 * residual);
+    CHECK(worst <= 1e-5 * scale);
 
     auto const halves = make_model<bfloat16>(config);
     double worst_half = 0.0;
@@ -242,6 +262,13 @@ TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of 
       auto const result = run(halves, context, image.view());
       worst_half = std::max(worst_half, test::largest_difference(result.view(), std::as_const(results[0]).view()));
     }
-    CHECK(worst_half <= 0.02 * residual);
+    CHECK(worst_half <= bound_of_halves * scale);
+  };
+  for (auto const& config : {tiny, small, MirnetConfig{.features = 24, .groups = 2, .blocks = 2}, test::unshuffled[0],
+                             test::unshuffled[1]}) {
+    check(config, 0.02);
+  }
+  for (auto const& config : {test::second, MirnetV2Config{.features = 48, .blocks = 1}, test::two_views}) {
+    check(config, 0.04);
   }
 }

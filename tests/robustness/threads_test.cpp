@@ -10,6 +10,7 @@
 #include <mirnet/image/restore.hpp>
 #include <mirnet/io/image_file.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "io/pictures.hpp"
@@ -48,31 +49,34 @@ bool in_threads(int count, Body const& body) {
 }  // namespace
 
 TEST_CASE("eight threads run one model, with contexts of their own") {
-  auto const model = make_model<float>(tiny);
-  auto const halves = make_model<bfloat16>(tiny);
-  auto const image = make_image<float>({13, 18, 3});
-  int const repeats = test::slow ? 2 : 10;
-  for (auto const* kernels : test::kernel_tables()) {
-    CAPTURE(kernels->isa);
-    Context<float> alone(*kernels);
-    auto const expected = run(model, alone, image.view());
-    CHECK(in_threads(8, [&](int number) {
-      ThreadPool pool(number % 3 + 1);
-      Context<float> context(*kernels, pool);
-      bool right = true;
-      for (int i = 0; i < repeats; ++i) right &= same_bits(run(model, context, image.view()).view(), expected.view());
-      return right;
-    }));
-  }
-  for (auto const& set : test::bfloat16_tables()) {
-    CAPTURE(set.halves->isa);
-    Context<bfloat16> alone(*set.halves);
-    auto const expected = run(halves, alone, image.view());
-    CHECK(in_threads(8, [&](int) {
-      Context<bfloat16> context(*set.halves);
-      return same_bits(run(halves, context, image.view()).view(), expected.view());
-    }));
-  }
+  auto const check = [](auto const& config, int repeats) {
+    auto const model = make_model<float>(config);
+    auto const halves = make_model<bfloat16>(config);
+    auto const image = make_image<float>({13, 18, config.channels});
+    for (auto const* kernels : test::kernel_tables()) {
+      CAPTURE(kernels->isa);
+      Context<float> alone(*kernels);
+      auto const expected = run(model, alone, image.view());
+      CHECK(in_threads(8, [&](int number) {
+        ThreadPool pool(number % 3 + 1);
+        Context<float> context(*kernels, pool);
+        bool right = true;
+        for (int i = 0; i < repeats; ++i) right &= same_bits(run(model, context, image.view()).view(), expected.view());
+        return right;
+      }));
+    }
+    for (auto const& set : test::bfloat16_tables()) {
+      CAPTURE(set.halves->isa);
+      Context<bfloat16> alone(*set.halves);
+      auto const expected = run(halves, alone, image.view());
+      CHECK(in_threads(8, [&](int) {
+        Context<bfloat16> context(*set.halves);
+        return same_bits(run(halves, context, image.view()).view(), expected.view());
+      }));
+    }
+  };
+  check(tiny, test::slow ? 2 : 10);
+  check(test::second, test::slow ? 1 : 3);
 }
 
 TEST_CASE("one pool serves contexts of several threads in turn") {
@@ -91,13 +95,14 @@ TEST_CASE("one pool serves contexts of several threads in turn") {
 }
 
 TEST_CASE("everything is set up and taken down while others run") {
-  auto const file = test::make_weight_file(tiny);
+  auto const file = test::make_weight_file(tiny), second_file = test::make_weight_file(test::second);
   auto const model = Model<Mirnet<float>>::load(file).value();
+  auto const second = Model<MirnetV2<float>>::load(second_file).value();
   auto const image = make_image<float>({13, 18, 3});
   auto const picture = pictures::draw(30, 20, 3);
   auto const encoded = pictures::file_of(encode_image(picture, OutputFormat::png, "test"));
   Context<float> alone(*test::kernel_tables().front());
-  auto const expected = run(model, alone, image.view());
+  auto const expected = run(model, alone, image.view()), expected_of_second = run(second, alone, image.view());
   auto const expected_picture = restore(model, picture, alone).value();
   CHECK(in_threads(8, [&](int number) {
     bool right = true;
@@ -113,6 +118,10 @@ TEST_CASE("everything is set up and taken down while others run") {
       auto const own = Model<Mirnet<float>>::load(file).value();
       auto const& one = number % 2 == 0 ? model : own;
       right &= same_bits(run(one, context, image.view()).view(), expected.view());
+      if (number == i % 8) {  // which takes longer
+        auto const own_second = Model<MirnetV2<float>>::load(second_file).value();
+        right &= same_bits(run(own_second, context, image.view()).view(), expected_of_second.view());
+      }
       auto const decoded = decode_image(encoded, "test");
       right &= decoded.ok() && pictures::equal(restore(one, *decoded, context).value(), expected_picture);
     }
@@ -121,25 +130,28 @@ TEST_CASE("everything is set up and taken down while others run") {
 }
 
 TEST_CASE("runs of several threads are stopped, and others not") {
-  auto const model = make_model<float>(tiny);
-  auto const image = make_image<float>({40, 40, 3});
-  std::atomic<bool> stop = false;
-  auto const& kernels = *test::kernel_tables().front();
-  Context<float> alone(kernels);
-  auto const plan = model.plan(alone, 40, 40).value();
-  auto const expected = run(model, alone, image.view());
-  CHECK(in_threads(6, [&](int number) {
-    Context<float> context(kernels);
-    if (number % 2 == 0) return same_bits(run(model, context, image.view()).view(), expected.view());
-    context.stop = &stop;
-    auto const memory = Memory::allocate(plan.bytes).value();
-    auto output = Tensor<float>::create(image.shape()).value();
-    for (;;) {
-      auto const done = model.run(context, plan, memory.bytes(), image.view(), output.view());
-      stop = true;
-      if (!done.ok()) return done.error().code() == ErrorCode::cancelled;
-    }
-  }));
+  auto const check = [](auto const& config) {
+    auto const model = make_model<float>(config);
+    auto const image = make_image<float>({40, 40, config.channels});
+    std::atomic<bool> stop = false;
+    auto const& kernels = *test::kernel_tables().front();
+    Context<float> alone(kernels);
+    auto const plan = model.plan(alone, 40, 40).value();
+    auto const expected = run(model, alone, image.view());
+    CHECK(in_threads(6, [&](int number) {
+      Context<float> context(kernels);
+      if (number % 2 == 0) return same_bits(run(model, context, image.view()).view(), expected.view());
+      context.stop = &stop;
+      auto const memory = Memory::allocate(plan.bytes).value();
+      auto output = Tensor<float>::create({40, 40, 3}).value();
+      for (;;) {
+        auto const done = model.run(context, plan, memory.bytes(), image.view(), output.view());
+        stop = true;
+        if (!done.ok()) return done.error().code() == ErrorCode::cancelled;
+      }
+    }));
+  };
+  test::each_config(check, tiny, test::two_views);
 }
 
 TEST_CASE("a pool of more threads than the machine has, made and destroyed many times") {
