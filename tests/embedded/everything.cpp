@@ -6,20 +6,28 @@
 template class mirnet::Model<mirnet::Mirnet<float>>;
 template class mirnet::Mirnet<float>;
 template class mirnet::TiledRun<mirnet::Mirnet<float>>;
+template class mirnet::Model<mirnet::MirnetV2<float>>;
+template class mirnet::MirnetV2<float>;
+template class mirnet::TiledRun<mirnet::MirnetV2<float>>;
 template class mirnet::Tensor<float>;
 mirnet::KernelTable<float> const* float_kernels() { return &mirnet::native_kernels<float>(); }
 
 #if !MIRNET_NO_SIMD
 template class mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>;
+template class mirnet::Model<mirnet::MirnetV2<mirnet::bfloat16>>;
 template class mirnet::Tensor<mirnet::bfloat16>;
 mirnet::KernelTable<mirnet::bfloat16> const* bfloat16_kernels() { return &mirnet::native_kernels<mirnet::bfloat16>(); }
 #endif
 
-mirnet::Result<mirnet::Plan<mirnet::MirnetConfig>> plan(mirnet::Model<mirnet::Mirnet<float>> const& model,
-                                                        mirnet::ParallelFor threads) {
+template <class Net>
+mirnet::Result<mirnet::Plan<typename Net::Config>> plan(mirnet::Model<Net> const& model, mirnet::ParallelFor threads) {
   mirnet::Context<float> const context(mirnet::native_kernels(), threads);
   return model.plan(context, 480, 640);
 }
+template mirnet::Result<mirnet::Plan<mirnet::MirnetConfig>> plan(mirnet::Model<mirnet::Mirnet<float>> const&,
+                                                                 mirnet::ParallelFor);
+template mirnet::Result<mirnet::Plan<mirnet::MirnetV2Config>> plan(mirnet::Model<mirnet::MirnetV2<float>> const&,
+                                                                   mirnet::ParallelFor);
 
 template <class T>
 mirnet::Result<void> operations(mirnet::View<T const> a, mirnet::View<T> b, mirnet::View<T> c) {

@@ -36,6 +36,9 @@
 template class mirnet::Model<mirnet::Mirnet<float>>;
 template class mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>;
 template class mirnet::Model<mirnet::Mirnet<double>>;
+template class mirnet::Model<mirnet::MirnetV2<float>>;
+template class mirnet::Model<mirnet::MirnetV2<mirnet::bfloat16>>;
+template class mirnet::Model<mirnet::MirnetV2<double>>;
 template class mirnet::Tensor<float>;
 
 // Of each table, what it points to.
