@@ -123,7 +123,7 @@ files_of() {
     heic) echo examples/cli/codecs/heic.cpp ;;
     image) echo include/mirnet/io/{check_*,image_*,palette,pam,pnm,read_*}.hpp examples/cli/codecs/*.cpp ;;
     netpbm) echo include/mirnet/io/{pam,pnm}.hpp ;;
-    plan) echo include/mirnet/model/model.hpp include/mirnet/{networks/mirnet/*,layers/*,tensor/arena}.hpp ;;
+    plan) echo include/mirnet/model/model.hpp include/mirnet/{networks/image_network,networks/mirnet*/*,layers/*,tensor/arena}.hpp ;;
     weights) echo include/mirnet/model/{byte_source,weight_file}.hpp include/mirnet/base/crc32c.hpp ;;
   esac
 }

@@ -8,8 +8,8 @@
 //   2  bits 0 to 1: from memory, from memory at an odd address, in place, from a file that ends early while it is
 //      read; 2 to 7: where it ends
 //
-// A file whose header states a network of the reader's own is loaded as the test network Enlarge, and refused as
-// MIRNet.
+// The header's architecture says as which network a file is loaded: MIRNet, MIRNet-v2, or the test network Enlarge as
+// one of the reader's own. The others refuse it.
 //
 // The mutator changes fields to values that are near the right one or at an end of their range, besides what libFuzzer
 // does to bytes. An input that is too short for a header becomes the front of a good file: no seeds are needed.
@@ -22,6 +22,7 @@
 #include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/model/model.hpp>
 #include <mirnet/networks/mirnet/mirnet.hpp>
+#include <mirnet/networks/mirnet_v2/mirnet_v2.hpp>
 
 #include "fuzz.hpp"
 #include "support/enlarge.hpp"
@@ -31,13 +32,14 @@
 namespace {
 
 using mirnet::Mirnet;
+using mirnet::MirnetV2;
 using mirnet::Model;
 using test::Bytes;
 using test::get;
 using test::put;
 
-constexpr std::size_t controls = 3, header_size = 128, entry_size = 64, largest_file = 1 << 17,
-                      largest_tensor = 1 << 15;
+constexpr std::size_t controls = 3, header_size = 128, entry_size = 64, largest_file = 1 << 20,
+                      largest_tensor = 1 << 16;
 
 std::vector<Bytes> const& good_files() {
   static auto const files = [] {
@@ -58,6 +60,13 @@ std::vector<Bytes> const& good_files() {
     for (auto const storage : storages) {
       list.push_back(test::make_weight_file({.width = 3, .channels_in = 2, .channels_out = 1}, storage));
     }
+    // Few of MIRNet-v2: their checksums take ten times as long.
+    mirnet::MirnetV2Config const second{.features = 16, .blocks = 1};
+    mirnet::MirnetV2Config const of_views{
+        .features = 16, .blocks = 1, .channels = 6, .bias = true, .adds_image = false};
+    list.push_back(test::make_weight_file(second, 1, test::Storage::bf16));
+    list.push_back(test::make_weight_file(second, 1, test::Storage::f32_packed));
+    list.push_back(test::make_weight_file(of_views, 1, test::Storage::bf16_packed));
     return list;
   }();
   return files;
@@ -183,7 +192,13 @@ void load(Bytes const& file, unsigned how, unsigned where) {
   check(model);
 }
 
-bool is_own(Bytes const& file) { return file.size() >= header_size && get<std::uint16_t>(file, 36) == 0; }
+/// As the network of the file's architecture, with numbers of both types.
+template <template <class> class Net, template <class> class... Others>
+void load_as(Bytes const& file, unsigned how, unsigned where) {
+  load<Net<float>>(file, how, where);
+  load<Net<mirnet::bfloat16>>(file, how, where);
+  fuzz::require(!(Model<Others<float>>::load(file).ok() || ...), "another network's file is refused");
+}
 
 // --- The mutator ---------------------------------------------------------------------------------------------------
 
@@ -260,13 +275,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   if (size < controls) return 0;
   auto const file = make_file(data, size);
   auto const how = data[2] & 3u, where = static_cast<unsigned>(data[2] >> 2);
-  if (is_own(file)) {
-    load<test::Enlarge<float>>(file, how, where);
-    load<test::Enlarge<mirnet::bfloat16>>(file, how, where);
-    fuzz::require(!Model<Mirnet<float>>::load(file).ok(), "another network's file is not MIRNet's");
-    return 0;
+  switch (file.size() < header_size ? 1 : get<std::uint16_t>(file, 36)) {
+    case 0: load_as<test::Enlarge, Mirnet, MirnetV2>(file, how, where); break;
+    case 2: load_as<MirnetV2, Mirnet, test::Enlarge>(file, how, where); break;
+    default: load_as<Mirnet, MirnetV2, test::Enlarge>(file, how, where); break;
   }
-  load<Mirnet<float>>(file, how, where);
-  load<Mirnet<mirnet::bfloat16>>(file, how, where);
   return 0;
 }
