@@ -32,10 +32,11 @@ void NodeList::end(void* self, Node const& node, Index) noexcept {
   record.macs = static_cast<double>(node.macs);
   record.bytes = static_cast<double>(node.bytes);
   record.live_bytes = std::max(record.live_bytes, static_cast<double>(node.live_bytes));
-  ++record.pieces;
+  record.pieces += node.pieces;
   // Kernels are asked how they would compute a piece shortly before it begins.
   double const products = list.products_();
-  record.products += products - std::exchange(list.products_before_, products);
+  double const before = std::exchange(list.products_before_, products);
+  record.products += static_cast<double>(node.pieces) * (products - before);
 }
 
 std::vector<NodeRecord> NodeList::take() {

@@ -38,7 +38,8 @@ struct Recorder {
 
   std::vector<Event> pieces;  // Trace::whole
   std::map<Index, std::string> names;
-  std::map<Index, Node> nodes;  // as told last
+  std::map<Index, Node> nodes;       // as told last
+  std::map<Index, Index> stood_for;  // pieces of a run, by node
   std::thread::id caller = std::this_thread::get_id();
   bool from_the_caller = true;
   std::array<std::vector<Event>, most_workers> items;  // by worker
@@ -59,6 +60,7 @@ struct Recorder {
     if (worker == Trace::whole) {
       recorder.names[node.number] = node.name().view();
       recorder.nodes[node.number] = node;
+      if (begins) recorder.stood_for[node.number] += node.pieces;
       recorder.from_the_caller &= std::this_thread::get_id() == recorder.caller;
     } else if (recorder.pieces.empty() || recorder.pieces.back() != Event{true, node.number, Trace::whole}) {
       recorder.outside = true;
@@ -331,4 +333,29 @@ TEST_CASE("scopes join to names") {
     CHECK(context.new_node("conv", {}, {}).name().view() == "body.3.down.64_4.top.0");
   }
   CHECK(context.scope->name().view() == "body.3.down.64_4");
+}
+
+TEST_CASE("a rehearsal tells how many pieces of work a run has") {
+  auto const check = []<class Config>(Config const& config) {
+    INFO(test::describe(config));
+    // Of 8 bands and a part of one, of which a rehearsal goes through three.
+    Fixture fixture(config, 68, 1024);
+    Recorder rehearsed, ran;
+    Context<float> context(*test::kernel_tables().front());
+    context.trace = rehearsed.trace();
+    auto const plan = fixture.plan(context);
+    context.trace = ran.trace();
+    std::atomic<bool> const stop = true;  // a stopped run goes the whole way, and computes nothing
+    context.stop = &stop;
+    auto const memory = Memory::allocate(plan.bytes).value();
+    CHECK_FALSE(
+        fixture.model.run(context, plan, memory.bytes(), std::as_const(fixture.input).view(), fixture.output.view())
+            .ok());
+    CHECK(rehearsed.pieces.size() < ran.pieces.size());
+    std::map<Index, Index> pieces;
+    for (auto const& event : ran.pieces) pieces[event.number] += event.begins;
+    CHECK(pieces == rehearsed.stood_for);
+  };
+  check(test::tiny);
+  check(test::second);
 }

@@ -92,8 +92,11 @@ constexpr void each_band(Context<T>& context, Index height, Index band, Body&& b
   Index const left_out = context.arena.measuring() ? divide_up(height, band) - 3 : 0;
   for (Index first = 0; first < height; first += band) {
     std::uint64_t const macs = context.macs;
+    bool const stands_for_others = first == band && left_out > 0;
+    context.pieces = stands_for_others ? left_out + 1 : 1;
     body(first, (std::min)(first + band, height));
-    if (first == band && left_out > 0) {
+    context.pieces = 1;
+    if (stands_for_others) {
       context.macs += (context.macs - macs) * static_cast<std::uint64_t>(left_out);
       (rolling.skip(left_out * band), ...);
       first += left_out * band;

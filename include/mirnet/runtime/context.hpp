@@ -77,6 +77,7 @@ struct Context {
   Scope const* scope = nullptr;  ///< where the network is
   Node const* node = nullptr;    ///< what is being computed; null without a trace
   Index nodes = 0;               ///< that the run has had so far
+  Index pieces = 1;              ///< of a run that what is rehearsed stands for
 
   Refusal refusal;  ///< the first, kept until the caller clears it
   Name refused_in;  ///< the scope of the layer
@@ -322,6 +323,7 @@ class Piece {
       return;
     MIRNET_ASSERT(context.node == nullptr);
     node.live_bytes = context.arena.live_bytes();
+    node.pieces = context.pieces;
     context.trace.begin(context.trace.self, node, Trace::whole);
     context.node = &node;
   }

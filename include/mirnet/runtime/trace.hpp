@@ -44,6 +44,8 @@ struct Node {
   bool activation = false, residual = false, statistics = false;  ///< what happens to a result before it is written
   Index number = 0;      ///< of this node among those of the run, the same in every run and rehearsal for a plan
   Index live_bytes = 0;  ///< taken from the arena when this piece of the work begins
+  /// Pieces of a run that this one stands for: 1, but in a rehearsal, which leaves out bands that are alike.
+  Index pieces = 1;
 
   Name name() const noexcept { return scope.name(); }
 };
@@ -53,7 +55,7 @@ struct Node {
 /// With Trace::whole instead of a worker, in the thread that called run(): a piece of a node's work begins or ends.
 /// Layers that go through their maps band by band have many pieces, in turn with those of others. Fields of a node may
 /// be added until its last piece; a plan's rehearsal, which computes nothing, calls these too and these only: it tells
-/// all nodes beforehand, though not all of their pieces.
+/// all nodes beforehand, and of their pieces one of those that are alike (Node::pieces).
 ///
 /// With a worker, in whichever thread does that worker's work, inside of such a piece: one item of its work begins or
 /// ends. What the calling thread does alone is told as worker 0's.
