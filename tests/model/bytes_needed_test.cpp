@@ -92,18 +92,19 @@ TEST_CASE("the bytes needed are those of the model and of the plan") {
       Config{.features = 16, .groups = 1, .blocks = 3, .streams = 1, .columns = 1, .channels = 1},
       Config{.features = 24, .groups = 3, .blocks = 1, .streams = 2, .columns = 3},
       Config{.features = 9, .groups = 1, .blocks = 2, .streams = 4, .columns = 4, .channels = 16}, unshuffled,
-      test::unshuffled[1], test::unshuffled[3], test::second, test::two_views,
+      test::unshuffled[1], test::unshuffled[3], test::version_2, test::two_views,
       mirnet::MirnetV2Config{.features = 48, .blocks = 3, .adds_image = false});
 }
 
 TEST_CASE("a run in arrays of the sizes that are known at compile time") {
   using Net = MirnetV2<float>;
-  constexpr mirnet::Shape shape{21, 18, test::second.channels};
+  constexpr mirnet::Shape shape{21, 18, test::version_2.channels};
   static constexpr auto needs =
-      Model<Net>::bytes_needed(test::second, shape.height, shape.width, mirnet::reference_kernels<float>(), 3).value();
+      Model<Net>::bytes_needed(test::version_2, shape.height, shape.width, mirnet::reference_kernels<float>(), 3)
+          .value();
   alignas(64) static std::byte structure[needs.model_in_place], memory[needs.run];
   alignas(64) static std::byte weights[needs.model];
-  auto const file = test::make_weight_file(test::second);
+  auto const file = test::make_weight_file(test::version_2);
   mirnet::MemorySource source(file);
   auto const model = Model<Net>::load(source, weights).value();
   auto const image = test::make_image<float>(shape);
@@ -114,7 +115,7 @@ TEST_CASE("a run in arrays of the sizes that are known at compile time") {
   Context<float> serial(mirnet::reference_kernels<float>());
   CHECK(test::same_bits(output.view(), test::run(model, serial, image.view()).view()));
   if (std::endian::native != std::endian::little) return;  // nothing is used in place there
-  auto const packed = test::make_weight_file(test::second, 1, test::Storage::f32_packed);
+  auto const packed = test::make_weight_file(test::version_2, 1, test::Storage::f32_packed);
   auto const placed = mirnet::Memory::allocate(static_cast<Index>(packed.size())).value();
   std::ranges::copy(packed, placed.bytes().begin());
   auto const in_place = Model<Net>::load_in_place(placed.bytes().first(packed.size()), structure).value();
@@ -153,7 +154,7 @@ TEST_CASE("sizes that cannot be are refused with a sentence") {
         CHECK(code(config, 8, -1) == mirnet::ErrorCode::invalid_argument);
         CHECK(code(config, std::numeric_limits<Index>::max(), 8) == mirnet::ErrorCode::memory);
       },
-      small, test::second);
+      small, test::version_2);
 }
 
 TEST_CASE("padding takes hardly more memory than an image that needs none") {

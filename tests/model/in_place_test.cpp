@@ -128,7 +128,7 @@ TEST_CASE("weights in place give the same bits as copies, on every instruction s
       tiny, Config{.features = 16, .groups = 1, .blocks = 2},
       Config{.features = 40, .groups = 2, .blocks = 1, .streams = 3, .columns = 1, .channels = 1},
       Config{.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 2, .channels = 2}, test::two_views,
-      test::unshuffled[0], test::unshuffled[1], test::second,
+      test::unshuffled[0], test::unshuffled[1], test::version_2,
       // Groups of the convolutions begin in the middle of lines.
       mirnet::MirnetV2Config{.features = 80, .blocks = 1});
 }
@@ -167,7 +167,7 @@ TEST_CASE("what cannot be used in place is refused with what has to be different
         CHECK(contains(refusal<Floats>(shifted), "lies 4 bytes behind a multiple of 64"));
         CHECK_FALSE(Model<Floats>::load_in_place({}).ok());
       },
-      tiny, test::second);
+      tiny, test::version_2);
 }
 
 TEST_CASE("every prefix and every altered byte of a packed file is refused") {
@@ -192,7 +192,7 @@ TEST_CASE("every prefix and every altered byte of a packed file is refused") {
           byte ^= std::byte{0x10};
         }
       },
-      tiny, test::second);
+      tiny, test::version_2);
 }
 
 namespace {
@@ -249,5 +249,5 @@ TEST_CASE("a wrong field of a packed file is named, even where the checksum was 
         CHECK(Model<Net>::load(file).ok());
         CHECK(Model<Net>::load_in_place(Placed(file).bytes()).ok() == can_be_in_place);
       },
-      tiny, test::second);
+      tiny, test::version_2);
 }

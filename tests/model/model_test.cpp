@@ -88,7 +88,7 @@ TEST_CASE("float agrees with double for every size") {
   };
   test::each_config(check, small, Config{.features = 24, .groups = 1, .blocks = 2, .streams = 2, .columns = 3},
                     Config{.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1}, test::unshuffled[0],
-                    test::unshuffled[1], test::second, test::two_views);
+                    test::unshuffled[1], test::version_2, test::two_views);
   // As wide as the published network: groups of 20, 30 and 45 channels.
   if (!test::slow) check(MirnetV2Config{.blocks = 1});
 }
@@ -155,7 +155,7 @@ TEST_CASE("the image is continued by reflection, and by its edge where it is too
     compare(model, 3, 7, {0, 1, 2, 1}, {0, 1, 2, 3, 4, 5, 6, 5});
     compare(model, 2, 1, {0, 1, 1, 1}, {0, 0, 0, 0});
   };
-  test::each_config(check, Config{.features = 8, .groups = 1, .blocks = 1, .streams = 3}, test::second,
+  test::each_config(check, Config{.features = 8, .groups = 1, .blocks = 1, .streams = 3}, test::version_2,
                     test::two_views);
 }
 
@@ -256,7 +256,7 @@ TEST_CASE("results are the same bits for any number of threads, and on every run
   Index const height = test::slow ? 21 : 53, width = test::slow ? 30 : 70;
   check(small, height, width);
   check(test::unshuffled[0], height, width);
-  check(test::second, test::slow ? 13 : 33, test::slow ? 18 : 54);
+  check(test::version_2, test::slow ? 13 : 33, test::slow ? 18 : 54);
 }
 
 TEST_CASE("the direct algorithm gives nearly what the automatic choice does, in other bits where there is a choice") {
@@ -278,7 +278,7 @@ TEST_CASE("the direct algorithm gives nearly what the automatic choice does, in 
       CHECK(automatic.macs == direct.macs);
     }
   };
-  test::each_config(check, small, test::second);
+  test::each_config(check, small, test::version_2);
 }
 
 TEST_CASE("every algorithm agrees with double") {
@@ -474,8 +474,8 @@ TEST_CASE("a rehearsal asks for what a run does, though it leaves out most of a 
       }
     }
   };
-  test::each_config(check, Config{.features = 16, .groups = 1, .blocks = 1, .streams = 4, .columns = 2}, test::second,
-                    test::two_views);
+  test::each_config(check, Config{.features = 16, .groups = 1, .blocks = 1, .streams = 4, .columns = 2},
+                    test::version_2, test::two_views);
 }
 
 TEST_CASE("the largest size that can be planned is planned right, and a larger one refused") {
@@ -495,7 +495,7 @@ TEST_CASE("the largest size that can be planned is planned right, and a larger o
     REQUIRE(!larger.ok());
     CHECK(larger.error().code() == mirnet::ErrorCode::memory);
   };
-  test::each_config(check, small, test::second, test::two_views);
+  test::each_config(check, small, test::version_2, test::two_views);
 }
 
 TEST_CASE("images whose pixels lie further apart than they need to") {
@@ -528,7 +528,7 @@ TEST_CASE("images whose pixels lie further apart than they need to") {
   for (auto const* kernels : test::kernel_tables()) {
     // Run as they are, and padded.
     check(small, *kernels, 16, 24), check(small, *kernels, 15, 21);
-    check(test::second, *kernels, 16, 24), check(test::two_views, *kernels, 15, 21);
+    check(test::version_2, *kernels, 16, 24), check(test::two_views, *kernels, 15, 21);
   }
 }
 

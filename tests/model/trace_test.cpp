@@ -140,7 +140,7 @@ TEST_CASE("nodes have the names of the checkpoint's layers, and all of the plan'
     });
   };
   for (auto const& config : configs) check(config);
-  test::each_config(check, test::second, test::two_views);
+  test::each_config(check, test::version_2, test::two_views);
 }
 
 TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fields") {
@@ -193,7 +193,7 @@ TEST_CASE("a rehearsal tells the nodes of the run, in its order and with its fie
   };
   check(configs[0], "pad", "body.0.body.0.blocks.0.0.body.0", "crop");
   check(test::unshuffled[0], "unshuffle", "body.0.body.0.blocks.0.0.body.0", "shuffle");
-  check(test::second, "pad", "body.0.body.0.down2.body.0.bot.0", "crop");
+  check(test::version_2, "pad", "body.0.body.0.down2.body.0.bot.0", "crop");
   check(test::two_views, "pad", "body.0.body.0.down2.body.0.bot.0", "crop");
 }
 
@@ -221,7 +221,7 @@ TEST_CASE("what is fused with a convolution is told") {
 }
 
 TEST_CASE("what is fused in MIRNet-v2 is told") {
-  Fixture fixture(test::second, 16, 16);
+  Fixture fixture(test::version_2, 16, 16);
   Recorder recorder;
   Context<float> context(*test::kernel_tables().front());
   context.trace = recorder.trace();
@@ -294,7 +294,7 @@ TEST_CASE("workers tell of their items inside of the piece that these belong to"
       }
     }
   };
-  test::each_config(check, configs[0], test::second);
+  test::each_config(check, configs[0], test::version_2);
 }
 
 TEST_CASE("a trace changes no bit") {
@@ -357,5 +357,5 @@ TEST_CASE("a rehearsal tells how many pieces of work a run has") {
     CHECK(pieces == rehearsed.stood_for);
   };
   check(test::tiny);
-  check(test::second);
+  check(test::version_2);
 }

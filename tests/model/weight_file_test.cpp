@@ -38,8 +38,8 @@ using test::Bytes;
 using test::contains;
 using test::get;
 using test::put;
-using test::second;
 using test::tiny;
+using test::version_2;
 
 /// The sentence with which a file is refused; fails the test if it is not refused as a model.
 template <class Net = Mirnet<float>>
@@ -133,14 +133,14 @@ TEST_CASE("weights are the same bits in memory, whatever the file's arrangement,
     check(double(), Storage::f32_packed, as(double(), Storage::f32));
     check(mirnet::bfloat16(), Storage::f32_packed, as(mirnet::bfloat16(), Storage::f32));
   };
-  using Config = mirnet::MirnetConfig;
-  test::each_config(check_config, tiny,
-                    Config{.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 1, .channels = 2},
-                    // With tensors that several threads share, of whole lines, and with padding.
-                    Config{.features = 64, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
-                    Config{.features = 72, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
-                    // With biases and masks.
-                    test::two_views);
+  test::each_config(
+      check_config, tiny,
+      mirnet::MirnetConfig{.features = 9, .groups = 1, .blocks = 1, .streams = 4, .columns = 1, .channels = 2},
+      // With tensors that several threads share, of whole lines, and with padding.
+      mirnet::MirnetConfig{.features = 64, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
+      mirnet::MirnetConfig{.features = 72, .groups = 1, .blocks = 1, .streams = 2, .columns = 1},
+      // With biases and masks.
+      test::two_views);
 }
 
 TEST_CASE("what is wrong in any thread's part of a tensor is found") {
@@ -215,7 +215,7 @@ TEST_CASE("a good file loads from memory, at any address, from disk and into the
         REQUIRE(!refused.ok());
         CHECK(refused.error().code() == ErrorCode::memory);
       },
-      tiny, second, test::two_views);
+      tiny, version_2, test::two_views);
 }
 
 TEST_CASE("every prefix is refused, and so is anything appended") {
@@ -246,7 +246,7 @@ TEST_CASE("every prefix is refused, and so is anything appended") {
         test::repair_checksum(file);
         CHECK(contains(refusal<Net>(file), "the end of the metadata"));
       },
-      tiny, second);
+      tiny, version_2);
 }
 
 TEST_CASE("a file that shrinks while it is read is refused") {
@@ -261,7 +261,7 @@ TEST_CASE("a file that shrinks while it is read is refused") {
           CHECK(contains(model.error().message(), "cannot be read to its end"));
         }
       },
-      tiny, second);
+      tiny, version_2);
 }
 
 TEST_CASE(
@@ -294,7 +294,7 @@ TEST_CASE(
   // An older minor version; the task; the number of columns, which share their weights.
   check(tiny, 10 * 8, 38 * 8, 52 * 8 + 1);
   // Tasks 0, 3 and 5.
-  check(second, 38 * 8, 38 * 8 + 1, 38 * 8 + 2);
+  check(version_2, 38 * 8, 38 * 8 + 1, 38 * 8 + 2);
 }
 
 TEST_CASE("every altered byte of header, table, names and padding is refused") {
@@ -311,7 +311,7 @@ TEST_CASE("every altered byte of header, table, names and padding is refused") {
           }
         }
       },
-      tiny, second);
+      tiny, version_2);
 }
 
 TEST_CASE("every altered byte of the data is refused") {
@@ -327,7 +327,7 @@ TEST_CASE("every altered byte of the data is refused") {
           file[at] ^= std::byte{0x10};
         }
       },
-      tiny, second);
+      tiny, version_2);
 }
 
 namespace {
@@ -465,7 +465,7 @@ TEST_CASE("a wrong field of a file of MIRNet-v2 is named") {
       {"the pad multiple is 8, expected 4", with(64, 8)},
       {"unshuffle is 0, expected 1", with(66, 0)},
       {"unshuffle is 2, expected 1", with(66, 2)}};
-  check_mistakes<MirnetV2<float>>(test::make_weight_file(second), mistakes);
+  check_mistakes<MirnetV2<float>>(test::make_weight_file(version_2), mistakes);
   Mistake const of_biases[] = {
       {"tensor 1 is \"conv_in.bias\", expected \"body.0.body.0.dau_top.body.0.weight\"; the layer before has no bias",
        with(60, 0)}};
@@ -474,9 +474,9 @@ TEST_CASE("a wrong field of a file of MIRNet-v2 is named") {
 
 TEST_CASE("each network refuses the other's files") {
   CHECK(refusal<MirnetV2<float>>(test::make_weight_file(tiny)) == "the architecture is 1, expected 2");
-  CHECK(refusal<Mirnet<float>>(test::make_weight_file(second)) == "the architecture is 2, expected 1");
+  CHECK(refusal<Mirnet<float>>(test::make_weight_file(version_2)) == "the architecture is 2, expected 1");
   // Even where the rest of the header is the other's.
-  Bytes file = test::make_weight_file(second);
+  Bytes file = test::make_weight_file(version_2);
   Bytes const other = test::make_weight_file({.features = 16, .groups = 4, .blocks = 1, .streams = 3, .columns = 2});
   std::copy_n(other.begin() + 36, 32, file.begin() + 36);
   put(file, 10, std::uint16_t{1});
@@ -486,7 +486,7 @@ TEST_CASE("each network refuses the other's files") {
 }
 
 TEST_CASE("MIRNet-v2 adds the image for all tasks but defocus") {
-  Bytes file = test::make_weight_file(second);
+  Bytes file = test::make_weight_file(version_2);
   for (std::uint16_t task = 0; task <= 5; ++task) {
     CAPTURE(task);
     put(file, 38, task);
@@ -589,7 +589,7 @@ TEST_CASE("the largest network in a small file is refused before memory is taken
   put(file, 50, std::uint16_t{4}), put(file, 52, std::uint16_t{4}), put(file, 64, std::uint16_t{8});
   test::repair_checksum(file);
   CHECK(contains(refusal(file), "the first dimension of conv_in.weight is 8, expected 1024"));
-  file = test::make_weight_file(second);
+  file = test::make_weight_file(version_2);
   put(file, 44, std::uint16_t{512}), put(file, 48, std::uint16_t{16});
   test::repair_checksum(file);
   CHECK(contains(refusal<MirnetV2<float>>(file), "the first dimension of conv_in.weight is 16, expected 512"));

@@ -82,7 +82,7 @@ TEST_CASE("no memory: images are restored, whole and in tiles, with threads") {
         "restore", [&] { return restore(model, image, context, tiling); }, same_image);
   }
   // The second network in a small picture.
-  auto const second = test::make_model<float>(test::second);
+  auto const second = test::make_model<float>(test::version_2);
   auto const little = draw(20, 12, 4);
   test::fail_each_request(
       "restore by MIRNet-v2", [&] { return restore(second, little, context); }, same_image);

@@ -125,7 +125,7 @@ TEST_CASE("NaN, infinity and the smallest and largest numbers in an image") {
     }
   };
   every_network(tiny, check);
-  every_network(test::second, check);
+  every_network(test::version_2, check);
 }
 
 TEST_CASE("NaN, infinity and the smallest and largest numbers as weights") {
@@ -151,7 +151,7 @@ TEST_CASE("NaN, infinity and the smallest and largest numbers as weights") {
       }
     }
   };
-  test::each_config(check, tiny, test::second);
+  test::each_config(check, tiny, test::version_2);
 }
 
 #if (defined(__SSE__) || defined(__aarch64__) || defined(__ARM_FP)) && !MIRNET_KEEP_FLOAT_MODE
@@ -177,7 +177,7 @@ TEST_CASE("a run has a floating-point mode of its own, in every thread, and leav
     }
   };
   every_network(test::slow ? tiny : small, check);
-  every_network(test::second, check);
+  every_network(test::version_2, check);
   // The caller's numbers below the normal ones are there again.
   float volatile tiniest = denormal;
   CHECK(tiniest * 2.0f > 0.0f);
@@ -205,7 +205,7 @@ TEST_CASE("numbers below the normal ones take no longer than others") {
     }
   };
   every_network(small, check);
-  every_network(test::second, check);
+  every_network(test::version_2, check);
 }
 #endif
 
@@ -231,7 +231,7 @@ TEST_CASE("the same bits for any number of threads, a hundred times") {
     };
   };
   every_network(tiny, check_runs(test::slow ? 2 : 20));
-  every_network(test::second, check_runs(test::slow ? 1 : 5));
+  every_network(test::version_2, check_runs(test::slow ? 1 : 5));
 }
 
 // Measured: 7e-7 and 0.7 percent; with the random weights of MIRNet-v2, which has four groups at least, 1.7e-6 and 2.1.
@@ -268,7 +268,7 @@ TEST_CASE("instruction sets agree within 1e-5 of the largest residual, those of 
                              test::unshuffled[1]}) {
     check(config, 0.02);
   }
-  for (auto const& config : {test::second, MirnetV2Config{.features = 48, .blocks = 1}, test::two_views}) {
+  for (auto const& config : {test::version_2, MirnetV2Config{.features = 48, .blocks = 1}, test::two_views}) {
     check(config, 0.04);
   }
 }

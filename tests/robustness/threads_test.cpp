@@ -76,7 +76,7 @@ TEST_CASE("eight threads run one model, with contexts of their own") {
     }
   };
   check(tiny, test::slow ? 2 : 10);
-  check(test::second, test::slow ? 1 : 3);
+  check(test::version_2, test::slow ? 1 : 3);
 }
 
 TEST_CASE("one pool serves contexts of several threads in turn") {
@@ -95,7 +95,7 @@ TEST_CASE("one pool serves contexts of several threads in turn") {
 }
 
 TEST_CASE("everything is set up and taken down while others run") {
-  auto const file = test::make_weight_file(tiny), second_file = test::make_weight_file(test::second);
+  auto const file = test::make_weight_file(tiny), second_file = test::make_weight_file(test::version_2);
   auto const model = Model<Mirnet<float>>::load(file).value();
   auto const second = Model<MirnetV2<float>>::load(second_file).value();
   auto const image = make_image<float>({13, 18, 3});

@@ -29,7 +29,7 @@ inline constexpr mirnet::MirnetConfig unshuffled[] = {
     {.features = 8, .groups = 2, .blocks = 1, .streams = 4, .columns = 1, .channels = 16, .unshuffle = 4}};
 
 /// MIRNet-v2 at its smallest, and with all that it may have besides.
-inline constexpr mirnet::MirnetV2Config second{.features = 16, .blocks = 1};
+inline constexpr mirnet::MirnetV2Config version_2{.features = 16, .blocks = 1};
 inline constexpr mirnet::MirnetV2Config two_views{
     .features = 16, .blocks = 2, .channels = 6, .bias = true, .adds_image = false};
 

@@ -809,7 +809,7 @@ TEST_CASE("sums of maps, of two averages, and averages of 2x2 pixels") {
       CAPTURE(channels);
       Shape const shape{10, 58, channels}, half{5, 29, channels}, vector{1, 1, channels};
       auto const x = random_map<T>(shape, random), y = random_map<T>(shape, random);
-      auto const small = random_map<T>(half, random), a = random_map<T>(vector, random);
+      auto const coarse = random_map<T>(half, random), a = random_map<T>(vector, random);
       auto const weights = random_map<T>({1, 2, channels}, random);
       auto const number = [](Tensor<T> const& map, Index row, Index column, Index c) {
         return static_cast<double>(map.view()(row, column, c));
@@ -829,12 +829,12 @@ TEST_CASE("sums of maps, of two averages, and averages of 2x2 pixels") {
         add_activated(context, y.view(), a.view(), leaky_relu(0.2), activated.view(), &sums);
         Node node = bilinear_double_sum_node(context, shape);
         for (Index first = 0; first < shape.height; first += 7) {
-          bilinear_double_sum_rows<T>(context, node, small.view(), weights.view().data(),
+          bilinear_double_sum_rows<T>(context, node, coarse.view(), weights.view().data(),
                                       rows_of(mixed.view(), first, std::min<Index>(7, shape.height - first)));
         }
         auto second = ArenaMap<T>(context.arena, half);
         context.once([&] { std::fill_n(second.view().data(), half.pixels() * second.view().pitch(), T(0)); });
-        add_activated(context, small.view(), a.view(), leaky_relu(0), second, &of_small);
+        add_activated(context, coarse.view(), a.view(), leaky_relu(0), second, &of_small);
         global_average<T>(context, sums, of_small, average.view());
       });
       CHECK(difference<T>(sum.view(), 2, [&](Index row, Index column, Index c) {
@@ -855,9 +855,9 @@ TEST_CASE("sums of maps, of two averages, and averages of 2x2 pixels") {
               };
               Index const far_row = other(row, half.height), far_column = other(column, half.width);
               double const nearer =
-                  0.75 * number(small, row / 2, column / 2, c) + 0.25 * number(small, row / 2, far_column, c);
+                  0.75 * number(coarse, row / 2, column / 2, c) + 0.25 * number(coarse, row / 2, far_column, c);
               double const farther =
-                  0.75 * number(small, far_row, column / 2, c) + 0.25 * number(small, far_row, far_column, c);
+                  0.75 * number(coarse, far_row, column / 2, c) + 0.25 * number(coarse, far_row, far_column, c);
               return number(weights, 0, 0, c) * number(x, row, column, c) +
                      number(weights, 0, 1, c) * (0.75 * nearer + 0.25 * farther);
             }) == "");
@@ -867,7 +867,7 @@ TEST_CASE("sums of maps, of two averages, and averages of 2x2 pixels") {
                 first += static_cast<double>(activated.view().pixel(0, i)[c]) / static_cast<double>(shape.pixels());
               }
               for (Index i = 0; i < half.pixels(); ++i) {
-                second += number(small, 0, i, c) / static_cast<double>(half.pixels());
+                second += static_cast<double>(coarse.view().pixel(0, i)[c]) / static_cast<double>(half.pixels());
               }
               return first + second + std::max(number(a, 0, 0, c), 0.0);
             }) == "");
@@ -938,12 +938,12 @@ TEST_CASE("pixel shuffle and unshuffle") {
       auto const image = random_map<T>(shape, random);
       Buffer<T> first(cell_shape.pixels() * pixel_pitch<T>(cell_shape.channels), T(1e30f));
       Buffer<T> second(shape.pixels() * pixel_pitch<T>(shape.channels), T(1e30f));
-      View<T> const unshuffled(first.data(), cell_shape), back(second.data(), shape);
+      View<T> const cells(first.data(), cell_shape), back(second.data(), shape);
       run<T>(kernels, {}, [&](Context<T>& context) {
-        pixel_unshuffle(context, image.view(), unshuffled, factor);
+        pixel_unshuffle(context, image.view(), cells, factor);
         pixel_shuffle(context.at("shuffle"), pixel_unshuffle(context, image.view(), factor), back, factor);
       });
-      CHECK(difference<T>(unshuffled, 0, [&](Index y, Index x, Index c) {
+      CHECK(difference<T>(cells, 0, [&](Index y, Index x, Index c) {
               Index const cell = factor * factor, row = y * factor + c % cell / factor;
               return static_cast<double>(image.view()(row, x * factor + c % factor, c / cell));
             }) == "");
