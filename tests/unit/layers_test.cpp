@@ -658,6 +658,10 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
         "blur-pool: the input has 4x4 pixels of 16 channels, expected 8x8 of 16");
   CHECK(after([&](auto& context) { bilinear_double(context, map, map); }) ==
         "bilinear x2: the output has 4x4 pixels of 16 channels, expected 8x8 of 16");
+  CHECK(after([&](auto& context) { blur_pool(context, map, quarter); }) ==
+        "blur-pool: the output is the input, expected another map");
+  CHECK(after([&](auto& context) { average_halve(context, map, quarter); }) ==
+        "average pool: the output is the input, expected another map");
   CHECK(after([&](auto& context) { average_halve(context, wide, quarter); }) ==
         "average pool: the input has a pixel pitch of 32 elements for 16 channels, expected 16");
   CHECK(after([&](auto& context) { average_halve(context, map, map); }) ==
@@ -671,6 +675,14 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
         "sum: the input has 2x2 pixels of 16 channels, expected 4x4 of 16");
   CHECK(after([&](auto& context) { add_activated(context, map, quarter, leaky_relu(0.2), map); }) ==
         "sum: the vector has 2x2 pixels of 16 channels, expected 1x1 of 16");
+  CHECK(after([&](auto& context) {
+          ChannelSums<float> sums(context, 32);
+          add_activated(context, map, vector, leaky_relu(0.2), map, &sums);
+        }) == "sum: the set of sums has 1x1 pixels of 32 channels, expected 1x1 of 16");
+  CHECK(after([&](auto& context) {
+          ChannelSums<float> sums(context, 32);
+          Conv2d<float>(16, 16, 1).forward(context, map, map, {.sums = &sums});
+        }) == "convolution: the set of sums has 1x1 pixels of 32 channels, expected 1x1 of 16");
   CHECK(after([&](auto& context) { add(context, map, wide); }) ==
         "sum: the map has a pixel pitch of 32 elements for 16 channels, expected 16");
   CHECK(after([&](auto& context) { sigmoid(context, odd); }) ==

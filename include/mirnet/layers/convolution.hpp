@@ -285,9 +285,7 @@ class Conv2d {
   /// Checks the requirements on the maps beyond their shapes.
   constexpr bool takes(Context<T>& context, Band<T const> input, Band<T> output,
                        Epilogue<T> const& epilogue) const noexcept {
-    if (kernel_ > 1 && input.rows.data() != nullptr && input.rows.data() == output.rows.data()) {
-      return context.refuse({.layer = "convolution", .reason = "the output is the input, expected another map"});
-    }
+    if (kernel_ > 1 && !context.differ("convolution", input.rows, output.rows)) return false;
     if (padding_mode_ == static_cast<unsigned>(PaddingMode::reflect) &&
         (std::min)(input.map_height, input.rows.width()) <= padding()) {
       Shape const found = input.map_shape();
@@ -300,6 +298,7 @@ class Conv2d {
     if (groups_ != 1 && (epilogue.sums != nullptr || epilogue.statistics.wanted())) {
       return context.refuse({.layer = "convolution", .reason = "several groups have no statistics"});
     }
+    if (epilogue.sums != nullptr && !epilogue.sums->take(context, "convolution", out())) return false;
     return epilogue.activation.takes(context, "convolution", out());
   }
 

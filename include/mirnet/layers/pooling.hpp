@@ -22,6 +22,10 @@ class ChannelSums {
 
   constexpr Index channels() const noexcept { return channels_; }
   constexpr Index pitch() const noexcept { return pitch_; }
+  /// Whether they are for maps of this many channels; if not, the context computes nothing that follows.
+  constexpr bool take(Context<T>& context, char const* layer, Index channels) const noexcept {
+    return channels_ == channels || context.refuse({layer, "set of sums", {1, 1, channels_}, {1, 1, channels}});
+  }
 
   /// Adds the lines that the kernels have filled for so many pixels.
   constexpr void add(Context<T> const& context, Accumulator<T> const* lines, Index count, Index pixels) noexcept {
@@ -68,7 +72,7 @@ template <class T>
 constexpr void global_average(Context<T>& context, ChannelSums<T> const& first, ChannelSums<T> const& second,
                               ViewOf<T> output) noexcept {
   if (!context.accepts("mean", "output", output, {1, 1, first.channels()})) return;
-  MIRNET_ASSERT(first.channels() == second.channels());
+  if (!second.take(context, "mean", first.channels())) return;
   Node node = context.new_node("mean", output.shape(), output.shape());
   node.kernel = "sums of the layers before";
   Piece const piece(context, node);

@@ -8,12 +8,13 @@
 namespace mirnet::inline MIRNET_ABI {
 
 /// Anti-aliased downsampling by two (Zhang, ICML 2019): [1 2 1] x [1 2 1] / 16, borders reflected without the edge.
-/// The input's height and width are even.
+/// The input's height and width are even, and the output does not overlap it.
 template <class T>
 constexpr void blur_pool(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
   Shape const doubled{2 * output.height(), 2 * output.width(), output.channels()};
   if (!context.accepts("blur-pool", "input", input, doubled, Layout::dense) ||
-      !context.accepts("blur-pool", "output", output, output.shape(), Layout::dense)) {
+      !context.accepts("blur-pool", "output", output, output.shape(), Layout::dense) ||
+      !context.differ("blur-pool", input, output)) {
     return;
   }
   Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
@@ -56,12 +57,13 @@ constexpr void bilinear_double(Context<T>& context, ViewOf<T const> input, ViewO
   bilinear_double_rows<T>(context, node, input, output);
 }
 
-/// torch.nn.AvgPool2d(2) of a map of even height and width.
+/// torch.nn.AvgPool2d(2) of a map of even height and width. The output does not overlap the input.
 template <class T>
 constexpr void average_halve(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
   Shape const doubled{2 * output.height(), 2 * output.width(), output.channels()};
   if (!context.accepts("average pool", "input", input, doubled, Layout::dense) ||
-      !context.accepts("average pool", "output", output, output.shape(), Layout::dense)) {
+      !context.accepts("average pool", "output", output, output.shape(), Layout::dense) ||
+      !context.differ("average pool", input, output)) {
     return;
   }
   Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};

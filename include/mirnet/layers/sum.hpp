@@ -19,7 +19,8 @@ constexpr void add_activated(Context<T>& context, ViewOf<T const> other, ViewOf<
   constexpr Index pixels_a_line = 256;
   if (!context.accepts("sum", "input", other, map.shape(), Layout::dense) ||
       !context.accepts("sum", "vector", vector, {1, 1, map.channels()}, Layout::dense) ||
-      !context.accepts("sum", "map", map, map.shape(), Layout::dense)) {
+      !context.accepts("sum", "map", map, map.shape(), Layout::dense) ||
+      (sums != nullptr && !sums->take(context, "sum", map.channels()))) {
     return;
   }
   Node node = context.new_node("sum", map.shape(), map.shape());

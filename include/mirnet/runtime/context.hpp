@@ -110,6 +110,12 @@ struct Context {
                      map.data());
   }
 
+  /// Whether a layer's output is another map than its input. If not, the context computes nothing of what follows.
+  constexpr bool differ(char const* layer, View<T const> input, View<T> output) noexcept {
+    if (input.data() == nullptr || input.data() != output.data()) return true;
+    return refuse({.layer = layer, .reason = "the output is the input, expected another map"});
+  }
+
   /// Records that a layer does not take what it is given, so that nothing that follows is computed. Returns false.
   constexpr bool refuse(Refusal const& what) noexcept {
     if (refusal.layer == nullptr) {
