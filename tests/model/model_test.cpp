@@ -113,14 +113,14 @@ TEST_CASE("hyper-parameters that no MIRNet-v2 has are refused with a sentence") 
     CHECK(needed.error().code() == mirnet::ErrorCode::model);
     return std::string(needed.error().message());
   };
-  CHECK(sentence({.features = 15}) == "features is 15, expected 16 to 512");
-  CHECK(sentence({.features = 513}) == "features is 513, expected 16 to 512");
-  CHECK(sentence({.features = 40}) == "features is 40, expected a multiple of 16");
+  CHECK(sentence({.features = 15}) == "features is 15, expected a multiple of 16 from 16 to 512");
+  CHECK(sentence({.features = 513}) == "features is 513, expected a multiple of 16 from 16 to 512");
+  CHECK(sentence({.features = 40}) == "features is 40, expected a multiple of 16 from 16 to 512");
   CHECK(sentence({.blocks = 0}) == "blocks is 0, expected 1 to 16");
   CHECK(sentence({.blocks = 17}) == "blocks is 17, expected 1 to 16");
   CHECK(sentence({.channels = 4}) == "channels is 4, expected 3, or 6 for two views");
   CHECK(sentence({.channels = 6}) ==
-        "an image of 6 channels cannot be added to an output of 3, as all tasks but defocus do");
+        "channels is 6, two views: expected the task defocus, whose output has no image added (adds_image = false)");
   CHECK(Model<MirnetV2<float>>::bytes_needed({.features = 512, .blocks = 16}).ok());
 }
 

@@ -250,7 +250,8 @@ TEST_CASE("what another network's file is refused with") {
   CHECK(message(Model<Enlarge<float>>::load(mirnet_file)) ==
         "the file has weights of MIRNet (architecture 1), expected a network of your own (0)");
   auto const file = test::make_weight_file(Config{});
-  CHECK(message(Model<Mirnet<float>>::load(file)) == "the architecture is 0, expected 1");
+  CHECK(message(Model<Mirnet<float>>::load(file)) ==
+        "the file has weights of a network of somebody's own (architecture 0), expected MIRNet (1)");
 
   struct Mistake {
     std::size_t offset;
@@ -258,7 +259,7 @@ TEST_CASE("what another network's file is refused with") {
     char const* sentence;
   };
   Mistake const mistakes[] = {
-      {36, 2, "the file has weights of another network (architecture 2), expected a network of your own (0)"},
+      {36, 2, "the file has weights of MIRNet-v2 (architecture 2), expected a network of your own (0)"},
       {38, 6, "the task is 6, expected 0 to 5"},
       {40, 0, "an image has 0 channels, expected 1 to 16"},
       {42, 6, "the second dimension of last.weight is 5, expected 6"},

@@ -103,7 +103,8 @@ TEST_CASE("what own networks refuse") {
         dncnn + ": the first dimension of model.0.weight is 64, expected 96");
   CHECK(message(load_model<DnCnn<float>>(mirnet.c_str())) ==
         mirnet + ": the file has weights of MIRNet (architecture 1), expected a network of your own (0)");
-  CHECK(message(load_model<Mirnet<float>>(ffdnet.c_str())) == ffdnet + ": the architecture is 0, expected 1");
+  CHECK(message(load_model<Mirnet<float>>(ffdnet.c_str())) ==
+        ffdnet + ": the file has weights of a network of somebody's own (architecture 0), expected MIRNet (1)");
 
   auto const model = load_model<DnCnn<float>>(dncnn.c_str()).value();
   Context<float> const context(*test::kernel_tables().front());

@@ -361,7 +361,7 @@ TEST_CASE("a wrong field is named, even where the checksum was made to fit") {
       {"its header says", [](Bytes& f) { put(f, 16, std::uint64_t{1} << 60); }},
       {"header's size", [](Bytes& f) { put(f, 24, std::uint32_t{64}); }},
       {"flags", [](Bytes& f) { put(f, 28, std::uint32_t{4}); }},
-      {"the architecture is 2, expected 1", [](Bytes& f) { put(f, 36, std::uint16_t{2}); }},
+      {"weights of MIRNet-v2 (architecture 2), expected MIRNet (1)", [](Bytes& f) { put(f, 36, std::uint16_t{2}); }},
       {"architecture", [](Bytes& f) { put(f, 36, std::uint16_t{3}); }},
       {"task", [](Bytes& f) { put(f, 38, std::uint16_t{77}); }},
       {"output channels", [](Bytes& f) { put(f, 40, std::uint16_t{4}); }},
@@ -437,17 +437,17 @@ TEST_CASE("a wrong field of a file of MIRNet-v2 is named") {
   Mistake const mistakes[] = {
       {"the format version is 0.3", with(10, 3)},
       {"the format version is 0.5, this program reads 0.0 to 0.4", with(10, 5)},
-      {"the architecture is 0, expected 2", with(36, 0)},
-      {"the architecture is 1, expected 2", with(36, 1)},
-      {"the architecture is 3, expected 2", with(36, 3)},
+      {"weights of a network of somebody's own (architecture 0), expected MIRNet-v2 (2)", with(36, 0)},
+      {"weights of MIRNet (architecture 1), expected MIRNet-v2 (2)", with(36, 1)},
+      {"weights of another network (architecture 3), expected MIRNet-v2 (2)", with(36, 3)},
       {"the task is 6, expected 0 to 5", with(38, 6)},
       {"channels is 1, expected 3, or 6 for two views", with(40, 1)},
       {"channels is 12, expected 3, or 6 for two views", with(40, 12)},
-      {"an image of 6 channels cannot be added to an output of 3", with(40, 6)},
+      {"channels is 6, two views: expected the task defocus", with(40, 6)},
       {"the second dimension of conv_in.weight is 3, expected 6", both(with(40, 6), with(38, 5))},
       {"the number of output channels is 6, expected 3", with(42, 6)},
-      {"features is 0, expected 16 to 512", with(44, 0)},
-      {"features is 65535, expected 16 to 512", with(44, 65535)},
+      {"features is 0, expected a multiple of 16 from 16 to 512", with(44, 0)},
+      {"features is 65535, expected a multiple of 16 from 16 to 512", with(44, 65535)},
       {"features is 24, expected a multiple of 16", with(44, 24)},
       {"the first dimension of conv_in.weight is 16, expected 32", with(44, 32)},
       {"the number of groups is 3, expected 4", with(46, 3)},
@@ -459,7 +459,7 @@ TEST_CASE("a wrong field of a file of MIRNet-v2 is named") {
       {"the reduction of fusion is 16, expected 8", with(54, 16)},
       {"the numerator of the channel factor is 2, expected 3", with(56, 2)},
       {"the denominator of the channel factor is 1, expected 2", with(58, 1)},
-      {"bias is 2, expected 1", with(60, 2)},
+      {"bias is 2, expected 0 or 1", with(60, 2)},
       {"expected \"conv_in.bias\"", with(60, 1)},
       {"the scale is 2, expected 1", with(62, 2)},
       {"the pad multiple is 8, expected 4", with(64, 8)},
@@ -473,8 +473,10 @@ TEST_CASE("a wrong field of a file of MIRNet-v2 is named") {
 }
 
 TEST_CASE("each network refuses the other's files") {
-  CHECK(refusal<MirnetV2<float>>(test::make_weight_file(tiny)) == "the architecture is 1, expected 2");
-  CHECK(refusal<Mirnet<float>>(test::make_weight_file(version_2)) == "the architecture is 2, expected 1");
+  CHECK(refusal<MirnetV2<float>>(test::make_weight_file(tiny)) ==
+        "the file has weights of MIRNet (architecture 1), expected MIRNet-v2 (2)");
+  CHECK(refusal<Mirnet<float>>(test::make_weight_file(version_2)) ==
+        "the file has weights of MIRNet-v2 (architecture 2), expected MIRNet (1)");
   // Even where the rest of the header is the other's.
   Bytes file = test::make_weight_file(version_2);
   Bytes const other = test::make_weight_file({.features = 16, .groups = 4, .blocks = 1, .streams = 3, .columns = 2});

@@ -85,12 +85,20 @@ class WeightHeader {
     return field(number_offset(i));
   }
 
+  /// Errors: model, where the file is of another network.
+  Result<void> expect_architecture(Index expected) const noexcept {
+    if (architecture() == expected) return {};
+    return Error(ErrorCode::model, "the file has weights of %s (architecture %lld), expected %s (%lld)",
+                 name_of_network(architecture()), static_cast<long long>(architecture()), name_of_network(expected),
+                 static_cast<long long>(expected));
+  }
+
   /// The first check of a network of your own. Errors: model, where the file is of one of the library's networks, or of
   /// a version that has no others.
   Result<void> expect_own_network() const noexcept {
     if (architecture() != 0) {
       return Error(ErrorCode::model, "the file has weights of %s (architecture %u), expected a network of your own (0)",
-                   architecture() == 1 ? "MIRNet" : "another network", static_cast<unsigned>(architecture()));
+                   name_of_network(architecture()), static_cast<unsigned>(architecture()));
     }
     if (minor_version() < 4) {
       return Error(ErrorCode::model,
@@ -119,6 +127,15 @@ class WeightHeader {
   }
 
  private:
+  static constexpr char const* name_of_network(Index architecture) noexcept {
+    switch (architecture) {
+      case 0: return "a network of somebody's own";
+      case 1: return "MIRNet";
+      case 2: return "MIRNet-v2";
+      default: return "another network";
+    }
+  }
+
   static constexpr std::size_t number_offset(int i) noexcept { return 44 + 2 * static_cast<std::size_t>(i); }
 
   std::span<std::byte const> header_;

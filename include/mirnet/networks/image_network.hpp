@@ -74,8 +74,9 @@ struct ImageNetworkShape {
       return Error(ErrorCode::invalid_argument, "an image has at least 1x1 pixels, found %lldx%lld",
                    static_cast<long long>(width), static_cast<long long>(height));
     }
-    // The rehearsal adds up maps and their arithmetic: with room for far more than the six maps that it holds at most,
-    // neither sum can wrap. Where an Index has 32 bits, such a bound would refuse images that there is memory for.
+    // The rehearsal adds up maps and their arithmetic: with room for far more than the seven maps that it holds at
+    // most, neither sum can wrap. Where an Index has 32 bits, such a bound would refuse images that there is memory
+    // for.
     constexpr Index largest_map = (std::numeric_limits<Index>::max)() >> (sizeof(Index) > 4 ? 17 : 4);
     Index const longest = (std::numeric_limits<Index>::max)() - multiple;
     std::optional<Index> widest, image;

@@ -31,6 +31,7 @@ class Mirnet {
 
   /// Errors: model, for a network of another kind and for hyper-parameters out of range.
   static Result<Config> configure(WeightHeader const& header) noexcept {
+    if (auto const checked = header.expect_architecture(1); !checked) return checked.error();
     Config config{.features = header.field(44),
                   .groups = header.field(46),
                   .blocks = header.field(48),
@@ -40,8 +41,7 @@ class Mirnet {
     bool const has_unshuffle = header.minor_version() >= 3;  // before, its field was reserved
     if (has_unshuffle) config.unshuffle = header.field(66);
     auto const fixed =
-        expect_fields(header, {{"the architecture", 36, 1},
-                               {"the number of output channels", 42, config.channels},
+        expect_fields(header, {{"the number of output channels", 42, config.channels},
                                {"the reduction of channel attention", 54, ChannelAttention<T>::reduction},
                                {"the numerator of the channel factor", 56, 2},
                                {"the denominator of the channel factor", 58, 1},

@@ -38,21 +38,18 @@ struct MirnetV2Config {
 
   /// Errors: model, naming the first hyper-parameter out of its range.
   constexpr Result<void> check() const noexcept {
-    if (auto const checked = check_ranges({{"features", features, 16, 512}, {"blocks", blocks, 1, 16}}); !checked) {
-      return checked;
-    }
     auto const number = [](Index value) { return static_cast<long long>(value); };
-    if (features % 16 != 0) {
-      return Error(ErrorCode::model, "features is %lld, expected a multiple of 16", number(features));
+    if (features % 16 != 0 || features < 16 || features > 512) {
+      return Error(ErrorCode::model, "features is %lld, expected a multiple of 16 from 16 to 512", number(features));
     }
+    if (auto const checked = check_ranges({{"blocks", blocks, 1, 16}}); !checked) return checked;
     if (channels != 3 && channels != 6) {
       return Error(ErrorCode::model, "channels is %lld, expected 3, or 6 for two views", number(channels));
     }
     if (adds_image && channels != output_channels) {
       return Error(ErrorCode::model,
-                   "an image of %lld channels cannot be added to an output of %lld, as all tasks but "
-                   "defocus do",
-                   number(channels), number(output_channels));
+                   "channels is 6, two views: expected the task defocus, whose output has no image added "
+                   "(adds_image = false)");
     }
     return {};
   }

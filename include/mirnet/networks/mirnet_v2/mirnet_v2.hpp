@@ -33,10 +33,13 @@ class MirnetV2 {
 
   /// Errors: model, for a network of another kind and for hyper-parameters out of range.
   static Result<Config> configure(WeightHeader const& header) noexcept {
-    if (auto const checked = header.expect("the architecture", 36, 2); !checked) return checked.error();
+    if (auto const checked = header.expect_architecture(2); !checked) return checked.error();
     if (header.minor_version() < 4) {
       return Error(ErrorCode::model, "the format version is 0.%lld, files of MIRNet-v2 have 0.4 or more",
                    static_cast<long long>(header.minor_version()));
+    }
+    if (header.field(60) > 1) {
+      return Error(ErrorCode::model, "bias is %lld, expected 0 or 1", static_cast<long long>(header.field(60)));
     }
     Config const config{.features = header.field(44),
                         .blocks = header.field(48),
