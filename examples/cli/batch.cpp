@@ -63,11 +63,16 @@ mirnet::Result<void> check_views(RestoreOptions const& options, WorkList const& 
   auto const& pictures = all.pictures;
   if (pictures.size() != 1 || !all.unreadable.empty()) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,
-                         "--right: is the right view of one picture; found %zu pictures", pictures.size());
+                         "--right: goes with one picture, its left view; found %zu", pictures.size());
   }
   if (pictures.front().input == standard_stream && *options.right == standard_stream) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,
                          "--right: both views are to come from the standard input; expected one of them");
+  }
+  std::error_code missing;
+  if (std::filesystem::equivalent(*options.right, pictures.front().output, missing)) {
+    return mirnet::Error(mirnet::ErrorCode::output, "%s: is the right view, and would be replaced by the result",
+                         pictures.front().output.c_str());
   }
   return {};
 }
@@ -95,6 +100,10 @@ mirnet::Result<void> restore_work(RestoreOptions const& options, Task const& tas
   auto const& facts = (*engine)->facts();
   auto const model = name_of(options.weights), checksum = weights_checksum(*file);
   if (auto const taken = (*engine)->check_pictures(options.right ? 2 : 1); !taken) return taken;
+  if (!options.strength && facts.task == mirnet::Task::defocus) {
+    return mirnet::Error(mirnet::ErrorCode::invalid_argument,
+                         "--strength auto: measures noise, and the weights are for defocus; expected a number");
+  }
   ComparisonPage page;
   Restorer restorer(options, **engine, pool, result_mark(task.verb, model, checksum), page);
   Settings const settings{facts.isa, kernels.precision(), options.computing.algorithm, facts.network, model,

@@ -41,6 +41,8 @@ mirnet::Tiling<To> with_config(mirnet::Tiling<From> const& tiling, To const& con
           .alone = with_config(tiling.alone, config)};
 }
 
+constexpr char const* builtin_name = "built in";  // what Facts::weights says of the weights in the program
+
 constexpr mirnet::NoHyperParameters none;
 
 template <class From>
@@ -173,22 +175,23 @@ Result<std::unique_ptr<Engine>> load(std::string const& name, mirnet::ByteSource
 
 Result<void> Engine::check_pictures(int count) const {
   constexpr Index colours = 3;
-  auto const* const weights = facts_.weights.c_str();
+  auto const weights = facts_.weights == builtin_name ? "the built-in weights" : facts_.weights;
   if (facts_.channels_out != colours || (facts_.channels_in != colours && facts_.channels_in != 2 * colours)) {
-    return Error(ErrorCode::model, "%s: the network is for images of %lld channels; expected 3", weights,
+    return Error(ErrorCode::model, "%s: the network is for images of %lld channels; expected 3", weights.c_str(),
                  static_cast<long long>(facts_.channels_in));
   }
   int const taken = facts_.channels_in == colours ? 1 : 2;
   if (taken == count) return {};
   return Error(ErrorCode::invalid_argument,
-               taken == 2 ? "%s: the network takes two pictures, the left and the right view, and was given one"
+               taken == 2 ? "%s: the network takes two pictures, the left and the right view, and was given one; the "
+                            "right one is given by denoise --right FILE"
                           : "%s: the network takes one picture, and was given two, a left and a right view",
-               weights);
+               weights.c_str());
 }
 
 Result<std::unique_ptr<Engine>> load_engine(std::optional<std::string> const& path, Kernels const& kernels,
                                             mirnet::Algorithm algorithm, mirnet::ThreadPool& pool) {
-  std::string const name = path ? *path : "built in";
+  std::string const name = path ? *path : builtin_name;
   auto const load_from = [&](mirnet::ByteSource& source) {
     return kernels.in_bfloat16 ? load<mirnet::bfloat16>(name, source, kernels, algorithm, pool)
                                : load<float>(name, source, kernels, algorithm, pool);

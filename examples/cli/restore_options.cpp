@@ -139,8 +139,8 @@ void add_restore_options(CLI::App& command, Task const& task, RestoreOptions& op
   add_computing(command, options.computing);
   command
       .add_option("--right", options.right,
-                  "the right view of the picture, for networks that see a scene through both halves of a lens; the "
-                  "result is the left view")
+                  "the right view, of the same size, for weights that take two views of a scene (MIRNet-v2 for "
+                  "defocus); the picture is the left view, and so is the result")
       ->type_name("FILE");
   command.add_option("--crop", options.crop_text, "process only this part, in pixels from the upper left corner")
       ->type_name("X,Y,W,H");
@@ -199,7 +199,7 @@ mirnet::Result<void> settle(RestoreOptions& options) {
   if (options.strength_text != "auto") options.strength = std::strtof(options.strength_text.c_str(), nullptr);
   if (options.right && !options.strength) {
     return mirnet::Error(mirnet::ErrorCode::invalid_argument,
-                         "--strength auto: follows the noise of one picture; with --right, expected a number");
+                         "--strength auto: measures the noise of one picture; expected a number with --right");
   }
   if (options.quality == "standard" || options.quality == "high") {
     warn_of_old_quality(*options.quality);

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import unittest
 
-from program import (INPUT, MODEL, ROOT, SANITIZED, USAGE, WEIGHTS, Picture, ProgramTest, draw, pfm, png, read_pfm,
+from program import (INPUT, MODEL, OUTPUT, ROOT, SANITIZED, USAGE, WEIGHTS, Picture, ProgramTest, draw, pfm, png, read_pfm,
                      read_png, with_header_checksum)
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -38,8 +38,9 @@ class NetworkTest(ProgramTest):
         cls.addClassCleanup(folder.cleanup)
         path = pathlib.Path(folder.name).resolve()
         cls.weights, cls.bias, cls.views = path / "v2.mirw", path / "bias.mirw", path / "views.mirw"
+        cls.defocus = path / "defocus.mirw"
         for file, case, *options in ((cls.weights, "v2_w16", "--task", "denoise"), (cls.bias, "v2_w16_bias"),
-                                     (cls.views, "v2_w16_defocus")):
+                                     (cls.defocus, "v2_w16", "--task", "defocus"), (cls.views, "v2_w16_defocus")):
             subprocess.run([sys.executable, "-B", ROOT / "weights" / "convert.py", GOLDEN / case / "model.pth", file,
                             *options], check=True, stdout=subprocess.DEVNULL)
 
@@ -224,11 +225,14 @@ class Views(NetworkTest):
                 (INPUT, ("left.png", "o.png", *two, "other.png"),
                  "left.png has 90 x 70 pixels, and its right view other.png 91 x 70; expected the same size"),
                 (INPUT, ("left.png", "o.png", *two, "none.png"), "none.png"),
-                (USAGE, ("left.png", "other.png", "-o", "d/", *two, "right.png"), "one picture; found 2 pictures"),
+                (USAGE, ("left.png", "other.png", "-o", "d/", *two, "right.png"), "one picture, its left view; found 2"),
                 (USAGE, ("-", "o.png", *two, "-"), "both views"),
+                (OUTPUT, ("left.png", "-o", "right.png", "--overwrite", *two, "right.png"),
+                 "right.png: is the right view, and would be replaced by the result"),
+                (USAGE, ("left.png", "o.png", "--weights", self.defocus, "--strength", "auto"), "for defocus"),
                 (USAGE, ("left.png", "o.png", *two, "right.png", "--strength", "auto"), "--strength auto"),
                 (USAGE, ("left.png", "o.png", "--right", "right.png"),
-                 "built in: the network takes one picture, and was given two, a left and a right view"),
+                 "the built-in weights: the network takes one picture, and was given two, a left and a right view"),
                 (USAGE, ("left.png", "o.png", "--weights", self.weights, "--right", "right.png"), "takes one picture")):
             self.fails(code, "denoise", *arguments, says=says)
 
@@ -317,7 +321,8 @@ class Refusals(NetworkTest):
 
     def test_views_need_two_pictures(self):
         self.file("in.png", png(draw(8, 8, 3)))
-        says = "views.mirw: the network takes two pictures, the left and the right view, and was given one"
+        says = ("views.mirw: the network takes two pictures, the left and the right view, and was given one; the right "
+                "one is given by denoise --right FILE")
         for arguments in (("denoise", "in.png", "o.png"), ("denoise", "in.png", "--preview"), ("profile", "in.png"),
                           ("denoise", "in.png", "o.png", "--precision", "bf16", "--estimate")):
             self.fails(USAGE, *arguments, "--weights", self.views, says=says)
