@@ -211,7 +211,7 @@ class Own(NamedTuple):
     def fields(self, _version):
         return (self.in_channels, self.out_channels, *self.numbers)
 
-    def notes(self, _task):
+    def notes(self, _task, _is_given):
         return ()
 
     @property
@@ -349,7 +349,7 @@ class Mirnet(NamedTuple):
         return (self.channels, self.channels, self.features, self.groups, self.blocks, self.streams, self.columns,
                 REDUCTION, 2, 1, 0, 1, self.unshuffle << (self.streams - 1), self.unshuffle if version >= 3 else 0)
 
-    def notes(self, _task):
+    def notes(self, _task, _is_given):
         return ()
 
     def __str__(self):
@@ -423,7 +423,7 @@ class MirnetV2(NamedTuple):
     bias: int
 
     arch, title, since = MIRNET_V2, "MIRNet-v2", 4
-    unit = re.compile(r"body\.(\d{1,4})\.body\.(\d{1,4})\.dau_")
+    unit = re.compile(r"body\.(\d{1,4})\.body\.(\d{1,4})\.(?:dau_|skff_|down[24]\.|up21_|up32_)")
     unshuffle = 1
     convolution_groups = (1, 2, 4, 4)  # in each residual group
     ranges = (range(3, 7, 3), range(16, 513, 16), range(1, 17), range(2))
@@ -441,12 +441,13 @@ class MirnetV2(NamedTuple):
             "the number of input channels of conv_in.weight", "the number of output channels of conv_in.weight",
             "the number of blocks in a residual group"))
         biases = [name for name, _, _ in network.parameters() if split(name)[1] == "bias"]
-        missing = [name for name in biases if name not in tensors]
-        if len(missing) == len(biases):
+        there = [name for name in biases if name in tensors]
+        if not there:
             return network._replace(bias=0)
+        # Where the whole layer is missing, that is what has to be said.
+        missing = [name for name in biases if name not in tensors and split(name)[0] + "weight" in tensors]
         if missing:
-            there = next(name for name in biases if name in tensors)
-            raise BadModel(f"{there} is there and {missing[0]} is not, expected all biases or none")
+            raise BadModel(f"{there[0]} is there and {missing[0]} is not, expected all biases or none")
         return network
 
     @classmethod
@@ -490,12 +491,15 @@ class MirnetV2(NamedTuple):
         return (self.channels, 3, self.features, len(self.convolution_groups), self.blocks, 3, 2, REDUCTION, 3, 2,
                 self.bias, 1, 4, self.unshuffle)
 
-    def notes(self, task):
-        """What no shape tells."""
+    def notes(self, task, is_given):
+        """What no shape tells. `is_given` says whether the user gave the task."""
         if task == DEFOCUS:
             yield "the network's output is the result: the image is not added to it"
+        elif task or is_given:
+            yield "the image is added to the network's output"
         else:
-            yield "the image is added to the network's output, which no shape tells; --task defocus leaves it out"
+            yield ("the image is added to the network's output, which no shape tells; converting with --task defocus "
+                   "leaves it out")
 
     def __str__(self):
         return described(self)
@@ -934,18 +938,22 @@ def read_checkpoint(data):
 
 def infer(tensors, unshuffle):
     """Which of the library's networks these are the parameters of."""
-    first = tensors.get("conv_in.weight")
     network = next((network for network in LIBRARY if any(map(network.unit.match, tensors))), None)
-    if first is None or len(first.shape) != 4 or network is None:
-        raise BadModel("a checkpoint of another network (MIRNet has conv_in.weight and body.0.body.0.blocks.0.0.*, "
-                       "MIRNet-v2 body.0.body.0.dau_top.*): --network generic converts any")
+    if network is None:
+        raise BadModel("a checkpoint of another network (MIRNet has body.0.body.0.blocks.0.0.*, MIRNet-v2 "
+                       "body.0.body.0.dau_top.*): --network generic converts any")
+    first = tensors.get("conv_in.weight")
+    if first is None:
+        raise BadModel("'conv_in.weight' is missing")
+    if len(first.shape) != 4:
+        raise BadModel(f"the shape of conv_in.weight is {joined(first.shape)}, expected 4 dimensions")
     return network.of_checkpoint(tensors, first.shape, unshuffle)
 
 
 def check_names_and_shapes(tensors, expected, title):
     for name, shape, _ in expected:
         if name in tensors and tensors[name].shape != shape:
-            raise BadModel(f"{name} is {joined(tensors[name].shape)}, expected {joined(shape)}")
+            raise BadModel(f"the shape of {name} is {joined(tensors[name].shape)}, expected {joined(shape)}")
         if name in tensors and tensors[name].storage.dtype not in FLOATS:
             raise BadModel(f"{name} is {tensors[name].storage.dtype}, expected floating-point numbers")
     known = {name: shape for name, shape, _ in expected}
@@ -1021,7 +1029,7 @@ def check_own_tensor(name, tensor):
     if len(tensor.shape) > 4:
         raise BadModel(f"{name} has {len(tensor.shape)} dimensions, expected 1 to 4")
     if not all(1 <= size < 1 << 32 for size in tensor.shape):
-        raise BadModel(f"{name} is {joined(tensor.shape)}, expected dimensions of 1 to {(1 << 32) - 1}")
+        raise BadModel(f"the shape of {name} is {joined(tensor.shape)}, expected dimensions of 1 to {(1 << 32) - 1}")
 
 
 def with_biases_behind_weights(names):
@@ -1055,7 +1063,7 @@ def batch_norm(layer, tensors, epsilon):
     count = math.prod(parts["running_var"].shape)
     for last, tensor in parts.items():
         if tensor.shape != (count,):
-            raise BadModel(f"{what} has a {last} of {joined(tensor.shape)}, expected {count} as of running_var")
+            raise BadModel(f"{what} has a {last} of shape {joined(tensor.shape)}, expected {count} as of running_var")
         finite_values(layer + last, tensor)
     gains, shifts, means, variances = (doubles(parts[last]) if last in parts else (float(last == "weight"),) * count
                                        for last in NORM)
@@ -1343,8 +1351,8 @@ def own_of(data, header, transposed):
             raise BadModel(f"{name}: rank is {entry.rank}, expected 1 to 4")
         shapes[name] = (entry.dim0, entry.dim1, entry.dim2, entry.dim3)[:entry.rank]
         if not 1 <= math.prod(shapes[name]) <= len(data):
-            raise BadModel(f"{name} is {joined(shapes[name])}, expected 1 value or more, and no more than fit in the "
-                           "file")
+            raise BadModel(f"the shape of {name} is {joined(shapes[name])}, expected 1 value or more, and no more than "
+                           "fit in the file")
     meta = data[header.meta_off:]
     if crc32c(meta) != header.meta_crc:
         raise BadModel("wrong checksum of the metadata")
@@ -1523,11 +1531,11 @@ def metadata(path, digest, network, extra, before):
     return "".join(f"{key}={value}\n" for key, value in lines.items()).encode()
 
 
-def print_summary(model):
+def print_summary(model, is_task_given=False):
     count = sum(math.prod(tensor.shape) for tensor, _ in model.tensors)
     print(f"network     {model.network}")
     print(f"task        {TASKS[model.header.task]}")
-    for note in model.network.notes(model.header.task):
+    for note in model.network.notes(model.header.task, is_task_given):
         print(f"note        {note}")
     print(f"parameters  {count} in {len(model.tensors)} tensors")
 
@@ -1584,7 +1592,7 @@ def convert(source, target, options):
     with about(target):
         model = decode(file)
         write_file(target, file)
-    print_summary(model)
+    print_summary(model, options.task is not None)
     for what in folded:
         print(f"folded      {what}")
     print(f"source      SHA-256 {digest}")

@@ -749,14 +749,16 @@ class Refusals(Case):
              f"{SECOND}body.1.weight and {slope} are one parameter"),
             (without("conv_out.weight"), "'conv_out.weight' is missing"),
             (without(SECOND + "body.0.weight"), f"'{SECOND}body.0.weight' is missing"),
-            (without("conv_in.weight"), "another network"),
-            ({"conv_in.weight": ((8, 3, 3, 3), [0.5] * 216)}, "another network"),
+            (without("conv_in.weight"), "'conv_in.weight' is missing"),
+            ({"conv_in.weight": ((8, 3, 3, 3), [0.5] * 216)}, "a checkpoint of another network (MIRNet has body.0."),
             ({**small_model(), "conv_in.bias": ((8,), [0.5] * 8)}, "'conv_in.bias' is not a parameter"),
             ({**small_model(), "x" * 500: ((1,), [0.5])}, "'xxxx"),
             ({**small_model(), "\x1b[31m\n": ((1,), [0.5])}, r"'\x1b[31m\n' is not a parameter"),
             (reshaped(tail, (8, 8, 1, 1)), f"{tail} is 8x8x1x1, expected 8x8x3x3"),
-            (reshaped(slope, (8,)), f"{slope} is 8, expected 1"),
-            (reshaped("conv_in.weight", (8, 3, 9)), "another network"),
+            (reshaped(slope, (8,)), f"the shape of {slope} is 8, expected 1"),
+            (reshaped(slope, ()), f"the shape of {slope} is scalar, expected 1"),
+            (reshaped("conv_in.weight", (8, 27)), "the shape of conv_in.weight is 8x27, expected 4 dimensions"),
+            (reshaped("conv_in.weight", (8,)), "the shape of conv_in.weight is 8, expected 4 dimensions"),
             (reshaped("conv_in.weight", (4, 3, 3, 3)), "features is 4, expected 8 to 1024"),
             (reshaped("conv_in.weight", (8, 17, 3, 3)), "channels is 17, expected 1 to 16"),
             (reshaped("conv_in.weight", (8, 0, 3, 3)), "channels is 0, expected 1 to 16"),
@@ -1560,7 +1562,8 @@ class OwnNetworks(Case):
         self.own(own_zip({**own_model(), "x" * 120: ((1,), [1.0])}))
         self.target.unlink()
         self.refuse_own({"a": ((1, 1, 1, 1, 1), [1.0])}, "a has 5 dimensions, expected 1 to 4")
-        self.refuse_own({"a": ((2, 0), [])}, "a is 2x0, expected dimensions of 1 to 4294967295")
+        self.refuse_own({"a": ((2, 0), [])}, "the shape of a is 2x0, expected dimensions of 1 to 4294967295")
+        self.refuse_own({"a": ((0,), [])}, "the shape of a is 0, expected dimensions of 1 to 4294967295")
         self.refuse_own({"b.num_batches_tracked": ((), [7])}, "the checkpoint holds no parameters")
         for shape in ((), (1,), (2, 1)):
             model = {"a": ((1,), [1.0]), "num_batches_tracked": (shape, [3] * math.prod(shape))}
@@ -1733,7 +1736,7 @@ class BatchNorms(Case):
         self.refuse_norm({**conv, **batch_norm("b", 5, parts=("weight", "bias", "num_batches_tracked"))},
                          "'b' has no running_mean")
         self.refuse_norm({**conv, **batch_norm("b", 5), "b.weight": ((4,), [1.0] * 4)},
-                         "'b' has a weight of 4, expected 5 as of running_var")
+                         "'b' has a weight of shape 4, expected 5 as of running_var")
         self.refuse_norm({**conv, **batch_norm("b", 5), "b.running_var": ((5,), [1.0] * 4 + [-0.5])},
                          "'b' has a variance below 0 (-0.5)")
         for name in ("b.running_mean", "b.weight", "a.weight"):
@@ -1877,8 +1880,20 @@ class MirnetV2(Case):
                 self.assert_model(tensors, model)
                 self.assertIn(f"MIRNet-v2: channels {expected[3]}, features {expected[5]}, blocks {expected[7]}, bias "
                               f"{expected[13]}\n", self.said)
-                self.assertIn("the image is not added" if expected[2] == 5 else "--task defocus leaves it out",
-                              self.said)
+                self.assertIn("the image is not added" if expected[2] == 5 else "the image is added", self.said)
+                self.assertEqual("--task defocus leaves it out" in self.said, expected[2] == 0)
+
+    def test_the_task_that_was_given_is_not_proposed(self):
+        hint, added = "--task defocus leaves it out", "note        the image is added to the network's output"
+        self.convert(own_zip(v2_model()))
+        for options, is_hinted in (((), True), (("--task", "unspecified"), False), (("--task", "deblur"), False),
+                                   ((), False)):  # a weight file of deblur says so
+            with self.subTest(options):
+                self.convert(self.target.read_bytes(), *options)
+                self.assertIn(added if is_hinted else added + "\n", self.said)
+                self.assertEqual(hint in self.said, is_hinted)
+        self.convert(self.target.read_bytes(), "--task", "defocus")
+        self.assertIn("note        the network's output is the result: the image is not added to it\n", self.said)
 
     def test_every_kind_of_checkpoint(self):
         model = v2_model(bias=True)
@@ -1939,12 +1954,21 @@ class MirnetV2(Case):
         def without(model, *parts):
             return {name: value for name, value in model.items() if not any(part in name for part in parts)}
 
+        def renamed(model, old, new):
+            return {name.replace(old, new): value for name, value in model.items()}
+
         def shaped(name, *shape):
             return {**good, name: (shape, [0.5] * math.prod(shape))}
 
+        parts = ("dau_", "skff_", "down2", "down4", "up21_", "up32_")  # each tells that it is MIRNet-v2
         cases = [
-            (without(good, "conv_in"), "a checkpoint of another network (MIRNet has conv_in.weight and"),
-            (without(good, "dau_"), "MIRNet-v2 body.0.body.0.dau_top.*): --network generic converts any"),
+            (without(good, "conv_in"), "'conv_in.weight' is missing"),
+            (without(good, "body.0.body.0."), "'body.0.body.0.dau_top.body.0.weight' is missing (and 28 more)"),
+            (without(good, "dau_"), "'body.0.body.0.dau_top.body.0.weight' is missing (and 59 more)"),
+            (renamed(good, "dau_", "rcb_"), "'body.0.body.0.dau_top.body.0.weight' is missing (and 59 more)"),
+            (renamed(biased, "dau_", "rcb_"), "'body.0.body.0.dau_top.body.0.weight' is missing (and 119 more)"),
+            *((without(good, *(part for part in parts if part != left)), " is missing (and ") for left in parts),
+            (without(good, *parts), "MIRNet-v2 body.0.body.0.dau_top.*): --network generic converts any"),
             (shaped("conv_in.weight", 24, 3, 3, 3), "the number of output channels of conv_in.weight is 24, expected a "
                                                     "multiple of 16 from 16 to 512"),
             (shaped("conv_in.weight", 528, 3, 3, 3), "is 528, expected a multiple of 16 from 16 to 512"),
@@ -1954,7 +1978,7 @@ class MirnetV2(Case):
             (shaped("conv_in.weight", 16, 4, 3, 3),
              "the number of input channels of conv_in.weight is 4, expected 3 or 6"),
             (shaped("conv_in.weight", 16, 3, 1, 1), "conv_in.weight is 16x3x1x1, expected 16x3x3x3"),
-            (shaped("conv_in.weight", 16, 3, 3), "a checkpoint of another network"),
+            (shaped("conv_in.weight", 16, 27), "the shape of conv_in.weight is 16x27, expected 4 dimensions"),
             (shaped("conv_out.weight", 6, 16, 3, 3), "conv_out.weight is 6x16x3x3, expected 3x16x3x3"),
             (shaped("body.0.body.16.dau_top.x", 1), "the number of blocks in a residual group is 17, expected 1 to 16"),
             (shaped("body.4.body.0.dau_top.x", 1), "body.4 is the last residual group, expected body.3"),
@@ -1972,7 +1996,7 @@ class MirnetV2(Case):
             (shaped("conv_in.bias", 16), "conv_in.bias is there and body.0.body.0.dau_top.body.0.bias is not, expected "
                                          "all biases or none"),
             (without(biased, "body.2.body.1.bias"), "conv_in.bias is there and body.2.body.1.bias is not, expected"),
-            ({**biased, "conv_out.bias": ((16,), [0.5] * 16)}, "conv_out.bias is 16, expected 3"),
+            ({**biased, "conv_out.bias": ((16,), [0.5] * 16)}, "the shape of conv_out.bias is 16, expected 3"),
             ({**biased, "body.0.body.0.down2.body.0.bot.1.bias": ((24,), [0.5] * 24)},
              "'body.0.body.0.down2.body.0.bot.1.bias' is not a parameter of MIRNet-v2"),
             ({**biased, "conv_in.bias": ((16,), [0.5] * 15 + [math.nan])}, "conv_in.bias has a value that is NaN"),
