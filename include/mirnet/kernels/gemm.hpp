@@ -304,8 +304,16 @@ MIRNET_ALWAYS_INLINE void column_of_tiles(Gemm<T, Element> const& work, Index co
     if (column == 0 && work.ahead_lines > 0) prefetch_part(work, row / Rows, work.rows / Rows);
     tile<Rows, Vectors>(work, row, column);
   }
-  if (row < work.rows)
-    tiles<Rows, Vectors, T, Element>[static_cast<std::size_t>(work.rows - row - 1)](work, row, column);
+  if (row == work.rows) return;
+  auto const left = static_cast<std::size_t>(work.rows - row - 1);
+  // What is left of the rows of a large tile takes half the code in narrow tiles.
+  if constexpr (Vectors > 1 && Rows > 6 && Rows <= narrow_tile_rows) {
+    constexpr int half = Vectors / 2;
+    tiles<narrow_tile_rows, half, T, Element>[left](work, row, column);
+    tiles<narrow_tile_rows, half, T, Element>[left](work, row, column + half * simd::lanes);
+  } else {
+    tiles<Rows, Vectors, T, Element>[left](work, row, column);
+  }
 }
 
 }  // namespace gemm_detail
