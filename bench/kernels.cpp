@@ -167,28 +167,31 @@ void blurred_projection(benchmark::State& state, Target<T> const& target, Case c
 
 // --- Resampling, pooling, attention ---------------------------------------------------------------------------------
 
-template <class T>
-void blur_pool(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+/// layer(context, input, output), with an output of `side` pixels in height and width.
+template <class T, class Layer>
+void resampling(benchmark::State& state, Target<T> const& target, Case const& shapes, Index side, Layer layer) {
   auto const input = random_map<T>(shapes.input());
-  auto output = Tensor<T>::create({shapes.size / 2, shapes.size / 2, shapes.out}).value();
+  auto output = Tensor<T>::create({side, side, shapes.out}).value();
   measure(state, target, bytes_of<T>({input.view(), output.view()}),
-          [&](Context<T>& context) { mirnet::blur_pool<T>(context, input.view(), output.view()); });
+          [&](Context<T>& context) { layer(context, View<T const>(input.view()), output.view()); });
 }
 
 template <class T>
-void bilinear_double(benchmark::State& state, Target<T> const& target, Case const& shapes) {
-  auto const input = random_map<T>(shapes.input());
-  auto output = Tensor<T>::create({2 * shapes.size, 2 * shapes.size, shapes.out}).value();
-  measure(state, target, bytes_of<T>({input.view(), output.view()}),
-          [&](Context<T>& context) { mirnet::bilinear_double<T>(context, input.view(), output.view()); });
+void blur_pool(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  resampling(state, target, shapes, shapes.size / 2,
+             [](auto& context, auto input, auto output) { mirnet::blur_pool<T>(context, input, output); });
 }
 
 template <class T>
 void average_halve(benchmark::State& state, Target<T> const& target, Case const& shapes) {
-  auto const input = random_map<T>(shapes.input());
-  auto output = Tensor<T>::create({shapes.size / 2, shapes.size / 2, shapes.out}).value();
-  measure(state, target, bytes_of<T>({input.view(), output.view()}),
-          [&](Context<T>& context) { mirnet::average_halve<T>(context, input.view(), output.view()); });
+  resampling(state, target, shapes, shapes.size / 2,
+             [](auto& context, auto input, auto output) { mirnet::average_halve<T>(context, input, output); });
+}
+
+template <class T>
+void bilinear_double(benchmark::State& state, Target<T> const& target, Case const& shapes) {
+  resampling(state, target, shapes, 2 * shapes.size,
+             [](auto& context, auto input, auto output) { mirnet::bilinear_double<T>(context, input, output); });
 }
 
 /// As a fusion of MIRNet-v2 adds a stream to the one above, in place.

@@ -15,6 +15,9 @@ namespace mirnet::inline MIRNET_ABI {
 template <class T>
 class ChannelSums {
  public:
+  /// Of a line, where a layer takes pixels by number and not by row.
+  static constexpr Index pixels_a_line = 256;
+
   constexpr ChannelSums(Context<T>& context, Index channels) noexcept
       : channels_(channels), pitch_(pixel_pitch<T>(channels)), totals_(context.arena, pitch_) {
     context.once([&] { std::fill_n(totals_.data(), pitch_, 0.0); });
@@ -82,7 +85,7 @@ constexpr void global_average(Context<T>& context, ChannelSums<T> const& first, 
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
 template <class T>
 constexpr void global_average(Context<T>& context, std::span<ViewOf<T const> const> maps, ViewOf<T> output) noexcept {
-  constexpr Index pixels_a_line = 256;
+  constexpr Index pixels_a_line = ChannelSums<T>::pixels_a_line;
   Shape const shape = maps[0].shape();
   for (auto const& map : maps) {
     if (!context.accepts("mean", "input", map, shape, Layout::dense)) return;

@@ -7,25 +7,42 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
+namespace detail {
+
+/// A map of half the height and width, by a kernel of this name; `layer` is what the layer is called.
+template <class T, class Kernel>
+constexpr void halve(Context<T>& context, char const* layer, char const* name, Kernel KernelTable<T>::*kernel,
+                     View<T const> input, View<T> output) noexcept {
+  Shape const doubled{2 * output.height(), 2 * output.width(), output.channels()};
+  if (!context.accepts(layer, "input", input, doubled, Layout::dense) ||
+      !context.accepts(layer, "output", output, output.shape(), Layout::dense) ||
+      !context.differ(layer, input, output)) {
+    return;
+  }
+  Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
+  Node node = context.new_node(layer, input.shape(), output.shape());
+  node.kernel = name;
+  Piece const piece(context, node);
+  context.each_range(output.height(), rows_a_range,
+                     [&](Index first, Index last, Index) { (context.kernels->*kernel)(work, first, last); });
+}
+
+}  // namespace detail
+
 /// Anti-aliased downsampling by two (Zhang, ICML 2019): [1 2 1] x [1 2 1] / 16, borders reflected without the edge.
 /// The input's height and width are even, and the output does not overlap it.
 template <class T>
 constexpr void blur_pool(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
-  Shape const doubled{2 * output.height(), 2 * output.width(), output.channels()};
-  if (!context.accepts("blur-pool", "input", input, doubled, Layout::dense) ||
-      !context.accepts("blur-pool", "output", output, output.shape(), Layout::dense) ||
-      !context.differ("blur-pool", input, output)) {
-    return;
-  }
-  Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
-  Node node = context.new_node("blur-pool", input.shape(), output.shape());
-  node.kernel = "blur_pool";
-  Piece const piece(context, node);
-  context.each_range(output.height(), rows_a_range,
-                     [&](Index first, Index last, Index) { context.kernels->blur_pool(work, first, last); });
+  detail::halve<T>(context, "blur-pool", "blur_pool", &KernelTable<T>::blur_pool, input, output);
 }
 
-/// What bilinear_double_rows is told as, for an input map of this shape.
+/// torch.nn.AvgPool2d(2) of a map of even height and width. The output does not overlap the input.
+template <class T>
+constexpr void average_halve(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  detail::halve<T>(context, "average pool", "average_halve", &KernelTable<T>::average_halve, input, output);
+}
+
+/// The trace's node for bilinear_double_rows, for an input map of this shape.
 template <class T>
 constexpr Node bilinear_double_node(Context<T>& context, Shape input) noexcept {
   Node node = context.new_node("bilinear x2", input, {2 * input.height, 2 * input.width, input.channels});
@@ -57,24 +74,7 @@ constexpr void bilinear_double(Context<T>& context, ViewOf<T const> input, ViewO
   bilinear_double_rows<T>(context, node, input, output);
 }
 
-/// torch.nn.AvgPool2d(2) of a map of even height and width. The output does not overlap the input.
-template <class T>
-constexpr void average_halve(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
-  Shape const doubled{2 * output.height(), 2 * output.width(), output.channels()};
-  if (!context.accepts("average pool", "input", input, doubled, Layout::dense) ||
-      !context.accepts("average pool", "output", output, output.shape(), Layout::dense) ||
-      !context.differ("average pool", input, output)) {
-    return;
-  }
-  Resampling<T> const work{input.data(), input.height(), input.width(), input.pitch(), output.data()};
-  Node node = context.new_node("average pool", input.shape(), output.shape());
-  node.kernel = "average_halve";
-  Piece const piece(context, node);
-  context.each_range(output.height(), rows_a_range,
-                     [&](Index first, Index last, Index) { context.kernels->average_halve(work, first, last); });
-}
-
-/// What bilinear_double_sum_rows is told as, for a doubled map of this shape.
+/// The trace's node for bilinear_double_sum_rows; `doubled` is the shape of the large map.
 template <class T>
 constexpr Node bilinear_double_sum_node(Context<T>& context, Shape doubled) noexcept {
   Node node = context.new_node("bilinear x2 + sum", {doubled.height / 2, doubled.width / 2, doubled.channels}, doubled);

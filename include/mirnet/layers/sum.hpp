@@ -16,7 +16,7 @@ namespace mirnet::inline MIRNET_ABI {
 template <class T>
 constexpr void add_activated(Context<T>& context, ViewOf<T const> other, ViewOf<T const> vector, LeakyRelu activation,
                              ViewOf<T> map, std::type_identity_t<ChannelSums<T>>* sums = nullptr) noexcept {
-  constexpr Index pixels_a_line = 256;
+  constexpr Index pixels_a_line = ChannelSums<T>::pixels_a_line;
   if (!context.accepts("sum", "input", other, map.shape(), Layout::dense) ||
       !context.accepts("sum", "vector", vector, {1, 1, map.channels()}, Layout::dense) ||
       !context.accepts("sum", "map", map, map.shape(), Layout::dense) ||

@@ -2,9 +2,15 @@
 #pragma once
 
 #include <mirnet/base/result.hpp>
+#include <mirnet/layers/activation.hpp>
 #include <mirnet/networks/image_network.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
+
+/// Of all leaky ReLUs of the network, for maps of T. The slope is rounded to T here: where a run makes it a T, the
+/// caller's rounding mode has no say in the bits.
+template <class T>
+inline constexpr LeakyRelu mirnet_v2_activation{static_cast<double>(T(0.2))};
 
 /// The published network is the default: 5.9 million parameters. The numbers of groups (4), streams (3) and rounds (2)
 /// are fixed: the authors' code ignores its parameters for them.

@@ -9,6 +9,7 @@
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
+#include <mirnet/networks/mirnet_v2/config.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -51,7 +52,7 @@ class UpsamplingFusion {
       auto const inside = context.at(name);
       ArenaMap<T> const mean(context.arena, vector), squeezed(context.arena, layer.squeeze_.output_shape(vector));
       global_average<T>(inside.at("avg_pool"), sums, small_sums, mean);
-      layer.squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = activation});
+      layer.squeeze_.forward(inside.at("conv_du.0"), mean, squeezed, {.activation = mirnet_v2_activation<T>});
       for (Index i = 0; i < 2; ++i) {
         View<T> const logits(advance(weights_.data(), i * pixel_pitch<T>(channels)), vector);
         layer.select_[i].forward(inside.at("fcs", i), squeezed, logits);
@@ -72,9 +73,6 @@ class UpsamplingFusion {
   };
 
  private:
-  // Rounded to T here: where a run makes it a T, the caller's rounding mode has no say in the bits.
-  static constexpr LeakyRelu activation{static_cast<double>(T(0.2))};
-
   Conv2d<T> squeeze_, select_[2];
 };
 

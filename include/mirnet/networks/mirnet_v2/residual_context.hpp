@@ -11,6 +11,7 @@
 #include <mirnet/layers/convolution.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/sum.hpp>
+#include <mirnet/networks/mirnet_v2/config.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
@@ -35,8 +36,7 @@ class ContextMask : public PlainParameter<T> {
 template <class T>
 class ResidualContext {
  public:
-  // Rounded to T here: where a run makes it a T, the caller's rounding mode has no say in the bits.
-  static constexpr LeakyRelu activation{static_cast<double>(T(0.2))};
+  static constexpr LeakyRelu activation = mirnet_v2_activation<T>;
 
   ResidualContext() = default;
   constexpr ResidualContext(Index channels, Index groups, bool bias) noexcept
