@@ -88,12 +88,11 @@ struct Tiles {
   static constexpr Index weight_lines(Convolution<T> const& work) noexcept {
     return GroupProducts<T>(work).weight_lines();
   }
-  static constexpr Index matrix_elements(Convolution<T> const& work) noexcept {
-    GroupProducts<T> const products(work);
+  static constexpr Index matrix_elements(GroupProducts<T> const& products) noexcept {
     return products.most_operands() * products.weight_lines() * line;
   }
   static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
-    return points * matrix_elements(work);
+    return points * matrix_elements(GroupProducts<T>(work));
   }
 
   /// The weights of one line.
@@ -101,7 +100,7 @@ struct Tiles {
     using namespace simd;
     GroupProducts<T> const products(work);
     auto const product = products.product(products.product_of(item));
-    Index const matrix = matrix_elements(work), first = product.first_operand * numbers_an_operand<T>;
+    Index const matrix = matrix_elements(products), first = product.first_operand * numbers_an_operand<T>;
     Element* const to = prepared + item * products.most_operands() * line;
     for (Index step = 0; step < product.operands; ++step) {
       for (Index column = 0; column < line; column += lanes) {
@@ -160,7 +159,7 @@ struct Tiles {
     GroupProducts<T> const products(work);
     Index const whole = tiles_a_work_tile(work), first = index * whole, at_a_time = columns_at_a_time(work);
     Index const tiles = (std::min)(whole, tile_count(work) - first);
-    Index const steps = products.most_operands(), matrix = matrix_elements(work);
+    Index const steps = products.most_operands(), matrix = matrix_elements(products);
     Index const from_step = input_step(work.channels, whole), to_step = output_step(work, whole);
     auto* const from = reinterpret_cast<Element*>(scratch);
     float* const to = scratch + points * from_step;
