@@ -8,6 +8,8 @@
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/concat.hpp>
 #include <mirnet/layers/convolution.hpp>
+#include <mirnet/layers/elementwise.hpp>
+#include <mirnet/layers/normalization.hpp>
 #include <mirnet/layers/pixel_shuffle.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>

@@ -683,8 +683,8 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
           ChannelSums<float> sums(context, 32);
           Conv2d<float>(16, 16, 1).forward(context, map, map, {.sums = &sums});
         }) == "convolution: the set of sums has 1x1 pixels of 32 channels, expected 1x1 of 16");
-  CHECK(after([&](auto& context) { add(context, map, wide); }) ==
-        "sum: the map has a pixel pitch of 32 elements for 16 channels, expected 16");
+  CHECK(after([&](auto& context) { add(context, map, map, odd); }) ==
+        "sum: the output has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16");
   CHECK(after([&](auto& context) { sigmoid(context, odd); }) ==
         "sigmoid: the map has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16");
   CHECK(after([&](auto& context) {
@@ -835,7 +835,7 @@ TEST_CASE("sums of maps, of two averages, and averages of 2x2 pixels") {
       auto halved = Tensor<T>::create(half).value(), average = Tensor<T>::create(vector).value();
       run<T>(kernels, {}, [&](Context<T>& context) {
         // Rehearsals touch no map: each is computed once.
-        add(context, y.view(), sum.view());
+        add(context, sum.view(), y.view(), sum.view());
         average_halve(context, x.view(), halved.view());
         ChannelSums<T> sums(context, channels), of_small(context, channels);
         add_activated(context, y.view(), a.view(), leaky_relu(0.2), activated.view(), &sums);

@@ -8,6 +8,7 @@
 
 #include <mirnet/kernels/gemm.hpp>
 #include <mirnet/kernels/im2col.hpp>
+#include <mirnet/kernels/pointwise.hpp>
 #include <mirnet/kernels/reduction.hpp>
 #include <mirnet/kernels/resampling.hpp>
 #include <mirnet/kernels/winograd.hpp>
@@ -103,12 +104,17 @@ struct Direct {
     output_offsets(work, first, last, offsets);
     if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
     multiply(work, weights, first, last, offsets, scratch);
-    if (!work.statistics.wanted()) return;
-    start_statistics(work, index);
+  }
+
+  /// body(y, x, pixels) for the runs of output pixels of a work tile.
+  template <class Body>
+  static void each_run(Convolution<T> const& work, Index index, Body&& body) noexcept {
+    Index const first = index * work_tile_pixels;
+    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
     for (Index pixel = first; pixel < last;) {
       Index const y = pixel / work.output_width, x = pixel % work.output_width;
       Index const run = (std::min)(last - pixel, work.output_width - x);
-      add_statistics(work, index, y, x, run);
+      body(y, x, run);
       pixel += run;
     }
   }
@@ -211,6 +217,10 @@ struct Grouped {
     return patch_elements(work) + work_tile_pixels * products(work).sum_columns();
   }
   static constexpr Index work_tiles(Convolution<T> const& work) noexcept { return Direct<T>::work_tiles(work); }
+  template <class Body>
+  static void each_run(Convolution<T> const& work, Index index, Body&& body) noexcept {
+    Direct<T>::each_run(work, index, body);
+  }
 
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     GroupProducts<T> const groups = products(work);
@@ -299,6 +309,10 @@ struct Depthwise {
   static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
   static void transform_weights(Convolution<T> const&, Index, Element*) noexcept {}
   static constexpr Index work_tiles(Convolution<T> const& work) noexcept { return Direct<T>::work_tiles(work); }
+  template <class Body>
+  static void each_run(Convolution<T> const& work, Index index, Body&& body) noexcept {
+    Direct<T>::each_run(work, index, body);
+  }
 
   static void compute(Convolution<T> const& work, Element const*, Index index, float*) noexcept {
     using namespace simd;
@@ -349,6 +363,7 @@ constexpr Convolution<T> group_of(Convolution<T> const& work, Index group) noexc
   part.groups = 1;
   part.channels = work.group_channels();
   part.output_lines = work.output_lines / work.groups;
+  part.output_channels = work.output_channels / work.groups;
   Index const first = group * part.output_lines * channels_per_line<T>;
   part.input = behind(work.input, group * part.channels);
   part.weights = behind(work.weights, first * work.depth());
@@ -460,6 +475,18 @@ void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::b
   }
   with_method<T>(plan.method, [&](auto kernel) {
     kernel.compute(work, reinterpret_cast<Operand<T> const*>(prepared), work_tile, floats(scratch));
+    // While the results are in the cache.
+    if (work.function.wanted()) {
+      kernel.each_run(work, work_tile, [&](Index y, Index x, Index pixels) {
+        T* const out = work.output + y * work.output_row_step + x * work.output_pixel_step;
+        Index const step = work.output_pixel_step;
+        apply_function<T>({out, step, out, step, work.output_channels, work.function}, 0, pixels);
+      });
+    }
+    if (!work.statistics.wanted()) return;
+    start_statistics(work, work_tile);
+    kernel.each_run(work, work_tile,
+                    [&](Index y, Index x, Index pixels) { add_statistics(work, work_tile, y, x, pixels); });
   });
 }
 

@@ -10,7 +10,9 @@
 #include <mirnet/kernels/reference.hpp>
 #else
 #include <mirnet/kernels/convolution.hpp>
+#include <mirnet/kernels/normalization.hpp>
 #include <mirnet/kernels/pointwise.hpp>
+#include <mirnet/kernels/pooling.hpp>
 #include <mirnet/kernels/reduction.hpp>
 #include <mirnet/kernels/resampling.hpp>
 #endif
@@ -47,6 +49,15 @@ inline constexpr KernelTable<T> native_table{
     .sigmoid = sigmoid<T>,
     .softmax = softmax<T>,
     .weighted_sum = weighted_sum<T>,
+    .apply_function = apply_function<T>,
+    .combine = combine<T>,
+    .scale_and_shift = scale_and_shift<T>,
+    .normalize = normalize<T>,
+    .softmax_of_channels = softmax_of_channels<T>,
+    .channel_squares = channel_squares<T>,
+    .channel_exponentials = channel_exponentials<T>,
+    .pool = pool<T>,
+    .interpolate = interpolate<T>,
 };
 #endif
 

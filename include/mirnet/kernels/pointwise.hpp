@@ -63,6 +63,90 @@ void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixe
   }
 }
 
+/// Zeros in the padding of a pixel's last line.
+template <class T>
+MIRNET_ALWAYS_INLINE void clear_padding(T* pixel, Index channels) noexcept {
+  for (Index c = channels; c % channels_per_line<T> != 0; ++c) pixel[c] = T(0);
+}
+
+/// body(function) with the function of registers that f names.
+template <class Body>
+void with_function(PointFunction const& f, Body&& body) noexcept {
+  using namespace simd;
+  Pack const half = broadcast(0.5f), one = broadcast(1.0f);
+  auto const hard = [](Pack x) MIRNET_INLINE_LAMBDA {
+    return clamp(x + broadcast(3.0f), broadcast(0.0f), broadcast(6.0f)) * broadcast(1.0f / 6.0f);
+  };
+  switch (f.function) {
+    case Function::none: return;
+    case Function::clamp: {
+      Pack const low = broadcast(static_cast<float>(f.low)), high = broadcast(static_cast<float>(f.high));
+      return body([=](Pack x) MIRNET_INLINE_LAMBDA { return clamp(x, low, high); });
+    }
+    case Function::sigmoid: return body([](Pack x) MIRNET_INLINE_LAMBDA { return simd::sigmoid(x); });
+    case Function::tanh: return body([](Pack x) MIRNET_INLINE_LAMBDA { return simd::tanh(x); });
+    case Function::gelu:
+      return body([=](Pack x) MIRNET_INLINE_LAMBDA {
+        return half * x * (one + simd::erf(x * broadcast(0.70710678118654752440f)));
+      });
+    case Function::gelu_tanh:
+      return body([=](Pack x) MIRNET_INLINE_LAMBDA {
+        Pack const cube = broadcast(0.044715f) * x * x;
+        return half * x * (one + simd::tanh(broadcast(0.79788456080286535588f) * fma(cube, x, x)));
+      });
+    case Function::silu: return body([](Pack x) MIRNET_INLINE_LAMBDA { return x * simd::sigmoid(x); });
+    case Function::hard_sigmoid: return body([=](Pack x) MIRNET_INLINE_LAMBDA { return hard(x); });
+    case Function::hard_swish: return body([=](Pack x) MIRNET_INLINE_LAMBDA { return x * hard(x); });
+  }
+}
+
+template <class T>
+void apply_function(FunctionOf<T> const& work, Index first, Index last) noexcept {
+  with_function(work.function, [&](auto const& function) {
+    using namespace simd;
+    T const* in = work.input + first * work.input_pitch;
+    T* out = work.output + first * work.output_pitch;
+    for (Index pixel = first; pixel < last; ++pixel, in += work.input_pitch, out += work.output_pitch) {
+      for (Index c = 0; c < work.channels; c += lanes) store(out + c, function(load(in + c)));
+      clear_padding(out, work.channels);
+    }
+  });
+}
+
+/// combine() by one operation on registers.
+template <class T, class Operate>
+MIRNET_ALWAYS_INLINE void combine_by(Combination<T> const& work, Index first, Index last, Operate operate) noexcept {
+  using namespace simd;
+  T const* left = work.left + first * work.left_pitch;
+  T const* right = work.right + first * work.right_pitch;
+  T* out = work.output + first * work.output_pitch;
+  for (Index pixel = first; pixel < last; ++pixel) {
+    if (work.spreads) {
+      Pack const value = broadcast(*right);
+      for (Index c = 0; c < work.channels; c += lanes) store(out + c, operate(load(left + c), value));
+      clear_padding(out, work.channels);
+    } else {
+      for (Index c = 0; c < work.channels; c += lanes) store(out + c, operate(load(left + c), load(right + c)));
+    }
+    left += work.left_pitch;
+    right += work.right_pitch;
+    out += work.output_pitch;
+  }
+}
+
+template <class T>
+void combine(Combination<T> const& work, Index first, Index last) noexcept {
+  using simd::Pack;
+  switch (work.operation) {
+    case Operation::add:
+      return combine_by(work, first, last, [](Pack x, Pack y) MIRNET_INLINE_LAMBDA { return x + y; });
+    case Operation::subtract:
+      return combine_by(work, first, last, [](Pack x, Pack y) MIRNET_INLINE_LAMBDA { return x - y; });
+    case Operation::multiply:
+      return combine_by(work, first, last, [](Pack x, Pack y) MIRNET_INLINE_LAMBDA { return x * y; });
+  }
+}
+
 template <class T>
 void spatial_gate(SpatialGate<T> const& work, Index first_row, Index last_row) noexcept {
   using namespace simd;

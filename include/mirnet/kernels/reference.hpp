@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include <mirnet/config.hpp>
 #include <mirnet/kernels/table.hpp>
@@ -21,11 +22,36 @@ T logistic(T value) noexcept {
   return T(1) / (T(1) + std::exp(-value));
 }
 
+template <class T>
+T function_of(PointFunction const& f, T x) noexcept {
+  auto const within = [&](T low, T high) { return x < low ? low : x > high ? high : x; };
+  auto const hard = [&] { return x > T(-3) ? (x < T(3) ? (x + T(3)) / T(6) : T(1)) : std::isnan(x) ? x : T(0); };
+  switch (f.function) {
+    case Function::none: return x;
+    case Function::clamp: return within(static_cast<T>(f.low), static_cast<T>(f.high));
+    case Function::sigmoid: return logistic(x);
+    case Function::tanh: return std::tanh(x);
+    case Function::gelu: return x / T(2) * (T(1) + std::erf(x * static_cast<T>(0.70710678118654752440)));
+    case Function::gelu_tanh: {
+      T const inner = static_cast<T>(0.79788456080286535588) * (x + static_cast<T>(0.044715) * x * x * x);
+      return x / T(2) * (T(1) + std::tanh(inner));
+    }
+    case Function::silu: return x * logistic(x);
+    case Function::hard_sigmoid: return hard();
+    case Function::hard_swish: return x * hard();
+  }
+  return x;
+}
+
 inline constexpr Index work_tile_pixels = 64;
 
 /// The value to write to output channel o of the pixel at `at`.
 template <class T>
 T finished(Convolution<T> const& work, T sum, Index at, Index o) noexcept {
+  if (work.function.wanted()) {
+    bool const padding = work.output_channels > 0 && o >= work.output_channels;
+    return padding ? T(0) : function_of(work.function, sum);
+  }
   T const value = activated(sum, work.slopes != nullptr ? work.slopes[o] : work.slope);
   if (work.residual == nullptr) return value;
   return work.subtracts ? work.residual[at + o] - value : value + work.residual[at + o];
@@ -319,6 +345,142 @@ void weighted_sum(WeightedSum<T> const& work, Index first_pixel, Index last_pixe
   }
 }
 
+/// body(input, output) for the first elements of the pixels [first, last) of two maps, then zeros in the output's
+/// padding.
+template <class Work, class Body>
+void each_pixel(Work const& work, Index first, Index last, Body&& body) noexcept {
+  for (Index pixel = first; pixel < last; ++pixel) {
+    auto* const out = work.output + pixel * work.output_pitch;
+    body(pixel, out);
+    using T = std::remove_pointer_t<decltype(out)>;
+    std::fill(out + work.channels, out + pixel_pitch<T>(work.channels), T(0));
+  }
+}
+
+template <class T>
+void apply_function(FunctionOf<T> const& work, Index first, Index last) noexcept {
+  each_pixel(work, first, last, [&](Index pixel, T* out) {
+    T const* const in = work.input + pixel * work.input_pitch;
+    for (Index c = 0; c < work.channels; ++c) out[c] = function_of(work.function, in[c]);
+  });
+}
+
+template <class T>
+T combined(Operation operation, T left, T right) noexcept {
+  switch (operation) {
+    case Operation::add: return left + right;
+    case Operation::subtract: return left - right;
+    case Operation::multiply: return left * right;
+  }
+  return left;
+}
+
+template <class T>
+void combine(Combination<T> const& work, Index first, Index last) noexcept {
+  each_pixel(work, first, last, [&](Index pixel, T* out) {
+    T const* const left = work.left + pixel * work.left_pitch;
+    T const* const right = work.right + pixel * work.right_pitch;
+    T const spread = right[0];
+    for (Index c = 0; c < work.channels; ++c) {
+      out[c] = combined(work.operation, left[c], work.spreads ? spread : right[c]);
+    }
+  });
+}
+
+template <class T>
+void scale_and_shift(Scaling<T> const& work, Index first, Index last) noexcept {
+  each_pixel(work, first, last, [&](Index pixel, T* out) {
+    T const* const in = work.input + pixel * work.input_pitch;
+    for (Index c = 0; c < work.channels; ++c) out[c] = (in[c] - work.centre[c]) * work.scale[c] + work.shift[c];
+  });
+}
+
+template <class T>
+void normalize(Normalization<T> const& work, Index first, Index last) noexcept {
+  each_pixel(work, first, last, [&](Index pixel, T* out) {
+    T const* const in = work.input + pixel * work.input_pitch;
+    T const count = static_cast<T>(work.channels);
+    T sum = 0, squares = 0;
+    for (Index c = 0; c < work.channels; ++c) sum += in[c];
+    T const mean = sum / count;
+    for (Index c = 0; c < work.channels; ++c) squares += (in[c] - mean) * (in[c] - mean);
+    T const inverse = T(1) / std::sqrt(squares / count + static_cast<T>(work.epsilon));
+    for (Index c = 0; c < work.channels; ++c) {
+      T const value = (in[c] - mean) * inverse;
+      out[c] = work.scale == nullptr ? value : value * work.scale[c] + work.shift[c];
+    }
+  });
+}
+
+template <class T>
+void softmax_of_channels(T* x, Index pixels, Index channels, Index pitch) noexcept {
+  for (Index pixel = 0; pixel < pixels; ++pixel) softmax(x + pixel * pitch, channels, 1, 1);
+}
+
+template <class T>
+void channel_squares(T const* x, Index pixels, Index pitch, Index count, T const* centre, T* sums) noexcept {
+  std::fill_n(sums, count, T(0));
+  for (Index pixel = 0; pixel < pixels; ++pixel, x += pitch) {
+    for (Index c = 0; c < count; ++c) sums[c] += (x[c] - centre[c]) * (x[c] - centre[c]);
+  }
+}
+
+template <class T>
+void channel_exponentials(T* x, Index pixels, Index pitch, Index count, T const* largest, T* sums) noexcept {
+  std::fill_n(sums, count, T(0));
+  for (Index pixel = 0; pixel < pixels; ++pixel, x += pitch) {
+    for (Index c = 0; c < count; ++c) sums[c] += x[c] = std::exp(x[c] - largest[c]);
+  }
+}
+
+template <class T>
+void pool(Pooling<T> const& work, Index first_row, Index last_row) noexcept {
+  Index const lines = pixel_pitch<T>(work.channels);
+  for (Index y = first_row; y < last_row; ++y) {
+    Index const top = y * work.stride - work.padding;
+    for (Index x = 0; x < work.output_width; ++x) {
+      Index const left = x * work.stride - work.padding;
+      T* const out = work.output + (y * work.output_width + x) * work.output_pitch;
+      for (Index c = 0; c < lines; ++c) {
+        T result = 0;
+        Index count = 0, padded = 0;
+        for (Index iy = top; iy < top + work.window_height; ++iy) {
+          for (Index ix = left; ix < left + work.window_width; ++ix) {
+            padded += iy < work.height + work.padding && ix < work.width + work.padding;
+            if (iy < 0 || iy >= work.height || ix < 0 || ix >= work.width) continue;
+            T const value = work.input[(iy * work.width + ix) * work.input_pitch + c];
+            result = !work.largest                                       ? result + value
+                     : count == 0 || value > result || std::isnan(value) ? value
+                                                                         : result;
+            ++count;
+          }
+        }
+        out[c] = work.largest ? result : result / static_cast<T>(work.counts_padding ? padded : count);
+      }
+    }
+  }
+}
+
+template <class T>
+void interpolate(Interpolated<T> const& work, Index first_row, Index last_row, T*) noexcept {
+  Index const lines = pixel_pitch<T>(work.channels);
+  for (Index y = first_row; y < last_row; ++y) {
+    for (Index x = 0; x < work.output_width; ++x) {
+      T* const out = work.output + (y * work.output_width + x) * work.output_pitch;
+      for (Index c = 0; c < lines; ++c) {
+        T sum = 0;
+        for (Index i = y * work.taps; i < (y + 1) * work.taps; ++i) {
+          for (Index j = x * work.taps; j < (x + 1) * work.taps; ++j) {
+            T const value = work.input[(work.rows[i] * work.width + work.columns[j]) * work.input_pitch + c];
+            sum += work.row_weights[i] * work.column_weights[j] * value;
+          }
+        }
+        out[c] = sum;
+      }
+    }
+  }
+}
+
 /// Projections take weights as they are, and no memory.
 template <class Work>
 constexpr ProjectionPlan plan_projection(Work const&) noexcept {
@@ -355,6 +517,15 @@ inline constexpr KernelTable<T> table{
     .sigmoid = sigmoid<T>,
     .softmax = softmax<T>,
     .weighted_sum = weighted_sum<T>,
+    .apply_function = apply_function<T>,
+    .combine = combine<T>,
+    .scale_and_shift = scale_and_shift<T>,
+    .normalize = normalize<T>,
+    .softmax_of_channels = softmax_of_channels<T>,
+    .channel_squares = channel_squares<T>,
+    .channel_exponentials = channel_exponentials<T>,
+    .pool = pool<T>,
+    .interpolate = interpolate<T>,
 };
 
 }  // namespace reference

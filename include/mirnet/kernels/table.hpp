@@ -51,6 +51,38 @@ struct Statistics {
   MIRNET_ALWAYS_INLINE constexpr bool wanted() const noexcept { return channel_sums != nullptr || maximum != nullptr; }
 };
 
+/// PyTorch's functions of one number that are no PReLU.
+enum class Function : unsigned char {
+  none,
+  clamp,    ///< between two bounds
+  sigmoid,  ///< 1 / (1 + exp(-x))
+  tanh,
+  gelu,          ///< x/2 (1 + erf(x / sqrt(2)))
+  gelu_tanh,     ///< GELU's approximation='tanh': x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+  silu,          ///< x sigmoid(x)
+  hard_sigmoid,  ///< clamp(x + 3, 0, 6) / 6
+  hard_swish,    ///< x hard_sigmoid(x)
+};
+
+/// A function with the bounds of a clamp.
+struct PointFunction {
+  Function function = Function::none;
+  double low = 0, high = 0;
+
+  MIRNET_ALWAYS_INLINE constexpr bool wanted() const noexcept { return function != Function::none; }
+};
+
+/// output = function(input), pixel by pixel. The padding of each pixel's last line becomes zero. The output may be the
+/// input.
+template <class T>
+struct FunctionOf {
+  T const* input;
+  Index input_pitch;
+  T* output;
+  Index output_pitch, channels;
+  PointFunction function;
+};
+
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
 /// output = prelu(convolution + bias, slope) and output += residual; or some rows of one.
 ///
@@ -86,6 +118,7 @@ struct Convolution {
   bool subtracts = false;       // from the residual, instead of adding it
   T slope = T(1);               // of the negative side; 1 leaves the result as it is, 0 is ReLU
   T const* slopes = nullptr;    // null, or one for each channel instead
+  PointFunction function{};     // of the result, instead of a slope; then nothing is added
   Statistics<T> statistics{};
 
   /// Input channels that an output channel sees, and the products that it is a sum of.
@@ -215,6 +248,79 @@ struct ActivatedSum {
   T* output;
 };
 
+/// output = left operation right, pixel by pixel, with zeros in the padding of each pixel's last line. A right_pitch of
+/// 0 takes one vector for all pixels; `spreads` takes the first channel of the right map for all channels. The output
+/// may be either map.
+enum class Operation : unsigned char { add, subtract, multiply };
+template <class T>
+struct Combination {
+  T const* left;
+  Index left_pitch;
+  T const* right;
+  Index right_pitch;
+  bool spreads;
+  T* output;
+  Index output_pitch, channels;
+  Operation operation;
+};
+
+/// output = (input - centre) * scale + shift, with numbers for each channel, readable up to the end of the last line.
+/// The output may be the input.
+template <class T>
+struct Scaling {
+  T const* input;
+  Index input_pitch;
+  T* output;
+  Index output_pitch, channels;
+  Accumulator<T> const* centre;
+  Accumulator<T> const* scale;
+  Accumulator<T> const* shift;
+};
+
+/// The channels of each pixel, normalized to mean 0 and variance 1 (plus epsilon), then scaled and shifted by numbers
+/// for each channel, unless these are null. The output may be the input.
+template <class T>
+struct Normalization {
+  T const* input;
+  Index input_pitch;
+  T* output;
+  Index output_pitch, channels;
+  T const* scale;
+  T const* shift;
+  double epsilon;
+};
+
+/// The largest or the mean value of each channel in windows of the input, `stride` pixels apart, of which the first
+/// begins `padding` pixels above and left of the map. Values outside of the map count for nothing; those within
+/// `padding` pixels of the map count as pixels of a mean if counts_padding is set. Each window has a pixel of the map.
+template <class T>
+struct Pooling {
+  T const* input;
+  Index height, width, input_pitch, channels;
+  Index window_height, window_width, stride, padding;
+  bool largest, counts_padding;
+  T* output;
+  Index output_width, output_pitch;
+};
+
+/// Interpolation by separate weights for rows and columns: output pixel (y, x) is the sum over i and j of
+/// row_weights[y*taps + i] * column_weights[x*taps + j] * input(rows[y*taps + i], columns[x*taps + j]).
+template <class T>
+struct Interpolated {
+  T const* input;
+  Index width, input_pitch, channels;
+  Index taps;
+  Index const* rows;
+  Index const* columns;
+  Accumulator<T> const* row_weights;
+  Accumulator<T> const* column_weights;
+  T* output;
+  Index output_width, output_pitch;
+
+  /// Of the scratch memory: a row of the input.
+  constexpr Index scratch_elements() const noexcept { return taps > 1 ? width * pixel_pitch<T>(channels) : 0; }
+};
+
 /// The kernels of one instruction set, for one scalar type.
 template <class T>
 struct KernelTable {
@@ -276,6 +382,23 @@ struct KernelTable {
   /// softmax of its values in all vectors.
   void (*softmax)(T* x, Index vectors, Index count, Index step) noexcept;
   void (*weighted_sum)(WeightedSum<T> const& work, Index first_pixel, Index last_pixel) noexcept;
+
+  void (*apply_function)(FunctionOf<T> const& work, Index first_pixel, Index last_pixel) noexcept;
+  void (*combine)(Combination<T> const& work, Index first_pixel, Index last_pixel) noexcept;
+  void (*scale_and_shift)(Scaling<T> const& work, Index first_pixel, Index last_pixel) noexcept;
+  void (*normalize)(Normalization<T> const& work, Index first_pixel, Index last_pixel) noexcept;
+  /// In place: the softmax of the first `channels` channels of each pixel.
+  void (*softmax_of_channels)(T* x, Index pixels, Index channels, Index pitch) noexcept;
+  /// sums[c] = sum of (x[pixel][c] - centre[c])^2, of `count` channels (whole lines).
+  void (*channel_squares)(T const* x, Index pixels, Index pitch, Index count, Accumulator<T> const* centre,
+                          Accumulator<T>* sums) noexcept;
+  /// x[pixel][c] = exp(x[pixel][c] - largest[c]), and sums[c] = the sum of these, of `count` channels (whole lines).
+  void (*channel_exponentials)(T* x, Index pixels, Index pitch, Index count, Accumulator<T> const* largest,
+                               Accumulator<T>* sums) noexcept;
+  /// Output rows.
+  void (*pool)(Pooling<T> const& work, Index first_row, Index last_row) noexcept;
+  /// Output rows; one worker's scratch memory has Interpolated::scratch_elements() elements.
+  void (*interpolate)(Interpolated<T> const& work, Index first_row, Index last_row, Accumulator<T>* scratch) noexcept;
 };
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -155,6 +155,21 @@ struct Tiles {
     return {tile / across * AxisY::outputs, tile % across * AxisX::outputs};
   }
 
+  /// body(y, x, pixels) for the runs of output pixels of a work tile.
+  template <class Body>
+  static void each_run(Convolution<T> const& work, Index index, Body&& body) noexcept {
+    Index const first = index * tiles_a_work_tile(work),
+                last = (std::min)(first + tiles_a_work_tile(work), tile_count(work));
+    for (Index tile = first; tile < last;) {
+      Place const at = place(work, tile);
+      Index const run = (std::min)(last - tile, tiles_x(work) - tile % tiles_x(work));
+      Index const pixels = (std::min)(run * AxisX::outputs, work.output_width - at.x);
+      Index const last_row = std::min<Index>(at.y + AxisY::outputs, work.output_height);
+      for (Index y = at.y; y < last_row; ++y) body(y, at.x, pixels);
+      tile += run;
+    }
+  }
+
   static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     GroupProducts<T> const products(work);
     Index const whole = tiles_a_work_tile(work), first = index * whole, at_a_time = columns_at_a_time(work);
@@ -188,7 +203,6 @@ struct Tiles {
         transform_output(work, place(work, first + tile), column, some_columns, to + tile * at_a_time, to_step);
       }
     }
-    if (work.statistics.wanted()) gather_statistics(work, index, first, tiles);
   }
 
  private:
@@ -401,20 +415,6 @@ struct Tiles {
       whole ? transform(yes, no) : transform(no, no);
     } else {
       whole ? transform(yes, yes) : transform(no, yes);
-    }
-  }
-
-  /// Gathers the statistics of the work tile's pixels while they are in the cache, in runs of tiles that share their
-  /// rows.
-  static void gather_statistics(Convolution<T> const& work, Index index, Index first, Index tiles) noexcept {
-    start_statistics(work, index);
-    for (Index tile = first; tile < first + tiles;) {
-      Place const at = place(work, tile);
-      Index const run = (std::min)(first + tiles - tile, tiles_x(work) - tile % tiles_x(work));
-      Index const pixels = (std::min)(run * AxisX::outputs, work.output_width - at.x);
-      Index const last_row = std::min<Index>(at.y + AxisY::outputs, work.output_height);
-      for (Index y = at.y; y < last_row; ++y) add_statistics(work, index, y, at.x, pixels);
-      tile += run;
     }
   }
 };

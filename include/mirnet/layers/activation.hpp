@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <type_traits>
 
 #include <mirnet/layers/parameter.hpp>
@@ -97,9 +98,15 @@ struct LeakyRelu {
 };
 constexpr LeakyRelu leaky_relu(double slope) noexcept { return {slope}; }
 
-/// The function that a convolution applies to its results: none, or a PReLU whose slope is 0 (ReLU), given (LeakyReLU)
-/// or learned, for all channels or for each. Made from `relu`, `leaky_relu(slope)` or the layer that has the slopes,
-/// which must outlive it.
+/// torch.clamp, ReLU6 and Hardtanh, for Activation.
+struct Clamp {
+  double low, high;
+};
+constexpr Clamp clamp(double low, double high) noexcept { return {low, high}; }
+
+/// The function that a layer applies to its results: none; a PReLU whose slope is 0 (ReLU), given (LeakyReLU) or
+/// learned, for all channels or for each; a clamp or another Function. Made from `relu`, `leaky_relu(slope)`, the layer
+/// that has the slopes (which must outlive it), `clamp(low, high)` or `Function::gelu` and the like.
 template <class T>
 class Activation {
  public:
@@ -108,13 +115,17 @@ class Activation {
   constexpr Activation(LeakyRelu layer) noexcept : slope_(T(layer.slope)) {}
   constexpr Activation(PRelu<T> const& layer) noexcept : slope_(layer.slope()) {}
   constexpr Activation(ChannelPRelu<T> const& layer) noexcept : layer_(&layer) {}
+  constexpr Activation(Clamp bounds) noexcept : function_{Function::clamp, bounds.low, bounds.high} {}
+  constexpr Activation(Function function) noexcept : function_{function} { MIRNET_ASSERT(function != Function::clamp); }
 
   /// The slope of all channels; 1 leaves results as they are.
   constexpr T slope() const noexcept { return slope_; }
   /// The slopes of the channels, up to the end of the last line; null: all have slope().
   constexpr T const* slopes() const noexcept { return layer_ == nullptr ? nullptr : layer_->data(); }
   constexpr ChannelPRelu<T> const* layer() const noexcept { return layer_; }
-  constexpr bool computes() const noexcept { return layer_ != nullptr || slope_ != T(1); }
+  /// What is no PReLU.
+  constexpr PointFunction const& function() const noexcept { return function_; }
+  constexpr bool computes() const noexcept { return layer_ != nullptr || slope_ != T(1) || function_.wanted(); }
   /// Whether the slopes fit this number of channels; if not, the context computes nothing that follows.
   constexpr bool takes(Context<T>& context, char const* layer, Index channels) const noexcept {
     if (layer_ == nullptr) return true;
@@ -125,14 +136,63 @@ class Activation {
  private:
   T slope_ = T(1);
   ChannelPRelu<T> const* layer_ = nullptr;
+  PointFunction function_{};
 };
+
+namespace detail {
+
+/// The name of a function's node.
+constexpr char const* name_of(Function function) noexcept {
+  switch (function) {
+    case Function::none: break;
+    case Function::clamp: return "clamp";
+    case Function::sigmoid: return "sigmoid";
+    case Function::tanh: return "tanh";
+    case Function::gelu: return "gelu";
+    case Function::gelu_tanh: return "gelu tanh";
+    case Function::silu: return "silu";
+    case Function::hard_sigmoid: return "hard sigmoid";
+    case Function::hard_swish: return "hard swish";
+  }
+  return "copy";
+}
+
+/// A function as a node of its own; the output may be the input.
+template <class T>
+constexpr void apply(Context<T>& context, PointFunction const& function, View<T const> input, View<T> output) noexcept {
+  char const* const name = name_of(function.function);
+  if (!context.accepts(name, "input", input, input.shape()) ||
+      !context.accepts(name, "output", output, input.shape())) {
+    return;
+  }
+  FunctionOf<T> const work{input.data(), input.pitch(), output.data(), output.pitch(), input.channels(), function};
+  Node node = context.new_node(name, input.shape(), output.shape());
+  node.kernel = "function";
+  Piece const piece(context, node);
+  context.each_range(input.pixels(), 256,
+                     [&](Index first, Index last, Index) { context.kernels->apply_function(work, first, last); });
+}
+
+}  // namespace detail
 
 /// The activation as a layer of its own, in place.
 template <class T>
 constexpr void activate(Context<T>& context, std::type_identity_t<Activation<T>> activation, ViewOf<T> x) noexcept {
+  if (activation.function().wanted()) return detail::apply<T>(context, activation.function(), x, x);
   if (activation.layer() != nullptr) return activation.layer()->forward(context, x);
   detail::each_element_in_place(
       context, "prelu", x, [&](T* first, Index count) { context.kernels->prelu(first, count, activation.slope()); });
+}
+
+/// From one map into another of its shape.
+template <class T>
+constexpr void activate(Context<T>& context, std::type_identity_t<Activation<T>> activation, ViewOf<T const> input,
+                        ViewOf<T> output) noexcept {
+  if (activation.function().wanted()) return detail::apply<T>(context, activation.function(), input, output);
+  // A clamp to any number: a copy.
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  detail::apply<T>(context, {Function::clamp, -infinity, infinity}, input, output);
+  activate<T>(context, activation, output);
 }
 
 /// 1 / (1 + exp(-x)) in place; padding stays zero.
@@ -159,10 +219,31 @@ constexpr void softmax_of_vectors(Context<T>& context, T* logits, Index count, I
   context.once([&] { context.kernels->softmax(logits, count, pitch, pitch); });
 }
 
+/// torch.softmax over the channels of each pixel, in place.
+template <class T>
+constexpr void softmax_of_channels(Context<T>& context, ViewOf<T> x) noexcept {
+  if (!context.accepts("softmax", "map", x, x.shape())) return;
+  Node node = context.new_node("softmax", x.shape(), x.shape());
+  node.kernel = "softmax_of_channels";
+  Piece const piece(context, node);
+  context.each_range(x.pixels(), 256, [&](Index first, Index last, Index) {
+    context.kernels->softmax_of_channels(x.data() + first * x.pitch(), last - first, x.channels(), x.pitch());
+  });
+}
+
 template <class T>
 constexpr void activate(ScopedContext<T> const& context, std::type_identity_t<Activation<T>> activation,
                         ViewOf<T> x) noexcept {
   activate<T>(static_cast<Context<T>&>(context), activation, x);
+}
+template <class T>
+constexpr void activate(ScopedContext<T> const& context, std::type_identity_t<Activation<T>> activation,
+                        ViewOf<T const> input, ViewOf<T> output) noexcept {
+  activate<T>(static_cast<Context<T>&>(context), activation, input, output);
+}
+template <class T>
+constexpr void softmax_of_channels(ScopedContext<T> const& context, ViewOf<T> x) noexcept {
+  softmax_of_channels<T>(static_cast<Context<T>&>(context), x);
 }
 template <class T>
 constexpr void sigmoid(ScopedContext<T> const& context, ViewOf<T> x) noexcept {

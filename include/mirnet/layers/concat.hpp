@@ -74,4 +74,27 @@ constexpr ArenaMap<T> concat(ScopedContext<T> const& context, std::initializer_l
   return concat<T>(static_cast<Context<T>&>(context), maps);
 }
 
+/// Channels [first, first + count) of a map, as a new map: where channel_slice, which copies nothing, does not take
+/// them.
+template <class T>
+constexpr ArenaMap<T> copy_channels(AnyContext<T> const& where, ViewOf<T const> map, Index first,
+                                    Index count) noexcept {
+  Context<T>& context = where.context();
+  Shape const shape{map.height(), map.width(), count};
+  ArenaMap<T> output(context.arena, shape);
+  if (first < 0 || count < 0 || first + count > map.channels()) {
+    context.refuse({"split", "map", map.shape(), {map.height(), map.width(), first + count}});
+    return output;
+  }
+  if (!context.accepts("split", "map", map, map.shape())) return output;
+  Node node = context.new_node("split", map.shape(), shape);
+  node.kernel = "copy";
+  Piece const piece(context, node);
+  context.each_range(shape.height, rows_a_range, [&](Index first_row, Index last_row, Index) {
+    View<T const> const part(map.data() + first, shape, map.pitch(), map.row_pitch());
+    detail::put_channels<T>(part, 0, output, first_row, last_row);
+  });
+  return output;
+}
+
 }  // namespace mirnet::inline MIRNET_ABI

@@ -7,6 +7,7 @@
 
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/band.hpp>
+#include <mirnet/layers/elementwise.hpp>
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/runtime/context.hpp>
@@ -235,6 +236,9 @@ class Conv2d {
         return;
       }
       if (!layer_.takes(context, input, output, epilogue)) return;
+      if (epilogue.activation.function().wanted() && residual.pixels() > 0) {
+        return forward_and_add(context, input, output, epilogue, residual, subtracts);
+      }
       context.count(output.rows.pixels(), macs_a_pixel_);
       Node node = node_;
       node.activation = epilogue.activation.computes();
@@ -244,6 +248,8 @@ class Conv2d {
       Convolution<T> part = layer_.work(input, output);
       part.slope = epilogue.activation.slope();
       part.slopes = epilogue.activation.slopes();
+      part.function = epilogue.activation.function();
+      if (part.function.wanted()) part.output_channels = layer_.out();
       part.residual = residual.data();
       part.subtracts = subtracts;
       part.statistics = epilogue.statistics;
@@ -260,6 +266,20 @@ class Conv2d {
     }
 
    private:
+    /// Kernels add nothing to a function's result: that takes a map for it and another pass.
+    constexpr void forward_and_add(Context<T>& context, Band<T const> input, Band<T> output, Epilogue<T> epilogue,
+                                   View<T const> residual, bool subtracts) const noexcept {
+      if (epilogue.sums != nullptr || epilogue.statistics.wanted()) {
+        context.refuse({.layer = "convolution", .reason = "a function with a residual has no statistics"});
+        return;
+      }
+      ArenaMap<T> const result(context.arena, output.rows.shape());
+      epilogue.residual = epilogue.subtract_from = {};
+      forward(context, input, Band<T>(result, output.first_row, output.map_height), epilogue);
+      auto const add = subtracts ? Operation::subtract : Operation::add;
+      detail::combine<T>(context, subtracts ? "difference" : "sum", add, residual, result, output.rows);
+    }
+
     Conv2d const& layer_;
     Index macs_a_pixel_;
     Node node_;
@@ -333,87 +353,174 @@ class Conv2d {
                           padding_mode_ : 2 = 0, has_bias_ : 1 = 0;
 };
 
-/// torch.nn.ConvTranspose2d(kernel 3, stride 2, padding 1, output_padding 1): weights (in_channels, out_channels, 3,
-/// 3), twice the height and width.
+/// The options of a Linear, with PyTorch's names.
+struct LinearOptions {
+  bool bias = false;
+};
+
+/// torch.nn.Linear over the channels of each pixel: weights (out_features, in_features). A Conv2d of 1x1 otherwise.
+template <class T>
+class Linear : public Conv2d<T> {
+ public:
+  Linear() = default;
+  constexpr Linear(Index in_features, Index out_features, LinearOptions const& options = {}) noexcept
+      : Conv2d<T>(in_features, out_features, 1, {.bias = options.bias}) {}
+
+  constexpr ParameterShape shape() const noexcept {
+    ParameterShape shape = Conv2d<T>::shape();
+    shape.rank = 2;
+    return shape;
+  }
+};
+
+/// The options of a ConvTranspose2d, with PyTorch's names.
+struct ConvTransposeOptions {
+  Index stride = 1;
+  Index padding = 0;
+  Index output_padding = 0;
+  Index groups = 1;
+  bool bias = false;
+};
+
+/// torch.nn.ConvTranspose2d with a square kernel: weights (in_channels, out_channels / groups, kernel, kernel).
 ///
-/// Output row 2y sees the kernel's middle row at input row y; row 2y + 1 sees its last row at y and its first row at
-/// y + 1; columns likewise. So the four phases of the output are four stride-1 convolutions of the input with kernels
-/// of 1x1, 1x2, 2x1 and 2x2 taps: nine multiplications for four pixels, and no zero is multiplied. The kernels save
-/// almost half of these where they may (Algorithm).
+/// Output row y sees the rows ky of the kernel for which y + padding - ky is a multiple of the stride, so each of the
+/// stride^2 phases of the output is a convolution of the input with a part of the kernel, and no zero is multiplied.
+/// Of a 3x3 kernel with a stride of 2 these have 1x1, 1x2, 2x1 and 2x2 taps: nine multiplications for four pixels,
+/// almost half of which the kernels save where they may (Algorithm).
+///
+/// Limits: 65535 channels, a kernel of 15 that is at least the stride, a padding of 15, an output_padding below the
+/// stride; groups as of Conv2d. A layer beyond these limits has no channels.
 template <class T>
 class ConvTranspose2d {
  public:
   ConvTranspose2d() = default;
+  /// MIRNet's: a kernel of 3, stride 2, padding 1 and output_padding 1 double the height and width.
   constexpr ConvTranspose2d(Index in_channels, Index out_channels) noexcept
-      : in_(detail::narrowed<std::uint16_t>(in_channels)), out_(detail::narrowed<std::uint16_t>(out_channels)) {}
+      : ConvTranspose2d(in_channels, out_channels, 3, {.stride = 2, .padding = 1, .output_padding = 1}) {}
+  constexpr ConvTranspose2d(Index in_channels, Index out_channels, Index kernel,
+                            ConvTransposeOptions const& options = {}) noexcept
+      : kernel_(kernel & 15),
+        stride_(options.stride & 15),
+        padding_(options.padding & 15),
+        output_padding_(options.output_padding & 15),
+        groups_((options.groups == in_channels && in_channels > 1 ? depthwise : options.groups) & 255),
+        has_bias_(options.bias) {
+    Index const groups = options.groups;
+    auto const within = [](Index value, Index least, Index most) { return value >= least && value <= most; };
+    if (within(in_channels, 1, 65535) && within(out_channels, 1, 65535) && within(options.stride, 1, 15) &&
+        within(kernel, options.stride, 15) && within(options.padding, 0, 15) &&
+        within(options.output_padding, 0, options.stride - 1) &&
+        (within(groups, 1, depthwise - 1) || groups == in_channels) && in_channels % groups == 0 &&
+        out_channels % groups == 0) {
+      in_ = static_cast<std::uint16_t>(in_channels);
+      out_ = static_cast<std::uint16_t>(out_channels);
+    }
+  }
 
-  constexpr ParameterShape shape() const noexcept { return {4, {in(), out(), 3, 3}}; }
+  constexpr ParameterShape shape() const noexcept { return {4, {in(), group_outputs(), kernel(), kernel()}}; }
   constexpr Index packed_elements(Index line = packed_line<T>) const noexcept {
-    return 9 * in() * round_up(out(), line);
+    return kernel() * kernel() * group_channels() * round_up(out(), line);
   }
   constexpr Index packed_from(Index line, Index at) const noexcept {
-    int phase = 3;
-    while (at < phase_start(phase / 2, phase % 2, line)) --phase;
-    Index const odd_y = phase / 2, odd_x = phase % 2;
-    auto const [o, k] = packed_place(line, phase_depth(odd_y, odd_x), at - phase_start(odd_y, odd_x, line));
+    Index phase = stride() * stride() - 1;
+    while (at < phase_start(phase, line)) --phase;
+    Axis const y = axis(phase / stride()), x = axis(phase % stride());
+    auto const [o, k] = packed_place(line, phase_depth(phase), at - phase_start(phase, line));
     if (o >= out()) return no_element;
-    Index const tap = k / in(), i = k % in(), down = tap / (1 + odd_x), across = tap % (1 + odd_x);
-    Index const ky = odd_y ? 2 - 2 * down : 1, kx = odd_x ? 2 - 2 * across : 1;  // as in pack
-    return ((i * out() + o) * 3 + ky) * 3 + kx;
+    Index const tap = k / group_channels();
+    Index const i = o / group_outputs() * group_channels() + k % group_channels();
+    Index const ky = y.first_tap + (y.taps - 1 - tap / x.taps) * stride();
+    Index const kx = x.first_tap + (x.taps - 1 - tap % x.taps) * stride();
+    return ((i * group_outputs() + o % group_outputs()) * kernel() + ky) * kernel() + kx;
   }
   constexpr Index packed_at(Index line, Index element) const noexcept {
-    return packed_at(line, element / (9 * out()), element / 9 % out(), element / 3 % 3, element % 3);
+    Index const taps = kernel() * kernel(), tap = element % taps;
+    return packed_at(line, element / (taps * group_outputs()), element / taps % group_outputs(), tap / kernel(),
+                     tap % kernel());
   }
   void bind(T const* packed) noexcept { weights_ = packed; }
   void pack(T* packed, Index first, std::span<T const> values) const noexcept {
     constexpr Index line = packed_line<T>;
-    // The same for whole kernels of output channels.
-    for (Index kernels; first % 9 == 0 && (kernels = static_cast<Index>(values.size()) / 9) > 0;) {
-      Index const i = first / (9 * out()), o = first / 9 % out();
-      Index const lanes = (std::min)({line - o % line, out() - o, kernels});
-      for (Index tap = 0; tap < 9; ++tap) {
-        pack_line(packed + packed_at(line, i, o, tap / 3, tap % 3), values.data() + tap, lanes, 9);
+    Index const taps = kernel() * kernel(), outputs = group_outputs();
+    // What there is of whole kernels of output channels goes a line at a time, or as much of it as these have.
+    for (Index kernels; first % taps == 0 && (kernels = static_cast<Index>(values.size()) / taps) > 0;) {
+      Index const i = first / (taps * outputs), o = first / taps % outputs;
+      Index const channel = i / group_channels() * outputs + o;
+      Index const lanes = (std::min)({line - channel % line, outputs - o, kernels});
+      for (Index tap = 0; tap < taps; ++tap) {
+        pack_line(packed + packed_at(line, i, o, tap / kernel(), tap % kernel()), values.data() + tap, lanes, taps);
       }
-      first += 9 * lanes;
-      values = values.subspan(static_cast<std::size_t>(9 * lanes));
+      first += taps * lanes;
+      values = values.subspan(static_cast<std::size_t>(taps * lanes));
     }
     each_element(shape(), first, values,
                  [&](T value, Index i, Index o, Index ky, Index kx) { packed[packed_at(line, i, o, ky, kx)] = value; });
   }
 
-  constexpr Shape output_shape(Shape input) const noexcept { return {2 * input.height, 2 * input.width, out()}; }
+  constexpr bool has_bias() const noexcept { return has_bias_; }
+  /// Behind the weights, so that bind() is for both.
+  constexpr PlainParameter<T> bias() const noexcept { return PlainParameter<T>({1, {out(), 1, 1, 1}}); }
 
-  constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
-                         Activation<T> activation = {}) const noexcept {
-    if (!context.accepts("transposed convolution", "output", output, output_shape(input.shape()))) return;
-    Rows(*this, context, input.shape()).forward(context, input, output, activation);
+  constexpr Shape output_shape(Shape input) const noexcept {
+    auto const size = [&](Index n) {
+      return std::max<Index>((n - 1) * stride() - 2 * padding_ + kernel() + output_padding_, 0);
+    };
+    return {size(input.height), size(input.width), out()};
   }
 
-  /// The same a few rows at a time.
+  /// `output` has output_shape(input.shape()) and does not overlap the input.
+  constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
+                         Activation<T> activation = {}) const noexcept {
+    Shape const shape = output_shape(input.shape());
+    if (!context.accepts("transposed convolution", "output", output, shape)) return;
+    if (stride() == 2 && shape.height > 1 && shape.width > 1) {
+      return Rows(*this, context, input.shape()).forward(context, input, output, activation);
+    }
+    if (!takes(context, input, output, activation)) return;
+    Node node = this->node(context, input.shape());
+    node.activation = activation.computes();
+    context.count(input.pixels(), macs_a_pixel());
+    for (Index phase = 0; phase < stride() * stride(); ++phase) {
+      Convolution<T> const part = work(input, output, phase, activation);
+      if (part.output_height == 0 || part.output_width == 0) continue;
+      detail::PreparedConvolution<T> const prepared(context, node, part);
+      Piece const piece(context, node);
+      prepared(context, part, prepared.work_tiles(context, part));
+    }
+  }
+  /// The same into a new map of the context's arena.
+  constexpr ArenaMap<T> operator()(Context<T>& context, View<T const> input,
+                                   Activation<T> activation = {}) const noexcept {
+    ArenaMap<T> output(context.arena, output_shape(input.shape()));
+    forward(context, input, output, activation);
+    return output;
+  }
+
+  /// The same a few rows at a time, with a stride of 2.
   class Rows {
    public:
     /// For an input map of this shape.
     constexpr Rows(ConvTranspose2d const& layer, Context<T>& context, Shape input) noexcept
         : layer_(layer),
+          input_pixels_(input.pixels()),
           node_(layer.node(context, input)),
           phases_{prepared(context, input, 0), prepared(context, input, 1), prepared(context, input, 2),
                   prepared(context, input, 3)} {}
 
-    /// The output's first row and height are even; `input` has the rows that it is computed from: those of half the
-    /// output's numbers and, where the map has it, the next.
+    /// The output's first row is even, and so is its height unless it is the whole map; `input` has the rows that it
+    /// is computed from: with MIRNet's kernel, those of half the output's numbers and, where the map has it, the next.
     constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output,
                            Activation<T> activation = {}) const noexcept {
-      if (!detail::accepts(context, "transposed convolution", input, layer_.in(), output, layer_.out())) return;
-      if (!activation.takes(context, "transposed convolution", layer_.out())) return;
-      context.count(output.rows.pixels() / 4, 9 * layer_.in() * layer_.out());
+      if (!layer_.takes(context, input, output, activation)) return;
+      bool const whole = output.rows.height() == output.map_height;
+      context.count(whole ? input_pixels_ : output.rows.pixels() / 4, layer_.macs_a_pixel());
       Node node = node_;
       node.activation = activation.computes();
       Convolution<T> parts[4];
       Index work_tiles[4], fewest = (std::numeric_limits<Index>::max)();
       for (int phase = 0; phase < 4; ++phase) {
-        parts[phase] = layer_.work(input, output, phase);
-        parts[phase].slope = activation.slope();
-        parts[phase].slopes = activation.slopes();
+        parts[phase] = layer_.work(input, output, phase, activation);
         work_tiles[phase] = phases_[phase].work_tiles(context, parts[phase]);
         fewest = (std::min)(fewest, work_tiles[phase]);
       }
@@ -431,10 +538,11 @@ class ConvTranspose2d {
 
    private:
     constexpr detail::PreparedConvolution<T> prepared(Context<T>& context, Shape input, int phase) noexcept {
-      return {context, node_, layer_.work(Band<T const>(input), Band<T>(layer_.output_shape(input)), phase)};
+      return {context, node_, layer_.work(Band<T const>(input), Band<T>(layer_.output_shape(input)), phase, {})};
     }
 
     ConvTranspose2d const& layer_;
+    Index input_pixels_;
     Node node_;
     detail::PreparedConvolution<T> phases_[4];
   };
@@ -442,45 +550,97 @@ class ConvTranspose2d {
  private:
   constexpr Index in() const noexcept { return in_; }
   constexpr Index out() const noexcept { return out_; }
+  constexpr Index kernel() const noexcept { return kernel_; }
+  constexpr Index stride() const noexcept { return stride_; }
+  constexpr Index groups() const noexcept { return groups_ == depthwise ? in() : groups_; }
+  constexpr Index group_channels() const noexcept { return groups_ == 1 ? in() : in() / std::max<Index>(groups(), 1); }
+  constexpr Index group_outputs() const noexcept { return groups_ == 1 ? out() : out() / std::max<Index>(groups(), 1); }
+  /// For each pixel of the input, as if nothing of the output were cut off.
+  constexpr Index macs_a_pixel() const noexcept { return kernel() * kernel() * group_channels() * out(); }
+
+  constexpr bool takes(Context<T>& context, Band<T const> input, Band<T> output,
+                       Activation<T> const& activation) const noexcept {
+    return detail::accepts(context, "transposed convolution", input, in(), output, out()) &&
+           context.differ("transposed convolution", input.rows, output.rows) &&
+           activation.takes(context, "transposed convolution", out());
+  }
 
   constexpr Node node(Context<T>& context, Shape input) const noexcept {
-    Node node = context.new_node("transposed 3x3", input, output_shape(input));
-    node.macs = static_cast<std::uint64_t>(input.pixels()) * static_cast<std::uint64_t>(9 * in() * out());
+    char const* const operation = kernel() == 2   ? "transposed 2x2"
+                                  : kernel() == 3 ? "transposed 3x3"
+                                  : kernel() == 4 ? "transposed 4x4"
+                                                  : "transposed conv";
+    Node node = context.new_node(operation, input, output_shape(input));
+    node.macs = static_cast<std::uint64_t>(input.pixels()) * static_cast<std::uint64_t>(macs_a_pixel());
     node.bytes += packed_elements() * static_cast<Index>(sizeof(T));
     return node;
   }
 
+  /// The rows (or columns) of the kernel that a phase's output rows see: first_tap + j * stride, of which the last sees
+  /// the first row of the input, `padding` rows before the output row's number in its phase.
+  struct Axis {
+    Index first_tap, taps, taps_before = 0, padding = 0;
+  };
+  constexpr Axis axis(Index phase) const noexcept {
+    Axis axis{.first_tap = (phase + padding_) % stride(), .taps = axis_taps(phase)};
+    for (Index before = 0; before < phase; ++before) axis.taps_before += axis_taps(before);
+    axis.padding = axis.taps - 1 - (phase + padding_ - axis.first_tap) / stride();
+    return axis;
+  }
+  constexpr Index axis_taps(Index phase) const noexcept {
+    return divide_up(kernel() - (phase + padding_) % stride(), stride());
+  }
+
+  constexpr Index phase_depth(Index phase) const noexcept {
+    return axis_taps(phase / stride()) * axis_taps(phase % stride()) * group_channels();
+  }
+  /// The phases' weights follow each other.
+  constexpr Index phase_start(Index phase, Index line = packed_line<T>) const noexcept {
+    Axis const y = axis(phase / stride()), x = axis(phase % stride());
+    return (y.taps_before * kernel() + y.taps * x.taps_before) * group_channels() * round_up(out(), line);
+  }
+
+  /// Of output channel o of the group of input channel i.
   constexpr Index packed_at(Index line, Index i, Index o, Index ky, Index kx) const noexcept {
-    // Kernel row 1 belongs to the even rows, 2 and 0 are the first and second tap of the odd ones.
-    Index const odd_y = ky != 1, odd_x = kx != 1, tap = (ky == 0) * (1 + odd_x) + (kx == 0);
-    return phase_start(odd_y, odd_x, line) + packed_position(line, phase_depth(odd_y, odd_x), o, tap * in() + i);
+    Index const s = stride(), wide = s * padding_;
+    Index const phase = (ky + wide - padding_) % s * s + (kx + wide - padding_) % s;
+    Axis const y = axis(phase / s), x = axis(phase % s);
+    Index const down = y.taps - 1 - ky / s, across = x.taps - 1 - kx / s;
+    return phase_start(phase, line) +
+           packed_position(line, phase_depth(phase), i / group_channels() * group_outputs() + o,
+                           (down * x.taps + across) * group_channels() + i % group_channels());
   }
 
-  constexpr Index phase_depth(Index odd_y, Index odd_x) const noexcept { return (1 + odd_y) * (1 + odd_x) * in(); }
-
-  /// The phases' weights follow each other: 1, 2, 2 and 4 taps.
-  constexpr Index phase_start(Index odd_y, Index odd_x, Index line = packed_line<T>) const noexcept {
-    Index const taps_before = odd_y * 3 + odd_x * (1 + odd_y);
-    return taps_before * in() * round_up(out(), line);
-  }
-
-  /// Phase 2*odd_y + odd_x.
-  constexpr Convolution<T> work(Band<T const> input, Band<T> output, int phase) const noexcept {
-    Index const odd_y = phase / 2, odd_x = phase % 2;
+  /// A phase as a convolution: of the output, the rows and columns that are its own.
+  constexpr Convolution<T> work(Band<T const> input, Band<T> output, Index phase,
+                                Activation<T> const& activation) const noexcept {
+    Index const s = stride(), row = phase / s, column = phase % s;
+    Axis const y = axis(row), x = axis(column);
     Convolution<T> work =
-        detail::convolution_of<T>(input, output, advance(weights_, phase_start(odd_y, odd_x)), 1 + odd_y, 1 + odd_x);
-    // Of the output every second row and column.
-    work.output = advance(work.output, odd_y * work.output_row_step + odd_x * work.output_pixel_step);
-    work.first_row /= 2;
-    work.output_height /= 2;
-    work.output_width /= 2;
-    work.output_row_step *= 2;
-    work.output_pixel_step *= 2;
+        detail::convolution_of<T>(input, output, advance(weights_, phase_start(phase)), y.taps, x.taps);
+    if (has_bias_) work.bias = advance(weights_, packed_elements());
+    work.pad_top = y.padding;
+    work.pad_left = x.padding;
+    if (groups_ != 1) work.groups = groups();
+    work.output_channels = out();
+    work.slope = activation.slope();
+    work.slopes = activation.slopes();
+    work.function = activation.function();
+    work.output = advance(work.output, row * work.output_row_step + column * work.output_pixel_step);
+    work.first_row /= s;
+    work.output_height = divide_up(std::max<Index>(work.output_height - row, 0), s);
+    work.output_width = divide_up(std::max<Index>(work.output_width - column, 0), s);
+    work.output_row_step *= s;
+    work.output_pixel_step *= s;
     return work;
   }
 
+  static constexpr unsigned depthwise = 255;  // in groups_: as many as input channels
+
   T const* weights_ = nullptr;
   std::uint16_t in_ = 0, out_ = 0;
+  std::uint32_t kernel_ : 4 = 1, stride_ : 4 = 1, padding_ : 4 = 0, output_padding_ : 4 = 0, groups_ : 8 = 1,
+                          has_bias_ : 1 = 0;
 };
 
 /// The 1x1 convolution behind a dual attention unit, over [pixel_gate * r ; channel_gate * r]: weights

@@ -14,7 +14,8 @@
 // the shorter ones reach.
 // That is the layer's weight. A layer whose has_bias() is true has a bias(), which offers the same of its own and lies
 // right behind the weight, at the next multiple of 64 bytes. A slope lives in its layer and not in packed memory:
-// packed_elements() is 0, and a member holds_its_numbers says so to the compiler.
+// packed_elements() is 0, and a member holds_its_numbers says so to the compiler. A layer that is a parameter itself
+// has a member is_parameter: its tensor has the layer's name.
 #pragma once
 
 #include <algorithm>
@@ -82,10 +83,15 @@ void each_element(ParameterShape const& shape, Index first, std::span<T const> v
   }
 }
 
-/// visit(parameter, name) for the weight of a layer and, if it has one, for its bias.
+/// visit(parameter, name) for the weight of a layer and, if it has one, for its bias; for a layer that is a parameter
+/// of its own name (is_parameter), with that.
 template <class Layer, class Path, class Visitor>
 constexpr void each_parameter(Layer& layer, Path const& name, Visitor&& visit) {
-  visit(layer, name / "weight");
+  if constexpr (requires { Layer::is_parameter; }) {
+    visit(layer, name);
+  } else {
+    visit(layer, name / "weight");
+  }
   if constexpr (requires { layer.has_bias(); }) {
     if (layer.has_bias()) {
       auto bias = layer.bias();

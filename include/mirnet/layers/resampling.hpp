@@ -1,5 +1,7 @@
-// Resampling by two.
+// Resampling: by two, and by any factor.
 #pragma once
+
+#include <algorithm>
 
 #include <mirnet/layers/band.hpp>
 #include <mirnet/runtime/context.hpp>
@@ -113,6 +115,121 @@ constexpr void average_halve(ScopedContext<T> const& context, ViewOf<T const> in
 template <class T>
 constexpr void bilinear_double(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
   bilinear_double<T>(static_cast<Context<T>&>(context), input, output);
+}
+
+enum class Interpolation : unsigned char {
+  nearest,   ///< PyTorch's "nearest": the pixel that contains the output pixel's upper left corner
+  bilinear,  ///< of the 2x2 pixels around, without a filter where the map becomes smaller
+  bicubic,   ///< of the 4x4 pixels around, likewise
+};
+
+/// The options of resize, with PyTorch's names.
+struct ResizeOptions {
+  Interpolation mode = Interpolation::nearest;
+  bool align_corners = false;  ///< the centres of the corner pixels coincide, instead of the corners of the maps
+  double cubic = -0.75;        ///< bicubic: the slope of the kernel at 1; -0.75 as in PyTorch, -0.5 as in Pillow
+};
+
+namespace detail {
+
+/// Where the output's rows, or columns, come from: `taps` rows of the input each, with weights.
+template <class Sum>
+struct ResizeAxis {
+  Index input, output;
+  double step;  // pixels of the input from one output pixel to the next
+  ResizeOptions options;
+
+  static constexpr Index taps_of(Interpolation mode) noexcept {
+    return mode == Interpolation::nearest ? 1 : mode == Interpolation::bilinear ? 2 : 4;
+  }
+
+  constexpr void write(Index* places, Sum* weights) const noexcept {
+    Index const taps = taps_of(options.mode);
+    for (Index i = 0; i < output; ++i, places += taps, weights += taps) {
+      double at = static_cast<double>(i) * step;
+      // Where this is a whole number but for rounding, PyTorch's rounding decides.
+      if (options.mode == Interpolation::nearest) at = static_cast<float>(i) * static_cast<float>(step);
+      if (options.mode != Interpolation::nearest && !options.align_corners) at += 0.5 * step - 0.5;
+      if (options.mode == Interpolation::bilinear) at = std::max(at, 0.0);
+      Index const whole = static_cast<Index>(at) - (at < static_cast<double>(static_cast<Index>(at)) ? 1 : 0);
+      double const part = at - static_cast<double>(whole);
+      Index const first = options.mode == Interpolation::bicubic ? whole - 1 : whole;
+      for (Index tap = 0; tap < taps; ++tap) {
+        places[tap] = std::clamp<Index>(first + tap, 0, input - 1);
+        weights[tap] = static_cast<Sum>(weight(part, tap));
+      }
+    }
+  }
+
+  constexpr double weight(double part, Index tap) const noexcept {
+    if (options.mode == Interpolation::nearest) return 1.0;
+    if (options.mode == Interpolation::bilinear) return tap == 0 ? 1.0 - part : part;
+    // Keys' kernel of the distance to the tap.
+    double const a = options.cubic, difference = part + 1.0 - static_cast<double>(tap);
+    double const x = difference < 0.0 ? -difference : difference;
+    return x <= 1.0 ? ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0 : ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a;
+  }
+};
+
+/// With `factor` the output's size over the input's, or 0 where the sizes say it.
+template <class T>
+constexpr void resize(Context<T>& context, View<T const> input, double factor, ResizeOptions const& options,
+                      View<T> output) noexcept {
+  using Sum = Accumulator<T>;
+  Shape const shape{output.height(), output.width(), input.channels()};
+  if (!context.accepts("resize", "input", input, input.shape()) ||
+      !context.accepts("resize", "output", output, shape) || !context.differ("resize", input, output)) {
+    return;
+  }
+  auto const axis = [&](Index from, Index to) {
+    double step = factor > 0.0 ? 1.0 / factor : static_cast<double>(from) / static_cast<double>(to);
+    if (options.align_corners && options.mode != Interpolation::nearest) {
+      step = to > 1 ? static_cast<double>(from - 1) / static_cast<double>(to - 1) : 0.0;
+    }
+    return ResizeAxis<Sum>{from, to, step, options};
+  };
+  Index const taps = ResizeAxis<Sum>::taps_of(options.mode), steps = taps * (shape.height + shape.width);
+  ArenaBlock<Index> const places(context.arena, steps);
+  ArenaBlock<Sum> const weights(context.arena, steps);
+  Index* const columns = advance(places.data(), taps * shape.height);
+  Sum* const column_weights = advance(weights.data(), taps * shape.height);
+  Interpolated<T> const work{input.data(),   input.width(), input.pitch(), input.channels(),
+                             taps,           places.data(), columns,       weights.data(),
+                             column_weights, output.data(), shape.width,   output.pitch()};
+  auto const scratch = context.scratch(work.scratch_elements() * static_cast<Index>(sizeof(Sum)));
+  Node node = context.new_node("resize", input.shape(), shape);
+  node.kernel = options.mode == Interpolation::nearest ? "nearest" : taps == 2 ? "bilinear" : "bicubic";
+  Piece const piece(context, node);
+  context.once([&] {
+    axis(input.height(), shape.height).write(places.data(), weights.data());
+    axis(input.width(), shape.width).write(columns, column_weights);
+  });
+  context.each_range(shape.height, rows_a_range, [&](Index first, Index last, Index worker) {
+    auto* const rows = reinterpret_cast<Sum*>(scratch.data()) + worker * work.scratch_elements();
+    context.kernels->interpolate(work, first, last, rows);
+  });
+}
+
+}  // namespace detail
+
+/// torch.nn.functional.interpolate(size=...): the output's height and width say the size. The output does not overlap
+/// the input.
+template <class T>
+constexpr void resize(AnyContext<T> const& context, ViewOf<T const> input, ResizeOptions const& options,
+                      ViewOf<T> output) noexcept {
+  detail::resize<T>(context.context(), input, 0.0, options, output);
+}
+
+/// torch.nn.functional.interpolate(scale_factor=factor), into a new map: height and width times a factor above 0,
+/// rounded down. Distances are the factor's, also where the size was rounded.
+template <class T>
+constexpr ArenaMap<T> resize(AnyContext<T> const& context, ViewOf<T const> input, double factor,
+                             ResizeOptions const& options = {}) noexcept {
+  MIRNET_ASSERT(factor > 0.0);
+  auto const size = [&](Index n) { return static_cast<Index>(static_cast<double>(n) * factor); };
+  ArenaMap<T> output(context.context().arena, {size(input.height()), size(input.width()), input.channels()});
+  detail::resize<T>(context.context(), input, factor, options, output);
+  return output;
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -40,23 +40,10 @@ constexpr void add_activated(Context<T>& context, ViewOf<T const> other, ViewOf<
   if (sums != nullptr) sums->add(context, partial.data(), lines, map.pixels());
 }
 
-/// map += other.
-template <class T>
-constexpr void add(Context<T>& context, ViewOf<T const> other, ViewOf<T> map) noexcept {
-  ArenaMap<T> const zeros(context.arena, {1, 1, map.channels()});
-  context.once([&] { std::fill_n(zeros.view().data(), zeros.view().pitch(), T(0)); });
-  add_activated<T>(context, other, zeros, leaky_relu(1), map);
-}
-
 template <class T>
 constexpr void add_activated(ScopedContext<T> const& context, ViewOf<T const> other, ViewOf<T const> vector,
                              LeakyRelu activation, ViewOf<T> map,
                              std::type_identity_t<ChannelSums<T>>* sums = nullptr) noexcept {
   add_activated<T>(static_cast<Context<T>&>(context), other, vector, activation, map, sums);
 }
-template <class T>
-constexpr void add(ScopedContext<T> const& context, ViewOf<T const> other, ViewOf<T> map) noexcept {
-  add<T>(static_cast<Context<T>&>(context), other, map);
-}
-
 }  // namespace mirnet::inline MIRNET_ABI

@@ -45,6 +45,24 @@ struct Refusal {
 
 template <class T>
 class ScopedContext;
+template <class T>
+struct Context;
+
+/// What functions take that are handed a Context or what Context::at returns.
+template <class T>
+class AnyContext {
+ public:
+  constexpr AnyContext() = default;
+  explicit constexpr AnyContext(Context<T>& context) noexcept : context_(&context) {}
+
+  /// The context that computes.
+  constexpr Context<T>& context() const noexcept {
+    return context_ != nullptr ? *context_ : static_cast<Context<T>&>(const_cast<AnyContext&>(*this));
+  }
+
+ private:
+  Context<T>* context_ = nullptr;  // null: this is the context
+};
 
 /// Handed to every layer, with an arena over memory to compute in.
 ///
@@ -52,7 +70,7 @@ class ScopedContext;
 /// that is how a plan is made. Without memory, or with too little, and once a layer has refused a map, nothing more is
 /// computed: status() says why, and an assertion fails where it happens.
 template <class T>
-struct Context {
+struct Context : AnyContext<T> {
   explicit constexpr Context(KernelTable<T> const& table, ParallelFor threads = {}) noexcept
       : kernels(&table), parallel(threads) {}
 
@@ -291,10 +309,10 @@ struct Context {
 
 /// A context inside of a scope that ends with this object. Converts to the context.
 template <class T>
-class ScopedContext {
+class ScopedContext : public AnyContext<T> {
  public:
   constexpr ScopedContext(Context<T>& context, char const* text, Index number, Index second) noexcept
-      : context_(context), scope_{context.scope, text, number, second} {
+      : AnyContext<T>(context), scope_{context.scope, text, number, second} {
     // At compile time names are not needed, and GCC 12 cannot track the address of an object that is returned. Nor does
     // it see that the destructor removes the address.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
@@ -308,15 +326,14 @@ class ScopedContext {
   }
   ScopedContext(ScopedContext const&) = delete;
   ScopedContext& operator=(ScopedContext const&) = delete;
-  constexpr ~ScopedContext() { context_.scope = scope_.outer; }
+  constexpr ~ScopedContext() { this->context().scope = scope_.outer; }
 
-  constexpr operator Context<T>&() const noexcept { return context_; }
+  constexpr operator Context<T>&() const noexcept { return this->context(); }
   constexpr ScopedContext at(char const* text, Index number = Scope::none, Index second = Scope::none) const noexcept {
-    return context_.at(text, number, second);
+    return this->context().at(text, number, second);
   }
 
  private:
-  Context<T>& context_;
   Scope scope_;
 };
 

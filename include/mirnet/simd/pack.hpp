@@ -332,6 +332,14 @@ MIRNET_ALWAYS_INLINE Pack sigmoid(Pack x) noexcept {
 }
 
 MIRNET_ALWAYS_INLINE Pack exp(Pack x) noexcept { return xsimd::exp(x); }
+MIRNET_ALWAYS_INLINE Pack tanh(Pack x) noexcept { return xsimd::tanh(x); }
+MIRNET_ALWAYS_INLINE Pack erf(Pack x) noexcept { return xsimd::erf(x); }
+
+/// x between two bounds; a NaN stays one.
+MIRNET_ALWAYS_INLINE Pack clamp(Pack x, Pack low, Pack high) noexcept {
+  Pack const raised = where_greater(low, x, low, x);
+  return where_greater(raised, high, high, raised);
+}
 
 MIRNET_ALWAYS_INLINE float sum_of_lanes(Pack v) noexcept {
 #if XSIMD_VERSION_MAJOR < 9

@@ -131,7 +131,7 @@ class MirnetV2 {
       if (config.adds_image) return forward_groups(inside, features, features);
       ArenaMap<T> const deep(inside.arena, features.shape());
       forward_groups(inside, features, deep);
-      add<T>(inside.at("sum"), deep, features);
+      add<T>(inside.at("sum"), features, deep, features);
     });
   }
 
