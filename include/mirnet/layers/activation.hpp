@@ -177,7 +177,9 @@ constexpr void apply(Context<T>& context, PointFunction const& function, View<T 
 
 /// The activation as a layer of its own, in place.
 template <class T>
-constexpr void activate(Context<T>& context, std::type_identity_t<Activation<T>> activation, ViewOf<T> x) noexcept {
+constexpr void activate(AnyContext<T> const& where, std::type_identity_t<Activation<T>> activation,
+                        ViewOf<T> x) noexcept {
+  Context<T>& context = where.context();
   if (activation.function().wanted()) return detail::apply<T>(context, activation.function(), x, x);
   if (activation.layer() != nullptr) return activation.layer()->forward(context, x);
   detail::each_element_in_place(
@@ -186,8 +188,9 @@ constexpr void activate(Context<T>& context, std::type_identity_t<Activation<T>>
 
 /// From one map into another of its shape.
 template <class T>
-constexpr void activate(Context<T>& context, std::type_identity_t<Activation<T>> activation, ViewOf<T const> input,
-                        ViewOf<T> output) noexcept {
+constexpr void activate(AnyContext<T> const& where, std::type_identity_t<Activation<T>> activation,
+                        ViewOf<T const> input, ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   if (activation.function().wanted()) return detail::apply<T>(context, activation.function(), input, output);
   // A clamp to any number: a copy.
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -197,7 +200,8 @@ constexpr void activate(Context<T>& context, std::type_identity_t<Activation<T>>
 
 /// 1 / (1 + exp(-x)) in place; padding stays zero.
 template <class T>
-constexpr void sigmoid(Context<T>& context, ViewOf<T> x) noexcept {
+constexpr void sigmoid(AnyContext<T> const& where, ViewOf<T> x) noexcept {
+  Context<T>& context = where.context();
   detail::each_element_in_place(context, "sigmoid", x, [&](T* first, Index count) {
     context.kernels->sigmoid(first, count);
     Index const lines = pixel_pitch<T>(x.channels());
@@ -221,7 +225,8 @@ constexpr void softmax_of_vectors(Context<T>& context, T* logits, Index count, I
 
 /// torch.softmax over the channels of each pixel, in place.
 template <class T>
-constexpr void softmax_of_channels(Context<T>& context, ViewOf<T> x) noexcept {
+constexpr void softmax_of_channels(AnyContext<T> const& where, ViewOf<T> x) noexcept {
+  Context<T>& context = where.context();
   if (!context.accepts("softmax", "map", x, x.shape())) return;
   Node node = context.new_node("softmax", x.shape(), x.shape());
   node.kernel = "softmax_of_channels";
@@ -229,25 +234,6 @@ constexpr void softmax_of_channels(Context<T>& context, ViewOf<T> x) noexcept {
   context.each_range(x.pixels(), 256, [&](Index first, Index last, Index) {
     context.kernels->softmax_of_channels(x.data() + first * x.pitch(), last - first, x.channels(), x.pitch());
   });
-}
-
-template <class T>
-constexpr void activate(ScopedContext<T> const& context, std::type_identity_t<Activation<T>> activation,
-                        ViewOf<T> x) noexcept {
-  activate<T>(static_cast<Context<T>&>(context), activation, x);
-}
-template <class T>
-constexpr void activate(ScopedContext<T> const& context, std::type_identity_t<Activation<T>> activation,
-                        ViewOf<T const> input, ViewOf<T> output) noexcept {
-  activate<T>(static_cast<Context<T>&>(context), activation, input, output);
-}
-template <class T>
-constexpr void softmax_of_channels(ScopedContext<T> const& context, ViewOf<T> x) noexcept {
-  softmax_of_channels<T>(static_cast<Context<T>&>(context), x);
-}
-template <class T>
-constexpr void sigmoid(ScopedContext<T> const& context, ViewOf<T> x) noexcept {
-  sigmoid<T>(static_cast<Context<T>&>(context), x);
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -38,7 +38,9 @@ constexpr Shape concatenated(std::initializer_list<View<T const>> maps) noexcept
 /// channels of all. This copies; a layer whose channels fill whole lines can write directly into a
 /// channel_slice of the output.
 template <class T>
-constexpr void concat(Context<T>& context, std::initializer_list<ViewOf<T const>> maps, ViewOf<T> output) noexcept {
+constexpr void concat(AnyContext<T> const& where, std::initializer_list<ViewOf<T const>> maps,
+                      ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   Shape const shape = detail::concatenated<T>(maps);
   if (!context.accepts("concat", "output", output, shape)) return;
   for (auto const& map : maps) {
@@ -58,20 +60,11 @@ constexpr void concat(Context<T>& context, std::initializer_list<ViewOf<T const>
 
 /// The same into a new map of the context's arena.
 template <class T>
-constexpr ArenaMap<T> concat(Context<T>& context, std::initializer_list<ViewOf<T const>> maps) noexcept {
+constexpr ArenaMap<T> concat(AnyContext<T> const& where, std::initializer_list<ViewOf<T const>> maps) noexcept {
+  Context<T>& context = where.context();
   ArenaMap<T> output(context.arena, detail::concatenated<T>(maps));
   concat(context, maps, output.view());
   return output;
-}
-
-template <class T>
-constexpr void concat(ScopedContext<T> const& context, std::initializer_list<ViewOf<T const>> maps,
-                      ViewOf<T> output) noexcept {
-  concat<T>(static_cast<Context<T>&>(context), maps, output);
-}
-template <class T>
-constexpr ArenaMap<T> concat(ScopedContext<T> const& context, std::initializer_list<ViewOf<T const>> maps) noexcept {
-  return concat<T>(static_cast<Context<T>&>(context), maps);
 }
 
 /// Channels [first, first + count) of a map, as a new map: where channel_slice, which copies nothing, does not take

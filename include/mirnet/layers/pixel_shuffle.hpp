@@ -41,7 +41,9 @@ constexpr void move_pixels(Context<T>& context, char const* operation, View<T co
 /// pixels becomes channel (c*factor + i)*factor + j. The input's height and width are multiples of the factor; the
 /// output is smaller by the factor in both directions and has factor^2 times the channels.
 template <class T>
-constexpr void pixel_unshuffle(Context<T>& context, ViewOf<T const> input, ViewOf<T> output, Index factor) noexcept {
+constexpr void pixel_unshuffle(AnyContext<T> const& where, ViewOf<T const> input, ViewOf<T> output,
+                               Index factor) noexcept {
+  Context<T>& context = where.context();
   Shape const whole{factor * output.height(), factor * output.width(), input.channels()};
   Shape const cells{output.height(), output.width(), factor * factor * input.channels()};
   detail::move_pixels<T>(context, "pixel unshuffle", input, whole, output, cells, [&](T* to, Index y, Index x) {
@@ -57,7 +59,9 @@ constexpr void pixel_unshuffle(Context<T>& context, ViewOf<T const> input, ViewO
 
 /// torch.nn.functional.pixel_shuffle: the reverse. The input's channels are a multiple of factor^2.
 template <class T>
-constexpr void pixel_shuffle(Context<T>& context, ViewOf<T const> input, ViewOf<T> output, Index factor) noexcept {
+constexpr void pixel_shuffle(AnyContext<T> const& where, ViewOf<T const> input, ViewOf<T> output,
+                             Index factor) noexcept {
+  Context<T>& context = where.context();
   Shape const cells{input.height(), input.width(), factor * factor * output.channels()};
   Shape const whole{factor * input.height(), factor * input.width(), output.channels()};
   detail::move_pixels<T>(context, "pixel shuffle", input, cells, output, whole, [&](T* to, Index y, Index x) {
@@ -68,37 +72,20 @@ constexpr void pixel_shuffle(Context<T>& context, ViewOf<T const> input, ViewOf<
 
 /// The same into a new map of the context's arena.
 template <class T>
-constexpr ArenaMap<T> pixel_unshuffle(Context<T>& context, ViewOf<T const> input, Index factor) noexcept {
+constexpr ArenaMap<T> pixel_unshuffle(AnyContext<T> const& where, ViewOf<T const> input, Index factor) noexcept {
+  Context<T>& context = where.context();
   ArenaMap<T> output(context.arena,
                      {input.height() / factor, input.width() / factor, input.channels() * factor * factor});
   pixel_unshuffle(context, input, output.view(), factor);
   return output;
 }
 template <class T>
-constexpr ArenaMap<T> pixel_shuffle(Context<T>& context, ViewOf<T const> input, Index factor) noexcept {
+constexpr ArenaMap<T> pixel_shuffle(AnyContext<T> const& where, ViewOf<T const> input, Index factor) noexcept {
+  Context<T>& context = where.context();
   ArenaMap<T> output(context.arena,
                      {input.height() * factor, input.width() * factor, input.channels() / (factor * factor)});
   pixel_shuffle(context, input, output.view(), factor);
   return output;
-}
-
-template <class T>
-constexpr void pixel_unshuffle(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output,
-                               Index factor) noexcept {
-  pixel_unshuffle<T>(static_cast<Context<T>&>(context), input, output, factor);
-}
-template <class T>
-constexpr ArenaMap<T> pixel_unshuffle(ScopedContext<T> const& context, ViewOf<T const> input, Index factor) noexcept {
-  return pixel_unshuffle<T>(static_cast<Context<T>&>(context), input, factor);
-}
-template <class T>
-constexpr void pixel_shuffle(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output,
-                             Index factor) noexcept {
-  pixel_shuffle<T>(static_cast<Context<T>&>(context), input, output, factor);
-}
-template <class T>
-constexpr ArenaMap<T> pixel_shuffle(ScopedContext<T> const& context, ViewOf<T const> input, Index factor) noexcept {
-  return pixel_shuffle<T>(static_cast<Context<T>&>(context), input, factor);
 }
 
 }  // namespace mirnet::inline MIRNET_ABI

@@ -62,7 +62,8 @@ constexpr void write_means(Context<T> const& context, View<T> output, Mean&& mea
 
 /// The mean over all pixels of a map whose sums are there: `output` is 1x1.
 template <class T>
-constexpr void global_average(Context<T>& context, ChannelSums<T> const& sums, ViewOf<T> output) noexcept {
+constexpr void global_average(AnyContext<T> const& where, ChannelSums<T> const& sums, ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   if (!context.accepts("mean", "output", output, {1, 1, sums.channels()})) return;
   Node node = context.new_node("mean", output.shape(), output.shape());
   node.kernel = "sums of the layer before";
@@ -72,8 +73,9 @@ constexpr void global_average(Context<T>& context, ChannelSums<T> const& sums, V
 
 /// The sum of the means of two maps, of any sizes, whose sums are there: `output` is 1x1.
 template <class T>
-constexpr void global_average(Context<T>& context, ChannelSums<T> const& first, ChannelSums<T> const& second,
+constexpr void global_average(AnyContext<T> const& where, ChannelSums<T> const& first, ChannelSums<T> const& second,
                               ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   if (!context.accepts("mean", "output", output, {1, 1, first.channels()})) return;
   if (!second.take(context, "mean", first.channels())) return;
   Node node = context.new_node("mean", output.shape(), output.shape());
@@ -84,7 +86,9 @@ constexpr void global_average(Context<T>& context, ChannelSums<T> const& first, 
 
 /// The mean over all pixels of the sum of several maps of one shape, which is the sum of their means: `output` is 1x1.
 template <class T>
-constexpr void global_average(Context<T>& context, std::span<ViewOf<T const> const> maps, ViewOf<T> output) noexcept {
+constexpr void global_average(AnyContext<T> const& where, std::span<ViewOf<T const> const> maps,
+                              ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   constexpr Index pixels_a_line = ChannelSums<T>::pixels_a_line;
   Shape const shape = maps[0].shape();
   for (auto const& map : maps) {
@@ -107,21 +111,6 @@ constexpr void global_average(Context<T>& context, std::span<ViewOf<T const> con
     sums.add(context, partial.data(), lines, &map == &maps[0] ? pixels : 0);
   }
   detail::write_means(context, output, [&](Index c) { return sums.mean(c); });
-}
-
-template <class T>
-constexpr void global_average(ScopedContext<T> const& context, ChannelSums<T> const& sums, ViewOf<T> output) noexcept {
-  global_average<T>(static_cast<Context<T>&>(context), sums, output);
-}
-template <class T>
-constexpr void global_average(ScopedContext<T> const& context, ChannelSums<T> const& first,
-                              ChannelSums<T> const& second, ViewOf<T> output) noexcept {
-  global_average<T>(static_cast<Context<T>&>(context), first, second, output);
-}
-template <class T>
-constexpr void global_average(ScopedContext<T> const& context, std::span<ViewOf<T const> const> maps,
-                              ViewOf<T> output) noexcept {
-  global_average<T>(static_cast<Context<T>&>(context), maps, output);
 }
 
 /// The options of max_pool and average_pool, with PyTorch's names.

@@ -34,13 +34,15 @@ constexpr void halve(Context<T>& context, char const* layer, char const* name, K
 /// Anti-aliased downsampling by two (Zhang, ICML 2019): [1 2 1] x [1 2 1] / 16, borders reflected without the edge.
 /// The input's height and width are even, and the output does not overlap it.
 template <class T>
-constexpr void blur_pool(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+constexpr void blur_pool(AnyContext<T> const& where, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   detail::halve<T>(context, "blur-pool", "blur_pool", &KernelTable<T>::blur_pool, input, output);
 }
 
 /// torch.nn.AvgPool2d(2) of a map of even height and width. The output does not overlap the input.
 template <class T>
-constexpr void average_halve(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+constexpr void average_halve(AnyContext<T> const& where, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   detail::halve<T>(context, "average pool", "average_halve", &KernelTable<T>::average_halve, input, output);
 }
 
@@ -69,7 +71,8 @@ constexpr void bilinear_double_rows(Context<T>& context, Node& node, Band<T cons
 
 /// torch.nn.Upsample(scale_factor=2, mode='bilinear', align_corners=False).
 template <class T>
-constexpr void bilinear_double(Context<T>& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
+constexpr void bilinear_double(AnyContext<T> const& where, ViewOf<T const> input, ViewOf<T> output) noexcept {
+  Context<T>& context = where.context();
   Shape const doubled{2 * input.height(), 2 * input.width(), input.channels()};
   if (!context.accepts("bilinear x2", "output", output, doubled, Layout::dense)) return;
   Node node = bilinear_double_node(context, input.shape());
@@ -102,19 +105,6 @@ constexpr void bilinear_double_sum_rows(Context<T>& context, Node& node, View<T 
   Piece const piece(context, node);
   context.each_range(map.rows.height(), rows_a_range,
                      [&](Index first, Index last, Index) { context.kernels->bilinear_double_sum(work, first, last); });
-}
-
-template <class T>
-constexpr void blur_pool(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
-  blur_pool<T>(static_cast<Context<T>&>(context), input, output);
-}
-template <class T>
-constexpr void average_halve(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
-  average_halve<T>(static_cast<Context<T>&>(context), input, output);
-}
-template <class T>
-constexpr void bilinear_double(ScopedContext<T> const& context, ViewOf<T const> input, ViewOf<T> output) noexcept {
-  bilinear_double<T>(static_cast<Context<T>&>(context), input, output);
 }
 
 enum class Interpolation : unsigned char {

@@ -14,8 +14,10 @@ namespace mirnet::inline MIRNET_ABI {
 /// map = other + lrelu(map + vector), with a vector of 1 x 1 x channels. `sums`, unless null, are told the sums of the
 /// map's channels.
 template <class T>
-constexpr void add_activated(Context<T>& context, ViewOf<T const> other, ViewOf<T const> vector, LeakyRelu activation,
-                             ViewOf<T> map, std::type_identity_t<ChannelSums<T>>* sums = nullptr) noexcept {
+constexpr void add_activated(AnyContext<T> const& where, ViewOf<T const> other, ViewOf<T const> vector,
+                             LeakyRelu activation, ViewOf<T> map,
+                             std::type_identity_t<ChannelSums<T>>* sums = nullptr) noexcept {
+  Context<T>& context = where.context();
   constexpr Index pixels_a_line = ChannelSums<T>::pixels_a_line;
   if (!context.accepts("sum", "input", other, map.shape(), Layout::dense) ||
       !context.accepts("sum", "vector", vector, {1, 1, map.channels()}, Layout::dense) ||
@@ -40,10 +42,4 @@ constexpr void add_activated(Context<T>& context, ViewOf<T const> other, ViewOf<
   if (sums != nullptr) sums->add(context, partial.data(), lines, map.pixels());
 }
 
-template <class T>
-constexpr void add_activated(ScopedContext<T> const& context, ViewOf<T const> other, ViewOf<T const> vector,
-                             LeakyRelu activation, ViewOf<T> map,
-                             std::type_identity_t<ChannelSums<T>>* sums = nullptr) noexcept {
-  add_activated<T>(static_cast<Context<T>&>(context), other, vector, activation, map, sums);
-}
 }  // namespace mirnet::inline MIRNET_ABI
