@@ -50,6 +50,13 @@ MIRNET_ALWAYS_INLINE void output_offsets(Convolution<T> const& work, Index first
   }
 }
 
+/// A gate: the products of the first and the second half of a pixel's results.
+template <class T>
+MIRNET_ALWAYS_INLINE void multiply_halves(T const* results, Index half, T* output) noexcept {
+  using namespace simd;
+  for (Index c = 0; c < half; c += lanes) store(output + c, load(results + c) * load(results + half + c));
+}
+
 /// The definition, as im2col and GEMM.
 template <class T>
 struct Direct {
@@ -84,8 +91,12 @@ struct Direct {
     return work_tile_pixels * operands<T>(taps_per_slice(work) * work.channels) + channels_per_line<float>;
   }
   /// The patches, and sums between slices: the output may hold the residual until the last.
-  static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
+  static constexpr Index result_elements(Convolution<T> const& work) noexcept {
     return patch_elements(work) + (slices(work) > 1 ? work_tile_pixels * columns(work) : 0);
+  }
+  /// And the results that a gate takes.
+  static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
+    return result_elements(work) + (work.gates ? work_tile_pixels * columns(work) : 0);
   }
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     constexpr Index line = channels_per_line<float>;
@@ -103,7 +114,18 @@ struct Direct {
     Index offsets[work_tile_pixels] = {};  // at -O1, GCC does not see that every offset is written before it is read
     output_offsets(work, first, last, offsets);
     if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
-    multiply(work, weights, first, last, offsets, scratch);
+    if (!work.gates) return multiply(work, weights, first, last, offsets, scratch);
+    // The results of the tile lie behind the patches, pixel after pixel.
+    Index const half = columns(work) / 2;
+    Index places[work_tile_pixels] = {};
+    for (Index i = 0; i < last - first; ++i) places[i] = i * 2 * half;
+    Convolution<T> results = work;
+    results.output = reinterpret_cast<T*>(scratch + result_elements(work));
+    multiply(results, weights, first, last, places, scratch);
+    for (Index i = 0; i < last - first; ++i) {
+      T const* const left = results.output + places[i];
+      multiply_halves(left, half, work.output + offsets[i]);
+    }
   }
 
   /// body(y, x, pixels) for the runs of output pixels of a work tile.
@@ -402,6 +424,7 @@ MIRNET_ALWAYS_INLINE constexpr auto with_method(int number, Body&& body) noexcep
 template <class T>
 constexpr int choose_method(Convolution<T> const& work, Algorithm algorithm) noexcept {
   if (Depthwise<T>::suits(work)) return depthwise;
+  if (work.gates) return 0;
   constexpr bool rounds = !std::is_same_v<Operand<T>, float>;
   int chosen = work.groups > 1 ? grouped : 0;
   if (algorithm == Algorithm::direct || (algorithm == Algorithm::precise && rounds)) return chosen;
@@ -418,7 +441,7 @@ inline float* floats(std::byte* memory) noexcept { return reinterpret_cast<float
 template <class T>
 constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm) noexcept {
   using namespace convolution_detail;
-  if (has_whole_groups(work)) {
+  if (has_whole_groups(work) && !work.gates) {
     ConvolutionPlan plan = plan_convolution(group_of(work, 0), algorithm);
     plan.groups = work.groups;
     plan.tile_products *= work.groups;

@@ -38,7 +38,7 @@ void multiply(Convolution<T> const& work, Index first, Index last, T const* patc
 
 template <class T>
 constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm algorithm) noexcept {
-  if (work.groups > 1) return reference::plan_convolution(work, algorithm);
+  if (work.groups > 1 || work.gates) return reference::plan_convolution(work, algorithm);
   Index const patches = reference::work_tile_pixels * work.kernel_height * work.kernel_width * work.channels;
   return {.scratch_bytes = (patches + channels_per_line<T>)*static_cast<Index>(sizeof(T)), .name = "im2col+eigen"};
 }
@@ -46,7 +46,7 @@ constexpr ConvolutionPlan plan_convolution(Convolution<T> const& work, Algorithm
 template <class T>
 void convolution(Convolution<T> const& work, ConvolutionPlan const& plan, std::byte const* prepared, Index work_tile,
                  std::byte* scratch) noexcept {
-  if (work.groups > 1) return reference::convolution(work, plan, prepared, work_tile, scratch);
+  if (work.groups > 1 || work.gates) return reference::convolution(work, plan, prepared, work_tile, scratch);
   Index const first = work_tile * reference::work_tile_pixels;
   Index const last = (std::min)(first + reference::work_tile_pixels, work.output_height * work.output_width);
   Index const taps = work.kernel_height * work.kernel_width;

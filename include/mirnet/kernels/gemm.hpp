@@ -63,8 +63,8 @@ inline constexpr Index line = channels_per_line<float>;
 //                                 memory and broadcasts them at no cost, so a core with one product a cycle (Zen 4)
 //                                 comes closest to its peak: at depths of 16, 32 and 64 to 0.96, 0.98 and 0.99, with
 //                                 12x2 to 0.87, 0.93 and 0.96. But 12x1 loads once a product: a core with two products
-//                                 and two loads a cycle stops at 12/13 (Zen 5: 80 channels by Winograd take 6 % longer
-//                                 than with 12x2).
+//                                 and two loads a cycle stops at 12/13. (There, 12x2 takes 6 % less for 80 channels by
+//                                 Winograd on Zen 5, and 10 % less for 32 channels on Sapphire Rapids.)
 //   16 registers                  3*4 + 3 + 1. For each 12 accumulators, 3x4 loads seven registers and 6x2 eight, and
 //                                 3x4 goes through A half as often.
 //   32 registers of 4 (AArch64)   4*4 + 4 + 1, and some to load early: the instruction multiplies by a lane, so four
@@ -94,7 +94,7 @@ constexpr TileShape tile_shape(InstructionSet const& set) noexcept {
 }
 
 /// Tiles of less depth have half the width.
-inline constexpr Index shortest_wide_depth = own_set.lanes == 16 && own_set.registers >= 32 ? 48 : 0;
+inline constexpr Index shortest_wide_depth = own_set.lanes == 16 && own_set.registers >= 32 ? 32 : 0;
 
 inline constexpr int tile_rows = tile_shape(own_set).rows, tile_vectors = tile_shape(own_set).vectors,
                      narrow_tile_rows = tile_shape(own_set).narrow_rows;

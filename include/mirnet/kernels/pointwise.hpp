@@ -119,17 +119,20 @@ MIRNET_ALWAYS_INLINE void combine_by(Combination<T> const& work, Index first, In
   using namespace simd;
   T const* left = work.left + first * work.left_pitch;
   T const* right = work.right + first * work.right_pitch;
+  T const* added = work.added + first * work.added_pitch;
   T* out = work.output + first * work.output_pitch;
+  Index const whole_lines = pixel_pitch<T>(work.channels);
   for (Index pixel = first; pixel < last; ++pixel) {
-    if (work.spreads) {
-      Pack const value = broadcast(*right);
-      for (Index c = 0; c < work.channels; c += lanes) store(out + c, operate(load(left + c), value));
-      clear_padding(out, work.channels);
-    } else {
-      for (Index c = 0; c < work.channels; c += lanes) store(out + c, operate(load(left + c), load(right + c)));
-    }
+    auto const value = [&](Index c) MIRNET_INLINE_LAMBDA {
+      Pack const other = work.spreads ? broadcast(*right) : load(right + c);
+      Pack const result = operate(load(left + c), other);
+      return work.added != nullptr ? load(added + c) + result : result;
+    };
+    for (Index c = 0; c < whole_lines; c += lanes) store(out + c, value(c));
+    if (work.spreads) clear_padding(out, work.channels);
     left += work.left_pitch;
     right += work.right_pitch;
+    added += work.added_pitch;
     out += work.output_pitch;
   }
 }

@@ -62,7 +62,7 @@ void convolve(Convolution<T> const& work, Index pixel) noexcept {
   Index const channels = work.group_channels(), depth = work.depth();
   Index const row = pixel / work.output_width, x = pixel % work.output_width, y = work.first_row + row;
   Index const at = row * work.output_row_step + x * work.output_pixel_step;
-  for (Index o = 0; o < work.output_lines * channels_per_line<T>; ++o) {
+  auto const result = [&](Index o) {
     T sum = work.bias != nullptr ? work.bias[o] : T(0);
     Index const first = work.first_input(o);
     for (Index ky = 0; ky < work.kernel_height; ++ky) {
@@ -78,7 +78,11 @@ void convolve(Convolution<T> const& work, Index pixel) noexcept {
         for (Index c = 0; c < channels; ++c) sum += in[c] * work.weights[packed_position<T>(depth, o, k + c)];
       }
     }
-    work.output[at + o] = finished(work, sum, at, o);
+    return finished(work, sum, at, o);
+  };
+  Index const results = work.output_lines * channels_per_line<T>, half = results / 2;
+  for (Index o = 0; o < (work.gates ? half : results); ++o) {
+    work.output[at + o] = work.gates ? result(o) * result(half + o) : result(o);
   }
 }
 
@@ -382,7 +386,8 @@ void combine(Combination<T> const& work, Index first, Index last) noexcept {
     T const* const right = work.right + pixel * work.right_pitch;
     T const spread = right[0];
     for (Index c = 0; c < work.channels; ++c) {
-      out[c] = combined(work.operation, left[c], work.spreads ? spread : right[c]);
+      T const value = combined(work.operation, left[c], work.spreads ? spread : right[c]);
+      out[c] = work.added != nullptr ? work.added[pixel * work.added_pitch + c] + value : value;
     }
   });
 }

@@ -119,6 +119,9 @@ struct Convolution {
   T slope = T(1);               // of the negative side; 1 leaves the result as it is, 0 is ReLU
   T const* slopes = nullptr;    // null, or one for each channel instead
   PointFunction function{};     // of the result, instead of a slope; then nothing is added
+  // The output has half of the channels, whole lines: the products of the results of its first and its second half. Of
+  // 1x1 and depthwise convolutions, to which nothing is added. output_lines counts the lines of the results.
+  bool gates = false;
   Statistics<T> statistics{};
 
   /// Input channels that an output channel sees, and the products that it is a sum of.
@@ -248,9 +251,9 @@ struct ActivatedSum {
   T* output;
 };
 
-/// output = left operation right, pixel by pixel, with zeros in the padding of each pixel's last line. A right_pitch of
-/// 0 takes one vector for all pixels; `spreads` takes the first channel of the right map for all channels. The output
-/// may be either map.
+/// output = added + (left operation right), pixel by pixel, with zeros in the padding of each pixel's last line. A
+/// right_pitch of 0 takes one vector for all pixels; `spreads` takes the first channel of the right map for all
+/// channels. The output may be any of the maps.
 enum class Operation : unsigned char { add, subtract, multiply };
 template <class T>
 struct Combination {
@@ -262,6 +265,8 @@ struct Combination {
   T* output;
   Index output_pitch, channels;
   Operation operation;
+  T const* added = nullptr;  // null: nothing is added
+  Index added_pitch = 0;
 };
 
 /// output = (input - centre) * scale + shift, with numbers for each channel, readable up to the end of the last line.

@@ -104,6 +104,11 @@ struct Clamp {
 };
 constexpr Clamp clamp(double low, double high) noexcept { return {low, high}; }
 
+/// NAFNet's SimpleGate, for the Activation of a convolution: the output has half of the channels, the products of the
+/// first and the second half of the results.
+struct SimpleGate {};
+inline constexpr SimpleGate simple_gate{};
+
 /// The function that a layer applies to its results: none; a PReLU whose slope is 0 (ReLU), given (LeakyReLU) or
 /// learned, for all channels or for each; a clamp or another Function. Made from `relu`, `leaky_relu(slope)`, the layer
 /// that has the slopes (which must outlive it), `clamp(low, high)` or `Function::gelu` and the like.
@@ -116,6 +121,7 @@ class Activation {
   constexpr Activation(PRelu<T> const& layer) noexcept : slope_(layer.slope()) {}
   constexpr Activation(ChannelPRelu<T> const& layer) noexcept : layer_(&layer) {}
   constexpr Activation(Clamp bounds) noexcept : function_{Function::clamp, bounds.low, bounds.high} {}
+  constexpr Activation(SimpleGate) noexcept : gates_(true) {}
   constexpr Activation(Function function) noexcept : function_{function} { MIRNET_ASSERT(function != Function::clamp); }
 
   /// The slope of all channels; 1 leaves results as they are.
@@ -125,9 +131,16 @@ class Activation {
   constexpr ChannelPRelu<T> const* layer() const noexcept { return layer_; }
   /// What is no PReLU.
   constexpr PointFunction const& function() const noexcept { return function_; }
-  constexpr bool computes() const noexcept { return layer_ != nullptr || slope_ != T(1) || function_.wanted(); }
+  constexpr bool gates() const noexcept { return gates_; }
+  constexpr bool computes() const noexcept {
+    return layer_ != nullptr || slope_ != T(1) || function_.wanted() || gates_;
+  }
+  /// Channels of the output, for results of this many.
+  constexpr Index channels_of(Index results) const noexcept { return gates_ ? results / 2 : results; }
   /// Whether the slopes fit this number of channels; if not, the context computes nothing that follows.
   constexpr bool takes(Context<T>& context, char const* layer, Index channels) const noexcept {
+    if (gates_ && channels % 2 != 0)
+      return context.refuse({.layer = layer, .reason = "a gate takes two halves of the channels"});
     if (layer_ == nullptr) return true;
     if (layer_->channels() == channels) return detail::has_weights(context, "prelu", layer_->data());
     return context.refuse({layer, "activation", {1, 1, layer_->channels()}, {1, 1, channels}});
@@ -137,6 +150,7 @@ class Activation {
   T slope_ = T(1);
   ChannelPRelu<T> const* layer_ = nullptr;
   PointFunction function_{};
+  bool gates_ = false;
 };
 
 namespace detail {
@@ -180,6 +194,7 @@ template <class T>
 constexpr void activate(AnyContext<T> const& where, std::type_identity_t<Activation<T>> activation,
                         ViewOf<T> x) noexcept {
   Context<T>& context = where.context();
+  MIRNET_ASSERT(!activation.gates());
   if (activation.function().wanted()) return detail::apply<T>(context, activation.function(), x, x);
   if (activation.layer() != nullptr) return activation.layer()->forward(context, x);
   detail::each_element_in_place(

@@ -7,6 +7,7 @@
 
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/band.hpp>
+#include <mirnet/layers/concat.hpp>
 #include <mirnet/layers/elementwise.hpp>
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/layers/pooling.hpp>
@@ -194,19 +195,26 @@ class Conv2d {
     auto const size = [&](Index n) { return n + beyond < 0 ? 0 : (n + beyond) / stride() + 1; };
     return {size(input.height), size(input.width), out()};
   }
+  /// With an activation, which may be a gate.
+  constexpr Shape output_shape(Shape input, Activation<T> const& activation) const noexcept {
+    Shape const shape = output_shape(input);
+    return {shape.height, shape.width, activation.channels_of(shape.channels)};
+  }
 
-  /// `output` has output_shape(input.shape()) and does not overlap the input, unless the kernel is 1x1. The residual
-  /// has the output's shape; it may be the output itself. For PaddingMode::reflect, the input's height and width are
-  /// larger than the padding.
+  /// `output` has output_shape(input.shape(), activation) and does not overlap the input, unless the kernel is 1x1. The
+  /// residual has the output's shape; it may be the output itself. For PaddingMode::reflect, the input's height and
+  /// width are larger than the padding.
   constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
                          Epilogue<T> epilogue = {}) const noexcept {
-    if (!context.accepts("convolution", "output", output, output_shape(input.shape()))) return;
-    Rows(*this, context, input.shape()).forward(context, input, output, epilogue);
+    if (!context.accepts("convolution", "output", output, output_shape(input.shape(), epilogue.activation))) return;
+    if (epilogue.activation.gates() && !gates_itself(epilogue))
+      return forward_and_gate(context, input, output, epilogue);
+    Rows(*this, context, input.shape(), 1, epilogue.activation.gates()).forward(context, input, output, epilogue);
   }
 
   /// The same into a new map of the context's arena.
   constexpr ArenaMap<T> operator()(Context<T>& context, View<T const> input, Epilogue<T> epilogue = {}) const noexcept {
-    ArenaMap<T> output(context.arena, output_shape(input.shape()));
+    ArenaMap<T> output(context.arena, output_shape(input.shape(), epilogue.activation));
     forward(context, input, output, epilogue);
     return output;
   }
@@ -218,17 +226,20 @@ class Conv2d {
   class Rows {
    public:
     /// For an input map of this shape. Its arithmetic counts as `times` as much: where the network as it is written
-    /// has this layer on that many more pixels.
-    constexpr Rows(Conv2d const& layer, Context<T>& context, Shape input, Index times = 1) noexcept
+    /// has this layer on that many more pixels. `gates`: the activation is a gate, which this layer computes itself.
+    constexpr Rows(Conv2d const& layer, Context<T>& context, Shape input, Index times = 1, bool gates = false) noexcept
         : layer_(layer),
           macs_a_pixel_(times * layer.depth() * layer.out()),
-          node_(layer.node(context, input, macs_a_pixel_)),
-          prepared_(context, node_, layer.work(Band<T const>(input), Band<T>(layer.output_shape(input)))) {}
+          node_(layer.node(context, input, macs_a_pixel_, gates)),
+          prepared_(context, node_,
+                    layer.work(Band<T const>(input), Band<T>(layer.output_shape(input, gates_or_not(gates))), gates)) {}
 
     /// `input` has the rows that the output's rows are computed from. No two calls may be for the same rows.
     constexpr void forward(Context<T>& context, Band<T const> input, Band<T> output,
                            Epilogue<T> epilogue = {}) const noexcept {
-      if (!detail::accepts(context, "convolution", input, layer_.in(), output, layer_.out())) return;
+      bool const gates = epilogue.activation.gates();
+      Index const channels = epilogue.activation.channels_of(layer_.out());
+      if (!detail::accepts(context, "convolution", input, layer_.in(), output, channels)) return;
       bool const subtracts = epilogue.subtract_from.pixels() > 0;
       View<T const> const residual = subtracts ? epilogue.subtract_from : epilogue.residual;
       if (residual.pixels() > 0 &&
@@ -245,7 +256,7 @@ class Conv2d {
       node.residual = residual.pixels() > 0;
       node.statistics = epilogue.statistics.channels > 0 || epilogue.sums != nullptr;
       if (node.residual) node.bytes += context.bytes_of(node.output);
-      Convolution<T> part = layer_.work(input, output);
+      Convolution<T> part = layer_.work(input, output, gates);
       part.slope = epilogue.activation.slope();
       part.slopes = epilogue.activation.slopes();
       part.function = epilogue.activation.function();
@@ -322,16 +333,58 @@ class Conv2d {
     return epilogue.activation.takes(context, "convolution", out());
   }
 
-  constexpr Node node(Context<T>& context, Shape input, Index macs_a_pixel) const noexcept {
+  constexpr Node node(Context<T>& context, Shape input, Index macs_a_pixel, bool gates) const noexcept {
     char const* const operation = kernel() == 1 ? "conv 1x1" : kernel() == 3 ? "conv 3x3" : "conv";
-    Node node = context.new_node(operation, input, output_shape(input));
+    Node node = context.new_node(operation, input, output_shape(input, gates_or_not(gates)));
     node.macs = static_cast<std::uint64_t>(node.output.pixels()) * static_cast<std::uint64_t>(macs_a_pixel);
     node.bytes += packed_elements() * static_cast<Index>(sizeof(T));
     return node;
   }
 
-  constexpr Convolution<T> work(Band<T const> input, Band<T> output) const noexcept {
+  static constexpr Activation<T> gates_or_not(bool gates) noexcept {
+    return gates ? Activation<T>(simple_gate) : Activation<T>();
+  }
+
+  /// Whether the kernels multiply the halves of the results before they write them.
+  constexpr bool gates_itself(Epilogue<T> const& epilogue) const noexcept {
+    bool const adds = epilogue.residual.pixels() > 0 || epilogue.subtract_from.pixels() > 0;
+    bool const gathers = epilogue.sums != nullptr || epilogue.statistics.wanted();
+    bool const suits = (kernel() == 1 && groups_ == 1) || (groups_ == depthwise && in() == out());
+    return suits && !adds && !gathers && out() % (2 * packed_line<T>) == 0;
+  }
+
+  /// The gate as another pass.
+  constexpr void forward_and_gate(Context<T>& context, View<T const> input, View<T> output,
+                                  Epilogue<T> const& epilogue) const noexcept {
+    if (epilogue.sums != nullptr || epilogue.statistics.wanted()) {
+      context.refuse({.layer = "convolution", .reason = "a gate has no statistics"});
+      return;
+    }
+    if (!epilogue.activation.takes(context, "convolution", out())) return;
+    Index const half = out() / 2;
+    auto const results = (*this)(context, input);
+    View<T const> const all = results;
+    bool const adds = epilogue.residual.pixels() > 0;
+    auto const multiply = [&](View<T const> left, View<T const> right) {
+      if (epilogue.subtract_from.pixels() > 0) {
+        detail::combine<T>(context, "product", Operation::multiply, left, right, output);
+        return detail::combine<T>(context, "difference", Operation::subtract, epilogue.subtract_from, output, output);
+      }
+      detail::combine<T>(context, "product", Operation::multiply, left, right, output,
+                         adds ? epilogue.residual : View<T const>());
+    };
+    if (half % channels_per_line<T> == 0) {
+      return multiply(channel_slice(all, 0, half), channel_slice(all, half, half));
+    }
+    multiply(copy_channels<T>(context, all, 0, half), copy_channels<T>(context, all, half, half));
+  }
+
+  constexpr Convolution<T> work(Band<T const> input, Band<T> output, bool gates = false) const noexcept {
     Convolution<T> work = detail::convolution_of<T>(input, output, weights_, kernel(), kernel());
+    if (gates) {
+      work.gates = true;
+      work.output_lines *= 2;
+    }
     if (has_bias_) work.bias = advance(weights_, packed_elements());
     work.stride = stride();
     work.pad_top = work.pad_left = padding();
@@ -562,6 +615,8 @@ class ConvTranspose2d {
                        Activation<T> const& activation) const noexcept {
     return detail::accepts(context, "transposed convolution", input, in(), output, out()) &&
            context.differ("transposed convolution", input.rows, output.rows) &&
+           (!activation.gates() ||
+            context.refuse({.layer = "transposed convolution", .reason = "a gate is for other convolutions"})) &&
            activation.takes(context, "transposed convolution", out());
   }
 

@@ -38,22 +38,32 @@ namespace detail {
 /// A node for `left operation right`.
 template <class T>
 constexpr void combine(AnyContext<T> const& where, char const* layer, Operation operation, View<T const> left,
-                       View<T const> right, View<T> output) noexcept {
+                       View<T const> right, View<T> output, View<T const> added = {}) noexcept {
   Context<T>& context = where.context();
   Shape const shape = left.shape();
   bool const is_vector = shape.pixels() != 1 && right.shape() == Shape{1, 1, shape.channels};
   bool const spreads = shape.channels != 1 && right.shape() == Shape{shape.height, shape.width, 1};
   if (!context.accepts(layer, "left map", left, shape) ||
       !context.accepts(layer, "right map", right, is_vector || spreads ? right.shape() : shape) ||
-      !context.accepts(layer, "output", output, shape)) {
+      !context.accepts(layer, "output", output, shape) ||
+      (added.channels() > 0 && !context.accepts(layer, "added map", added, shape))) {
     return;
   }
-  Combination<T> const work{left.data(), left.pitch(),  right.data(),   is_vector ? 0 : right.pitch(),
-                            spreads,     output.data(), output.pitch(), shape.channels,
-                            operation};
+  Combination<T> const work{.left = left.data(),
+                            .left_pitch = left.pitch(),
+                            .right = right.data(),
+                            .right_pitch = is_vector ? 0 : right.pitch(),
+                            .spreads = spreads,
+                            .output = output.data(),
+                            .output_pitch = output.pitch(),
+                            .channels = shape.channels,
+                            .operation = operation,
+                            .added = added.data(),
+                            .added_pitch = added.pitch()};
   Node node = context.new_node(layer, shape, shape);
   node.kernel = "combine";
-  node.bytes += context.bytes_of(right.shape());
+  node.bytes += context.bytes_of(right.shape()) + context.bytes_of(added.shape());
+  node.residual = added.channels() > 0;
   Piece const piece(context, node);
   context.each_range(shape.pixels(), 256,
                      [&](Index first, Index last, Index) { context.kernels->combine(work, first, last); });
@@ -102,6 +112,14 @@ constexpr void multiply(AnyContext<T> const& context, ViewOf<T const> left, View
 template <class T>
 constexpr ArenaMap<T> multiply(AnyContext<T> const& context, ViewOf<T const> left, ViewOf<T const> right) noexcept {
   return detail::combined<T>(context, "product", Operation::multiply, left, right);
+}
+
+/// torch.addcmul: map + left * right, for maps as of add(); `map` has the left one's shape. The output may be any of
+/// them.
+template <class T>
+constexpr void addcmul(AnyContext<T> const& context, ViewOf<T const> map, ViewOf<T const> left, ViewOf<T const> right,
+                       ViewOf<T> output) noexcept {
+  detail::combine<T>(context, "product + sum", Operation::multiply, left, right, output, map);
 }
 
 }  // namespace mirnet::inline MIRNET_ABI
