@@ -57,14 +57,14 @@ MIRNET_ALWAYS_INLINE void normalize_pixels(Normalization<T> const& work, T const
     inverse[p] = broadcast(1.0f / std::sqrt(variance + static_cast<float>(work.epsilon)));
   }
   for (Index c = 0; c < channels; c += lanes) {
-    Pack const keep = c >= whole ? load(last_line + (c - whole)) : broadcast(1.0f);
-    Pack const scale = work.scale != nullptr ? load(work.scale + c) : keep;
+    Pack const scale = work.scale != nullptr ? load(work.scale + c) : broadcast(1.0f);
     Pack const shift = work.shift != nullptr ? load(work.shift + c) : broadcast(0.0f);
     for (int p = 0; p < pixels; ++p) {
       Pack const value = (load(in + p * work.input_pitch + c) - mean[p]) * inverse[p];
       store(out + p * work.output_pitch + c, fma(value, scale, shift));
     }
   }
+  for (int p = 0; p < pixels; ++p) clear_padding(out + p * work.output_pitch, channels);
 }
 
 }  // namespace normalization_detail

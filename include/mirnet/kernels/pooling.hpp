@@ -11,7 +11,7 @@ namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA {
 template <class T>
 void pool(Pooling<T> const& work, Index first_row, Index last_row) noexcept {
   using namespace simd;
-  Index const row_step = work.width * work.input_pitch;
+  Index const row_step = work.width * work.input_pitch, whole_lines = pixel_pitch<T>(work.channels);
   for (Index y = first_row; y < last_row; ++y) {
     Index const top = y * work.stride - work.padding, bottom = top + work.window_height;
     Index const from_y = std::max<Index>(top, 0), to_y = (std::min)(bottom, work.height);
@@ -24,7 +24,7 @@ void pool(Pooling<T> const& work, Index first_row, Index last_row) noexcept {
       Index const padded_width = (std::min)(right, work.width + work.padding) - left;
       Index const count = work.counts_padding ? padded_height * padded_width : (to_y - from_y) * (to_x - from_x);
       Pack const share = broadcast(1.0f / static_cast<float>(count));
-      for (Index c = 0; c < work.channels; c += lanes) {
+      for (Index c = 0; c < whole_lines; c += lanes) {
         T const* row = in + c;
         Pack result = work.largest ? load(row + from_x * work.input_pitch) : broadcast(0.0f);
         for (Index iy = from_y; iy < to_y; ++iy, row += row_step) {

@@ -24,7 +24,10 @@ T logistic(T value) noexcept {
 
 template <class T>
 T function_of(PointFunction const& f, T x) noexcept {
-  auto const within = [&](T low, T high) { return x < low ? low : x > high ? high : x; };
+  auto const within = [&](T low, T high) {
+    T const raised = x < low ? low : x;
+    return raised > high ? high : raised;
+  };
   auto const hard = [&] { return x > T(-3) ? (x < T(3) ? (x + T(3)) / T(6) : T(1)) : std::isnan(x) ? x : T(0); };
   switch (f.function) {
     case Function::none: return x;
