@@ -21,12 +21,6 @@
 using namespace mirnet;
 using namespace test;
 
-#if defined(MIRNET_HAS_EMULATED)
-namespace mirnet::inline MIRNET_ABI::linked {
-KernelTable<bfloat16> const* bfloat16_kernels_emulated() noexcept;
-}
-#endif
-
 namespace {
 
 /// body(the set's float kernels, its bfloat16 kernels)

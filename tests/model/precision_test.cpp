@@ -13,12 +13,6 @@
 #include "support/networks.hpp"
 #include "support/random.hpp"
 
-#if defined(MIRNET_HAS_EMULATED)
-namespace mirnet::inline MIRNET_ABI::linked {
-KernelTable<bfloat16> const* bfloat16_kernels_emulated() noexcept;
-}
-#endif
-
 namespace {
 
 using namespace mirnet;

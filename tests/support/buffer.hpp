@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include <mirnet/base/half.hpp>
 #include <mirnet/tensor/shape.hpp>
 
 namespace test {
@@ -106,5 +107,7 @@ bool same_bits(Buffer<T> const& a, Buffer<T> const& b) {
 /// The distance from 1 to the next number.
 template <class T>
 inline constexpr double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
+template <>
+inline constexpr double epsilon<mirnet::bfloat16> = 0x1p-7;
 
 }  // namespace test

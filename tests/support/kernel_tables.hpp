@@ -11,6 +11,13 @@
 #include <mirnet/dispatch/kernel_sets.hpp>
 #include <mirnet/kernels/table.hpp>
 
+#if defined(MIRNET_HAS_EMULATED)
+// Computes what AVX512_BF16 does, for tests on machines without it.
+namespace mirnet::inline MIRNET_ABI::linked {
+KernelTable<bfloat16> const* bfloat16_kernels_emulated() noexcept;
+}
+#endif
+
 namespace test {
 
 /// mirnet::reference_kernels and mirnet::eigen_kernels, of float and double.
@@ -52,6 +59,20 @@ void every_table(Body&& body) {
   for (auto const* kernels : kernel_tables()) one("float", *kernels);
   one("double", plain_kernels<double>());
   one("double", eigen_kernels<double>());
+}
+
+/// The same, and for those of bfloat16.
+template <class Body>
+void every_table_of_every_type(Body&& body) {
+  every_table(body);
+  for (auto const& set : bfloat16_tables()) {
+    INFO(std::string(set.halves->isa), " kernels of bfloat16");
+    body(*set.halves);
+  }
+#if defined(MIRNET_HAS_EMULATED)
+  INFO("emulated kernels of bfloat16");
+  body(*mirnet::linked::bfloat16_kernels_emulated());
+#endif
 }
 
 }  // namespace test
