@@ -64,7 +64,7 @@ inline constexpr Index line = channels_per_line<float>;
 //                                 comes closest to its peak: at depths of 16, 32 and 64 to 0.96, 0.98 and 0.99, with
 //                                 12x2 to 0.87, 0.93 and 0.96. But 12x1 loads once a product: a core with two products
 //                                 and two loads a cycle stops at 12/13. (There, 12x2 takes 6 % less for 80 channels by
-//                                 Winograd on Zen 5, and 10 % less for 32 channels on Sapphire Rapids.)
+//                                 Winograd on Zen 5, and 10 % less for 32 channels on Emerald Rapids.)
 //   16 registers                  3*4 + 3 + 1. For each 12 accumulators, 3x4 loads seven registers and 6x2 eight, and
 //                                 3x4 goes through A half as often.
 //   32 registers of 4 (AArch64)   4*4 + 4 + 1, and some to load early: the instruction multiplies by a lane, so four
