@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -29,6 +30,7 @@ import train
 
 TRAIN = ROOT / "weights" / "train"
 OPTIONS = ["--features", "8", "--streams", "2", "--patches", "32x2", "--warmup", "5", "--engine", "torch"]
+COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 HEADER = {"config": {"width": 8}, "step": 7, "pixels": 700, "seconds": 1.5, "seed": 1, "origin": "random"}
 
 
@@ -113,6 +115,7 @@ class CompactState(unittest.TestCase):
             return compact.START.pack(compact.MAGIC, 1, len(text), zlib.crc32(body)) + body
 
         for change in ({"sizes": [1]}, {"sizes": [1398, 0]}, {"sizes": [-1, 1399]}, {"sizes": 5}, {"sizes": [1e9]},
+                       {"gradient_norm": "1"}, {"gradient_norm": -1}, {"gradient_norm": float("nan")},
                        {"step": -1}, {"step": "1"}, {"pixels": None}, {"config": []}, {"log": [1]}, {"seconds": "x"}):
             self.refused(with_header(json.dumps({**header, **change}).encode()), "header")
         for text in (b"", b"[]", b"{", b"\xff", json.dumps({"step": 1}).encode()):
@@ -208,6 +211,8 @@ class EndlessTraining(unittest.TestCase):
         largest = float(first.weights.flat.abs().max())
         self.assertLess(float((second.weights.flat - first.weights.flat).abs().max()), largest * 1e-5)
         self.assertLess(float((second.average.flat - first.average.flat).abs().max()), largest * 2.0 ** -11)
+        self.assertEqual(len(first.limit.norms), 12)
+        self.assertEqual(second.limit.median(), first.limit.median())
         self.run_steps(second, 14)
         log = [json.loads(text) for text in (self.path / "b" / "log.jsonl").read_text().splitlines()]
         self.assertEqual([entry["step"] for entry in log], [12, 14])
@@ -220,6 +225,7 @@ class EndlessTraining(unittest.TestCase):
         self.assertEqual((third.step, third.optimizer_since), (14, 12))
         self.assertEqual(plot.read(self.path / "b" / "log.jsonl"), log)
         self.assertTrue(torch.equal(third.weights.flat, second.weights.flat))
+        self.assertEqual(third.limit.norms, second.limit.norms)
 
         self.fails("the options say", "c", "--endless", "--resume", state)
         state.write_bytes(state.read_bytes()[:-1])
@@ -271,6 +277,30 @@ class EndlessTraining(unittest.TestCase):
             self.run_steps(trainer, 2)
         self.assertIn("lower --rate", printed.getvalue())
         self.assertFalse((self.path / "a" / "state.pth").exists())
+
+    def test_batches_whose_loss_is_not_finite_are_skipped(self):
+        for kind in ("torch", "native") if COMPILER else ("torch",):
+            trainer = self.trainer(kind, "--endless", "--features", "16", "--engine", kind)
+            passes, seen = trainer.engines.step, []
+
+            def step(noisy, clean, weights, epsilon):
+                seen.append(trainer.weights.flat.clone())
+                return passes(noisy * (math.nan if len(seen) in (3, 4) else 1), clean, weights, epsilon)
+
+            trainer.engines.step = step
+            self.run_steps(trainer, 6)
+            changes = [not torch.equal(*pair) for pair in zip(seen, seen[1:])]
+            self.assertEqual(changes, [True, True, False, False, True], kind)
+            line = json.loads((self.path / kind / "log.jsonl").read_text())
+            self.assertTrue(line["step"] == 6 and 0 < line["loss"] < 1, line)
+            self.assertEqual(len(trainer.limit.norms), 4)
+
+    def test_a_run_whose_loss_is_never_finite_ends(self):
+        trainer = self.trainer("a", "--endless")
+        trainer.engines.step = lambda noisy, *_: (noisy.new_tensor([math.nan]), noisy.new_zeros(len(noisy)))
+        with contextlib.redirect_stderr(io.StringIO()) as printed, self.assertRaises(SystemExit):
+            self.run_steps(trainer, 10 ** 9)
+        self.assertIn(f"not finite in {train.MOST_SKIPPED} steps", printed.getvalue())
 
 
 class LongRun(unittest.TestCase):

@@ -20,7 +20,7 @@ import graphics
 import mirnet_torch
 import network as networks
 import noise
-from optimizer import Muon, orthogonalized
+from optimizer import GradientLimit, Muon, orthogonalized
 from photographs import Patches, hold_out, read_tiles
 
 TRAIN = ROOT / "weights" / "train"
@@ -388,6 +388,50 @@ class Optimizer(unittest.TestCase):
             for step in range(600):
                 optimizer.step(parameters - target, 0.03 * (1 - step / 600))
             self.assertLess(float(((parameters - target) ** 2).mean()), 0.01, use_muon)
+
+    def test_large_gradients_are_limited(self):
+        limit, losses, one = GradientLimit(), torch.ones(2), torch.tensor([0.6, 0.8])
+        for step in range(200):  # one of four is large: the median does not follow
+            gradient = one * (8000.0 if step % 4 == 3 else 1.0 + 0.1 * (step % 3))
+            before = gradient.clone()
+            self.assertTrue(limit.apply(gradient, losses))
+            if step % 4 == 3:
+                self.assertAlmostEqual(float(gradient.norm()), 2 * limit.median(), places=4)
+                self.assertTrue(torch.allclose(gradient / gradient.norm(), one))
+            else:
+                self.assertTrue(torch.equal(gradient, before))
+            self.assertTrue(0.99 < limit.median() < 1.21)
+        for _ in range(GradientLimit.WINDOW):  # gradients that stay large are no exceptions
+            limit.apply(one * 50, losses)
+        self.assertAlmostEqual(limit.median(), 50, places=3)
+
+    def test_what_is_not_finite_is_no_gradient(self):
+        limit = GradientLimit()
+        limit.start_from(1.0)
+        for wrong in (math.nan, math.inf, 1e30):  # the square of the last is not finite
+            gradient = torch.tensor([3.0, wrong])
+            self.assertFalse(limit.apply(gradient, torch.ones(2)))
+            self.assertEqual(float(gradient[0]), 3)
+        self.assertFalse(limit.apply(torch.ones(2), torch.tensor([1.0, math.nan])))
+        self.assertEqual(list(limit.norms), [1.0] * GradientLimit.WINDOW)
+
+    def test_one_large_gradient_does_not_decide_the_next_steps(self):
+        """They begin at a minimum."""
+        distances = []
+        for limited in (True, False):
+            torch.manual_seed(1)
+            target = torch.randn(16 * 24 + 5)
+            parameters = target.clone()
+            optimizer, limit = Muon(parameters, [torch.Size((16, 24)), torch.Size((5,))]), GradientLimit()
+            for step in range(100):
+                gradient = parameters - target + 0.1 * torch.randn(parameters.shape)
+                if step == 50:
+                    gradient = 1000 * torch.randn(parameters.shape)
+                if limited:
+                    limit.apply(gradient, torch.ones(1))
+                optimizer.step(gradient, 0.01)
+            distances.append(float((parameters - target).norm()))
+        self.assertLess(distances[0], 0.5 * distances[1])
 
 
 class Training(unittest.TestCase):

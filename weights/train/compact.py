@@ -15,8 +15,9 @@ The scale brings the largest value of each tensor to between 2^14 and 2^15, so a
 11 significant bits. The difference is to the average as it is stored: rounding the average moves no parameter.
 
 The header has what the trainer keeps: "config", "step", "pixels", "seconds", "seed", "origin", and besides "sizes", the
-number of values in each tensor, and "log", the lines of log.jsonl, thinned to MOST_LINES. What the optimizer had
-gathered is left out: it gathers that again while the rate rises.
+number of values in each tensor, and "log", the lines of log.jsonl, thinned to MOST_LINES. "gradient_norm", which older
+files do not have, is the median norm of the last gradients, or null. What the optimizer had gathered is left out: it
+gathers that again while the rate rises.
 
 Reading needs numpy alone, and the header nothing but the standard library. Nothing is unpickled.
 """
@@ -98,7 +99,8 @@ def _whole(path):
         good = (isinstance(header["config"], dict) and all(_is_count(header[key]) for key in COUNTS)
                 and isinstance(header["seconds"], (int, float)) and isinstance(header["origin"], str)
                 and isinstance(header["log"], list) and all(isinstance(line, dict) for line in header["log"])
-                and all(_is_count(size) and size > 0 for size in header["sizes"]))
+                and all(_is_count(size) and size > 0 for size in header["sizes"])
+                and (header.get("gradient_norm") is None or 0 <= header["gradient_norm"] < float("inf")))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} has a header that is not understood: {error!r}") from error
     rest = body[length:]

@@ -1,5 +1,42 @@
-"""The optimizer: Muon for the matrices of the convolutions, AdamW for everything else."""
+"""The optimizer: Muon for the matrices of the convolutions, AdamW for everything else; a limit of the gradient."""
+import math
+import statistics
+from collections import deque
+
 import torch
+
+
+class GradientLimit:
+    """Scales a gradient down to twice the median norm of the last gradients.
+
+    The size of a Muon step does not depend on the gradient, so a batch whose gradient is 50 times as large as the
+    others' decides the direction of the next 80 steps: until 0.95^n, the decay of the momentum, makes up for it. The
+    median, unlike the mean, does not follow such batches, even where one of three is so.
+    """
+
+    TIMES, WINDOW = 2.0, 100
+
+    def __init__(self):
+        self.norms = deque(maxlen=self.WINDOW)
+
+    def median(self):
+        """None before the first gradient."""
+        return statistics.median(self.norms) if self.norms else None
+
+    def start_from(self, median):
+        self.norms.extend([median] * self.WINDOW)
+
+    @torch.no_grad()
+    def apply(self, gradient, losses):
+        """Whether all is finite. Changes nothing where it is not: such a step is better left out."""
+        norm = float(gradient.norm())
+        if not (math.isfinite(norm) and losses.isfinite().all()):
+            return False
+        self.norms.append(norm)
+        limit = self.TIMES * self.median()
+        if norm > limit:
+            gradient.mul_(limit / norm)
+        return True
 
 
 def orthogonalized(matrices):

@@ -47,7 +47,7 @@ from torch.nn import functional as F
 import compact
 import network as networks
 import noise
-from optimizer import Muon
+from optimizer import GradientLimit, Muon
 from photographs import Patches, hold_out, read_tiles
 from plot import read as read_log
 
@@ -57,6 +57,7 @@ SMALL_VALIDATION_SIZE = 96  # of the cases that came later: reports are to stay 
 SMALL_VALIDATION_CROPS = 4
 DARK = 0.12  # mean brightness of dark crops
 REBUILD_STEPS = 50  # in which the rate rises after a resume without the optimizer's state
+MOST_SKIPPED = 100  # steps in a row
 SAVE_EVERY = 180  # seconds
 LIBRARIES = 250  # megabytes of memory that are PyTorch's own files, rounded up
 
@@ -384,6 +385,8 @@ class Trainer:
         native = self.engines.for_size(options.patches[0][0]) is not None
         self.optimizer = Muon(self.weights.flat, self.weights.shapes, options.optimizer == "muon",
                               options.threads if native else None)
+        self.limit = GradientLimit()
+        self.skipped = 0  # steps in a row
         if options.resume:
             self.resume(options.resume)
         if options.endless:
@@ -431,6 +434,10 @@ class Trainer:
             self.optimizer_since = state.get("optimizer_since", 0)
         else:
             self.optimizer_since = self.step
+        if "gradient_norms" in state:
+            self.limit.norms.extend(state["gradient_norms"])
+        elif state.get("gradient_norm"):
+            self.limit.start_from(state["gradient_norm"])
         if "log" in state:
             self.log_file().write_text("".join(json.dumps(line) + "\n" for line in state["log"]), encoding="utf-8")
 
@@ -462,10 +469,11 @@ class Trainer:
                   "origin": self.origin, "seed": self.options.seed}
         save({**header, "parameters": self.weights.flat, "average": self.average.flat,
               "optimizer_kind": self.options.optimizer, "optimizer_since": self.optimizer_since,
-              "optimizer": self.optimizer.state_dict()}, self.output / name)
+              "optimizer": self.optimizer.state_dict(), "gradient_norms": list(self.limit.norms)}, self.output / name)
         if self.options.endless:
             log = compact.thinned(read_log(self.log_file()))
-            compact.write(self.output / "long-run.state", {**header, "log": log}, self.sizes(),
+            compact.write(self.output / "long-run.state",
+                          {**header, "gradient_norm": self.limit.median(), "log": log}, self.sizes(),
                           self.average.flat.cpu().numpy(), self.weights.flat.cpu().numpy())
 
     def check(self):
@@ -504,6 +512,19 @@ class Trainer:
               + " ".join(f"{name} {value:.2f}" for name, value in decibels.items())
               + f" dB | {speed / 1e3:.0f} kpixel/s, rate {rate:.1e}, {rest}", flush=True)
 
+    def update(self, losses, rate):
+        """Changes the parameters by the gradient, unless it or a loss is not finite; returns whether it did."""
+        if self.limit.apply(self.weights.gradient, losses):
+            self.optimizer.step(self.weights.gradient, rate, self.average.flat, self.average.share(self.step))
+            self.skipped = 0
+        else:
+            self.skipped += 1
+            if self.skipped == MOST_SKIPPED:
+                self.check()
+                fail(f"the loss or its gradient is not finite in {MOST_SKIPPED} steps up to {self.step}: resume from "
+                     "state.pth with a lower --rate")
+        return not self.skipped
+
     def run(self):
         options = self.options
         print(f"{self.weights.flat.numel()} parameters from {self.origin}; {len(self.patches.pictures)} photographs; "
@@ -525,17 +546,18 @@ class Trainer:
             noise_power = ((noisy - clean) ** 2).mean((1, 2, 3))
             losses, squares = self.engines.step(noisy, clean, sample_weights(noise_power), options.epsilon)
             rate = self.schedule.learning_rate(share, self.step - self.optimizer_since)
-            self.optimizer.step(self.weights.gradient, rate, self.average.flat, self.average.share(self.step))
+            updated = self.update(losses, rate)
             self.step += 1
             self.pixels += noisy.shape[0] * noisy.shape[2] * noisy.shape[3]
             self.seconds += watch.lap()
-            gains = 10 * torch.log10((noise_power + 1e-6) / (squares + 1e-6))
-            sums += torch.stack([losses.mean(), gains.mean()])
-            count += 1
+            if updated:
+                gains = 10 * torch.log10((noise_power + 1e-6) / (squares + 1e-6))
+                sums += torch.stack([losses.mean(), gains.mean()])
+                count += 1
             if self.seconds - last_report >= options.report or self.share() >= 1 or self.stop:
                 self.check()
                 speed = (self.pixels - pixels_reported) / max(self.seconds - last_report, 1e-9)
-                self.report(*(sums / count).cpu().numpy().round(6).tolist(), rate, speed)
+                self.report(*(sums / max(count, 1)).cpu().numpy().round(6).tolist(), rate, speed)
                 self.seconds += watch.lap()
                 last_report = self.seconds
                 sums.zero_()
