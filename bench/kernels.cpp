@@ -1,6 +1,6 @@
 // Every kernel at the shapes that it has in the published networks (MIRNet with 64 features, MIRNet-v2 with 80) and in
-// the one that ships (16), for an image of 256x256, on one thread, with every instruction set of this machine. Names
-// are
+// the one that ships (16), and the layers of other networks at 32 features, for an image of 256x256, on one thread,
+// with every instruction set of this machine. Names are
 //   <instruction set>/<precision>/<algorithm>/<kernel>/<channels in>-><channels out>/<size of the input map>
 // so --benchmark_filter=avx2/fp32/auto/conv3x3 picks some. `auto` is what networks use by default; `direct` is there
 // for the kernels whose algorithm it changes.
@@ -10,10 +10,13 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/convolution.hpp>
+#include <mirnet/layers/elementwise.hpp>
+#include <mirnet/layers/normalization.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
 #include <mirnet/layers/sum.hpp>
@@ -308,6 +311,15 @@ void softmax(Context<T>& context, View<T> map) {
   context.once([&] { context.kernels->softmax(map.data(), 3, count, count); });
 }
 
+/// body(context, input, output), from a map into one of the `out` channels of the case and height and width `out_size`.
+template <class T, class Body>
+void between_maps(benchmark::State& state, Target<T> const& target, Case const& shapes, Index out_size, Body body) {
+  auto const input = random_map<T>(shapes.input());
+  auto output = Tensor<T>::create({out_size, out_size, shapes.out}).value();
+  measure(state, target, bytes_of<T>({input.view(), output.view()}),
+          [&](Context<T>& context) { body(context, input.view(), output.view()); });
+}
+
 // --- All of them ----------------------------------------------------------------------------------------------------
 
 template <class T>
@@ -369,6 +381,52 @@ class Benchmarks {
     }
   }
 
+  /// What other restoration networks are made of.
+  void add_layers(Index features) const {
+    using mirnet::Function, mirnet::Interpolation;
+    constexpr Index size = 256;
+    Case const same{features, features, size};
+    for (Index const kernel : {3, 5, 7}) {
+      for (Index const stride : {1, 2}) {
+        auto const name = "depthwise" + std::to_string(kernel) + (stride == 2 ? "_stride2" : "");
+        mirnet::Conv2d<T> const layer(features, features, kernel, {.stride = stride, .groups = features});
+        add_convolution(name.c_str(), same, layer);
+      }
+    }
+    add_convolution("transposed2x2", same, mirnet::ConvTranspose2d<T>(features, features, 2, {.stride = 2}));
+    add_convolution("transposed4x4", same,
+                    mirnet::ConvTranspose2d<T>(features, features, 4, {.stride = 2, .padding = 1}));
+    add_between("gated1x1", {features, features, size}, size, [=](auto& context, auto input, auto output) {
+      static Weighted<T, mirnet::Conv2d<T>> const weighted(mirnet::Conv2d<T>(features, 2 * features, 1));
+      weighted.layer.forward(context, input, output, {.activation = mirnet::simple_gate});
+    });
+    for (auto const& [name, function] :
+         {std::pair("gelu", Function::gelu), std::pair("gelu_tanh", Function::gelu_tanh),
+          std::pair("silu", Function::silu), std::pair("hard_swish", Function::hard_swish)}) {
+      add_in_place(name, same, [f = function](Context<T>& context, View<T> map) { activate(context, f, map); });
+    }
+    add_in_place("softmax_of_channels", same, [](auto& context, auto map) { softmax_of_channels(context, map); });
+    add_in_place("softmax_of_pixels", same, [](auto& context, auto map) { softmax_of_pixels(context, map); });
+    add_between("add", same, size, [](auto& context, auto x, auto y) { mirnet::add<T>(context, x, x, y); });
+    add_between("layer_norm", same, size, [=](auto& context, auto input, auto output) {
+      mirnet::LayerNorm<T>(features, {.affine = false}).forward(context, input, output);
+    });
+    add_between("instance_norm", same, size, [=](auto& context, auto input, auto output) {
+      mirnet::InstanceNorm2d<T>(features).forward(context, input, output);
+    });
+    add_between("max_pool", same, size / 2,
+                [](auto& context, auto x, auto y) { mirnet::max_pool<T>(context, x, 2, {}, y); });
+    add_between("average_pool", same, size / 2,
+                [](auto& context, auto x, auto y) { mirnet::average_pool<T>(context, x, 2, {}, y); });
+    for (auto const& [name, mode] :
+         {std::pair("nearest", Interpolation::nearest), std::pair("bilinear", Interpolation::bilinear),
+          std::pair("bicubic", Interpolation::bicubic)}) {
+      add_between(name, same, 2 * size, [m = mode](auto& context, auto input, auto output) {
+        mirnet::resize<T>(context, input, {.mode = m}, output);
+      });
+    }
+  }
+
  private:
   /// run(state, target, shapes).
   template <class Run>
@@ -389,6 +447,13 @@ class Benchmarks {
     add(kernel, shapes, run);
     bool const fast = products(Algorithm::automatic, shapes, layer) != products(Algorithm::direct, shapes, layer);
     if (fast) add(kernel, shapes, run, Algorithm::direct);
+  }
+
+  template <class Body>
+  void add_between(char const* kernel, Case const& shapes, Index out_size, Body body) const {
+    add(kernel, shapes, [=](benchmark::State& state, Target<T> const& target, Case const& c) {
+      between_maps(state, target, c, out_size, body);
+    });
   }
 
   template <class Body>
@@ -416,5 +481,6 @@ int main(int argc, char** argv) {
     if constexpr (std::is_same_v<T, float>) bench::add_crowded_fma(kernels.isa);
     for (Index const features : {64, 16}) Benchmarks<T>(kernels).add_network(features);
     Benchmarks<T>(kernels).add_network_v2({});
+    Benchmarks<T>(kernels).add_layers(32);
   });
 }
