@@ -110,9 +110,13 @@ class InstanceNorm2d : public PlainParameter<T> {
            [&](T const* x, Index some, Sum* to) { context.kernels->channel_squares(x, some, pitch, pitch, mean, to); });
     context.once([&] {
       for (Index c = 0; c < pitch; ++c) {
-        double const factor = 1.0 / std::sqrt(squares.mean(c) + options_.eps);
-        scale[c] = static_cast<Sum>(options_.affine ? factor * static_cast<double>(this->data()[c]) : factor);
-        shift[c] = options_.affine ? static_cast<Sum>(this->data()[this->packed_elements() + c]) : Sum(0);
+        // The centre is the rounded mean: what that is off counts where the mean is large beside the deviation.
+        double const off = static_cast<double>(mean[c]) - sums.mean(c);
+        double const factor = (options_.affine ? static_cast<double>(this->data()[c]) : 1.0) /
+                              std::sqrt(std::max(squares.mean(c) - off * off, 0.0) + options_.eps);
+        double const bias = options_.affine ? static_cast<double>(this->data()[this->packed_elements() + c]) : 0.0;
+        scale[c] = static_cast<Sum>(factor);
+        shift[c] = static_cast<Sum>(bias + off * factor);
       }
     });
     Scaling<T> const work{input.data(), pitch, output.data(), output.pitch(), channels, mean, scale, shift};
