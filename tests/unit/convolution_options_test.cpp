@@ -25,7 +25,7 @@ using namespace test;
 
 namespace {
 
-enum class Behind { nothing, relu, leaky_relu, slope, slopes };
+enum class Behind { nothing, relu, leaky_relu, slope, slopes, silu, clamp };
 enum class Added { nothing, residual, subtract_from };
 
 struct Case {
@@ -36,7 +36,7 @@ struct Case {
 
   std::string text() const {
     char const* const modes[] = {"zeros", "reflect", "replicate"};
-    char const* const activations[] = {"none", "relu", "leaky_relu", "prelu", "prelu of channels"};
+    char const* const activations[] = {"none", "relu", "leaky_relu", "prelu", "prelu of channels", "silu", "clamp"};
     char const* const residuals[] = {"no", "an added", "a subtracting"};
     std::ostringstream text;
     text << width << 'x' << height << ", " << in << " to " << out << " channels, kernel " << kernel << ", stride "
@@ -87,6 +87,8 @@ class Definition {
       case Behind::leaky_relu: return leaky_relu(0.25f);
       case Behind::slope: return prelu;
       case Behind::slopes: return channel_prelu;
+      case Behind::silu: return Function::silu;
+      case Behind::clamp: return mirnet::clamp(-0.5, 1.0);
       default: return {};
     }
   }
@@ -120,7 +122,10 @@ class Definition {
       }
     }
     double const slopes[] = {1.0, 0.0, 0.25, number(prelu.slope()), number(slopes_[static_cast<std::size_t>(o)])};
-    double const value = sum > 0.0 ? sum : sum * slopes[static_cast<int>(c.behind)];
+    double const value = c.behind == Behind::silu    ? sum / (1.0 + std::exp(-sum))
+                         : c.behind == Behind::clamp ? std::clamp(sum, -0.5, 1.0)
+                         : sum > 0.0                 ? sum
+                                                     : sum * slopes[static_cast<int>(c.behind)];
     if (c.added == Added::nothing) return value;
     double const other = number(residual.view()(y, x, o));
     return c.added == Added::residual ? value + other : other - value;
@@ -217,6 +222,14 @@ std::vector<Case> cases() {
       {16, 15, 8, 16, 3, {.stride = 2, .padding = 1, .padding_mode = PaddingMode::reflect}, relu},
       {18, 9, 5, 7, 5, {.stride = 3, .padding = 4, .dilation = 2, .bias = true}, slope},
       {1, 1, 3, 3, 3, {.padding = 1, .bias = true, .padding_mode = PaddingMode::replicate}},
+      {30, 27, 32, 32, 3, {.padding = 1, .bias = true}, silu},
+      {30, 27, 17, 33, 3, {.padding = 1}, clamp, Added::subtract_from},
+      {21, 20, 64, 64, 3, {.padding = 1, .groups = 2, .bias = true}, silu},
+      {21, 20, 32, 64, 3, {.padding = 1, .groups = 2, .bias = true}, silu, Added::residual},
+      {21, 20, 24, 36, 3, {.padding = 1, .groups = 4, .bias = true}, silu},
+      {10, 7, 24, 24, 3, {.padding = 1, .groups = 24, .bias = true}, clamp},
+      {13, 9, 20, 70, 1, {.padding = 0}, silu},
+      {18, 9, 5, 7, 5, {.stride = 3, .padding = 4, .dilation = 2, .bias = true}, silu},
   };
   Random random(77);
   for (int i = 0; i < 60; ++i) {
@@ -229,7 +242,7 @@ std::vector<Case> cases() {
                  .groups = groups,
                  .bias = random.between(0, 1) == 1,
                  .padding_mode = random.pick({PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate})};
-    c.behind = static_cast<Behind>(random.between(0, 4));
+    c.behind = static_cast<Behind>(random.between(0, 6));
     c.added = static_cast<Added>(random.between(0, 2));
     if ((std::min)(c.height, c.width) + 2 * c.options.padding < (c.kernel - 1) * c.options.dilation + 1) continue;
     list.push_back(c);
@@ -271,7 +284,7 @@ TEST_CASE("convolutions of groups, of whole lines and of others, on all kernels"
              groups * outputs,
              random.pick({3, 3, 3, 3, 1, 2}),
              {.groups = groups, .bias = random.between(0, 1) == 1},
-             static_cast<Behind>(random.between(0, 4)),
+             static_cast<Behind>(random.between(0, 6)),
              static_cast<Added>(random.between(0, 2))};
       c.options.padding = c.kernel / 2;
       if (size.height > 1) {
