@@ -343,12 +343,16 @@ struct Depthwise {
     for (Index pixel = first; pixel < last; ++pixel) {
       Index const row = pixel / work.output_width, x = pixel % work.output_width;
       Index const at = row * work.output_row_step + x * work.output_pixel_step;
-      for (Index column = 0; column < work.output_lines * channels_per_line<T>; column += lanes) {
+      auto const result = [&](Index column) MIRNET_INLINE_LAMBDA {
         Pack sum = work.bias != nullptr ? load(work.bias + column) : broadcast(0.0f);
         each_tap(work, work.first_row + row, x, [&](T const* in, Index tap) {
           sum = fma(load(in + column), load(work.weights + packed_position<T>(work.depth(), column, tap)), sum);
         });
-        store(work.output + at + column, finished(work, sum, at, column));
+        return finished(work, sum, at, column);
+      };
+      Index const columns = work.output_lines * channels_per_line<T>, half = columns / 2;
+      for (Index column = 0; column < (work.gates ? half : columns); column += lanes) {
+        store(work.output + at + column, work.gates ? result(column) * result(half + column) : result(column));
       }
     }
   }
