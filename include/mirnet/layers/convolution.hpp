@@ -363,12 +363,12 @@ class Conv2d {
     if (!epilogue.activation.takes(context, "convolution", out())) return;
     Index const half = out() / 2;
     auto const results = (*this)(context, input);
-    View<T const> const all = results;
+    View<T> const all = results;
     bool const adds = epilogue.residual.pixels() > 0;
-    auto const multiply = [&](View<T const> left, View<T const> right) {
-      if (epilogue.subtract_from.pixels() > 0) {
-        detail::combine<T>(context, "product", Operation::multiply, left, right, output);
-        return detail::combine<T>(context, "difference", Operation::subtract, epilogue.subtract_from, output, output);
+    auto const multiply = [&](View<T> left, View<T const> right) {
+      if (epilogue.subtract_from.pixels() > 0) {  // which may be the output
+        detail::combine<T>(context, "product", Operation::multiply, left, right, left);
+        return detail::combine<T>(context, "difference", Operation::subtract, epilogue.subtract_from, left, output);
       }
       detail::combine<T>(context, "product", Operation::multiply, left, right, output,
                          adds ? epilogue.residual : View<T const>());
