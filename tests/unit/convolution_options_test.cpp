@@ -25,7 +25,7 @@ using namespace test;
 
 namespace {
 
-enum class Behind { nothing, relu, leaky_relu, slope, slopes, silu, clamp };
+enum class Behind { nothing, relu, leaky_relu, slope, slopes, silu, clamp, gate };
 enum class Added { nothing, residual, subtract_from };
 
 struct Case {
@@ -36,7 +36,8 @@ struct Case {
 
   std::string text() const {
     char const* const modes[] = {"zeros", "reflect", "replicate"};
-    char const* const activations[] = {"none", "relu", "leaky_relu", "prelu", "prelu of channels", "silu", "clamp"};
+    char const* const activations[] = {"none", "relu",  "leaky_relu", "prelu", "prelu of channels",
+                                       "silu", "clamp", "gate"};
     char const* const residuals[] = {"no", "an added", "a subtracting"};
     std::ostringstream text;
     text << width << 'x' << height << ", " << in << " to " << out << " channels, kernel " << kernel << ", stride "
@@ -76,7 +77,7 @@ class Definition {
     channel_prelu.bind(packed_slopes_.data());
     input = Tensor<T>::create({c.height, c.width, c.in}).value();
     fill(input.view(), random);
-    output_shape = layer.output_shape(input.shape());
+    output_shape = layer.output_shape(input.shape(), activation(c.behind));
     residual = Tensor<T>::create(output_shape).value();
     fill(residual.view(), random);
   }
@@ -89,6 +90,7 @@ class Definition {
       case Behind::slopes: return channel_prelu;
       case Behind::silu: return Function::silu;
       case Behind::clamp: return mirnet::clamp(-0.5, 1.0);
+      case Behind::gate: return simple_gate;
       default: return {};
     }
   }
@@ -101,6 +103,19 @@ class Definition {
   }
 
   double expected(Case const& c, Index y, Index x, Index o) const {
+    double const sum = this->sum(c, y, x, o);
+    double const slopes[] = {1.0, 0.0, 0.25, number(prelu.slope()), number(slopes_[static_cast<std::size_t>(o)])};
+    double const value = c.behind == Behind::silu    ? sum / (1.0 + std::exp(-sum))
+                         : c.behind == Behind::clamp ? std::clamp(sum, -0.5, 1.0)
+                         : c.behind == Behind::gate  ? sum * this->sum(c, y, x, c.out / 2 + o)
+                         : sum > 0.0                 ? sum
+                                                     : sum * slopes[static_cast<int>(c.behind)];
+    if (c.added == Added::nothing) return value;
+    double const other = number(residual.view()(y, x, o));
+    return c.added == Added::residual ? value + other : other - value;
+  }
+
+  double sum(Case const& c, Index y, Index x, Index o) const {
     // -1: a zero.
     auto const source = [&](Index i, Index size) {
       if (i >= 0 && i < size) return i;
@@ -121,14 +136,7 @@ class Definition {
         }
       }
     }
-    double const slopes[] = {1.0, 0.0, 0.25, number(prelu.slope()), number(slopes_[static_cast<std::size_t>(o)])};
-    double const value = c.behind == Behind::silu    ? sum / (1.0 + std::exp(-sum))
-                         : c.behind == Behind::clamp ? std::clamp(sum, -0.5, 1.0)
-                         : sum > 0.0                 ? sum
-                                                     : sum * slopes[static_cast<int>(c.behind)];
-    if (c.added == Added::nothing) return value;
-    double const other = number(residual.view()(y, x, o));
-    return c.added == Added::residual ? value + other : other - value;
+    return sum;
   }
 
   Conv2d<T> layer;
@@ -176,18 +184,24 @@ template <class T>
 void check(Case const& c, KernelTable<T> const& kernels, ParallelFor threads, double epsilon, std::uint64_t seed) {
   Random random(seed);
   Definition<T> const definition(c, random);
-  double const bound = epsilon * number(static_cast<float>(definition.layer.shape().elements() / c.out + 2));
-  for (Algorithm const algorithm : {Algorithm::automatic, Algorithm::direct}) {
-    INFO(c.text(), ", ", std::string(kernels.isa), algorithm == Algorithm::direct ? ", direct" : "");
-    auto const output = run(definition, c, kernels, threads, algorithm);
+  double const depth = number(static_cast<float>(definition.layer.shape().elements() / c.out + 2));
+  // The factors of a gate are about as large as the root of their depth.
+  double const bound = epsilon * depth * (c.behind == Behind::gate ? 2 * std::sqrt(depth) : 1.0);
+  for (int way = 0; way < 4; ++way) {
+    Algorithm const algorithm = way % 2 == 0 ? Algorithm::automatic : Algorithm::direct;
+    bool const in_place = way / 2 == 1;
+    if (in_place && c.added == Added::nothing) continue;
+    INFO(c.text(), ", ", std::string(kernels.isa), std::string(algorithm == Algorithm::direct ? ", direct" : ""),
+         std::string(in_place ? ", in place" : ""));
+    auto const output = run(definition, c, kernels, threads, algorithm, in_place);
     double worst = 0.0;
     for (Index y = 0; y < output.shape().height; ++y) {
       for (Index x = 0; x < output.shape().width; ++x) {
-        for (Index o = 0; o < c.out; ++o) {
+        for (Index o = 0; o < output.shape().channels; ++o) {
           double const off = std::abs(number(output.view()(y, x, o)) - definition.expected(c, y, x, o));
           if (!(off <= worst)) worst = off;
         }
-        for (Index o = c.out; o < output.view().pitch(); ++o) {
+        for (Index o = output.shape().channels; o < output.view().pitch(); ++o) {
           if (number(output.view().pixel(y, x)[o]) != 0.0) worst = 1e9;
         }
       }
@@ -229,6 +243,19 @@ std::vector<Case> cases() {
       {21, 20, 24, 36, 3, {.padding = 1, .groups = 4, .bias = true}, silu},
       {10, 7, 24, 24, 3, {.padding = 1, .groups = 24, .bias = true}, clamp},
       {13, 9, 20, 70, 1, {.padding = 0}, silu},
+      {13, 9, 20, 64, 1, {.padding = 0, .bias = true}, gate},
+      {13, 9, 100, 128, 1, {.padding = 0}, gate},
+      {13, 9, 20, 64, 1, {.padding = 0}, gate, Added::residual},
+      {13, 9, 20, 64, 1, {.padding = 0}, gate, Added::subtract_from},
+      {13, 9, 20, 34, 1, {.padding = 0, .bias = true}, gate},
+      {13, 9, 20, 34, 1, {.padding = 0}, gate, Added::subtract_from},
+      {13, 9, 64, 64, 3, {.padding = 1, .groups = 64, .bias = true}, gate},
+      {13, 9, 64, 64, 5, {.stride = 2, .padding = 2, .groups = 64}, gate},
+      {13, 9, 128, 128, 3, {.padding = 1, .groups = 128, .padding_mode = PaddingMode::reflect}, gate},
+      {13, 9, 30, 30, 3, {.padding = 1, .groups = 30, .bias = true}, gate, Added::residual},
+      {13, 9, 64, 128, 3, {.padding = 1, .groups = 64, .bias = true}, gate},
+      {13, 9, 16, 64, 3, {.padding = 1, .bias = true}, gate, Added::residual},
+      {13, 9, 64, 128, 1, {.padding = 0, .groups = 2}, gate},
       {18, 9, 5, 7, 5, {.stride = 3, .padding = 4, .dilation = 2, .bias = true}, silu},
   };
   Random random(77);
@@ -242,7 +269,7 @@ std::vector<Case> cases() {
                  .groups = groups,
                  .bias = random.between(0, 1) == 1,
                  .padding_mode = random.pick({PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate})};
-    c.behind = static_cast<Behind>(random.between(0, 6));
+    c.behind = static_cast<Behind>(random.between(0, c.out % 2 == 0 ? 7 : 6));
     c.added = static_cast<Added>(random.between(0, 2));
     if ((std::min)(c.height, c.width) + 2 * c.options.padding < (c.kernel - 1) * c.options.dilation + 1) continue;
     list.push_back(c);
