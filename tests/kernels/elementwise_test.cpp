@@ -121,7 +121,7 @@ TEST_CASE("functions of maps of any size, with a gap between the pixels") {
   });
 }
 
-TEST_CASE("combined maps: each number, one vector or one channel of the other, into another map or into either") {
+TEST_CASE("combined maps: each number, one vector or one channel of the other, added to a third, into any of them") {
   struct {
     std::string name;
     Operation operation;
@@ -130,48 +130,56 @@ TEST_CASE("combined maps: each number, one vector or one channel of the other, i
                           {"difference", Operation::subtract, [](double x, double y) { return x - y; }},
                           {"product", Operation::multiply, [](double x, double y) { return x * y; }}};
   enum { all, vector, channel };
+  enum { beside, left_map, right_map, added_map };
   Random random(22);
   each_size(random, [&](Index pixels, Index channels, Index between, Index other) {
     auto const lefts = numbers(pixels * channels, random), rights = numbers(pixels * channels, random);
+    auto const addends = numbers(pixels * channels, random);
     for (auto const& [name, operation, value] : operations) {
       for (int const right_is : {all, vector, channel}) {
+        bool const adds = random.between(0, 1) == 1;
         INFO(pixels, " pixels of ", channels, " channels, ", between, " and ", other, " lines between, ", name,
              " with ",
              std::string(right_is == all      ? "a map"
                          : right_is == vector ? "a vector"
-                                              : "a channel"));
-        Index const right_pixels = right_is == vector ? 1 : pixels, right_channels = right_is == channel ? 1 : channels;
+                                              : "a channel"),
+             std::string(adds ? ", added" : ""));
         every_table_of_every_type([&]<class T>(KernelTable<T> const& kernels) {
-          Slice<T> left(lefts, pixels, channels, between), output(pixels, channels, between);
-          Slice<T> right(rights, right_pixels, right_channels, other);
-          Slice<T> const operand = right;  // as it was
-          Combination<T> work{left.data(),
-                              left.pitch(),
-                              right.data(),
-                              right_is == vector ? 0 : right.pitch(),
-                              right_is == channel,
-                              output.data(),
-                              output.pitch(),
-                              channels,
-                              operation};
-          in_ranges(pixels, pixels, &random, [&](Index first, Index last) { kernels.combine(work, first, last); });
-          // Rounded once, to T by way of its sums' type.
-          auto const expected = [&](Index pixel, Index c) {
-            double const y = operand(right_is == vector ? 0 : pixel, right_is == channel ? 0 : c);
-            auto const exact = static_cast<Accumulator<T>>(value(lefts[left.index(pixel, c)], y));
-            return static_cast<double>(static_cast<T>(exact));
+          auto const run = [&](int place) {
+            Slice<T> left(lefts, pixels, channels, between), output(pixels, channels, between);
+            Slice<T> right(rights, right_is == vector ? 1 : pixels, right_is == channel ? 1 : channels, other);
+            Slice<T> addend(addends, pixels, channels, other);
+            Slice<T>& to = place == beside ? output : place == left_map ? left : place == right_map ? right : addend;
+            Combination<T> const work{.left = left.data(),
+                                      .left_pitch = left.pitch(),
+                                      .right = right.data(),
+                                      .right_pitch = right_is == vector ? 0 : right.pitch(),
+                                      .spreads = right_is == channel,
+                                      .output = to.data(),
+                                      .output_pitch = to.pitch(),
+                                      .channels = channels,
+                                      .operation = operation,
+                                      .added = adds ? addend.data() : nullptr,
+                                      .added_pitch = adds ? addend.pitch() : 0};
+            in_ranges(pixels, pixels, &random, [&](Index first, Index last) { kernels.combine(work, first, last); });
+            return to;
           };
-          auto const exactly = [](Index, Index) { return smallest; };
-          CHECK(output.mismatch(expected, exactly) == "");
-          work.output = left.data(), work.output_pitch = left.pitch();
-          kernels.combine(work, 0, pixels);
-          CHECK(left.mismatch(expected, exactly) == "");
-          if (right_is != all) return;
-          Slice<T> const left_again(lefts, pixels, channels, between);
-          work.left = left_again.data();
-          work.output = right.data(), work.output_pitch = right.pitch();
-          kernels.combine(work, 0, pixels);
-          CHECK(right.mismatch(expected, exactly) == "");
+          for (int const place : {beside, left_map, right_map, added_map}) {
+            if ((place == right_map && right_is != all) || (place == added_map && !adds)) continue;
+            CAPTURE(place);
+            // Each operation is rounded to the type of sums, the result to T.
+            CHECK(run(place).mismatch(
+                      [&](Index pixel, Index c) {
+                        auto const at = static_cast<std::size_t>(pixel * channels + c);
+                        auto const of_right = static_cast<std::size_t>(right_is == vector    ? c
+                                                                       : right_is == channel ? pixel
+                                                                                             : pixel * channels + c);
+                        double const of_both = static_cast<Accumulator<T>>(value(lefts[at], rights[of_right]));
+                        double const sum = adds ? addends[at] + of_both : of_both;
+                        return static_cast<double>(static_cast<T>(static_cast<Accumulator<T>>(sum)));
+                      },
+                      [](Index, Index) { return smallest; }) == "");
+          }
         });
       }
     }
