@@ -114,6 +114,12 @@ def cases():
     yield "grouped convolution of parts of lines, silu", F.silu(filled(nn.Conv2d(20, 10, 3, padding=1, groups=5))(x))
     yield "depthwise convolution, hard_swish", F.hardswish(filled(nn.Conv2d(20, 20, 3, padding=1, groups=20))(x))
 
+    for name, results in (("1x1", filled(nn.Conv2d(20, 64, 1))(x[:, :, :2])),
+                          ("3x3", filled(nn.Conv2d(20, 10, 3, padding=1))(x)),
+                          ("depthwise", filled(nn.Conv2d(32, 32, 3, padding=1, groups=32))(grouped))):
+        left, right = results.chunk(2, 1)
+        yield f"{name} convolution, gate", left * right
+
     yield "softmax of channels", F.softmax(8 * x, 1)
     yield "softmax of pixels", F.softmax((8 * many).flatten(2), 2).reshape(many.shape)
     yield "softmax of pixels, all channels", F.softmax((8 * x).flatten(2), 2).reshape(x.shape)
@@ -152,6 +158,8 @@ def cases():
         yield f"{name} a vector", function(few, vector[:, :2])
         yield f"{name} a plane", function(few, plane)
         yield f"{name} a constant", function(few, numbers(100, 1, 2, 1, 1))
+    yield "addcmul", torch.addcmul(x, y, x)
+    yield "addcmul of a vector", torch.addcmul(few, few, vector[:, :2])
     yield "channels 3 to 9", x[:, 3:9]
     yield "channels 16 to 20", x[:, 16:20]
 

@@ -265,6 +265,12 @@ class LayerCases {
     one("grouped convolution, gelu", 32, 32, 3, {.padding = 1, .groups = 2}, grouped, Function::gelu);
     one("grouped convolution of parts of lines, silu", 20, 10, 3, {.padding = 1, .groups = 5}, x, Function::silu);
     one("depthwise convolution, hard_swish", 20, 20, 3, {.padding = 1, .groups = 20}, x, Function::hard_swish);
+    add_layer("1x1 convolution, gate", Conv2d<T>(20, 64, 1, {.padding = 0, .bias = true}), rows(x, 0, 2),
+              Activation<T>(simple_gate));
+    add_layer("3x3 convolution, gate", Conv2d<T>(20, 10, 3, {.padding = 1, .bias = true}), x,
+              Activation<T>(simple_gate));
+    add_layer("depthwise convolution, gate", Conv2d<T>(32, 32, 3, {.padding = 1, .groups = 32, .bias = true}), grouped,
+              Activation<T>(simple_gate));
     add_layer("linear", Linear<T>(20, 6, {.bias = true}), x);
     add_layer("linear without bias, GELU", Linear<T>(20, 5), x, Activation<T>(Function::gelu));
   }
@@ -366,6 +372,15 @@ class LayerCases {
     each("add", [](auto& context, Map left, Map right) { return mirnet::add(context, left, right); });
     each("subtract", [](auto& context, Map left, Map right) { return subtract(context, left, right); });
     each("multiply", [](auto& context, Map left, Map right) { return multiply(context, left, right); });
+    auto const sum_of_products = [&](char const* name, Map map, Map left, Map right) {
+      add(name, [=](Context<T>& context) {
+        ArenaMap<T> output(context.arena, map.shape());
+        addcmul<T>(context, map, left, right, output);
+        return output;
+      });
+    };
+    sum_of_products("addcmul", x, y, x);
+    sum_of_products("addcmul of a vector", few, few, vector);
     add("channels 3 to 9", [map = x](Context<T>& context) { return copy_channels(context, map, 3, 6); });
     add("channels 16 to 20", [map = x](Context<T>& context) { return copy_channels(context, map, 16, 4); });
   }
