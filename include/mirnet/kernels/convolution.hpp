@@ -1,11 +1,12 @@
 // The convolutions of the network as matrix products of work tiles, some pixels each: im2col and GEMM for any kernel, a
 // plain GEMM where the kernel is 1x1, and the 1x1 of the dual attention unit with the attention applied while it
-// gathers.
+// gathers. Depthwise convolutions are no matrix products, and have a header of their own.
 #pragma once
 
 #include <algorithm>
 #include <tuple>
 
+#include <mirnet/kernels/depthwise.hpp>
 #include <mirnet/kernels/gemm.hpp>
 #include <mirnet/kernels/im2col.hpp>
 #include <mirnet/kernels/pointwise.hpp>
@@ -312,63 +313,6 @@ struct Grouped {
     for (Index c = 0; c < work.output_lines * channels_per_line<T>; c += lanes) {
       Pack const sum = work.bias != nullptr ? load(sums + c) + load(work.bias + c) : load(sums + c);
       store(work.output + at + c, finished(work, sum, at, c));
-    }
-  }
-};
-
-/// Convolutions of as many groups as input and output channels: by the definition, pixel by pixel.
-template <class T>
-struct Depthwise {
-  using Element = Operand<T>;
-  static constexpr bool suits(Convolution<T> const& work) noexcept {
-    return work.groups > 1 && work.groups == work.channels && work.groups == work.output_channels;
-  }
-  static constexpr char const* name(Convolution<T> const&) noexcept { return "depthwise"; }
-  static constexpr Index tile_height = 1, tile_width = 1;
-  static constexpr Index tile_products(Convolution<T> const&) noexcept { return 0; }
-  static constexpr Index weight_lines(Convolution<T> const&) noexcept { return 0; }
-  static constexpr Index weights_elements(Convolution<T> const&) noexcept { return 0; }
-  static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
-  static void transform_weights(Convolution<T> const&, Index, Element*) noexcept {}
-  static constexpr Index work_tiles(Convolution<T> const& work) noexcept { return Direct<T>::work_tiles(work); }
-  template <class Body>
-  static void each_run(Convolution<T> const& work, Index index, Body&& body) noexcept {
-    Direct<T>::each_run(work, index, body);
-  }
-
-  static void compute(Convolution<T> const& work, Element const*, Index index, float*) noexcept {
-    using namespace simd;
-    Index const first = index * work_tile_pixels;
-    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
-    for (Index pixel = first; pixel < last; ++pixel) {
-      Index const row = pixel / work.output_width, x = pixel % work.output_width;
-      Index const at = row * work.output_row_step + x * work.output_pixel_step;
-      auto const result = [&](Index column) MIRNET_INLINE_LAMBDA {
-        Pack sum = work.bias != nullptr ? load(work.bias + column) : broadcast(0.0f);
-        each_tap(work, work.first_row + row, x, [&](T const* in, Index tap) {
-          sum = fma(load(in + column), load(work.weights + packed_position<T>(work.depth(), column, tap)), sum);
-        });
-        return finished(work, sum, at, column);
-      };
-      Index const columns = work.output_lines * channels_per_line<T>, half = columns / 2;
-      for (Index column = 0; column < (work.gates ? half : columns); column += lanes) {
-        store(work.output + at + column, work.gates ? result(column) * result(half + column) : result(column));
-      }
-    }
-  }
-
- private:
-  template <class Body>
-  static MIRNET_ALWAYS_INLINE void each_tap(Convolution<T> const& work, Index y, Index x, Body&& body) noexcept {
-    for (Index ky = 0, tap = 0; ky < work.kernel_height; ++ky) {
-      Index const iy =
-          padded_index(work.padding_mode, y * work.stride - work.pad_top + ky * work.dilation, work.height);
-      for (Index kx = 0; kx < work.kernel_width; ++kx, ++tap) {
-        Index const ix =
-            padded_index(work.padding_mode, x * work.stride - work.pad_left + kx * work.dilation, work.width);
-        if (iy < 0 || ix < 0) continue;
-        body(work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch, tap);
-      }
     }
   }
 };

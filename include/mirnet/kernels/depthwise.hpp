@@ -1,0 +1,361 @@
+// Depthwise convolutions, of as many groups as input and output channels. There are few products for each number that
+// is read, so memory and the loads from the caches are what limits:
+//
+//   tiles       kernels of 3x3, 5x5 and 7x7 with strides of 1 and 2. A tile is some output pixels of one line of
+//               channels, whose sums live in registers. Each pixel of the input that it sees is loaded (and of bfloat16
+//               widened) once, and multiplied with all weights that it meets.
+//   by taps     any other kernel: by the definition, pixel by pixel.
+//
+// Each output is one chain of multiply-adds over the taps, row by row, in both: which pixels share a tile, or a work
+// tile, cannot be seen in the bits.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include <mirnet/kernels/table.hpp>
+#include <mirnet/simd/pairs.hpp>
+
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::depthwise {
+
+inline constexpr Index line = channels_per_line<float>;
+
+// Loops over the columns that a tile sees, which may be more than MIRNET_UNROLL is for; and loops that are to stay
+// loops.
+#define MIRNET_UNROLL_COLUMNS _Pragma("GCC unroll 32")
+#define MIRNET_ROLLED _Pragma("GCC unroll 1")
+
+inline constexpr int vectors = static_cast<int>(line / simd::lanes);  // registers of a line
+
+/// The bias of a line of channels from c on, from which their sums start.
+template <int pixels, class T>
+MIRNET_ALWAYS_INLINE void start(Convolution<T> const& work, Index c, simd::Pack (*sum)[pixels][vectors],
+                                int rows) noexcept {
+  using namespace simd;
+  MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
+    Pack const first = work.bias != nullptr ? load(work.bias + c + v * lanes) : broadcast(0.0f);
+    MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) sum[r][p][v] = first;
+    }
+  }
+}
+
+/// Activates the sums of a line of channels from c on, adds them to the residual or subtracts them from it, and writes
+/// them. The first pixel is at `at`. Unless `whole`, only `row_count` x `pixel_count` of them exist.
+template <bool whole, int rows, int pixels, class T>
+MIRNET_ALWAYS_INLINE void finish(Convolution<T> const& work, simd::Pack (&sum)[rows][pixels][vectors], Index at,
+                                 Index c, Index row_count, Index pixel_count) noexcept {
+  using namespace simd;
+  if (work.slopes != nullptr || static_cast<float>(work.slope) != 1.0f) {
+    MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
+      Pack const slope =
+          work.slopes != nullptr ? load(work.slopes + c + v * lanes) : broadcast(static_cast<float>(work.slope));
+      MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+        MIRNET_UNROLL for (int p = 0; p < pixels; ++p) sum[r][p][v] = prelu(sum[r][p][v], slope);
+      }
+    }
+  }
+  Index const step = work.output_pixel_step;
+  if (work.residual != nullptr) {
+    MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+      if (!whole && r >= row_count) break;
+      T const* const residual = work.residual + at + r * work.output_row_step + c;
+      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+        if (!whole && p >= pixel_count) break;
+        MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
+          Pack const other = load(residual + p * step + v * lanes);
+          sum[r][p][v] = work.subtracts ? other - sum[r][p][v] : sum[r][p][v] + other;
+        }
+      }
+    }
+  }
+  MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+    if (!whole && r >= row_count) break;
+    T* const out = work.output + at + r * work.output_row_step + c;
+    if constexpr (whole && vectors == 1 && pixels % 2 == 0) {
+      MIRNET_UNROLL for (int p = 0; p < pixels; p += 2) {
+        store_two(out + p * step, sum[r][p][0], out + (p + 1) * step, sum[r][p + 1][0]);
+      }
+    } else {
+      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+        if (!whole && p >= pixel_count) break;
+        store_all<vectors>(out + p * step, sum[r][p]);
+      }
+    }
+  }
+}
+
+/// The output pixels of a work tile: `rows` rows of the part, of `pixels` pixels each.
+struct Block {
+  Index y, rows, x, pixels;
+};
+
+/// How work tiles divide the output of a part. They are numbered down the columns of work tiles: the rows of the input
+/// that two work tiles share are in a cache.
+template <class T>
+struct Blocks {
+  Index width, height;    // of the part's output
+  Index pixels, rows;     // of a work tile
+  Index blocks_in_a_row;  // work tiles above each other are divide_up(height, rows)
+
+  explicit constexpr Blocks(Convolution<T> const& work) noexcept
+      : width(work.output_width), height(work.output_height) {
+    // The rows under the kernel are to stay in the second-level cache until the last output row that sees them.
+    constexpr Index cache = Index{256} * 1024, fewest_pixels = 32, most_pixels = 2048, fewest_blocks = 16;
+    Index const column = work.kernel_height * work.stride * work.input_pitch * static_cast<Index>(sizeof(T));
+    Index const most = std::max<Index>(fewest_pixels, cache / column);
+    blocks_in_a_row = divide_up(width, most);
+    pixels = round_up(divide_up(width, blocks_in_a_row), 8);
+    blocks_in_a_row = divide_up(width, pixels);
+    // Many workers can share a small map, and tiles may be two rows high.
+    Index const fair = divide_up(height * blocks_in_a_row, fewest_blocks);
+    rows = round_up(std::clamp<Index>(most_pixels / pixels, 1, std::max<Index>(fair, 1)), 2);
+  }
+
+  constexpr Index count() const noexcept { return blocks_in_a_row * divide_up(height, rows); }
+
+  constexpr Block operator[](Index index) const noexcept {
+    Index const blocks_in_a_column = divide_up(height, rows);
+    Index const x = index / blocks_in_a_column * pixels, y = index % blocks_in_a_column * rows;
+    return {y, (std::min)(rows, height - y), x, (std::min)(pixels, width - x)};
+  }
+};
+
+/// The kernel of size x size, without dilation.
+template <class T, int size, int stride>
+struct Tile {
+  // Where a register has a line: 2x8 sums, the weights of a row of taps for both rows, and a pixel, of 32 registers.
+  // Else 16 or 8 sums (4 of 8 registers), and what has room of the weights.
+  static constexpr int rows = vectors == 1 && own_set.registers >= 32 ? 2 : 1;
+  static constexpr int sums = own_set.registers >= 32 ? 16 : own_set.registers >= 16 ? 8 : 4;
+  static constexpr int pixels = (std::max)(1, sums / rows / vectors);
+  static constexpr int input_rows = (rows - 1) * stride + size, columns = (pixels - 1) * stride + size;
+
+  /// Where the input of a tile lies.
+  struct Input {
+    T const* row[input_rows];  // null: of zeros
+    Index pitch;
+    Index column[columns];  // the offset of each; -1: of zeros, or not seen. Only of tiles that are not whole
+  };
+
+  static void compute(Convolution<T> const& work, float const* weights, Block const& block) noexcept {
+    Index const channels = work.output_lines * channels_per_line<T>;
+    Input input;
+    input.pitch = work.input_pitch;
+    for (Index y = block.y; y < block.y + block.rows; y += rows) {
+      Index const row_count = std::min<Index>(rows, block.y + block.rows - y);
+      find_rows(work, y, row_count, input);
+      for (Index x = block.x; x < block.x + block.pixels; x += pixels) {
+        Index const pixel_count = std::min<Index>(pixels, block.x + block.pixels - x);
+        Index const left = x * stride - work.pad_left, at = y * work.output_row_step + x * work.output_pixel_step;
+        if (row_count == rows && pixel_count == pixels && left >= 0 && left + columns <= work.width) {
+          for (Index c = 0; c < channels; c += line) {
+            tile<true>(work, weights, input, left * work.input_pitch, at, c, rows, pixels);
+          }
+        } else {
+          find_columns(work, left, pixel_count, input);
+          for (Index c = 0; c < channels; c += line) {
+            tile<false>(work, weights, input, 0, at, c, row_count, pixel_count);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  static void find_rows(Convolution<T> const& work, Index y, Index row_count, Input& input) noexcept {
+    Index const top = (work.first_row + y) * stride - work.pad_top, seen = (row_count - 1) * stride + size;
+    for (Index r = 0; r < input_rows; ++r) {
+      Index const iy = r < seen ? padded_index(work.padding_mode, top + r, work.height) : -1;
+      input.row[r] = iy < 0 ? nullptr : work.input + (iy - work.input_first_row) * work.width * work.input_pitch;
+    }
+  }
+
+  static void find_columns(Convolution<T> const& work, Index left, Index pixel_count, Input& input) noexcept {
+    Index const seen = (pixel_count - 1) * stride + size;
+    for (Index i = 0; i < columns; ++i) {
+      Index const ix = i < seen ? padded_index(work.padding_mode, left + i, work.width) : -1;
+      input.column[i] = ix < 0 ? -1 : ix * work.input_pitch;
+    }
+  }
+
+  /// A line of channels from c on. A whole tile begins at the offset `left` of its rows.
+  template <bool whole>
+  static MIRNET_ALWAYS_INLINE void tile(Convolution<T> const& work, float const* weights, Input const& input,
+                                        Index left, Index at, Index c, Index row_count, Index pixel_count) noexcept {
+    using namespace simd;
+    Pack sum[rows][pixels][vectors];
+    start(work, c, sum, rows);
+    float const* tap = weights + c * size * size;
+    constexpr std::true_type yes;
+    constexpr std::false_type no;
+    // The taps of the first row of sums run ahead of those of the second.
+    constexpr int last = input_rows - stride;
+    auto const add = [&](int row, auto to_first, auto to_second) MIRNET_INLINE_LAMBDA {
+      T const* const in = input.row[row];
+      if (in != nullptr) {
+        add_row<whole, to_first.value, to_second.value>(in + left + c, input.pitch, input.column, tap, sum);
+      }
+      tap += size * line;
+    };
+    if constexpr (rows == 1) {
+      MIRNET_ROLLED for (int row = 0; row < input_rows; ++row) add(row, yes, no);
+    } else {
+      MIRNET_ROLLED for (int row = 0; row < stride; ++row) add(row, yes, no);
+      MIRNET_ROLLED for (int row = stride; row < last; ++row) add(row, yes, yes);
+      MIRNET_ROLLED for (int row = last; row < input_rows; ++row) add(row, no, yes);
+    }
+    finish<whole>(work, sum, at, c, row_count, pixel_count);
+  }
+
+  /// Adds the products of a row of the input to the first row of sums, with the weights at `tap`, and to the second,
+  /// with those `stride` rows of taps before.
+  template <bool whole, bool to_first, bool to_second>
+  static MIRNET_ALWAYS_INLINE void add_row(T const* in, Index pitch, Index const* column, float const* tap,
+                                           simd::Pack (&sum)[rows][pixels][vectors]) noexcept {
+    using namespace simd;
+    constexpr int other = rows - 1;
+    constexpr bool in_registers = (rows * (pixels + size) + 1) * vectors <= own_set.registers;
+    Pack weights[rows][size][vectors];
+    auto const weight = [&](int row, int x, int v) MIRNET_INLINE_LAMBDA {
+      return in_registers ? weights[row][x][v] : load(tap + (x - row * stride * size) * line + v * lanes);
+    };
+    if constexpr (in_registers) {
+      MIRNET_UNROLL for (int x = 0; x < size; ++x) {
+        MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
+          if constexpr (to_first) weights[0][x][v] = load(tap + x * line + v * lanes);
+          if constexpr (to_second) weights[other][x][v] = load(tap + (x - stride * size) * line + v * lanes);
+        }
+      }
+    }
+    MIRNET_UNROLL_COLUMNS for (int i = 0; i < columns; ++i) {
+      if (!whole && column[i] < 0) continue;
+      T const* const at = whole ? in : in + column[i];
+      Pack pixel[vectors];
+      MIRNET_UNROLL for (int v = 0; v < vectors; ++v) pixel[v] = load(at + v * lanes);
+      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+        int const x = i - p * stride;
+        if (x < 0 || x >= size) continue;
+        MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
+          if constexpr (to_first) accumulate(sum[0][p][v], pixel[v], weight(0, x, v));
+          if constexpr (to_second) accumulate(sum[other][p][v], pixel[v], weight(other, x, v));
+        }
+      }
+      if constexpr (whole) {
+        in += pitch;
+#if defined(__GNUC__)
+        asm("" : "+r"(in));  // or GCC keeps an address in a register for each column
+#endif
+      }
+    }
+  }
+};
+
+/// Whether there are tiles for a kernel.
+template <class T>
+constexpr bool has_tiles(Convolution<T> const& work) noexcept {
+  Index const size = work.kernel_height;
+  return work.kernel_width == size && (size == 3 || size == 5 || size == 7) && work.stride <= 2 && work.dilation == 1;
+}
+
+/// One pixel of the output after the other.
+template <class T>
+void by_taps(Convolution<T> const& work, float const* weights, Index y, Index first, Index last) noexcept {
+  using namespace simd;
+  Index const taps = work.depth();
+  for (Index x = first; x < last; ++x) {
+    Index const at = y * work.output_row_step + x * work.output_pixel_step;
+    for (Index c = 0; c < work.output_lines * channels_per_line<T>; c += line) {
+      Pack sum[1][1][vectors];
+      start(work, c, sum, 1);
+      float const* tap = weights + c * taps;
+      for (Index ky = 0; ky < work.kernel_height; ++ky) {
+        Index const top = (work.first_row + y) * work.stride - work.pad_top;
+        Index const iy = padded_index(work.padding_mode, top + ky * work.dilation, work.height);
+        for (Index kx = 0; kx < work.kernel_width; ++kx, tap += line) {
+          Index const left = x * work.stride - work.pad_left;
+          Index const ix = padded_index(work.padding_mode, left + kx * work.dilation, work.width);
+          if (iy < 0 || ix < 0) continue;
+          T const* const in = work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch + c;
+          MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
+            accumulate(sum[0][0][v], load(in + v * lanes), load(tap + v * lanes));
+          }
+        }
+      }
+      finish<true>(work, sum, at, c, 1, 1);
+    }
+  }
+}
+
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::depthwise
+
+namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::convolution_detail {
+
+/// Convolutions of as many groups as input and output channels.
+template <class T>
+struct Depthwise {
+  using Element = Operand<T>;
+  static constexpr bool suits(Convolution<T> const& work) noexcept {
+    return work.groups > 1 && work.groups == work.channels && work.groups == work.output_channels;
+  }
+  static constexpr char const* name(Convolution<T> const& work) noexcept {
+    return depthwise::has_tiles(work) ? "depthwise" : "depthwise by taps";
+  }
+  static constexpr Index tile_height = 1, tile_width = 1;
+  static constexpr Index tile_products(Convolution<T> const&) noexcept { return 0; }
+  static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
+
+  /// As floats, packed as those of float are.
+  static constexpr Index weight_lines(Convolution<T> const& work) noexcept {
+    return std::is_same_v<T, float> ? 0 : work.output_lines;
+  }
+  static constexpr Index weights_elements(Convolution<T> const& work) noexcept {
+    return weight_lines(work) * work.depth() * depthwise::line;
+  }
+  static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
+    using namespace simd;
+    Index const taps = work.depth(), first = item * depthwise::line;
+    float* to = reinterpret_cast<float*>(prepared) + first * taps;
+    for (Index tap = 0; tap < taps; ++tap, to += depthwise::line) {
+      for (Index c = 0; c < depthwise::line; c += lanes) {
+        store(to + c, load(work.weights + packed_position<T>(taps, first + c, tap)));
+      }
+    }
+  }
+
+  static constexpr Index work_tiles(Convolution<T> const& work) noexcept { return depthwise::Blocks<T>(work).count(); }
+
+  /// body(y, x, pixels) for the runs of output pixels of a work tile.
+  template <class Body>
+  static void each_run(Convolution<T> const& work, Index index, Body&& body) noexcept {
+    depthwise::Block const block = depthwise::Blocks<T>(work)[index];
+    for (Index y = block.y; y < block.y + block.rows; ++y) body(y, block.x, block.pixels);
+  }
+
+  static void compute(Convolution<T> const& work, Element const* prepared, Index index, float*) noexcept {
+    using namespace depthwise;
+    float const* weights;
+    if constexpr (std::is_same_v<T, float>) {
+      weights = work.weights;  // these were not prepared
+    } else {
+      weights = reinterpret_cast<float const*>(prepared);
+    }
+    if (!has_tiles(work)) {
+      return each_run(work, index, [&](Index y, Index x, Index pixels) { by_taps(work, weights, y, x, x + pixels); });
+    }
+    Block const block = Blocks<T>(work)[index];
+    switch (work.kernel_height * 2 + work.stride) {
+      case 3 * 2 + 1: return Tile<T, 3, 1>::compute(work, weights, block);
+      case 3 * 2 + 2: return Tile<T, 3, 2>::compute(work, weights, block);
+      case 5 * 2 + 1: return Tile<T, 5, 1>::compute(work, weights, block);
+      case 5 * 2 + 2: return Tile<T, 5, 2>::compute(work, weights, block);
+      case 7 * 2 + 1: return Tile<T, 7, 1>::compute(work, weights, block);
+      default: return Tile<T, 7, 2>::compute(work, weights, block);
+    }
+  }
+};
+
+}  // namespace mirnet::inline MIRNET_ABI::inline MIRNET_ISA::convolution_detail
+
+#undef MIRNET_UNROLL_COLUMNS
+#undef MIRNET_ROLLED
