@@ -1,7 +1,7 @@
 // Depthwise convolutions, of as many groups as input and output channels. There are few products for each number that
 // is read, so memory and the loads from the caches are what limits:
 //
-//   tiles       kernels of 3x3, 5x5 and 7x7 with strides of 1 and 2. A tile is some output pixels of one line of
+//   tiles       kernels of 3x3, 5x5 and 7x7 with strides of 1 and 2. A tile is some output pixels of a strip of
 //               channels, whose sums live in registers. Each pixel of the input that it sees is loaded (and of bfloat16
 //               widened) once, and multiplied with all weights that it meets.
 //   by taps     any other kernel: by the definition, pixel by pixel.
@@ -25,33 +25,68 @@ inline constexpr Index line = channels_per_line<float>;
 #define MIRNET_UNROLL_COLUMNS _Pragma("GCC unroll 32")
 #define MIRNET_ROLLED _Pragma("GCC unroll 1")
 
-inline constexpr int vectors = static_cast<int>(line / simd::lanes);  // registers of a line
+/// A tile's channels: those of one or two registers, a line or a part of one.
+inline constexpr int vectors = line > simd::lanes ? 2 : 1;
+inline constexpr Index strip = vectors * simd::lanes;
+static_assert(line % strip == 0);
 
-/// The bias of a line of channels from c on, from which their sums start.
+/// The weights of the strip of channels from c on; those of the next taps follow at intervals of a line.
+MIRNET_ALWAYS_INLINE float const* weights_of(float const* weights, Index taps, Index c) noexcept {
+  return weights + c / line * taps * line + c % line;
+}
+
+/// The channels of a strip, in the order that is the fastest for T.
+template <class T>
+MIRNET_ALWAYS_INLINE void load_strip(T const* p, simd::Pack (&v)[vectors]) noexcept {
+  if constexpr (vectors == 2) {
+    simd::load_in_own_order(p, v[0], v[1]);
+  } else {
+    v[0] = simd::load(p);
+  }
+}
+template <class T>
+MIRNET_ALWAYS_INLINE void store_strip(T* p, simd::Pack const (&v)[vectors]) noexcept {
+  if constexpr (vectors == 2) {
+    simd::store_in_own_order(p, v[0], v[1]);
+  } else {
+    simd::store(p, v[0]);
+  }
+}
+
+/// The bias of a strip of channels from c on, from which their sums start.
 template <int pixels, class T>
 MIRNET_ALWAYS_INLINE void start(Convolution<T> const& work, Index c, simd::Pack (*sum)[pixels][vectors],
                                 int rows) noexcept {
   using namespace simd;
-  MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
-    Pack const first = work.bias != nullptr ? load(work.bias + c + v * lanes) : broadcast(0.0f);
-    MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
-      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) sum[r][p][v] = first;
+  Pack first[vectors];
+  if (work.bias != nullptr) {
+    load_strip(work.bias + c, first);
+  } else {
+    MIRNET_UNROLL for (int v = 0; v < vectors; ++v) first[v] = broadcast(0.0f);
+  }
+  MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+    MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+      MIRNET_UNROLL for (int v = 0; v < vectors; ++v) sum[r][p][v] = first[v];
     }
   }
 }
 
-/// Activates the sums of a line of channels from c on, adds them to the residual or subtracts them from it, and writes
+/// Activates the sums of a strip of channels from c on, adds them to the residual or subtracts them from it, and writes
 /// them. The first pixel is at `at`. Unless `whole`, only `row_count` x `pixel_count` of them exist.
 template <bool whole, int rows, int pixels, class T>
 MIRNET_ALWAYS_INLINE void finish(Convolution<T> const& work, simd::Pack (&sum)[rows][pixels][vectors], Index at,
                                  Index c, Index row_count, Index pixel_count) noexcept {
   using namespace simd;
   if (work.slopes != nullptr || static_cast<float>(work.slope) != 1.0f) {
-    MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
-      Pack const slope =
-          work.slopes != nullptr ? load(work.slopes + c + v * lanes) : broadcast(static_cast<float>(work.slope));
-      MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
-        MIRNET_UNROLL for (int p = 0; p < pixels; ++p) sum[r][p][v] = prelu(sum[r][p][v], slope);
+    Pack slope[vectors];
+    if (work.slopes != nullptr) {
+      load_strip(work.slopes + c, slope);
+    } else {
+      MIRNET_UNROLL for (int v = 0; v < vectors; ++v) slope[v] = broadcast(static_cast<float>(work.slope));
+    }
+    MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+        MIRNET_UNROLL for (int v = 0; v < vectors; ++v) sum[r][p][v] = prelu(sum[r][p][v], slope[v]);
       }
     }
   }
@@ -62,9 +97,10 @@ MIRNET_ALWAYS_INLINE void finish(Convolution<T> const& work, simd::Pack (&sum)[r
       T const* const residual = work.residual + at + r * work.output_row_step + c;
       MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
         if (!whole && p >= pixel_count) break;
+        Pack other[vectors];
+        load_strip(residual + p * step, other);
         MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
-          Pack const other = load(residual + p * step + v * lanes);
-          sum[r][p][v] = work.subtracts ? other - sum[r][p][v] : sum[r][p][v] + other;
+          sum[r][p][v] = work.subtracts ? other[v] - sum[r][p][v] : sum[r][p][v] + other[v];
         }
       }
     }
@@ -79,7 +115,7 @@ MIRNET_ALWAYS_INLINE void finish(Convolution<T> const& work, simd::Pack (&sum)[r
     } else {
       MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
         if (!whole && p >= pixel_count) break;
-        store_all<vectors>(out + p * step, sum[r][p]);
+        store_strip(out + p * step, sum[r][p]);
       }
     }
   }
@@ -149,12 +185,12 @@ struct Tile {
         Index const pixel_count = std::min<Index>(pixels, block.x + block.pixels - x);
         Index const left = x * stride - work.pad_left, at = y * work.output_row_step + x * work.output_pixel_step;
         if (row_count == rows && pixel_count == pixels && left >= 0 && left + columns <= work.width) {
-          for (Index c = 0; c < channels; c += line) {
+          for (Index c = 0; c < channels; c += strip) {
             tile<true>(work, weights, input, left * work.input_pitch, at, c, rows, pixels);
           }
         } else {
           find_columns(work, left, pixel_count, input);
-          for (Index c = 0; c < channels; c += line) {
+          for (Index c = 0; c < channels; c += strip) {
             tile<false>(work, weights, input, 0, at, c, row_count, pixel_count);
           }
         }
@@ -179,14 +215,14 @@ struct Tile {
     }
   }
 
-  /// A line of channels from c on. A whole tile begins at the offset `left` of its rows.
+  /// A strip of channels from c on. A whole tile begins at the offset `left` of its rows.
   template <bool whole>
   static MIRNET_ALWAYS_INLINE void tile(Convolution<T> const& work, float const* weights, Input const& input,
                                         Index left, Index at, Index c, Index row_count, Index pixel_count) noexcept {
     using namespace simd;
     Pack sum[rows][pixels][vectors];
     start(work, c, sum, rows);
-    float const* tap = weights + c * size * size;
+    float const* tap = weights_of(weights, size * size, c);
     constexpr std::true_type yes;
     constexpr std::false_type no;
     // The taps of the first row of sums run ahead of those of the second.
@@ -230,9 +266,8 @@ struct Tile {
     }
     MIRNET_UNROLL_COLUMNS for (int i = 0; i < columns; ++i) {
       if (!whole && column[i] < 0) continue;
-      T const* const at = whole ? in : in + column[i];
       Pack pixel[vectors];
-      MIRNET_UNROLL for (int v = 0; v < vectors; ++v) pixel[v] = load(at + v * lanes);
+      load_strip(whole ? in : in + column[i], pixel);
       MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
         int const x = i - p * stride;
         if (x < 0 || x >= size) continue;
@@ -265,10 +300,10 @@ void by_taps(Convolution<T> const& work, float const* weights, Index y, Index fi
   Index const taps = work.depth();
   for (Index x = first; x < last; ++x) {
     Index const at = y * work.output_row_step + x * work.output_pixel_step;
-    for (Index c = 0; c < work.output_lines * channels_per_line<T>; c += line) {
+    for (Index c = 0; c < work.output_lines * channels_per_line<T>; c += strip) {
       Pack sum[1][1][vectors];
       start(work, c, sum, 1);
-      float const* tap = weights + c * taps;
+      float const* tap = weights_of(weights, taps, c);
       for (Index ky = 0; ky < work.kernel_height; ++ky) {
         Index const top = (work.first_row + y) * work.stride - work.pad_top;
         Index const iy = padded_index(work.padding_mode, top + ky * work.dilation, work.height);
@@ -277,9 +312,9 @@ void by_taps(Convolution<T> const& work, float const* weights, Index y, Index fi
           Index const ix = padded_index(work.padding_mode, left + kx * work.dilation, work.width);
           if (iy < 0 || ix < 0) continue;
           T const* const in = work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch + c;
-          MIRNET_UNROLL for (int v = 0; v < vectors; ++v) {
-            accumulate(sum[0][0][v], load(in + v * lanes), load(tap + v * lanes));
-          }
+          Pack pixel[vectors];
+          load_strip(in, pixel);
+          MIRNET_UNROLL for (int v = 0; v < vectors; ++v) accumulate(sum[0][0][v], pixel[v], load(tap + v * lanes));
         }
       }
       finish<true>(work, sum, at, c, 1, 1);
@@ -305,7 +340,7 @@ struct Depthwise {
   static constexpr Index tile_products(Convolution<T> const&) noexcept { return 0; }
   static constexpr Index scratch_elements(Convolution<T> const&) noexcept { return 0; }
 
-  /// As floats, packed as those of float are.
+  /// As floats, packed as those of float are, but in the order of load_strip.
   static constexpr Index weight_lines(Convolution<T> const& work) noexcept {
     return std::is_same_v<T, float> ? 0 : work.output_lines;
   }
@@ -317,8 +352,10 @@ struct Depthwise {
     Index const taps = work.depth(), first = item * depthwise::line;
     float* to = reinterpret_cast<float*>(prepared) + first * taps;
     for (Index tap = 0; tap < taps; ++tap, to += depthwise::line) {
-      for (Index c = 0; c < depthwise::line; c += lanes) {
-        store(to + c, load(work.weights + packed_position<T>(taps, first + c, tap)));
+      for (Index c = 0; c < depthwise::line; c += depthwise::strip) {
+        Pack weight[depthwise::vectors];
+        depthwise::load_strip(work.weights + packed_position<T>(taps, first + c, tap), weight);
+        for (int v = 0; v < depthwise::vectors; ++v) store(to + c + v * lanes, weight[v]);
       }
     }
   }
