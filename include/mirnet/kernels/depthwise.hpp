@@ -71,6 +71,36 @@ MIRNET_ALWAYS_INLINE void start(Convolution<T> const& work, Index c, simd::Pack 
   }
 }
 
+/// compute(c) gives `sum` the sums of the strip of channels from c on. With a gate, it first does so for the channels
+/// that these are multiplied with.
+template <int rows, int pixels, class T, class Compute>
+MIRNET_ALWAYS_INLINE void gated(Convolution<T> const& work, simd::Pack (&sum)[rows][pixels][vectors], Index c,
+                                Compute&& compute) noexcept {
+  simd::Pack second[rows][pixels][vectors];
+  for (Index part = work.gates ? c + work.output_lines * channels_per_line<T> / 2 : c;; part = c) {
+    compute(part);
+    if (part == c) break;
+    MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+        MIRNET_UNROLL for (int v = 0; v < vectors; ++v) second[r][p][v] = sum[r][p][v];
+      }
+    }
+  }
+  if (!work.gates) return;
+  MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+    MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+      MIRNET_UNROLL for (int v = 0; v < vectors; ++v) sum[r][p][v] = sum[r][p][v] * second[r][p][v];
+    }
+  }
+}
+
+/// The channels of the output: with a gate, half of the results'.
+template <class T>
+MIRNET_ALWAYS_INLINE Index output_channels(Convolution<T> const& work) noexcept {
+  Index const results = work.output_lines * channels_per_line<T>;
+  return work.gates ? results / 2 : results;
+}
+
 /// Activates the sums of a strip of channels from c on, adds them to the residual or subtracts them from it, and writes
 /// them. The first pixel is at `at`. Unless `whole`, only `row_count` x `pixel_count` of them exist.
 template <bool whole, int rows, int pixels, class T>
@@ -175,7 +205,7 @@ struct Tile {
   };
 
   static void compute(Convolution<T> const& work, float const* weights, Block const& block) noexcept {
-    Index const channels = work.output_lines * channels_per_line<T>;
+    Index const channels = output_channels(work);
     Input input;
     input.pitch = work.input_pitch;
     for (Index y = block.y; y < block.y + block.rows; y += rows) {
@@ -221,6 +251,14 @@ struct Tile {
                                         Index left, Index at, Index c, Index row_count, Index pixel_count) noexcept {
     using namespace simd;
     Pack sum[rows][pixels][vectors];
+    gated(work, sum, c,
+          [&](Index part) MIRNET_INLINE_LAMBDA { add_rows<whole>(work, weights, input, left, part, sum); });
+    finish<whole>(work, sum, at, c, row_count, pixel_count);
+  }
+
+  template <bool whole>
+  static MIRNET_ALWAYS_INLINE void add_rows(Convolution<T> const& work, float const* weights, Input const& input,
+                                            Index left, Index c, simd::Pack (&sum)[rows][pixels][vectors]) noexcept {
     start(work, c, sum, rows);
     float const* tap = weights_of(weights, size * size, c);
     constexpr std::true_type yes;
@@ -241,7 +279,6 @@ struct Tile {
       MIRNET_ROLLED for (int row = stride; row < last; ++row) add(row, yes, yes);
       MIRNET_ROLLED for (int row = last; row < input_rows; ++row) add(row, no, yes);
     }
-    finish<whole>(work, sum, at, c, row_count, pixel_count);
   }
 
   /// Adds the products of a row of the input to the first row of sums, with the weights at `tap`, and to the second,
@@ -300,23 +337,25 @@ void by_taps(Convolution<T> const& work, float const* weights, Index y, Index fi
   Index const taps = work.depth();
   for (Index x = first; x < last; ++x) {
     Index const at = y * work.output_row_step + x * work.output_pixel_step;
-    for (Index c = 0; c < work.output_lines * channels_per_line<T>; c += strip) {
+    for (Index c = 0; c < output_channels(work); c += strip) {
       Pack sum[1][1][vectors];
-      start(work, c, sum, 1);
-      float const* tap = weights_of(weights, taps, c);
-      for (Index ky = 0; ky < work.kernel_height; ++ky) {
-        Index const top = (work.first_row + y) * work.stride - work.pad_top;
-        Index const iy = padded_index(work.padding_mode, top + ky * work.dilation, work.height);
-        for (Index kx = 0; kx < work.kernel_width; ++kx, tap += line) {
-          Index const left = x * work.stride - work.pad_left;
-          Index const ix = padded_index(work.padding_mode, left + kx * work.dilation, work.width);
-          if (iy < 0 || ix < 0) continue;
-          T const* const in = work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch + c;
-          Pack pixel[vectors];
-          load_strip(in, pixel);
-          MIRNET_UNROLL for (int v = 0; v < vectors; ++v) accumulate(sum[0][0][v], pixel[v], load(tap + v * lanes));
+      gated(work, sum, c, [&](Index part) MIRNET_INLINE_LAMBDA {
+        start(work, part, sum, 1);
+        float const* tap = weights_of(weights, taps, part);
+        for (Index ky = 0; ky < work.kernel_height; ++ky) {
+          Index const top = (work.first_row + y) * work.stride - work.pad_top;
+          Index const iy = padded_index(work.padding_mode, top + ky * work.dilation, work.height);
+          for (Index kx = 0; kx < work.kernel_width; ++kx, tap += line) {
+            Index const left = x * work.stride - work.pad_left;
+            Index const ix = padded_index(work.padding_mode, left + kx * work.dilation, work.width);
+            if (iy < 0 || ix < 0) continue;
+            T const* const in = work.input + ((iy - work.input_first_row) * work.width + ix) * work.input_pitch + part;
+            Pack pixel[vectors];
+            load_strip(in, pixel);
+            MIRNET_UNROLL for (int v = 0; v < vectors; ++v) accumulate(sum[0][0][v], pixel[v], load(tap + v * lanes));
+          }
         }
-      }
+      });
       finish<true>(work, sum, at, c, 1, 1);
     }
   }
