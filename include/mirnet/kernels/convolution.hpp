@@ -173,7 +173,8 @@ struct Direct {
         .residual = work.residual,
         .subtracts = work.subtracts,
         .slope = work.slope,
-        .slopes = work.slopes};
+        .slopes = work.slopes,
+        .scales = work.scales};
     if constexpr (std::is_same_v<T, OperandNumber<T>>) {
       if (in_place(work)) {
         T const* const input =
@@ -212,7 +213,8 @@ struct Direct {
 template <class T>
 MIRNET_ALWAYS_INLINE simd::Pack finished(Convolution<T> const& work, simd::Pack sum, Index at, Index column) noexcept {
   using namespace simd;
-  Pack const value = simd::prelu(sum, work.slopes != nullptr ? load(work.slopes + column) : broadcast(work.slope));
+  Pack value = simd::prelu(sum, work.slopes != nullptr ? load(work.slopes + column) : broadcast(work.slope));
+  if (work.scales != nullptr) value = value * load(work.scales + column);
   if (work.residual == nullptr) return value;
   Pack const residual = load(work.residual + at + column);
   return work.subtracts ? residual - value : value + residual;
@@ -339,6 +341,7 @@ constexpr Convolution<T> group_of(Convolution<T> const& work, Index group) noexc
   part.weights = behind(work.weights, first * work.depth());
   part.bias = behind(work.bias, first);
   part.slopes = behind(work.slopes, first);
+  part.scales = behind(work.scales, first);
   part.output = behind(work.output, first);
   part.residual = behind(work.residual, first);
   return part;

@@ -101,8 +101,8 @@ MIRNET_ALWAYS_INLINE Index output_channels(Convolution<T> const& work) noexcept 
   return work.gates ? results / 2 : results;
 }
 
-/// Activates the sums of a strip of channels from c on, adds them to the residual or subtracts them from it, and writes
-/// them. The first pixel is at `at`. Unless `whole`, only `row_count` x `pixel_count` of them exist.
+/// Activates and scales the sums of a strip of channels from c on, adds them to the residual or subtracts them from it,
+/// and writes them. The first pixel is at `at`. Unless `whole`, only `row_count` x `pixel_count` of them exist.
 template <bool whole, int rows, int pixels, class T>
 MIRNET_ALWAYS_INLINE void finish(Convolution<T> const& work, simd::Pack (&sum)[rows][pixels][vectors], Index at,
                                  Index c, Index row_count, Index pixel_count) noexcept {
@@ -117,6 +117,15 @@ MIRNET_ALWAYS_INLINE void finish(Convolution<T> const& work, simd::Pack (&sum)[r
     MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
       MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
         MIRNET_UNROLL for (int v = 0; v < vectors; ++v) sum[r][p][v] = prelu(sum[r][p][v], slope[v]);
+      }
+    }
+  }
+  if (work.scales != nullptr) {
+    Pack scale[vectors];
+    load_strip(work.scales + c, scale);
+    MIRNET_UNROLL for (int r = 0; r < rows; ++r) {
+      MIRNET_UNROLL for (int p = 0; p < pixels; ++p) {
+        MIRNET_UNROLL for (int v = 0; v < vectors; ++v) sum[r][p][v] = sum[r][p][v] * scale[v];
       }
     }
   }

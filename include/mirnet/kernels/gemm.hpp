@@ -30,8 +30,8 @@ struct Gemm {
   bool accumulate = false;
   T const* bias = nullptr;  // null or, for each column, what its sums start from if they do not accumulate
 
-  // With `finish`, prelu(C, slope) + residual is written; row r of C starts at c + c_offsets[r], and row r of the
-  // residual at residual + c_offsets[r]. The rest is as in Convolution.
+  // With `finish`, prelu(C, slope) * scale + residual is written; row r of C starts at c + c_offsets[r], and row r of
+  // the residual at residual + c_offsets[r]. The rest is as in Convolution.
   bool finish = false;
   T* c = nullptr;
   Index const* c_offsets = nullptr;
@@ -39,6 +39,7 @@ struct Gemm {
   bool subtracts = false;
   float slope = 1.0f;
   T const* slopes = nullptr;
+  T const* scales = nullptr;
 
   // If not null, the product of second_a, with A's pitch and depth, and second_b, with B's stride, is added. Before
   // that, row r of the first product is multiplied with row_scales[r], unless that is null.
@@ -255,6 +256,12 @@ void tile(Gemm<T, Element> const& work, Index row, Index column) noexcept {
     Pack const slope = broadcast(work.slope);
     MIRNET_UNROLL for (int r = 0; r < Rows; ++r) {
       MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = prelu(sum[r][v], slope);
+    }
+  }
+  if (work.scales != nullptr) {
+    MIRNET_UNROLL for (int v = 0; v < Vectors; ++v) {
+      Pack const scale = load(work.scales + column + v * lanes);
+      MIRNET_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = sum[r][v] * scale;
     }
   }
   if (work.residual != nullptr) {

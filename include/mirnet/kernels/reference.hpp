@@ -55,7 +55,8 @@ T finished(Convolution<T> const& work, T sum, Index at, Index o) noexcept {
     bool const padding = work.output_channels > 0 && o >= work.output_channels;
     return padding ? T(0) : function_of(work.function, sum);
   }
-  T const value = activated(sum, work.slopes != nullptr ? work.slopes[o] : work.slope);
+  T value = activated(sum, work.slopes != nullptr ? work.slopes[o] : work.slope);
+  if (work.scales != nullptr) value *= work.scales[o];
   if (work.residual == nullptr) return value;
   return work.subtracts ? work.residual[at + o] - value : value + work.residual[at + o];
 }

@@ -84,7 +84,7 @@ struct FunctionOf {
 };
 
 /// A dense 2-d convolution (a cross-correlation, as everywhere in this field), optionally with
-/// output = prelu(convolution + bias, slope) and output += residual; or some rows of one.
+/// output = prelu(convolution + bias, slope), output *= scale and output += residual; or some rows of one.
 ///
 /// The input map has height x width pixels; padding_mode gives the values outside it. Its pixel (y, x) is at
 /// input + ((y - input_first_row)*width + x)*input_pitch, readable to the end of the last channel's line; of
@@ -93,10 +93,10 @@ struct FunctionOf {
 /// output + (y - first_row)*output_row_step + x*output_pixel_step, residual and statistics likewise, and all
 /// `output_lines * channels_per_line<T>` channels are written: the padding with zeros, as its weights are zero.
 /// Weights are packed: the weight of output channel o and patch element k = (ky*kernel_width + kx)*channels + c is at
-/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. Bias and slopes have a number
-/// for each channel that is written; for the padding, the bias is zero and the slopes are arbitrary. The residual may
-/// be the output itself. With several groups, output channel o sees the `channels / groups` input channels of its
-/// group, o / (output_channels / groups); c and depth count only these, and no statistics are gathered.
+/// weights[packed_position<T>(depth, o, k)], depth = kernel_height*kernel_width*channels. Bias, slopes and
+/// scales have a number for each channel that is written; for the padding, the bias is zero and the others arbitrary.
+/// The residual may be the output itself. With several groups, output channel o sees the `channels / groups` input
+/// channels of its group, o / (output_channels / groups); c and depth count only these, and no statistics are gathered.
 template <class T>
 struct Convolution {
   T const* input;
@@ -118,9 +118,11 @@ struct Convolution {
   bool subtracts = false;       // from the residual, instead of adding it
   T slope = T(1);               // of the negative side; 1 leaves the result as it is, 0 is ReLU
   T const* slopes = nullptr;    // null, or one for each channel instead
-  PointFunction function{};     // of the result, instead of a slope; then nothing is added
+  T const* scales = nullptr;    // null, or the factor of each channel
+  PointFunction function{};     // of the result, instead of a slope; then nothing is scaled or added
   // The output has half of the channels, whole lines: the products of the results of its first and its second half. Of
-  // 1x1 and depthwise convolutions, to which nothing is added. output_lines counts the lines of the results.
+  // 1x1 and depthwise convolutions, which are not scaled and to which nothing is added. output_lines counts the lines
+  // of the results.
   bool gates = false;
   Statistics<T> statistics{};
 

@@ -395,6 +395,7 @@ struct Tiles {
           for (int x = 0; x < AxisX::outputs; ++x) {
             if (!is_whole && x >= pixels) break;
             result[x] = prelu(result[x], slope);
+            if (work.scales != nullptr) result[x] = result[x] * load(work.scales + column + c);
             if (has_residual) {
               Pack const residual = load(added + x * pixel_step);
               result[x] = work.subtracts ? residual - result[x] : result[x] + residual;

@@ -20,7 +20,8 @@ namespace mirnet::inline MIRNET_ABI {
 template <class T>
 struct Epilogue {
   Activation<T> activation{};      ///< after the bias
-  View<T const> residual{};        ///< added after the activation; without pixels: none
+  View<T const> scale{};           ///< 1 x 1 x channels: factors of the result; without pixels: none
+  View<T const> residual{};        ///< added after the activation and the scale; without pixels: none
   View<T const> subtract_from{};   ///< instead of a residual: the result is subtracted from this
   Statistics<T> statistics{};      ///< gathered from the output; its channel_sums come from `sums`
   ChannelSums<T>* sums = nullptr;  ///< the sums of the output's channels are added to these
@@ -247,7 +248,9 @@ class Conv2d {
         return;
       }
       if (!layer_.takes(context, input, output, epilogue)) return;
-      if (epilogue.activation.function().wanted() && residual.pixels() > 0) {
+      bool const scales = epilogue.scale.pixels() > 0;
+      if (scales && !context.accepts("convolution", "scale", epilogue.scale, {1, 1, layer_.out()})) return;
+      if (epilogue.activation.function().wanted() && (scales || residual.pixels() > 0)) {
         return forward_and_add(context, input, output, epilogue, residual, subtracts);
       }
       context.count(output.rows.pixels(), macs_a_pixel_);
@@ -261,6 +264,7 @@ class Conv2d {
       part.slopes = epilogue.activation.slopes();
       part.function = epilogue.activation.function();
       if (part.function.wanted()) part.output_channels = layer_.out();
+      part.scales = epilogue.scale.data();
       part.residual = residual.data();
       part.subtracts = subtracts;
       part.statistics = epilogue.statistics;
@@ -277,7 +281,7 @@ class Conv2d {
     }
 
    private:
-    /// Kernels add nothing to a function's result: that takes a map for it and another pass.
+    /// Kernels neither scale a function's result nor add anything to it: that takes a map for it and other passes.
     constexpr void forward_and_add(Context<T>& context, Band<T const> input, Band<T> output, Epilogue<T> epilogue,
                                    View<T const> residual, bool subtracts) const noexcept {
       if (epilogue.sums != nullptr || epilogue.statistics.wanted()) {
@@ -285,8 +289,14 @@ class Conv2d {
         return;
       }
       ArenaMap<T> const result(context.arena, output.rows.shape());
-      epilogue.residual = epilogue.subtract_from = {};
+      View<T const> const scale = epilogue.scale;
+      epilogue.scale = epilogue.residual = epilogue.subtract_from = {};
       forward(context, input, Band<T>(result, output.first_row, output.map_height), epilogue);
+      if (scale.pixels() > 0) {
+        View<T> const scaled = residual.pixels() > 0 ? result.view() : output.rows;
+        detail::combine<T>(context, "product", Operation::multiply, result, scale, scaled);
+        if (residual.pixels() == 0) return;
+      }
       auto const add = subtracts ? Operation::subtract : Operation::add;
       detail::combine<T>(context, subtracts ? "difference" : "sum", add, residual, result, output.rows);
     }
@@ -347,7 +357,8 @@ class Conv2d {
 
   /// Whether the kernels multiply the halves of the results before they write them.
   constexpr bool gates_itself(Epilogue<T> const& epilogue) const noexcept {
-    bool const adds = epilogue.residual.pixels() > 0 || epilogue.subtract_from.pixels() > 0;
+    bool const adds =
+        epilogue.scale.pixels() > 0 || epilogue.residual.pixels() > 0 || epilogue.subtract_from.pixels() > 0;
     bool const gathers = epilogue.sums != nullptr || epilogue.statistics.wanted();
     bool const suits = (kernel() == 1 && groups_ == 1) || (groups_ == depthwise && in() == out());
     return suits && !adds && !gathers && out() % (2 * packed_line<T>) == 0;
@@ -356,8 +367,8 @@ class Conv2d {
   /// The gate as another pass.
   constexpr void forward_and_gate(Context<T>& context, View<T const> input, View<T> output,
                                   Epilogue<T> const& epilogue) const noexcept {
-    if (epilogue.sums != nullptr || epilogue.statistics.wanted()) {
-      context.refuse({.layer = "convolution", .reason = "a gate has no statistics"});
+    if (epilogue.sums != nullptr || epilogue.statistics.wanted() || epilogue.scale.pixels() > 0) {
+      context.refuse({.layer = "convolution", .reason = "a gate has neither statistics nor a scale"});
       return;
     }
     if (!epilogue.activation.takes(context, "convolution", out())) return;
