@@ -125,7 +125,7 @@ class NetworkBase {
     Net::schema(
         config,
         [&](auto& layer, Unnamed) {
-          if (layer.shape().rank == 4) widest = (std::max)({widest, layer.shape().dim[0], layer.shape().dim[1]});
+          if (layer.shape().rank >= 2) widest = (std::max)({widest, layer.shape().dim[0], layer.shape().dim[1]});
         },
         Unnamed());
     Index const longest = (std::numeric_limits<Index>::max)() / Net::scale - Net::pad_multiple;
