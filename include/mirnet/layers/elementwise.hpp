@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include <mirnet/layers/activation.hpp>
 #include <mirnet/layers/parameter.hpp>
 #include <mirnet/runtime/context.hpp>
 #include <mirnet/tensor/view.hpp>
@@ -46,7 +47,8 @@ constexpr void combine(AnyContext<T> const& where, char const* layer, Operation 
   if (!context.accepts(layer, "left map", left, shape) ||
       !context.accepts(layer, "right map", right, is_vector || spreads ? right.shape() : shape) ||
       !context.accepts(layer, "output", output, shape) ||
-      (added.channels() > 0 && !context.accepts(layer, "added map", added, shape))) {
+      (added.channels() > 0 && !context.accepts(layer, "added map", added, shape)) ||
+      !has_weights(context, layer, right.data())) {
     return;
   }
   Combination<T> const work{.left = left.data(),

@@ -123,7 +123,13 @@ struct PoolOptions {
 
 namespace detail {
 
+constexpr bool are_windows(Index window, PoolOptions const& options) noexcept {
+  return window >= 1 && options.stride >= 0 && options.padding >= 0 && options.padding <= window / 2;
+}
+
+/// Without pixels where there are no such windows.
 constexpr Shape pooled_shape(Shape input, Index window, PoolOptions const& options) noexcept {
+  if (!are_windows(window, options)) return {0, 0, input.channels};
   Index const stride = options.stride == 0 ? window : options.stride, padding = options.padding;
   auto const size = [&](Index n) -> Index {
     Index const beyond = n + 2 * padding - window;
@@ -163,11 +169,11 @@ template <class T>
 constexpr void pool(AnyContext<T> const& where, char const* layer, bool largest, View<T const> input, Index window,
                     PoolOptions const& options, View<T> output) noexcept {
   Context<T>& context = where.context();
-  if (!context.accepts(layer, "output", output, pooled_shape(input.shape(), window, options))) return;
-  if (window < 1 || options.stride < 0 || options.padding < 0 || 2 * options.padding > window) {
+  if (!are_windows(window, options)) {
     context.refuse({.layer = layer, .reason = "a window has at least one pixel, and at most half of it is padding"});
     return;
   }
+  if (!context.accepts(layer, "output", output, pooled_shape(input.shape(), window, options))) return;
   Pooling<T> work{};
   work.window_height = work.window_width = window;
   work.stride = options.stride == 0 ? window : options.stride;

@@ -210,13 +210,16 @@ constexpr void resize(AnyContext<T> const& context, ViewOf<T const> input, Resiz
   detail::resize<T>(context.context(), input, 0.0, options, output);
 }
 
-/// torch.nn.functional.interpolate(scale_factor=factor), into a new map: height and width times a factor above 0,
-/// rounded down. Distances are the factor's, also where the size was rounded.
+/// torch.nn.functional.interpolate(scale_factor=factor), into a new map: height and width times a factor above 0 and up
+/// to 65535, rounded down. Distances are the factor's, also where the size was rounded.
 template <class T>
 constexpr ArenaMap<T> resize(AnyContext<T> const& context, ViewOf<T const> input, double factor,
                              ResizeOptions const& options = {}) noexcept {
-  MIRNET_ASSERT(factor > 0.0);
-  auto const size = [&](Index n) { return static_cast<Index>(static_cast<double>(n) * factor); };
+  bool const is_factor = factor > 0.0 && factor <= 65535.0;
+  if (!is_factor) {
+    context.context().refuse({.layer = "resize", .reason = "the factor is not above 0 and at most 65535"});
+  }
+  auto const size = [&](Index n) { return is_factor ? static_cast<Index>(static_cast<double>(n) * factor) : 0; };
   ArenaMap<T> output(context.context().arena, {size(input.height()), size(input.width()), input.channels()});
   detail::resize<T>(context.context(), input, factor, options, output);
   return output;
