@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <span>
 #include <sstream>
 #include <string>
@@ -16,6 +17,8 @@
 #include <mirnet/layers/band.hpp>
 #include <mirnet/layers/concat.hpp>
 #include <mirnet/layers/convolution.hpp>
+#include <mirnet/layers/elementwise.hpp>
+#include <mirnet/layers/normalization.hpp>
 #include <mirnet/layers/pixel_shuffle.hpp>
 #include <mirnet/layers/pooling.hpp>
 #include <mirnet/layers/resampling.hpp>
@@ -702,6 +705,79 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
   CHECK(after([&](auto& context) {
           concat(context, {quarter, map}, View<float>(numbers, {4, 4, 32}));
         }) == "concat: the input has 2x2 pixels of 16 channels, expected 4x4 of 16");
+}
+
+TEST_CASE("a rehearsal says the same of elementwise layers, norms, pools and resizing") {
+  alignas(64) static float numbers[8 * 8 * 32];
+  View<float> const map(numbers, {4, 4, 16}), wide(numbers, {4, 4, 16}, 32), quarter(numbers, {2, 2, 16});
+  View<float> const vector(numbers, {1, 1, 16}), more(numbers, {4, 4, 17}), short_vector(numbers, {1, 1, 15});
+  auto const after = [&](auto forward) {
+    auto context = Context<float>::for_rehearsal(plain_kernels<float>());
+    forward(context);
+    CHECK(context.arena.live_blocks() == 0);
+    auto const status = context.status();
+    REQUIRE(!status.ok());
+    CHECK(status.error().code() == ErrorCode::invalid_argument);
+    return std::string(status.error().message());
+  };
+  CHECK(after([&](auto& context) { activate(context, Function::gelu, map, quarter); }) ==
+        "gelu: the output has 2x2 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { activate(context, relu, map, quarter); }) ==
+        "clamp: the output has 2x2 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { multiply(context, map, quarter); }) ==
+        "product: the right map has 2x2 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { add(context, map, short_vector); }) ==
+        "sum: the right map has 1x1 pixels of 15 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { subtract(context, vector, map); }) ==
+        "difference: the right map has 4x4 pixels of 16 channels, expected 1x1 of 16");
+  CHECK(after([&](auto& context) { subtract(context, map, map, quarter); }) ==
+        "difference: the output has 2x2 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { addcmul(context, quarter, map, map, map); }) ==
+        "product + sum: the added map has 2x2 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { copy_channels<float>(context, map, 12, 5); }) ==
+        "split: the map has 4x4 pixels of 16 channels, expected 4x4 of 17");
+  CHECK(after([&](auto& context) { softmax_of_pixels(context, wide); }) ==
+        "softmax: the map has a pixel pitch of 32 elements for 16 channels, expected 16");
+  CHECK(after([&](auto& context) { max_pool(context, map, 2, {}, map); }) ==
+        "max pool: the output has 4x4 pixels of 16 channels, expected 2x2 of 16");
+  CHECK(after([&](auto& context) { max_pool(context, map, 2, {}, quarter); }) ==
+        "max pool: the output is the input, expected another map");
+  CHECK(after([&](auto& context) { average_pool(context, map, 3, {.padding = 2}); }) ==
+        "average pool: a window has at least one pixel, and at most half of it is padding");
+  CHECK(after([&](auto& context) { average_pool(context, map, 0); }) ==
+        "average pool: a window has at least one pixel, and at most half of it is padding");
+  CHECK(after([&](auto& context) { max_pool(context, map, 2, {.stride = -1}); }) ==
+        "max pool: a window has at least one pixel, and at most half of it is padding");
+  CHECK(after([&](auto& context) { global_average(context, wide); }) ==
+        "mean: the input has a pixel pitch of 32 elements for 16 channels, expected 16");
+  CHECK(after([&](auto& context) {
+          resize(context, map, {}, View<float>(numbers, {8, 8, 17}));
+        }) == "resize: the output has 8x8 pixels of 17 channels, expected 8x8 of 16");
+  CHECK(after([&](auto& context) { resize(context, map, {}, map); }) ==
+        "resize: the output is the input, expected another map");
+  for (double const factor : {0.0, -2.0, 1e300, std::numeric_limits<double>::quiet_NaN()}) {
+    CHECK(after([&](auto& context) { resize(context, map, factor); }) ==
+          "resize: the factor is not above 0 and at most 65535");
+  }
+  CHECK(after([&](auto& context) { LayerNorm<float>(16)(context, more); }) ==
+        "layer norm: the input has 4x4 pixels of 17 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { InstanceNorm2d<float>(16).forward(context, map, quarter); }) ==
+        "instance norm: the output has 2x2 pixels of 16 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { InstanceNorm2d<float>(16)(context, wide); }) ==
+        "instance norm: the input has a pixel pitch of 32 elements for 16 channels, expected 16");
+  CHECK(after([&](auto& context) { Linear<float>(16, 8)(context, more); }) ==
+        "convolution: the input has 4x4 pixels of 17 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { Conv2d<float>(16, 17, 1)(context, map, simple_gate); }) ==
+        "convolution: a gate takes two halves of the channels");
+  ConvTranspose2d<float> const transposed(16, 16, 4, {.stride = 2, .padding = 1});
+  CHECK(after([&](auto& context) { transposed.forward(context, map, map); }) ==
+        "transposed convolution: the output has 4x4 pixels of 16 channels, expected 8x8 of 16");
+  CHECK(after([&](auto& context) { transposed(context, more); }) ==
+        "transposed convolution: the input has 4x4 pixels of 17 channels, expected 4x4 of 16");
+  CHECK(after([&](auto& context) { transposed(context, map, simple_gate); }) ==
+        "transposed convolution: a gate is for other convolutions");
+  CHECK(after([&](auto& context) { ConvTranspose2d<float>(16, 16, 3, {.padding = 1}).forward(context, map, map); }) ==
+        "transposed convolution: the output is the input, expected another map");
 }
 
 TEST_CASE("layers give the same bits for 1, 2, 3 and 7 threads") {

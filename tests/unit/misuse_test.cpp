@@ -130,6 +130,13 @@ TEST_CASE_FIXTURE(Fixture, "layers without weights, and an output that is the in
   auto doubled = Tensor<float>::create({40, 40, 16}).value();
   CHECK(refused([&] { ConvTranspose2d<float>(16, 16).forward(context, input.view(), doubled.view()); }) ==
         "convolution: " + no_weights);
+  View<float> const map = output.view();
+  CHECK(refused([&] { LayerNorm<float>(16).forward(context, input.view(), map); }) == "layer norm: " + no_weights);
+  CHECK(refused([&] { InstanceNorm2d<float>(16, {.affine = true}).forward(context, input.view(), map); }) ==
+        "instance norm: " + no_weights);
+  CHECK(refused([&] { add(context, input.view(), Constant<float>(16), map); }) == "sum: " + no_weights);
+  CHECK(refused([&] { addcmul(context, Constant<float>(16), input.view(), map, map); }) ==
+        "product + sum: the added map has 1x1 pixels of 16 channels, expected 20x20 of 16");
   ChannelPRelu<float> const slopes(16);
   CHECK(refused([&] { layer.forward(context, input.view(), output.view(), {.activation = slopes}); }) ==
         "prelu: " + no_weights);
