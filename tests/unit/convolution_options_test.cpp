@@ -1,5 +1,5 @@
-// The options of a convolution - bias, activation, dilation, groups, padding of every mode, a residual to add to or to
-// subtract from - against PyTorch's definition, written out here in the checkpoint's order of the weights.
+// The options of a convolution - bias, activation, dilation, groups, padding of every mode, a scale, a residual to add
+// to or to subtract from - against PyTorch's definition, written out here in the checkpoint's order of the weights.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -33,6 +33,7 @@ struct Case {
   ConvOptions options;
   Behind behind = Behind::nothing;
   Added added = Added::nothing;
+  bool scales = false;
 
   std::string text() const {
     char const* const modes[] = {"zeros", "reflect", "replicate"};
@@ -43,8 +44,8 @@ struct Case {
     text << width << 'x' << height << ", " << in << " to " << out << " channels, kernel " << kernel << ", stride "
          << options.stride << ", padding " << options.padding << " of " << modes[static_cast<int>(options.padding_mode)]
          << ", dilation " << options.dilation << ", groups " << options.groups << (options.bias ? ", bias" : "")
-         << ", activation " << activations[static_cast<int>(behind)] << ", " << residuals[static_cast<int>(added)]
-         << " residual";
+         << ", activation " << activations[static_cast<int>(behind)] << (scales ? ", scale, " : ", ")
+         << residuals[static_cast<int>(added)] << " residual";
     return text.str();
   }
 };
@@ -63,12 +64,14 @@ class Definition {
         weights_(static_cast<std::size_t>(layer.shape().elements())),
         bias_(static_cast<std::size_t>(c.out)),
         slopes_(static_cast<std::size_t>(c.out)),
+        scale_(Tensor<T>::create({1, 1, c.out}).value()),
         packed_(layer.packed_elements() + pixel_pitch<T>(c.out)),
         packed_slopes_(pixel_pitch<T>(c.out)),
         channel_prelu(c.out) {
     fill(std::span(weights_), random);
     fill(std::span(bias_), random);
     fill(std::span(slopes_), random);
+    fill(scale_.view(), random);
     layer.pack(packed_.data(), 0, weights_);
     layer.bind(packed_.data());
     if (layer.has_bias()) layer.bias().pack(packed_.data() + layer.packed_elements(), 0, bias_);
@@ -97,6 +100,7 @@ class Definition {
 
   Epilogue<T> epilogue(Case const& c) const {
     Epilogue<T> epilogue{.activation = activation(c.behind)};
+    if (c.scales) epilogue.scale = scale_.view();
     if (c.added == Added::residual) epilogue.residual = residual.view();
     if (c.added == Added::subtract_from) epilogue.subtract_from = residual.view();
     return epilogue;
@@ -105,11 +109,12 @@ class Definition {
   double expected(Case const& c, Index y, Index x, Index o) const {
     double const sum = this->sum(c, y, x, o);
     double const slopes[] = {1.0, 0.0, 0.25, number(prelu.slope()), number(slopes_[static_cast<std::size_t>(o)])};
-    double const value = c.behind == Behind::silu    ? sum / (1.0 + std::exp(-sum))
-                         : c.behind == Behind::clamp ? std::clamp(sum, -0.5, 1.0)
-                         : c.behind == Behind::gate  ? sum * this->sum(c, y, x, c.out / 2 + o)
-                         : sum > 0.0                 ? sum
-                                                     : sum * slopes[static_cast<int>(c.behind)];
+    double value = c.behind == Behind::silu    ? sum / (1.0 + std::exp(-sum))
+                   : c.behind == Behind::clamp ? std::clamp(sum, -0.5, 1.0)
+                   : c.behind == Behind::gate  ? sum * this->sum(c, y, x, c.out / 2 + o)
+                   : sum > 0.0                 ? sum
+                                               : sum * slopes[static_cast<int>(c.behind)];
+    if (c.scales) value *= number(scale_.view()(0, 0, o));
     if (c.added == Added::nothing) return value;
     double const other = number(residual.view()(y, x, o));
     return c.added == Added::residual ? value + other : other - value;
@@ -143,6 +148,7 @@ class Definition {
 
  private:
   std::vector<T> weights_, bias_, slopes_;
+  Tensor<T> scale_;
   Buffer<T> packed_, packed_slopes_;
 
  public:
@@ -257,6 +263,13 @@ std::vector<Case> cases() {
       {13, 9, 16, 64, 3, {.padding = 1, .bias = true}, gate, Added::residual},
       {13, 9, 64, 128, 1, {.padding = 0, .groups = 2}, gate},
       {18, 9, 5, 7, 5, {.stride = 3, .padding = 4, .dilation = 2, .bias = true}, silu},
+      {30, 27, 17, 33, 3, {.padding = 1, .bias = true}, relu, Added::residual, true},
+      {30, 27, 64, 64, 3, {.padding = 1, .groups = 2}, nothing, Added::nothing, true},
+      {21, 20, 24, 36, 3, {.padding = 1, .groups = 4}, slopes, Added::subtract_from, true},
+      {10, 7, 24, 24, 3, {.padding = 1, .groups = 24, .bias = true}, slope, Added::residual, true},
+      {13, 9, 100, 70, 1, {.padding = 0}, nothing, Added::residual, true},
+      {13, 9, 20, 70, 1, {.padding = 0}, silu, Added::residual, true},
+      {13, 9, 20, 70, 1, {.padding = 0}, silu, Added::nothing, true},
   };
   Random random(77);
   for (int i = 0; i < 60; ++i) {
@@ -271,6 +284,7 @@ std::vector<Case> cases() {
                  .padding_mode = random.pick({PaddingMode::zeros, PaddingMode::reflect, PaddingMode::replicate})};
     c.behind = static_cast<Behind>(random.between(0, c.out % 2 == 0 ? 7 : 6));
     c.added = static_cast<Added>(random.between(0, 2));
+    c.scales = c.behind != Behind::gate && random.between(0, 2) == 0;
     if ((std::min)(c.height, c.width) + 2 * c.options.padding < (c.kernel - 1) * c.options.dilation + 1) continue;
     list.push_back(c);
   }
