@@ -77,6 +77,9 @@ template <int rows, int pixels, class T, class Compute>
 MIRNET_ALWAYS_INLINE void gated(Convolution<T> const& work, simd::Pack (&sum)[rows][pixels][vectors], Index c,
                                 Compute&& compute) noexcept {
   simd::Pack second[rows][pixels][vectors];
+#if defined(__GNUC__)
+  asm("" : "=m"(second));  // GCC does not see that it is written before it is read
+#endif
   for (Index part = work.gates ? c + work.output_lines * channels_per_line<T> / 2 : c;; part = c) {
     compute(part);
     if (part == c) break;
