@@ -60,7 +60,7 @@ class AnyContext {
     return context_ != nullptr ? *context_ : static_cast<Context<T>&>(const_cast<AnyContext&>(*this));
   }
 
- private:
+ protected:
   Context<T>* context_ = nullptr;  // null: this is the context
 };
 
@@ -326,11 +326,12 @@ class ScopedContext : public AnyContext<T> {
   }
   ScopedContext(ScopedContext const&) = delete;
   ScopedContext& operator=(ScopedContext const&) = delete;
-  constexpr ~ScopedContext() { this->context().scope = scope_.outer; }
+  // Not context(): GCC 12 warns of what would be if this were no ScopedContext.
+  constexpr ~ScopedContext() { this->context_->scope = scope_.outer; }
 
-  constexpr operator Context<T>&() const noexcept { return this->context(); }
+  constexpr operator Context<T>&() const noexcept { return *this->context_; }
   constexpr ScopedContext at(char const* text, Index number = Scope::none, Index second = Scope::none) const noexcept {
-    return this->context().at(text, number, second);
+    return this->context_->at(text, number, second);
   }
 
  private:
