@@ -1,7 +1,9 @@
-// Instantiates all of mirnet.hpp that an object file can contain (the classes for both types, and the kernels), and the
-// operations on maps.
+// Instantiates all of mirnet.hpp that an object file can contain (the classes for both types, the layers that no
+// network of the library has, and the kernels), and the operations on maps.
 #include <mirnet/mirnet.hpp>
 #include <mirnet/ops/ops.hpp>
+
+#include "../support/every_layer.hpp"
 
 template class mirnet::Model<mirnet::Mirnet<float>>;
 template class mirnet::Mirnet<float>;
@@ -9,12 +11,14 @@ template class mirnet::TiledRun<mirnet::Mirnet<float>>;
 template class mirnet::Model<mirnet::MirnetV2<float>>;
 template class mirnet::MirnetV2<float>;
 template class mirnet::TiledRun<mirnet::MirnetV2<float>>;
+template class mirnet::Model<test::EveryLayer<float>>;
 template class mirnet::Tensor<float>;
 mirnet::KernelTable<float> const* float_kernels() { return &mirnet::native_kernels<float>(); }
 
 #if !MIRNET_NO_SIMD
 template class mirnet::Model<mirnet::Mirnet<mirnet::bfloat16>>;
 template class mirnet::Model<mirnet::MirnetV2<mirnet::bfloat16>>;
+template class mirnet::Model<test::EveryLayer<mirnet::bfloat16>>;
 template class mirnet::Tensor<mirnet::bfloat16>;
 mirnet::KernelTable<mirnet::bfloat16> const* bfloat16_kernels() { return &mirnet::native_kernels<mirnet::bfloat16>(); }
 #endif

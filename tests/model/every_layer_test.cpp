@@ -32,6 +32,12 @@ alignas(64) std::byte model_bytes[needs.model];
 alignas(64) std::byte run_bytes[needs.run];
 #endif
 
+/// A weight file of the network.
+test::Bytes make_file() {
+  return test::make_weight_file([](auto&& visit) { EveryLayer<float>::schema(NoHyperParameters{}, visit); }, 4,
+                                [](auto&& half) { half(36, 0), half(40, 3), half(42, 3); }, 11, test::Storage::f32);
+}
+
 /// The output for an image, in exactly the memory that is needed, which holds NaN before.
 template <class T>
 Tensor<Accumulator<T>> output_of(Model<EveryLayer<T>> const& model, KernelTable<T> const& kernels, Shape shape,
@@ -63,7 +69,7 @@ struct Told {
 }  // namespace
 
 TEST_CASE("a network of all layers: on all kernels, of any size, by any number of threads") {
-  auto const file = test::make_every_layer_file();
+  auto const file = make_file();
   auto const exact = Model<EveryLayer<double>>::load(file).value();
   auto const floats = Model<EveryLayer<float>>::load(file).value();
   auto const halves = Model<EveryLayer<bfloat16>>::load(file).value();
@@ -95,7 +101,7 @@ TEST_CASE("a network of all layers: on all kernels, of any size, by any number o
 
 #if !defined(MIRNET_SANITIZED)
 TEST_CASE("a network of all layers in arrays of the sizes that are known at compile time") {
-  auto const file = test::make_every_layer_file();
+  auto const file = make_file();
   MemorySource source(file);
   auto const model = Model<EveryLayer<float>>::load(source, model_bytes).value();
   Context<float> context(reference_kernels<float>(), test::backwards(3));
@@ -120,7 +126,7 @@ TEST_CASE("tensors have their layers' names, constants their own") {
                                           "instance.weight", "instance.bias", "beta", "twice.weight", "twice.bias",
                                           "thrice.weight", "join.weight", "leave.weight"});
   // In a file that has a beta of other dimensions.
-  auto file = test::make_every_layer_file();
+  auto file = make_file();
   std::size_t const entry = 128 + 64 * 11;
   CHECK(test::get<std::uint32_t>(file, entry + 12) == 24);
   test::put(file, entry + 12, std::uint32_t{25});
@@ -130,7 +136,7 @@ TEST_CASE("tensors have their layers' names, constants their own") {
 }
 
 TEST_CASE("each layer has its line in the profile") {
-  auto const model = Model<EveryLayer<float>>::load(test::make_every_layer_file()).value();
+  auto const model = Model<EveryLayer<float>>::load(make_file()).value();
   for (auto const* kernels : test::kernel_tables()) {
     INFO(std::string(kernels->isa));
     Told rehearsed, ran;

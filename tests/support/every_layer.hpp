@@ -3,8 +3,6 @@
 
 #include <mirnet/mirnet.hpp>
 
-#include "support/weight_writer.hpp"
-
 namespace test {
 
 /// For images of three channels; it adds to them.
@@ -82,11 +80,5 @@ struct EveryLayer : mirnet::NetworkBase<EveryLayer<T>, T> {
     leave.forward(context.at("leave"), joined, y, {.residual = x});
   }
 };
-
-/// A weight file of it.
-inline Bytes make_every_layer_file() {
-  return make_weight_file([](auto&& visit) { EveryLayer<float>::schema(mirnet::NoHyperParameters{}, visit); }, 4,
-                          [](auto&& half) { half(36, 0), half(40, 3), half(42, 3); }, 11, Storage::f32);
-}
 
 }  // namespace test
