@@ -137,6 +137,8 @@ TEST_CASE_FIXTURE(Fixture, "layers without weights, and an output that is the in
   CHECK(refused([&] { add(context, input.view(), Constant<float>(16), map); }) == "sum: " + no_weights);
   CHECK(refused([&] { addcmul(context, Constant<float>(16), input.view(), map, map); }) ==
         "product + sum: the added map has 1x1 pixels of 16 channels, expected 20x20 of 16");
+  CHECK(refused([&] { layer.forward(context, input.view(), map, {.scale = Constant<float>(16)}); }) ==
+        "convolution: " + no_weights);
   ChannelPRelu<float> const slopes(16);
   CHECK(refused([&] { layer.forward(context, input.view(), output.view(), {.activation = slopes}); }) ==
         "prelu: " + no_weights);

@@ -249,7 +249,10 @@ class Conv2d {
       }
       if (!layer_.takes(context, input, output, epilogue)) return;
       bool const scales = epilogue.scale.pixels() > 0;
-      if (scales && !context.accepts("convolution", "scale", epilogue.scale, {1, 1, layer_.out()})) return;
+      if (scales && (!context.accepts("convolution", "scale", epilogue.scale, {1, 1, layer_.out()}) ||
+                     !detail::has_weights(context, "convolution", epilogue.scale.data()))) {
+        return;
+      }
       if (epilogue.activation.function().wanted() && (scales || residual.pixels() > 0)) {
         return forward_and_add(context, input, output, epilogue, residual, subtracts);
       }
