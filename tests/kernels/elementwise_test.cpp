@@ -135,10 +135,10 @@ TEST_CASE("combined maps: each number, one vector or one channel of the other, a
   each_size(random, [&](Index pixels, Index channels, Index between, Index other) {
     auto const lefts = numbers(pixels * channels, random), rights = numbers(pixels * channels, random);
     auto const addends = numbers(pixels * channels, random);
-    for (auto const& [name, operation, value] : operations) {
+    for (auto const& by : operations) {
       for (int const right_is : {all, vector, channel}) {
         bool const adds = random.between(0, 1) == 1;
-        INFO(pixels, " pixels of ", channels, " channels, ", between, " and ", other, " lines between, ", name,
+        INFO(pixels, " pixels of ", channels, " channels, ", between, " and ", other, " lines between, ", by.name,
              " with ",
              std::string(right_is == all      ? "a map"
                          : right_is == vector ? "a vector"
@@ -158,7 +158,7 @@ TEST_CASE("combined maps: each number, one vector or one channel of the other, a
                                       .output = to.data(),
                                       .output_pitch = to.pitch(),
                                       .channels = channels,
-                                      .operation = operation,
+                                      .operation = by.operation,
                                       .added = adds ? addend.data() : nullptr,
                                       .added_pitch = adds ? addend.pitch() : 0};
             in_ranges(pixels, pixels, &random, [&](Index first, Index last) { kernels.combine(work, first, last); });
@@ -174,7 +174,7 @@ TEST_CASE("combined maps: each number, one vector or one channel of the other, a
                         auto const of_right = static_cast<std::size_t>(right_is == vector    ? c
                                                                        : right_is == channel ? pixel
                                                                                              : pixel * channels + c);
-                        double const of_both = static_cast<Accumulator<T>>(value(lefts[at], rights[of_right]));
+                        double const of_both = static_cast<Accumulator<T>>(by.value(lefts[at], rights[of_right]));
                         double const sum = adds ? addends[at] + of_both : of_both;
                         return static_cast<double>(static_cast<T>(static_cast<Accumulator<T>>(sum)));
                       },

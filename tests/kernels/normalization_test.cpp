@@ -142,11 +142,12 @@ TEST_CASE("softmax of channels with infinities and no numbers is PyTorch's") {
                      {{-infinity, -infinity, -infinity}, {not_a_number, not_a_number, not_a_number}},
                      {{3e38, -3e38, 3e38}, {0.5, 0.0, 0.5}}};
   every_table_of_every_type([&]<class T>(KernelTable<T> const& kernels) {
-    for (auto const& [values, expected] : cases) {
+    for (auto const& softmax : cases) {
+      auto const& values = softmax.values;
       INFO(values[0], ", ", values[1], ", ", values[2]);
       Slice<T> map(values, 1, 3);
       kernels.softmax_of_channels(map.data(), 1, 3, map.pitch());
-      CHECK(map.mismatch([&](Index, Index c) { return expected[static_cast<std::size_t>(c)]; },
+      CHECK(map.mismatch([&](Index, Index c) { return softmax.expected[static_cast<std::size_t>(c)]; },
                          [](Index, Index) { return 0.0; }) == "");
     }
   });

@@ -227,16 +227,18 @@ class LayerCases {
     };
     Map const three = three_.view(), wide = wide_.view(), grouped = grouped_.view();
     auto const convolution = filled(Conv2d<T>(2, 3, 3, {.padding = 1, .bias = true}));
-    for (auto const& [name, activation] : {Named{"sigmoid", Function::sigmoid},
-                                           {"tanh", Function::tanh},
-                                           {"gelu", Function::gelu},
-                                           {"gelu_tanh", Function::gelu_tanh},
-                                           {"silu", Function::silu},
-                                           {"hard_sigmoid", Function::hard_sigmoid},
-                                           {"hard_swish", Function::hard_swish},
-                                           {"clamp", clamp(-0.75, 1.5)},
-                                           {"relu", relu},
-                                           {"leaky_relu", leaky_relu(0.125)}}) {
+    for (Named const& function : {Named{"sigmoid", Function::sigmoid},
+                                  {"tanh", Function::tanh},
+                                  {"gelu", Function::gelu},
+                                  {"gelu_tanh", Function::gelu_tanh},
+                                  {"silu", Function::silu},
+                                  {"hard_sigmoid", Function::hard_sigmoid},
+                                  {"hard_swish", Function::hard_swish},
+                                  {"clamp", clamp(-0.75, 1.5)},
+                                  {"relu", relu},
+                                  {"leaky_relu", leaky_relu(0.125)}}) {
+      std::string const& name = function.name;
+      Activation<T> const& activation = function.activation;
       add("function " + name, [wide, f = activation](Context<T>& context) {
         ArenaMap<T> output(context.arena, wide.shape());
         activate<T>(context, f, wide, output);
@@ -435,7 +437,9 @@ template <class T>
 void check(LayerCases<T> const& cases, KernelTable<T> const& kernels, double bound) {
   INFO(std::string(kernels.isa));
   ThreadPool two(2), seven(7);
-  for (auto const& [name, forward] : cases.list) {
+  for (auto const& one : cases.list) {
+    std::string const& name = one.first;
+    Forward<T> const& forward = one.second;
     INFO(name);
     auto const found = goldens().find(name);
     if (found == goldens().end()) {
