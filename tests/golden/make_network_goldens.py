@@ -2,8 +2,10 @@
 """Writes what PyTorch computes with the networks of examples/networks and the checkpoints of network_checkpoints.py.
 
 Needs PyTorch (Debian: python3-torch python3-numpy). For each network and size there are HEIGHTxWIDTH.in.npy and
-HEIGHTxWIDTH.out.npy, channels first: (channels, height, width), float32; the output is computed in double precision.
+HEIGHTxWIDTH.out.npy, channels first: (channels, height, width), float32; the output is computed in double precision, and
+of the later networks (edsr, pooling_unet, nafnet) stored so.
 """
+import math
 import pathlib
 import sys
 
@@ -14,11 +16,14 @@ from network_checkpoints import parameters
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "examples/networks"))
-from networks_torch import DnCNN, FFDNet, SmallUNet  # noqa: E402
+from networks_torch import EDSR, DnCNN, FFDNet, NAFNet, SmallUNet, UNet  # noqa: E402
 
 
 def main():
-    for name, network, channels in (("dncnn", DnCNN(), 3), ("ffdnet", FFDNet(), 4), ("unet", SmallUNet(), 3)):
+    one_block = NAFNet(32, (1, 1, 1, 1), 1, (1, 1, 1, 1))
+    for name, network, channels, stored in (("dncnn", DnCNN(), 3, "<f4"), ("ffdnet", FFDNet(), 4, "<f4"),
+                                            ("unet", SmallUNet(), 3, "<f4"), ("edsr", EDSR(), 3, "<f8"),
+                                            ("pooling_unet", UNet(), 3, "<f8"), ("nafnet", one_block, 3, "<f8")):
         state = network.state_dict()
         for key, shape, values in parameters(name):
             assert tuple(state[key].shape) == shape, key
@@ -33,10 +38,11 @@ def main():
             x = torch.rand(1, channels, height, width)
             x[:, 3:] *= 0.2
             with torch.no_grad():
-                y = network(x.double()).float()
-            print(f"{name} {height}x{width}: largest {y.abs().max():.3f}, of the change {(y - x[:, :3]).abs().max():.3f}")
+                y = network(x.double())
+            change = (y - x[:, :3]).abs().max() if y.shape[2:] == x.shape[2:] else math.nan
+            print(f"{name} {height}x{width}: largest {y.abs().max():.3f}, of the change {change:.3f}")
             np.save(HERE / name / f"{height}x{width}.in.npy", x[0].numpy())
-            np.save(HERE / name / f"{height}x{width}.out.npy", y[0].numpy())
+            np.save(HERE / name / f"{height}x{width}.out.npy", y[0].numpy().astype(stored))
 
 
 main()

@@ -1,9 +1,11 @@
 // The networks of examples/networks against PyTorch: from a state dict to a weight file to the output.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
+#include <type_traits>
 
 #include <mirnet/io/model_file.hpp>
 #include <mirnet/kernels/native.hpp>
@@ -13,7 +15,10 @@
 
 #include "networks/any_dncnn.hpp"
 #include "networks/dncnn.hpp"
+#include "networks/edsr.hpp"
 #include "networks/ffdnet.hpp"
+#include "networks/nafnet.hpp"
+#include "networks/pooling_unet.hpp"
 #include "networks/unet.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
@@ -26,27 +31,32 @@ namespace {
 static_assert(Network<DnCnn<float>> && Network<DnCnn<bfloat16>> && Network<DnCnn<double>>);
 static_assert(Network<FfdNet<float>> && Network<FfdNet<bfloat16>> && Network<FfdNet<double>>);
 
+template <class T>
+using SmallNafNet = NafNet<T, std::array<Index, 9>{1, 1, 1, 1, 1, 1, 1, 1, 1}>;
+
 struct Golden {
   char const* size;
-  Shape shape;  // of the output
+  Shape shape;  // of the output, where that is as large as the input
 };
 constexpr Golden goldens[] = {
     {"20x24", {20, 24, 3}}, {"17x31", {17, 31, 3}}, {"33x18", {33, 18, 3}}, {"1x2", {1, 2, 3}}};
 
-/// The largest difference from PyTorch, over the largest magnitude of its output.
-template <template <class> class Net, class T>
+/// The largest difference from PyTorch, over the largest magnitude of its output. That is stored as numbers of the type
+/// Stored.
+template <template <class> class Net, class Stored, class T>
 double difference(std::string const& name, Golden const& golden, KernelTable<T> const& kernels, ParallelFor threads) {
   using Pixel = Accumulator<T>;
   std::string const folder = std::string(MIRNET_GOLDEN_DIR) + "/" + name + "/" + golden.size;
   auto const model =
       load_model<Net<T>>((std::string(MIRNET_GOLDEN_WEIGHTS_DIR) + "/" + name + ".mirw").c_str()).value();
   auto const input = test::read_npy<Pixel>(folder + ".in.npy");
-  auto const expected = test::read_npy<Pixel>(folder + ".out.npy");
+  auto const expected = test::read_npy<Pixel, Stored>(folder + ".out.npy");
   Runner<T> runner(kernels, threads);
   auto const output = runner(model, input.view()).value();
   auto const& config = model.config();
-  CHECK(output.shape() == golden.shape);
-  CHECK(Net<T>::output_shape(config, input.shape()) == golden.shape);
+  Shape const shape{Net<T>::scale * golden.shape.height, Net<T>::scale * golden.shape.width, golden.shape.channels};
+  CHECK(output.shape() == shape);
+  CHECK(Net<T>::output_shape(config, input.shape()) == shape);
   auto const needed =
       Model<Net<T>>::bytes_needed(config, golden.shape.height, golden.shape.width, kernels, threads.workers).value();
   CHECK(needed.model == model.bytes());
@@ -55,23 +65,23 @@ double difference(std::string const& name, Golden const& golden, KernelTable<T> 
          test::largest_magnitude<Pixel>(expected.view());
 }
 
-template <template <class> class Net>
+template <template <class> class Net, class Stored = float>
 void check(std::string const& name) {
   ThreadPool pool(2);
   for (auto const& golden : goldens) {
     CAPTURE(golden.size);
     for (auto const* kernels : test::kernel_tables()) {
       INFO(std::string(kernels->isa));
-      double const off = difference<Net>(name, golden, *kernels, pool);
+      double const off = difference<Net, Stored>(name, golden, *kernels, pool);
       CHECK(off < 2e-5);
-      CHECK(off == difference<Net>(name, golden, *kernels, {}));  // whatever the number of threads
+      CHECK(off == difference<Net, Stored>(name, golden, *kernels, {}));  // whatever the number of threads
     }
     for (auto const& set : test::bfloat16_tables()) {
       INFO(std::string(set.halves->isa), " bfloat16");
-      CHECK(difference<Net>(name, golden, *set.halves, {}) < 3e-2);
+      CHECK(difference<Net, Stored>(name, golden, *set.halves, {}) < 3e-2);
     }
-    // The goldens are rounded to float.
-    CHECK(difference<Net>(name, golden, test::eigen_kernels<double>(), {}) < 1e-7);
+    double const rounding = std::is_same_v<Stored, float> ? 1e-7 : 1e-13;  // of the goldens
+    CHECK(difference<Net, Stored>(name, golden, test::eigen_kernels<double>(), {}) < rounding);
   }
 }
 
@@ -86,6 +96,14 @@ mirnet::Tensor<float> denoised(mirnet::Model<DnCnn<float>> const& model, mirnet:
 constexpr auto needed = mirnet::Model<DnCnn<float>>::bytes_needed({}, 48, 64, mirnet::native_kernels()).value();
 alignas(64) std::byte model_memory[needed.model];
 alignas(64) std::byte run_memory[needed.run];
+
+/// Bytes of a run for 256x256 pixels, in maps of that size and 32 channels.
+template <template <class> class Net>
+constexpr Index maps_of = Model<Net<float>>::bytes_needed({}, 256, 256, native_kernels()).value().run /
+                          (256 * 256 * 128);
+static_assert(maps_of<Edsr> >= 16 && maps_of<Edsr> < 20);  // a map of 64 channels and twice the size is 8
+static_assert(maps_of<UNet> >= 4 && maps_of<UNet> < 7);
+static_assert(maps_of<NafNet> >= 4 && maps_of<NafNet> < 7);
 #endif
 
 }  // namespace
@@ -93,6 +111,9 @@ alignas(64) std::byte run_memory[needed.run];
 TEST_CASE("DnCNN is PyTorch's") { check<DnCnn>("dncnn"); }
 TEST_CASE("FFDNet is PyTorch's") { check<FfdNet>("ffdnet"); }
 TEST_CASE("a U-Net is PyTorch's") { check<SmallUNet>("unet"); }
+TEST_CASE("EDSR is PyTorch's") { check<Edsr, double>("edsr"); }
+TEST_CASE("a U-Net with pooling is PyTorch's") { check<UNet, double>("pooling_unet"); }
+TEST_CASE("NAFNet is PyTorch's") { check<SmallNafNet, double>("nafnet"); }
 
 TEST_CASE("what own networks refuse") {
   auto const message = [](auto const& model) { return std::string(model.ok() ? "" : model.error().message()); };
