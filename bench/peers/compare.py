@@ -2,7 +2,7 @@
 """The same network with the same weights in mirnet, PyTorch and ONNX Runtime, in turn
 
     bench/peers/compare.py [--program PROGRAM] [--size 256] [--rounds 3] [--threads 1]
-                           [--network mirnet|mirnet-v2|dncnn] [--features 64] [--groups 3] [--blocks 2]
+                           [--network mirnet|mirnet-v2|dncnn|nafnet] [--features 64] [--groups 3] [--blocks 2]
                            [--peers eager,frozen,onnxruntime] [--onnxruntime FOLDER]
 
     eager        PyTorch as a script uses it
@@ -10,8 +10,8 @@
     onnxruntime  ONNX Runtime on node, with the network as torch.onnx exports it
 
 --network mirnet-v2 compares MIRNet-v2, by default with 80 features as published, and always with four groups;
---network dncnn compares DnCNN (examples/networks). PROGRAM is build/release/mirnet, or for DnCNN
-build/bench/bench/mirnet_dncnn_worker.
+--network dncnn and nafnet compare DnCNN and NAFNet (examples/networks). PROGRAM is build/release/mirnet, or for these
+two build/bench/bench/mirnet_network_worker.
 
 scripts/install-packages.sh peers installs what this needs, but for ONNX Runtime: its npm package (0.3 GB) is put in
 FOLDER, by default $XDG_CACHE_HOME/mirnet-bench, the first time. A peer that cannot be had is left out, and the reason
@@ -19,7 +19,7 @@ given.
 
 The weights are random; all see the same image and compute in fp32. Every engine is a process of its own, and all are
 held to the same cores, as many as there are threads (taskset chooses among which). A peer has run before the first
-round, and so has DnCNN; the program mirnet is started anew for each. The time is that of the network alone: files and
+round, and so have DnCNN and NAFNet; the program mirnet is started anew for each. The time is that of the network alone: files and
 start-up are not counted for anyone. Peak memory is that of the process from its start, weights and interpreter
 included. A difference is that from mirnet's output, relative to the peer's largest residual, in the worst round; above
 1e-4 the exit code is 1. Run it while the machine is quiet.
@@ -37,6 +37,8 @@ import warnings
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+OWN_NETWORKS = {"dncnn": "DnCNN, 17 convolutions of 64 features",
+                "nafnet": "NAFNet, width 32, 2 + 2 + 4 + 8, 12 and 2 + 2 + 2 + 2 blocks"}
 PEERS = {"eager": "PyTorch eager", "frozen": "PyTorch frozen", "onnxruntime": "ONNX Runtime"}
 ONNXRUNTIME_VERSION = "1.30.0"
 TOLERANCE = 1e-4  # of the largest residual
@@ -53,7 +55,7 @@ class Unavailable(Exception):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program")
-    parser.add_argument("--network", choices=("mirnet", "mirnet-v2", "dncnn"), default="mirnet")
+    parser.add_argument("--network", choices=("mirnet", "mirnet-v2", *OWN_NETWORKS), default="mirnet")
     for name, default in [("size", 256), ("rounds", 3), ("threads", 1), ("features", None), ("groups", None),
                           ("blocks", 2)]:
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -62,7 +64,7 @@ def parse_arguments():
     parser.add_argument("--onnxruntime", type=pathlib.Path, default=cache / "mirnet-bench", metavar="FOLDER")
     options = parser.parse_args()
     if options.program is None:
-        options.program = str(ROOT / ("build/bench/bench/mirnet_dncnn_worker" if options.network == "dncnn" else
+        options.program = str(ROOT / ("build/bench/bench/mirnet_network_worker" if options.network in OWN_NETWORKS else
                                       "build/release/mirnet"))
     is_v2 = options.network == "mirnet-v2"
     published = {"features": 80, "groups": 4} if is_v2 else {"features": 64, "groups": 3}
@@ -78,8 +80,9 @@ def parse_arguments():
     cores = len(os.sched_getaffinity(0))
     if not 1 <= options.threads <= cores:
         parser.error(f"{options.threads} threads need as many cores; this process may use {cores}")
-    if options.size < 8 or options.size % 4:
-        parser.error("the network takes sizes that are multiples of four, and its borders at least 8")
+    multiple = 16 if options.network == "nafnet" else 4
+    if options.size < 8 or options.size % multiple:
+        parser.error(f"the network takes sizes that are multiples of {multiple}, and its borders at least 8")
     if min(options.rounds, options.features, options.groups, options.blocks) < 1:
         parser.error("rounds, features, groups and blocks are at least 1")
     if not os.access(options.program, os.X_OK):
@@ -120,15 +123,14 @@ def make_network(options, folder):
     torch.set_num_threads(options.threads)
     torch.manual_seed(20201)
     network = networks.make(options.network, options.features, options.groups, options.blocks).eval()
-    for p in network.parameters() if options.network != "dncnn" else ():
-        torch.nn.init.kaiming_uniform_(p, a=1.5) if p.dim() == 4 else torch.nn.init.uniform_(p, 0.05, 0.4)
+    networks.randomize(options.network, network)
     image = torch.rand(1, 3, options.size, options.size)
     samples = image[0].numpy().astype("<f4")
     (folder / "in.f32").write_bytes(samples.tobytes())
     write_pfm(folder / "in.pfm", samples)
     torch.save({"state_dict": network.state_dict()}, folder / "network.pth")
     subprocess.run([sys.executable, ROOT / "weights/convert.py", folder / "network.pth", folder / "network.mirw",
-                    "--network", "generic" if options.network == "dncnn" else "mirnet"],
+                    "--network", "generic" if options.network in OWN_NETWORKS else "mirnet"],
                    check=True, stdout=subprocess.DEVNULL)
     if "onnxruntime" in options.peers:
         try:
@@ -210,11 +212,12 @@ class Peer:
         self.process.wait()
 
 
-class DnCnn(Peer):
+class OwnNetwork(Peer):
     """mirnet's own worker, with the interface of a peer."""
 
     def __init__(self, options, folder):
-        super().__init__("mirnet", [options.program, folder, str(options.threads), str(options.size)], {}, folder)
+        super().__init__("mirnet", [options.program, options.network, folder, str(options.threads), str(options.size)],
+                         {}, folder)
         self.shape = 3, options.size, options.size
 
     def run(self):
@@ -282,7 +285,7 @@ def print_table(options, mirnet, peers, torch_version):
     ours = statistics.median(mirnet.times)
     versions = [f"PyTorch {torch_version}"] * any(peer.name != "onnxruntime" for peer in peers)
     versions += [f"ONNX Runtime {ONNXRUNTIME_VERSION}"] * any(peer.name == "onnxruntime" for peer in peers)
-    network = "DnCNN, 17 convolutions of 64 features" if options.network == "dncnn" else (
+    network = OWN_NETWORKS.get(options.network) or (
         f"{'MIRNet-v2' if options.network == 'mirnet-v2' else 'MIRNet'}, {options.features} features, {options.groups} "
         f"groups of {options.blocks} blocks")
     print(f"\n{options.size}x{options.size}, {network}, {options.threads} thread(s), {options.rounds} round(s), "
@@ -309,7 +312,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         image, torch_version = make_network(options, folder)
-        mirnet = (DnCnn if options.network == "dncnn" else Mirnet)(options, folder)
+        mirnet = (OwnNetwork if options.network in OWN_NETWORKS else Mirnet)(options, folder)
         started = start_peers(options, folder)
         peers = list(started)
         try:

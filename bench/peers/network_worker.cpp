@@ -1,4 +1,4 @@
-// compare.py's worker for mirnet and DnCNN: FOLDER THREADS SIZE RESULT
+// compare.py's worker for mirnet and the networks of examples/networks: NETWORK FOLDER THREADS SIZE RESULT
 //
 // Runs the network once for each line that it reads, and answers with the seconds.
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <mirnet/runtime/thread_pool.hpp>
 
 #include "networks/dncnn.hpp"
+#include "networks/nafnet.hpp"
 
 namespace {
 
@@ -57,17 +58,13 @@ class Samples {
 };
 
 int fail(char const* what) {
-  std::fprintf(stderr, "dncnn_worker: %s\n", what);
+  std::fprintf(stderr, "network_worker: %s\n", what);
   return 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc != 5) return fail("expected FOLDER THREADS SIZE RESULT");
-  std::string const folder = argv[1], result = argv[4];
-  Index const side = std::atoi(argv[3]);
-  auto const model = mirnet::load_model<DnCnn<float>>((folder + "/network.mirw").c_str());
+template <template <class> class Net>
+int serve(std::string const& folder, int threads, Index side, std::string const& result) {
+  auto const model = mirnet::load_model<Net<float>>((folder + "/network.mirw").c_str());
   if (!model) return fail(model.error().message());
   auto const kernels = mirnet::choose_kernels();
   if (!kernels) return fail(kernels.error().message());
@@ -76,7 +73,7 @@ int main(int argc, char** argv) {
   Samples samples(side);
   if (!samples.read(folder + "/in.f32", input->view())) return fail("cannot read the image");
 
-  mirnet::ThreadPool pool(std::atoi(argv[2]));
+  mirnet::ThreadPool pool(threads);
   mirnet::Runner<float> runner(**kernels, pool);
   auto const run = [&] { return runner(*model, input->view(), output->view()); };
   if (auto const done = run(); !done) return fail(done.error().message());
@@ -91,4 +88,17 @@ int main(int argc, char** argv) {
     std::printf("%.6f\n", seconds.count());
     std::fflush(stdout);
   }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 6) return fail("expected NETWORK FOLDER THREADS SIZE RESULT");
+  std::string const network = argv[1];
+  int const threads = std::atoi(argv[3]);
+  Index const side = std::atoi(argv[4]);
+  if (network == "dncnn") return serve<DnCnn>(argv[2], threads, side, argv[5]);
+  if (network == "nafnet") return serve<NafNet>(argv[2], threads, side, argv[5]);
+  return fail("expected dncnn or nafnet");
 }
