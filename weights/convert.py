@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Converts a checkpoint to a .mirw weight file, or checks one. README.md beside this file specifies the format.
 
-Reads PyTorch checkpoints (zip archives and the stream that PyTorch wrote before 1.6), safetensors files and weight
-files, with nothing but the standard library. A checkpoint is untrusted input: its pickle is interpreted here by a
-machine that knows plain data and three inert names, so nothing in the file can import or call anything.
+Reads PyTorch checkpoints (zip archives and the stream that PyTorch wrote before 1.6), safetensors files, weight files
+and, with the modules of onnx_graph/, ONNX models, with nothing but the standard library. A checkpoint is untrusted
+input: its pickle is interpreted here by a machine that knows plain data and three inert names, so nothing in the file
+can import or call anything.
 """
 import argparse
 import contextlib
 import hashlib
+import importlib
 import io
 import itertools
 import json
@@ -1474,25 +1476,45 @@ def read_file(path):
         raise Failure(BAD_INPUT, f"cannot be read: {error.strerror}") from None
 
 
-def write_file(path, data):
-    """Writes beside `path`, compares what can be read back, and renames: `path` is never there in part."""
+def write_files(files):
+    """Writes {path: bytes}: beside the paths, compares what can be read back, and renames once all of that is done. No
+    path is ever there in part, and none is touched if one cannot be written.
+    """
+    staged = {}
+    try:
+        for path, data in files.items():
+            with about(path):
+                temporary = os.path.join(os.path.dirname(path), f".mirw-{os.getpid()}{len(staged) or ''}.tmp")
+                stage(path, data, temporary, staged)
+        for path in files:
+            with about(path):
+                replace(staged[path], path)
+            del staged[path]
+    finally:
+        for temporary in staged.values():
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def stage(path, data, temporary, staged):
     if os.path.exists(path) and not os.path.isfile(path):  # a rename would replace /dev/null
         raise Failure(BAD_OUTPUT, "cannot be written: not a regular file")
-    temporary = os.path.join(os.path.dirname(path), f".mirw-{os.getpid()}.tmp")
     try:
-        file = open(temporary, "xb")
-        try:
-            with file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            with open(temporary, "rb") as file:
-                if file.read() != data:
-                    raise Failure(BAD_OUTPUT, "what was read back is not what was written")
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with open(temporary, "xb") as file:
+            staged[path] = temporary
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        with open(temporary, "rb") as file:
+            if file.read() != data:
+                raise Failure(BAD_OUTPUT, "what was read back is not what was written")
+    except OSError as error:
+        raise Failure(BAD_OUTPUT, f"cannot be written: {error.strerror}") from None
+
+
+def replace(temporary, path):
+    try:
+        os.replace(temporary, path)
     except OSError as error:
         raise Failure(BAD_OUTPUT, f"cannot be written: {error.strerror}") from None
 
@@ -1575,11 +1597,22 @@ def read_any(data, options):
     return (None, *read_own(data, **{name: value for name, value in asked.items() if value is not None}))
 
 
-def convert(source, target, options):
-    with about(source):
-        data = read_file(source)
+def check_apart(source, *targets):
+    """Refuses outputs that are the input, or one another."""
+    for target in targets:
         if os.path.exists(target) and os.path.samefile(source, target):
             raise Failure(USAGE, "the output would overwrite it")
+    if len(set(map(os.path.realpath, targets))) < len(targets):
+        raise Failure(USAGE, "the weights and the header would be one file")
+
+
+def convert(source, target, options):
+    if options.header is not None or source.lower().endswith(".onnx"):
+        convert_onnx(source, target, options)
+        return
+    with about(source):
+        data = read_file(source)
+        check_apart(source, target)
     digest = hashlib.sha256(data).hexdigest()
     with about(source):
         given, network, values, folded = read_any(data, options)
@@ -1591,12 +1624,50 @@ def convert(source, target, options):
         file = encode(network, task, values, options.dtype, meta, options.layout)
     with about(target):
         model = decode(file)
-        write_file(target, file)
+    write_files({target: file})
     print_summary(model, options.task is not None)
+    print_result(folded, digest, file)
+
+
+def print_result(folded, digest, file):
     for what in folded:
         print(f"folded      {what}")
     print(f"source      SHA-256 {digest}")
     print(f"result      SHA-256 {hashlib.sha256(file).hexdigest()}, {len(file)} bytes")
+
+
+def onnx_graph():
+    """The package for ONNX, which is imported only where it is needed. It imports this file as `convert`."""
+    sys.modules.setdefault("convert", sys.modules[__name__])
+    here = os.path.dirname(os.path.abspath(__file__))
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return importlib.import_module("onnx_graph")
+
+
+def convert_onnx(source, target, options):
+    """Writes the weights and the header of an ONNX model."""
+    if options.header is None:
+        raise Failure(USAGE, f"{source}: an ONNX model becomes weights and a header, and --header says where that goes")
+    for name in ("network", "unshuffle", "channels", "numbers", "transposed", "epsilon", "drop"):
+        if getattr(options, name) is not None:
+            raise Failure(USAGE, f"--{name} is for checkpoints, not for ONNX models")
+    with about(source):
+        data = read_file(source)
+        check_apart(source, target, options.header)
+    digest = hashlib.sha256(data).hexdigest()
+    with about(source):
+        made = onnx_graph().convert_model(data, os.path.basename(source), options.header, options.layout)
+    meta = metadata(source, digest, made.network, options.meta, b"")
+    task = 0 if options.task is None else TASKS.index(options.task)
+    with about(source):
+        file = encode(made.network, task, made.values, options.dtype, meta, options.layout)
+    with about(target):
+        model = decode(file)
+    write_files({target: file, options.header: made.header.encode()})
+    print_summary(model)
+    print(f"header      {shown(options.header)}, struct {made.name}")
+    print_result(made.folded, digest, file)
 
 
 def inspect(path, transposed):
@@ -1641,8 +1712,10 @@ def positive(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Converts a checkpoint to a .mirw weight file.")
-    parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file; or a .mirw file")
+    parser = argparse.ArgumentParser(description="Converts a checkpoint to a .mirw weight file, or an ONNX model to a "
+                                                 ".mirw weight file and the network in C++.")
+    parser.add_argument("input", help="the checkpoint: a PyTorch .pth or a .safetensors file; or a .mirw file; or an "
+                                      "ONNX model, with --header")
     parser.add_argument("output", nargs="?", help="the .mirw file to write")
     parser.add_argument("--network", choices=("mirnet", "generic"),
                         help="the network of the checkpoint: mirnet for MIRNet and MIRNet-v2, whose tensors are known, "
@@ -1659,6 +1732,9 @@ def main():
     parser.add_argument("--unshuffle", type=int, choices=UNSHUFFLES,
                         help="MIRNet works on cells of so many pixels in width and height (default: what the "
                              "checkpoint's config or the .mirw file says, else 1)")
+    parser.add_argument("--header", metavar="NETWORK.hpp",
+                        help="the C++ header to write, of the network in the ONNX model INPUT; the struct is called "
+                             "after the file, MyNetwork for my_network.hpp")
     parser.add_argument("--meta", action="append", default=[], metavar="KEY=VALUE", help="a line of metadata")
     parser.add_argument("--inspect", action="store_true", help="check the .mirw file INPUT and print what it holds")
     generic = parser.add_argument_group("for --network generic")
@@ -1675,6 +1751,8 @@ def main():
     options = parser.parse_args()
     if options.inspect == (options.output is not None):
         parser.error("give an input and an output, or --inspect and a .mirw file")
+    if options.inspect and options.header is not None:
+        parser.error("--header is for converting an ONNX model, --inspect writes nothing")
     if options.layout == "packed" and options.dtype == "f16":
         parser.error("--layout packed is for programs that use the weights in place, which no kernel does with f16: "
                      "take --dtype f32 or bf16")
