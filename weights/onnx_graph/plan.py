@@ -134,9 +134,6 @@ class Plan:
         """Operands over which a step may write its result, from the best on."""
         if step.kind in ("conv", "linear"):
             yield from step.inputs[1:]  # the map that is added
-            one_by_one = step.kind == "linear" or (step.kernel, step.stride, step.padding, step.groups) == (1, 1, 0, 1)
-            if one_by_one and step.activation is None:
-                yield step.inputs[0]
         elif step.kind in ("affine", "activation", "softmax_of_channels", "softmax_of_pixels", *NORMS):
             yield step.inputs[0]
         elif step.kind in ("add", "multiply", "subtract"):
