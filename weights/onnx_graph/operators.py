@@ -477,12 +477,13 @@ def pooled_size(size, kernel, stride, padding, ceil_mode):
 def pool(reader, node, inputs):
     step = reader.map_of(node, inputs[0])
     check(node, len(node.outputs) == 1, "its second output, the places of the largest values, is not supported")
+    average = node.op == "AveragePool"
+    if (tuple(attribute(node, "kernel_shape", "ints", [])) == step.pixels != (1, 1)
+            and not any(attribute(node, "pads", "ints", []))):
+        return global_pool(reader, node, step, "global_average" if average else "global_max")
     kernel, stride, pads, dilation = windows(node)
     ceil_mode = bool(attribute(node, "ceil_mode", "int", 0))
-    average = node.op == "AveragePool"
     counts = bool(attribute(node, "count_include_pad", "int", 0))
-    if tuple(kernel) == step.pixels and not any(pads) and kernel != [1, 1]:
-        return global_pool(reader, node, step, "global_average" if average else "global_max")
     check(node, kernel[0] == kernel[1] and len(set(pads)) == 1 and dilation == 1,
           f"its kernel {kernel} or pads {pads} differ between the sides, or it is dilated")
     if average and not any(pads) and not ceil_mode:

@@ -90,17 +90,6 @@ def input_shape(graph):
     return shape[2], shape[3], shape[1]
 
 
-def composed(first, then):
-    """(gain, shift) of two such functions of a channel, one after the other; None is a gain of 1, a shift of 0."""
-    (gain, shift), (factor, term) = first, then
-    if factor is not None:
-        shift = None if shift is None else [a * b for a, b in zip(shift, factor)]
-        gain = factor if gain is None else [a * b for a, b in zip(gain, factor)]
-    if term is not None:
-        shift = term if shift is None else [a + b for a, b in zip(shift, term)]
-    return gain, shift
-
-
 class Reader:
     """`handlers` are functions of the reader, a node and its inputs (operators.py)."""
 
@@ -167,10 +156,6 @@ class Reader:
         `names` are those of the tensors in the file that they come from.
         """
         step = tensor.step
-        if step.kind == "affine":
-            names = tuple(mine or other for mine, other in zip(step.names, names))
-            gain, shift = composed((step.gain, step.shift), (gain, shift))
-            step = step.inputs[0]
         if gain is not None and all(value == 1 for value in gain):
             gain = None
         if shift is not None and not any(shift):

@@ -6,8 +6,7 @@ import math
 from convert import BadModel, floats
 
 from .constants import check
-from .reader import composed
-from .steps import CONVOLUTIONS, NORMS, WEIGHTED, Steps, Weights
+from .steps import CONVOLUTIONS, NORMS, WEIGHTED, Steps, Weights, composed
 
 PARTS = {"erf": "a GELU", "sqrt": "a layer norm or instance norm", "reciprocal": "a layer norm or instance norm",
          "divide": "a layer norm or instance norm", "mean_of_channels": "a layer norm",
@@ -46,11 +45,29 @@ def scalar(values):
     return 1.0 if values is None else values[0] if all(value == values[0] for value in values) else None
 
 
+def peeled(step):
+    """Yields (step, gain, shift) without none, one, two... of the affine steps that end in it, as long as the numbers are
+    the same for all channels.
+    """
+    gain, shift = 1.0, 0.0
+    yield step, gain, shift
+    while step.kind == "affine":
+        factor, term = scalar(step.gain), 0.0 if step.shift is None else scalar(step.shift)
+        if factor is None or term is None:
+            return
+        gain, shift = gain * factor, shift + gain * term
+        step = step.inputs[0]
+        yield step, gain, shift
+
+
 def unscaled(step):
-    """(step, gain, shift) without an affine step behind it; the gain is None if it differs between the channels."""
-    if step.kind != "affine":
-        return step, 1.0, 0.0
-    return step.inputs[0], scalar(step.gain), 0.0 if step.shift is None else scalar(step.shift)
+    """The last of these."""
+    return list(peeled(step))[-1]
+
+
+def is_scaled(step, x, gain, shift=0.0):
+    """Whether the step is x * gain + shift."""
+    return any(inner is x and is_close(factor, gain) and term == shift for inner, factor, term in peeled(step))
 
 
 def scaled(step, gain, result):
@@ -88,7 +105,7 @@ def normalization(step):
         if variance.kind not in kinds or mean.kind != variance.kind or mean.inputs[0] is not x or gain != 1:
             continue
         square = variance.inputs[0]
-        if square.kind == "multiply" and square.inputs == [centred, centred] and epsilon is not None and epsilon > 0:
+        if square.kind == "multiply" and square.inputs == [centred, centred] and epsilon > 0:
             return step.becomes(kinds[variance.kind], [x], epsilon=epsilon)
     return None
 
@@ -96,27 +113,26 @@ def normalization(step):
 def gelu(step):
     """x * (1 + erf(x / sqrt(2))) / 2, and the form with tanh, up to a factor."""
     for left, right in factors(step):
-        x, gain, shift = unscaled(left)
         inner, slope, offset = unscaled(right)
-        if shift != 0 or gain is None or slope is None or slope != offset:
+        if slope != offset or not (inner.kind == "erf" or is_function(inner, "tanh")):
             continue
-        if inner.kind == "erf":
-            argument, factor, rest = unscaled(inner.inputs[0])
-            if argument is x and rest == 0 and factor is not None and is_close(factor, math.sqrt(0.5)):
+        argument = inner.inputs[0]
+        for x, gain, shift in peeled(left):
+            if shift == 0 and inner.kind == "erf" and is_scaled(argument, x, math.sqrt(0.5)):
                 return scaled(step, 2 * gain * slope, step.becomes("activation", [x], function=("gelu",)))
-        if is_function(inner, "tanh") and is_cubic(inner.inputs[0], x):
-            return scaled(step, 2 * gain * slope, step.becomes("activation", [x], function=("gelu_tanh",)))
+            if shift == 0 and inner.kind != "erf" and is_cubic(argument, x):
+                return scaled(step, 2 * gain * slope, step.becomes("activation", [x], function=("gelu_tanh",)))
     return None
 
 
 def is_cubic(step, x):
     """Whether it is sqrt(2 / pi) * (x + 0.044715 * x^3)."""
     total, factor, rest = unscaled(step)
-    if total.kind != "add" or rest != 0 or factor is None or not is_close(factor, math.sqrt(2 / math.pi)):
+    if total.kind != "add" or rest != 0 or not is_close(factor, math.sqrt(2 / math.pi)):
         return False
     for linear, cubic in (total.inputs, total.inputs[::-1]):
         cube, weight, rest = unscaled(cubic)
-        if linear is x and rest == 0 and weight is not None and is_close(weight, 0.044715):
+        if linear is x and rest == 0 and is_close(weight, 0.044715):
             return any(other is x and square.kind == "multiply" and square.inputs == [x, x]
                        for square, other in factors(cube))
     return False
@@ -129,25 +145,24 @@ def gated(step):
             if is_function(gate, name) and gate.inputs[0] is x:
                 return step.becomes("activation", [x], function=(result,))
         inner, gain, shift = unscaled(gate)
-        if gain is not None and shift == 0 and is_relu6(inner, x):
+        if shift == 0 and is_relu6(inner, x):
             return scaled(step, 6 * gain, step.becomes("activation", [x], function=("hard_swish",)))
     return None
 
 
 def is_relu6(step, x):
     """Whether it is clamp(x + 3, 0, 6)."""
-    return step.kind == "activation" and step.function == ("clamp", 0.0, 6.0) and unscaled(
-        step.inputs[0]) == (x, 1.0, 3.0)
+    return step.kind == "activation" and step.function == ("clamp", 0.0, 6.0) and is_scaled(step.inputs[0], x, 1.0, 3.0)
 
 
 def hard_sigmoid(step):
     """relu6(x + 3) / 6."""
-    if step.kind != "affine" or step.shift is not None:
-        return None
-    inner, gain, _ = unscaled(step)
-    if gain is not None and is_close(gain, 1 / 6) and is_relu6(inner, inner.inputs[0].inputs[:1] and
-                                                              inner.inputs[0].inputs[0]):
-        return step.becomes("activation", [inner.inputs[0].inputs[0]], function=("hard_sigmoid",))
+    if step.kind == "affine":
+        inner, gain, shift = unscaled(step)
+        if is_close(gain, 1 / 6) and shift == 0 and inner.kind == "activation" and inner.inputs[0].kind == "affine":
+            x = inner.inputs[0].inputs[0]
+            if is_relu6(inner, x):
+                return step.becomes("activation", [x], function=("hard_sigmoid",))
     return None
 
 
@@ -159,9 +174,10 @@ def join_affine(steps):
     for step in list(steps.all):
         if step.kind != "affine":
             continue
-        before = step.inputs[0]
+        before, names = step.inputs[0], step.names
         gain, shift = step.gain, step.shift
         if before.kind == "affine":
+            names = tuple(first or second for first, second in zip(before.names, names))
             gain, shift = composed((before.gain, before.shift), (gain, shift))
             before = before.inputs[0]
         if gain is not None and all(is_close(value, 1) for value in gain):
@@ -169,7 +185,7 @@ def join_affine(steps):
         if gain is None and shift is None:
             steps.replace(step, before)
         elif before is not step.inputs[0] or gain is not step.gain:
-            steps.replace(step, step.becomes("affine", [before], gain=gain, shift=shift, names=step.names))
+            steps.replace(step, step.becomes("affine", [before], gain=gain, shift=shift, names=names))
     steps.refresh()
 
 

@@ -128,3 +128,14 @@ def check_size(node, shape):
 
 def divided_scale(scale: Optional[Fraction], stride):
     return None if scale is None else scale / stride
+
+
+def composed(first, then):
+    """(gain, shift) of two such functions of a channel, one after the other; None is a gain of 1, a shift of 0."""
+    (gain, shift), (factor, term) = first, then
+    if factor is not None:
+        shift = None if shift is None else [a * b for a, b in zip(shift, factor)]
+        gain = factor if gain is None else [a * b for a, b in zip(gain, factor)]
+    if term is not None:
+        shift = term if shift is None else [a + b for a, b in zip(shift, term)]
+    return gain, shift
