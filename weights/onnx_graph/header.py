@@ -248,7 +248,12 @@ class Forward:
         none = lambda name: []
         kind = step.kind
         if kind in ("conv", "linear", "transposed", "layer_norm", "instance_norm"):
-            return self.layer_call(step, inputs, target), none
+            rest = none
+            if self.plan.adds_apart(step):
+                kind, other = ("subtract" if step.subtracts else "add"), inputs.pop()
+                rest = lambda name: [statement(kind, self.context(step), *((other, name) if step.subtracts else (
+                    name, other)), name)]
+            return self.layer_call(step, inputs, target), rest
         if kind == "activation":
             function = self.activation(step)
             return statement("activate", self.context(step), function, *inputs,
@@ -285,7 +290,7 @@ class Forward:
             return statement(kind, self.context(step), *inputs, *output, step.factor), none
         if kind == "resize":
             options = options_text(
-                mode=None if step.mode == "bilinear" else f"mirnet::Interpolation::{step.mode}",
+                mode=None if step.mode == "nearest" else f"mirnet::Interpolation::{step.mode}",
                 align_corners="true" if step.align_corners else None,
                 cubic=None if step.mode != "bicubic" or step.cubic == -0.75 else number(step.cubic))
             factor = [] if target else [f"{step.factor:g}" if step.factor == int(step.factor) else number(step.factor)]

@@ -176,7 +176,7 @@ def layer_of(layers, step):
         return layers.add(step, "ConvTranspose2d", arguments(step.inputs[0].channels, step.channels, step.kernel,
                                                              options), tensors, candidates)
     if step.kind == "linear":
-        options = options_text(bias=None if bias else "false")
+        options = options_text(bias=bias)
         return layers.add(step, "Linear", arguments(step.inputs[0].channels, tensors["weight"].shape[0], options),
                           tensors, candidates)
     if step.kind in ("layer_norm", "instance_norm"):

@@ -4,7 +4,7 @@ Every step's result goes to a place: a map of its own, the place of an operand t
 map that joins several, or the network's output. A place is taken at the first step that writes to it, and given back
 behind the last that reads it.
 """
-from .steps import NORMS
+from .steps import CONVOLUTIONS, NORMS
 
 LINE = 16  # channels: a layer reads and writes slices of whole lines of a map
 
@@ -51,6 +51,16 @@ class Plan:
             first += step.first
             if is_lines(first, step.channels, base.channels) and not self.read_whole(step):
                 self.view[id(step)] = base, first
+
+    def pitch(self, step):
+        """Elements from one pixel to the next of the map that a step's result is in."""
+        base, _ = self.source(step)
+        channels = base.channels if base.kind == "input" else self.place[id(base)][0].shape[2]
+        return -(-channels // LINE)
+
+    def adds_apart(self, step):
+        """Whether a convolution cannot add a map itself, as that lies in another arrangement than the result."""
+        return step.kind in CONVOLUTIONS and len(step.inputs) > 1 and self.pitch(step) != self.pitch(step.inputs[1])
 
     def read_whole(self, step):
         return any(user.kind in READS_WHOLE_MAPS for user in self.users[id(step)])
