@@ -31,7 +31,7 @@ GOLDEN = ROOT / "tests" / "golden"
 
 sys.dont_write_bytecode = True
 SPEC = importlib.util.spec_from_file_location("convert", SCRIPT)
-convert = importlib.util.module_from_spec(SPEC)
+convert = sys.modules["convert"] = importlib.util.module_from_spec(SPEC)  # which onnx_graph/ imports by this name
 SPEC.loader.exec_module(convert)
 
 

@@ -37,10 +37,10 @@ def convert_model(data, source, path, arrangement="checkpoint"):
     steps, folded = simplify.simplify(reader.read())
     height, width, channels = image = reader.image.shape
     out = steps.output
-    facts = [f"Made by mirnet's convert.py from {source} ({graph.producer or 'an unnamed exporter'}, opset "
-             f"{graph.opset}).", f"The model was exported for images of {width}x{height} pixels of {channels} channels; "
-             f"its output has {out.shape[1]}x{out.shape[0]} of", f"{out.channels}. This network takes images of any "
-             "size."]
+    facts = [f"Made by mirnet's convert.py from {header.printable(source)}",
+             f"({header.printable(graph.producer) or 'an unnamed exporter'}, opset {graph.opset}), which has an input of "
+             f"{width}x{height} pixels of", f"{channels} channels and an output of {out.shape[1]}x{out.shape[0]} of "
+             f"{out.channels}. This network takes images of any size."]
     text, layers = header.header_text(name, steps, image, facts)
     if arrangement == "packed":
         check_packable(steps)

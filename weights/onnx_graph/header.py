@@ -26,10 +26,8 @@ def class_name(path):
 
 
 def printable(text):
-    """Text from outside, as a comment has it: neither a backslash, which could continue the line, nor anything but
-    ASCII.
-    """
-    return re.sub(r"[^ -\[\]-~]", "?", text)[:200]
+    """A name from outside, as a comment has it: without what could end or continue the comment."""
+    return re.sub(r"[^A-Za-z0-9 ._+()=-]", "?", text)[:60]
 
 
 def wrapped(line, indent):
@@ -330,7 +328,7 @@ def with_options(options, output):
 
 
 def header_text(name, steps, image, facts):
-    """(the text of the header, its Layers). `facts` are lines for the comment on top."""
+    """(the text of the header, its Layers). `facts` are the lines of the comment on top."""
     last = steps.output
     pad_multiple = 1
     for step in steps.all:
@@ -359,7 +357,7 @@ def header_text(name, steps, image, facts):
         constants.append(("scale", scale.numerator))
     if pad_multiple != 1:
         constants.append(("pad_multiple", pad_multiple))
-    text = [f"// {printable(fact)}" for fact in facts]
+    text = [f"// {fact}" for fact in facts]
     text += ["#pragma once", "", "#include <mirnet/mirnet.hpp>", "", "template <class T>",
              f"struct {name} : mirnet::NetworkBase<{name}<T>, T> {{"]
     if constants:

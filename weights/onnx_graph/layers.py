@@ -158,10 +158,8 @@ def arguments(*items):
 def layer_of(layers, step):
     """The layer that a step computes, or None."""
     node, tensors = step.node, step.tensors
-    names = [getattr(weights.values, "name", "") for weights in tensors.values()]
-    if step.kind in ("layer_norm", "instance_norm"):
-        names = list(getattr(step, "names", ("", ""))) + names
-    candidates = [*map(said_by, names[:1]), scope(node), label(node)]
+    weight, bias = (said_by(tensors[name].name) if name in tensors else "" for name in ("weight", "bias"))
+    candidates = [weight, scope(node), bias, label(node)]
     bias = "true" if "bias" in tensors else None
     if step.kind == "conv":
         padding = ((step.kernel - 1) * step.dilation + 1) // 2
@@ -182,9 +180,8 @@ def layer_of(layers, step):
     if step.kind in ("layer_norm", "instance_norm"):
         kind, default = ("LayerNorm", True) if step.kind == "layer_norm" else ("InstanceNorm2d", False)
         affine = bool(tensors)
-        options = options_text(eps=None if step.epsilon == 1e-5 else short(step.epsilon),
-                               affine=str(affine).lower() if affine != default or step.epsilon != 1e-5 and not default
-                               else None)
+        options = options_text(eps=given(short(step.epsilon), "1e-05"),
+                               affine=str(affine).lower() if affine != default or not default else None)
         return layers.add(step, kind, arguments(step.channels, options), tensors, candidates)
     if step.kind == "activation" and step.function == ("prelu",):
         weights = tensors["weight"]

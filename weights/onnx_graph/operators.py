@@ -192,11 +192,10 @@ def prelu(reader, node, inputs):
     check(node, isinstance(inputs[0], Tensor) and slopes is not None, "it has no slope")
     step = inputs[0].step
     if slopes.count == 1:
-        shape, values = (1,), Constant(slopes.dtype, (1,), list(slopes.values), name=slopes.name)
+        shape, values = (1,), list(slopes.values)
     else:
-        shape, values = (step.channels,), Constant("f64", (step.channels,),
-                                                   channel_values(node, inputs[0], slopes), name=slopes.name)
-    made = reader.same_size("activation", node, step, {"weight": Weights(shape, values)}, function=("prelu",))
+        shape, values = (step.channels,), channel_values(node, inputs[0], slopes)
+    made = reader.same_size("activation", node, step, {"weight": Weights(shape, Constant("f64", shape, values), slopes.name)}, function=("prelu",))
     return Tensor(made, inputs[0].layout)
 
 
@@ -300,7 +299,7 @@ def square(node, weights, kernel, pads, dilation):
             result += [0.0] * room[1] + list(values[begin:begin + kernel[1]]) + [0.0] * room[3]
         result += [0.0] * (room[2] * width)
     shape = (*weights.shape[:2], height, width)
-    return Weights(shape, Constant("f64", shape, result, name=weights.values.name)), height, padding
+    return Weights(shape, Constant("f64", shape, result), weights.name), height, padding
 
 
 def before_padding(step, kinds):
@@ -313,7 +312,7 @@ def before_padding(step, kinds):
 def with_bias(node, tensors, inputs, count):
     bias = vector_input(node, inputs, 2, "bias", count)
     if bias is not None:
-        tensors["bias"] = Weights((count,), bias)
+        tensors["bias"] = Weights((count,), bias, bias.name)
     return tensors
 
 
@@ -325,7 +324,7 @@ def weights_of(node, inputs):
     check(node, tuple(kernel) == weights.shape[2:], f"kernel_shape is {kernel}, its weights are {joined(weights.shape)}")
     groups = attribute(node, "group", "int", 1)
     check(node, groups >= 1, f"it has {groups} groups")
-    return Weights(weights.shape, weights), groups, kernel, others
+    return Weights(weights.shape, weights, weights.name), groups, kernel, others
 
 
 def convolution(reader, node, inputs):
@@ -380,7 +379,7 @@ def linear(reader, node, tensor, weights, bias):
           f"the last dimension of its input ({joined(tensor.shape)}) is not one of {weights.shape[1]} channels")
     out = weights.shape[0]
     check_limits(node, (step.channels, out), 1)
-    tensors = {"weight": Weights(weights.shape, weights)}
+    tensors = {"weight": Weights(weights.shape, weights, weights.name)}
     if bias is not None:
         tensors["bias"] = bias
     made = reader.step("linear", [step], (*step.pixels, out), step.scale, node, tensors, activation=None,
@@ -410,7 +409,7 @@ def gemm(reader, node, inputs):
     if not attribute(node, "transB", "int", 0):
         matrix = swapped(node, matrix)
     bias = vector_input(node, inputs, 2, "bias", matrix.shape[0])
-    return linear(reader, node, inputs[0], matrix, None if bias is None else Weights((matrix.shape[0],), bias))
+    return linear(reader, node, inputs[0], matrix, None if bias is None else Weights((matrix.shape[0],), bias, bias.name))
 
 
 # Normalizations.

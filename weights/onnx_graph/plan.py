@@ -121,8 +121,7 @@ class Plan:
                 self.place[id(step)][0].parts = True
                 continue
             for operand in self.overwritable(step):
-                others = [self.source(used)[0] for used in step.inputs if used is not operand]
-                if (not any(other is operand for other in others) and operand.kind != "input" and id(operand) not in self.view and id(operand) not in self.place
+                if (not self.reads_beside(step, operand) and operand.kind != "input" and id(operand) not in self.view and id(operand) not in self.place
                         and id(operand) not in self.joint and self.last_use[id(operand)] == index
                         and operand.shape == step.shape and not (operand.kind in MAKES_ITS_MAP and (
                             self.place[id(step)][0].is_output or self.place[id(step)][1] is not None))
@@ -130,6 +129,11 @@ class Plan:
                     self.place[id(operand)] = self.place[id(step)]
                     self.in_place.add(id(step))
                     break
+
+    def reads_beside(self, step, operand):
+        """Whether a step reads other elements of an operand than the one that it is about to write."""
+        read = step.inputs[:1] if step.kind in CONVOLUTIONS else [used for used in step.inputs if used is not operand]
+        return any(self.source(used)[0] is operand for used in read)
 
     def new_place(self, step):
         if step is self.output:

@@ -202,7 +202,7 @@ def changed(layer, values):
     return floats(name, values)
 
 
-def scale_outputs(layer, gain, shift):
+def scale_outputs(layer, gain, shift, shift_name):
     """Folds a gain and a shift of the output's channels into weights and bias."""
     weight, out = layer.tensors["weight"], layer.channels
     if gain is not None:
@@ -215,12 +215,12 @@ def scale_outputs(layer, gain, shift):
         else:
             step = math.prod(weight.shape[1:])
             result = [value * gain[at // step] for at, value in enumerate(values)]
-        layer.tensors["weight"] = Weights(weight.shape, changed(layer, result))
+        layer.tensors["weight"] = Weights(weight.shape, changed(layer, result), weight.name)
     bias = layer.tensors.get("bias")
     old = None if bias is None else list(doubles(bias))
     _, new = composed((None, old), (gain, shift))
     if new is not None:
-        layer.tensors["bias"] = Weights((out,), changed(layer, new))
+        layer.tensors["bias"] = Weights((out,), changed(layer, new), bias.name if bias else shift_name)
 
 
 def scale_inputs(layer, gain, shift):
@@ -238,10 +238,10 @@ def scale_inputs(layer, gain, shift):
         sums = list(doubles(bias)) if bias is not None else [0.0] * rows
         for at, value in enumerate(values):
             sums[at // (columns * inner)] += value * shift[channel[at]]
-        layer.tensors["bias"] = Weights((rows,), changed(layer, sums))
+        layer.tensors["bias"] = Weights((rows,), changed(layer, sums), bias.name if bias else "")
     if gain is not None:
         layer.tensors["weight"] = Weights(weight.shape, changed(layer, [
-            value * gain[of] for value, of in zip(values, channel)]))
+            value * gain[of] for value, of in zip(values, channel)]), weight.name)
 
 
 def own_tensors(layer):
@@ -255,7 +255,7 @@ def fold_affine(steps, step, folded):
         return
     before = step.inputs[0]
     if steps.uses(before) == 1 and before.kind in WEIGHTED and before.activation is None and len(before.inputs) == 1:
-        scale_outputs(own_tensors(before), step.gain, step.shift)
+        scale_outputs(own_tensors(before), step.gain, step.shift, step.names[1])
         folded.append(f"{step.node} into {before.node}")
         steps.replace(step, before)
     elif steps.uses(before) == 1 and before.kind in NORMS:
@@ -281,10 +281,9 @@ def fold_into_norm(norm, step):
     n, old = norm.channels, norm.tensors
     before = tuple(list(doubles(old[name])) if name in old else None for name in ("weight", "bias"))
     gain, shift = composed(before, (step.gain, step.shift))
-    names = [getattr(old[name].values, "name", "") if name in old else "" for name in ("weight", "bias")]
-    norm.tensors = {"weight": Weights((n,), changed(norm, gain or [1.0] * n)),
-                    "bias": Weights((n,), changed(norm, shift or [0.0] * n))}
-    norm.options["names"] = tuple(mine or other for mine, other in zip(names, step.names))
+    names = [old[name].name if name in old else other for name, other in zip(("weight", "bias"), step.names)]
+    norm.tensors = {"weight": Weights((n,), changed(norm, gain or [1.0] * n), names[0]),
+                    "bias": Weights((n,), changed(norm, shift or [0.0] * n), names[1])}
 
 
 def fuse_activation(steps, step, folded):

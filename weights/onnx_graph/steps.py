@@ -11,9 +11,12 @@ NORMS = ("layer_norm", "instance_norm")
 
 
 class Weights(NamedTuple):
-    """A tensor of a layer: `values` is float32 bytes, or the constant of the file that has them."""
+    """A tensor of a layer: `values` is float32 bytes, or the constant of the file that has them. `name` is that of the
+    file, where it was an initializer.
+    """
     shape: tuple
     values: object
+    name: str = ""
 
 
 class Step:
