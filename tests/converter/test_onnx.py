@@ -1023,6 +1023,7 @@ class PyTorch(Case):
                              nn.SiLU(), nn.InstanceNorm2d(32, affine=True), nn.ConvTranspose2d(32, 16, 2, 2), nn.PReLU(16),
                              nn.Conv2d(16, 16, 5, padding=2, padding_mode="reflect", groups=16), nn.Hardswish(),
                              nn.Conv2d(16, 12, 1), nn.PixelShuffle(2), nn.AvgPool2d(2))
+        nn.init.uniform_(body[5].weight)  # it would be left out if it changed nothing
         for opset in (11, 13, 17):
             text, tensors, _ = self.convert(self.export(body, opset=opset))
             self.assertEqual(len(self.lines(text)), 8)  # the activations are the convolutions'

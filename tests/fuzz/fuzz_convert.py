@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Feeds damaged and hostile checkpoints and weight files to weights/convert.py's readers.
+"""Feeds damaged and hostile checkpoints, ONNX models and weight files to weights/convert.py's readers.
 
     fuzz_convert.py [--runs N | --seconds N] [--seed N] [--first N]
 
 Each case is made from a small good file of a kind that the converter reads, by changes that know the kind: a pickle's
 opcodes are removed, doubled, exchanged and brought in from other pickles, hostile ones among them; archives and streams
-are put together again around it, with lengths and checksums that are right; so are the header of safetensors and the
-fields of a weight file. A case follows from the seed and its number alone, so --seed S --first N --runs 1 is case N.
+are put together again around it, with lengths and checksums that are right; so are the header of safetensors, the
+fields of a weight file and the messages of an ONNX model, whose nodes lose their inputs or get those of others. A case follows from the seed and its number alone, so --seed S --first N --runs 1 is case N.
 
 What has to hold: a file is read, or refused with one sentence; what was read becomes a weight file that reads back
 the same; nothing is imported, opened, run or sent while a file is read; and a case takes seconds and megabytes at most.
@@ -30,10 +30,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS, MEGABYTES = 10, 256  # that a case may take
 
 sys.dont_write_bytecode = True
-SPEC = importlib.util.spec_from_file_location("test_convert", ROOT / "tests" / "converter" / "test_convert.py")
-samples = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(samples)
-convert = samples.convert
+SPEC = importlib.util.spec_from_file_location("test_onnx", ROOT / "tests" / "converter" / "test_onnx.py")
+onnx_samples = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(onnx_samples)
+onnx, samples, convert = onnx_samples.onnx, onnx_samples.samples, onnx_samples.convert
 
 
 class Defect(Exception):
@@ -47,7 +47,7 @@ seen = []
 
 
 def watch(event, arguments):
-    if watching:
+    if watching and event != "builtins.id":  # which reads nothing
         seen.append(f"{event} {str(arguments)[:200]}")
 
 
@@ -290,6 +290,115 @@ def weight_file_case(source):
     return bytes(data)
 
 
+# ONNX models: trees of messages, which are written with lengths that are right whatever was changed.
+
+MESSAGES = {  # path of field numbers: what is a message. Of a tensor, nothing that is in it
+    (): (7, 8), (7,): (1, 5, 11, 12), (7, 1): (5,), (7, 1, 5): (5,), (7, 11): (2,), (7, 12): (2,), (7, 11, 2): (1,),
+    (7, 12, 2): (1,), (7, 11, 2, 1): (2,), (7, 12, 2, 1): (2,), (7, 11, 2, 1, 2): (1,), (7, 12, 2, 1, 2): (1,)}
+
+
+def tree_of(data, path=()):
+    """[[number, value]]: values are numbers, bytes, floats as ("f", bytes), or such lists."""
+    fields = []
+    for number, wire_type, value in onnx_samples.package.wire.fields(memoryview(data), "a model"):
+        if wire_type == 2 and number in MESSAGES.get(path, ()):
+            value = tree_of(value, path + (number,))
+        fields.append([number, ("f", bytes(value)) if wire_type == 5 else value if isinstance(value, (int, list)) else
+                       bytes(value)])
+    return fields
+
+
+def bytes_of_tree(fields):
+    parts = []
+    for number, value in fields:
+        if isinstance(value, tuple):
+            parts.append(onnx.key(number, 5) + value[1])
+        else:
+            parts.append(onnx.field(number, bytes_of_tree(value) if isinstance(value, list) else value))
+    return b"".join(parts)
+
+
+def every_list(fields):
+    yield fields
+    for _, value in fields:
+        if isinstance(value, list):
+            yield from every_list(value)
+
+
+def onnx_models():
+    """Small models that have each operator, most in files of their own."""
+    made = []
+    with samples.mock.patch.object(onnx_samples.Case, "run_on", lambda self, data, *_: made.append(data) or (1, "", "")):
+        for case in (onnx_samples.Layers, onnx_samples.Folding, onnx_samples.Memory, onnx_samples.Names):
+            for name in sorted(vars(case)):
+                if name.startswith("test"):
+                    with samples.contextlib.suppress(AssertionError):
+                        test = case(name)
+                        test.setUp()
+                        try:
+                            getattr(test, name)()
+                        finally:
+                            test.doCleanups()
+    return [data for data in made if len(data) < 1 << 17]
+
+
+ONNX_MODELS = onnx_models()
+ONNX_NAMES = [b"x", b"y", b"h", b"m", b"a.weight", b"b.weight", b"", b"nothing", b"onnx::Conv_1", b"class", b"\xff",
+              b'"); //', b"\\\n", b"n" * 300]
+ONNX_OPERATORS = [name.encode() for name in sorted(
+    {*onnx_samples.package.operators.HANDLERS, "Constant", "ConstantOfShape", "Expand", "Range", "Tile", "Where", "Mod",
+     "Floor", "Equal", "ReduceProd", "If", "Unknown"})]
+
+
+def onnx_case(source):
+    data = pick(source, ONNX_MODELS)
+    tree = tree_of(data)
+    lists = [fields for fields in every_list(tree) if fields]
+    for _ in range(pick(source, (1, 1, 1, 2, 3, 8))):
+        fields = pick(source, lists)
+        if not fields:
+            continue
+        at, other = source.randrange(len(fields)), source.randrange(len(fields))
+        kind = source.randrange(9)
+        if kind == 0:
+            del fields[at]
+        elif kind == 1:
+            fields.insert(at, fields[other])
+        elif kind == 2:
+            fields[at], fields[other] = fields[other], fields[at]
+        elif kind == 3:
+            fields[at] = [fields[at][0], pick(source, NUMBERS + [-1, 2, 3, 16])]
+        elif kind == 4:
+            fields[at] = [fields[at][0], pick(source, ONNX_NAMES)]
+        elif kind == 5:
+            fields[at] = [pick(source, range(1, 27)), fields[at][1]]
+        elif kind == 6 and isinstance(fields[at][1], bytes):
+            fields[at] = [fields[at][0], damaged(source, fields[at][1])]
+        elif kind == 7:
+            fields.insert(at, [pick(source, range(1, 27)), pick(source, lists)[:3]])
+        else:
+            changed_nodes(source, tree)
+    try:
+        data = bytes_of_tree(tree)
+    except RecursionError:  # a list has come to hold itself
+        data = bytes_of_tree(tree_of(data))
+    return damaged(source, data) if source.randrange(6) == 0 else data
+
+
+def changed_nodes(source, tree):
+    """Another operator, or another input or output, which may close a circle."""
+    graphs = [value for number, value in tree if number == 7 and isinstance(value, list)]
+    nodes = [value for number, value in graphs[0] if number == 1 and isinstance(value, list)] if graphs else []
+    names = [item for fields in nodes for number, item in fields if number in (1, 2) and isinstance(item, bytes)]
+    if not names:
+        return
+    fields = pick(source, nodes)
+    places = [at for at, (number, _) in enumerate(fields) if number in (1, 2, 4)]
+    if places:
+        at = pick(source, places)
+        fields[at] = [fields[at][0], pick(source, ONNX_OPERATORS if fields[at][0] == 4 else names)]
+
+
 SAFETENSORS = [samples.safetensors_parts(MODEL),
                ({"__metadata__": {samples.SECOND + "body.0.weight": samples.FIRST + "body.0.weight"},
                  "conv_in.weight": {"dtype": "F32", "shape": [8, 3, 3, 3], "data_offsets": [0, 864]}}, bytes(864)),
@@ -306,7 +415,7 @@ WEIGHT_FILES = [convert.encode(network, 1 + 4 * (network is OWN[0]), values, dty
                     ((NETWORK, VALUES), "bf16", "packed"), (CELLS, "f32", "checkpoint"), (CELLS, "bf16", "packed"),
                     (V2, "f16", "checkpoint"), (V2, "bf16", "packed"),
                     (OWN, "f16", "checkpoint"), (OWN, "f32", "packed"), (OWN, "bf16", "packed"))]
-KINDS = {"zip": zip_case, "legacy": legacy_case, "safetensors": safetensors_case, "weight file": weight_file_case}
+KINDS = {"onnx": onnx_case, "zip": zip_case, "legacy": legacy_case, "safetensors": safetensors_case, "weight file": weight_file_case}
 
 
 def read(data, generic):
@@ -323,18 +432,29 @@ def read(data, generic):
     return network, convert.decode(convert.encode(network, network.usual_task, values, "f32", meta, layout)), values
 
 
-def check(data):
+def read_onnx(data):
+    """The same of an ONNX model."""
+    made = onnx_samples.package.convert_model(data, "model.onnx", "my_network.hpp")
+    if not made.header.isascii() or "\\" in made.header or made.header.count("{") != made.header.count("}"):
+        raise Defect("the header has what names of the file may not bring in")
+    meta = f"transposed={','.join(made.network.transposed)}\n".encode() if made.network.transposed else b""
+    return made.network, convert.decode(convert.encode(made.network, 0, made.values, "f32", meta, "checkpoint")), made.values
+
+
+def check(data, kind=""):
     """Reads a file (a checkpoint both as MIRNet's and as any network's) and returns whether it was accepted."""
+    if kind == "onnx":
+        return accepts(data, True, read_onnx)
     accepted = [accepts(data, generic) for generic in ((False,) if data[:8] == convert.MAGIC else (False, True))]
     return any(accepted)
 
 
-def accepts(data, generic):
+def accepts(data, generic, reader=None):
     global watching
     signal.alarm(SECONDS)
     watching = True
     try:
-        network, again, values = read(data, generic)
+        network, again, values = reader(data) if reader else read(data, generic)
     except convert.BadModel as refusal:
         sentence = str(refusal)
         if not 10 <= len(sentence) <= 400 or not sentence.isascii() or not sentence.isprintable():
@@ -365,6 +485,8 @@ def main():
                  samples.own_zip(OWN_MODEL, legacy=True), samples.zip_checkpoint(V2_BODY, V2_STORAGES), *WEIGHT_FILES):
         if not check(data):
             raise Defect("a good file is refused")
+    for data in ONNX_MODELS:
+        check(data, "onnx")
     for codec in ("ascii", "cp437", "latin-1", "raw-unicode-escape", "unicode-escape", "utf-8"):
         codecs.lookup(codec)  # which Python imports at their first use
     sys.addaudithook(watch)
@@ -376,7 +498,7 @@ def main():
         kind = pick(source, sorted(KINDS))
         data = KINDS[kind](source)
         try:
-            verdicts[kind, check(data)] += 1
+            verdicts[kind, check(data, kind)] += 1
             used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
             if used > MEGABYTES << 10:
                 raise Defect(f"it took {used >> 10} MB")
