@@ -33,7 +33,7 @@ def convert_model(data, source, path, arrangement="checkpoint"):
     """
     name = header.class_name(path)
     graph = wire.read_graph(data)
-    reader = Reader(graph, len(data), operators.HANDLERS)
+    reader = Reader(graph, len(data), operators.HANDLERS, operators.INPUTS)
     steps, folded = simplify.simplify(reader.read())
     height, width, channels = image = reader.image.shape
     out = steps.output

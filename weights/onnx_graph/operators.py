@@ -131,7 +131,7 @@ def operation(reader, node, kind, a, b):
 
 def arithmetic(kind):
     def handler(reader, node, inputs):
-        check(node, len(inputs) == 2 and None not in inputs, f"it has {len(inputs)} inputs, expected 2")
+        check(node, None not in inputs, "one of its inputs is left out")
         if all(isinstance(value, Tensor) for value in inputs):
             return two_tensors(reader, node, *inputs, kind)
         return with_constant(reader, node, inputs)
@@ -236,7 +236,7 @@ def clip(reader, node, inputs):
 
 def limit(reader, node, inputs):
     """Max and Min with a number."""
-    check(node, len(inputs) == 2 and any(isinstance(value, Constant) for value in inputs),
+    check(node, any(isinstance(value, Constant) for value in inputs),
           "it compares maps, expected a map and a number")
     tensor, constant = inputs if isinstance(inputs[0], Tensor) else inputs[::-1]
     value = number_input(node, [constant], 0, "limit")
@@ -393,7 +393,7 @@ def swapped(node, matrix):
 
 
 def matmul(reader, node, inputs):
-    check(node, len(inputs) == 2 and isinstance(inputs[0], Tensor), "its first input is a constant, expected a map")
+    check(node, isinstance(inputs[0], Tensor), "its first input is a constant, expected a map")
     matrix = constant_input(node, inputs, 1, "second input")
     check(node, matrix is not None and len(matrix.shape) == 2, "its second input is not a matrix")
     return linear(reader, node, inputs[0], swapped(node, matrix), None)
@@ -416,13 +416,13 @@ def gemm(reader, node, inputs):
 
 def batch_norm(reader, node, inputs):
     tensor = inputs[0]
-    check(node, isinstance(tensor, Tensor) and len(inputs) == 5 and len(tensor.layout) >= 2, "it has no 5 inputs")
+    check(node, isinstance(tensor, Tensor) and len(tensor.layout) >= 2, "its input is not a map")
     check(node, not attribute(node, "training_mode", "int", 0), "it is in training mode: export the model for inference")
     count = tensor.shape[1]
     gain, shift, mean, variance = (
         vector_input(node, inputs, at, what, count)
         for at, what in ((1, "scale"), (2, "bias"), (3, "mean"), (4, "variance")))
-    check(node, None not in (gain, shift, mean, variance), "it has no 5 inputs")
+    check(node, None not in (gain, shift, mean, variance), "one of its inputs is left out")
     epsilon = attribute(node, "epsilon", "float", 1e-5)
     check(node, min(variance.values) + epsilon > 0, "its variance is below 0")
     gains = [g / math.sqrt(v + epsilon) for g, v in zip(gain.values, variance.values)]
@@ -676,7 +676,7 @@ def part_of(reader, node, tensor, axis, chosen):
 
 def slice_(reader, node, inputs):
     tensor = inputs[0]
-    check(node, isinstance(tensor, Tensor) and len(inputs) >= 3, "its input is a constant, or it has no ends")
+    check(node, isinstance(tensor, Tensor), "its input is a constant")
     for axis, chosen in slice_ranges(node, inputs, tensor.shape):
         tensor = part_of(reader, node, tensor, axis, chosen)
     return tensor
@@ -778,3 +778,12 @@ HANDLERS = {
     "Transpose": transpose, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
     "Identity": unchanged, "Dropout": unchanged, "Cast": cast, "Shape": shape, "Size": shape,
 }
+
+# How many inputs they have, at least and at most, where it is not one.
+INPUTS = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "PRelu", "Max", "Min", "MatMul", "Gather", "Reshape"), (2, 2)),
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "LayerNormalization"), (2, 3)),
+    **dict.fromkeys(("ReduceMean", "ReduceMax", "Split", "Squeeze", "Unsqueeze"), (1, 2)),
+    **dict.fromkeys(("Clip", "Dropout"), (1, 3)), **dict.fromkeys(("Resize", "Pad"), (1, 4)),
+    **dict.fromkeys(("Concat", "Sum"), (1, 1 << 16)), "BatchNormalization": (5, 5), "InstanceNormalization": (3, 3),
+    "Slice": (3, 5)}

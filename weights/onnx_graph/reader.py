@@ -91,10 +91,10 @@ def input_shape(graph):
 
 
 class Reader:
-    """`handlers` are functions of the reader, a node and its inputs (operators.py)."""
+    """`handlers` are functions of the reader, a node and its inputs, and `counts` numbers of inputs (operators.py)."""
 
-    def __init__(self, graph, file_size, handlers):
-        self.handlers = handlers
+    def __init__(self, graph, file_size, handlers, counts):
+        self.handlers, self.counts = handlers, counts
         self.graph, self.opset, self.budget = graph, graph.opset, Budget(file_size)
         self.order, self.known = 0, {}
         self.image = self.step("input", [], input_shape(graph), Fraction(1), None)
@@ -198,5 +198,8 @@ class Reader:
             return [constant]
         handler = self.handlers.get(node.op)
         check(node, handler is not None, UNKNOWN)
+        least, most = self.counts.get(node.op, (1, 1))
+        check(node, least <= len(inputs) <= most,
+              f"it has {len(inputs)} inputs, expected {least if least == most else f'{least} to {most}'}")
         result = handler(self, node, inputs)
         return result if isinstance(result, list) else [result]
