@@ -38,7 +38,8 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir}
 
 # Weight files from checkpoints and ONNX models, and the core in one header.
 install(PROGRAMS weights/convert.py scripts/single_header.py DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
-install(DIRECTORY weights/onnx_graph DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet FILES_MATCHING PATTERN "*.py")
+install(DIRECTORY weights/onnx_graph DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet FILES_MATCHING PATTERN "*.py"
+  PATTERN __pycache__ EXCLUDE)
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 # For the program's --model, where they are among the sources.
 install(FILES weights/denoise-large.mirw weights/denoise-0.1.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)

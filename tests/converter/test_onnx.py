@@ -6,13 +6,13 @@ here, their text is. Where PyTorch is installed, models of its exporter are conv
 """
 import importlib.util
 import math
+import os
 import pathlib
 import re
 import struct
 import sys
 import tempfile
 import unittest
-from unittest import mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
@@ -90,7 +90,7 @@ class Case(unittest.TestCase):
         """The lines of forward(), without comments; broken lines are one."""
         text, _, _ = self.convert(data, *options)
         body = text[text.index("void forward"):].split("{\n", 1)[1].split("\n  }\n")[0]
-        return [re.sub(r"\s+", " ", re.sub(r"  //.*", "", line)).strip()
+        return [re.sub(r"\s+", " ", re.sub(r" +//.*", "", line)).strip()
                 for line in re.sub(r"\n {8,}", " ", body).splitlines()]
 
     def refused(self, data, *fragments, code=4, options=()):
@@ -125,7 +125,7 @@ class Layers(Case):
             "  constexpr void layers(auto&& visit) {", '    visit(a, "a");', '    visit(b, "b");', "  }", "",
             "  constexpr void forward(mirnet::Context<T>& context, mirnet::View<T const> x, mirnet::View<T> y) const {",
             '    auto const features = a(context.at("a"), x, mirnet::relu);  // H x W x 16',
-            '    b.forward(context.at("b"), features, y, {.residual = x});  // H x W x 3', "  }", "};"])
+            '    b.forward(context.at("b"), features, y, {.residual = x});   // H x W x 3', "  }", "};"])
         self.assertEqual(list(tensors), ["a.weight", "a.bias", "b.weight", "b.bias"])
         self.assertEqual(tensors["a.weight"][:2], ("f32", (16, 3, 3, 3)))
         self.assertIn("parameters  883 in 4 tensors", out)
@@ -322,7 +322,7 @@ class Layers(Case):
                  node("DepthToSpace", "v", "y", blocksize=2, mode="CRD")]
         lines = self.forward(model(nodes, [*weights("c", 12, 12), ints("six", 1, 3, 4, 2, 4, 2), ints("four", 1, 12, 4, 4)]))
         self.assertIn("pixel_unshuffle(", lines[0])
-        self.assertEqual(lines[2], 'pixel_shuffle(context.at("depthtospace"), features, y, 2);')
+        self.assertEqual(lines[2], 'pixel_shuffle(context.at("shuffle"), features, y, 2);')
 
     def test_transposes_that_cancel(self):
         lines = self.middle(node("Transpose", "h", "t", perm=[0, 2, 3, 1]), node("Relu", "t", "r"),
@@ -992,10 +992,10 @@ class Files(Case):
                      options=("--layout", "packed"))
 
     def test_as_a_program(self):
-        """The package is found beside the script, from any folder."""
+        """The package is found beside the script, from any folder; also where both are installed."""
         self.source.write_bytes(self.DATA)
         done = samples.subprocess.run(
-            [sys.executable, "-B", samples.SCRIPT, self.source, self.target, "--header", self.header], cwd=self.folder,
+            [sys.executable, "-B", os.environ.get("MIRNET_CONVERT", samples.SCRIPT), self.source, self.target, "--header", self.header], cwd=self.folder,
             capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("struct MyNetwork", done.stdout)

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from convert import BadModel, Failure, USAGE, joined
 
-from .layers import RESERVED, Layers, constants_of, identifier, label, layer_of, number, options_text, short, unique
+from .layers import RESERVED, Layers, constants_of, identifier, label, layer_of, number, options_text, scope, short, unique
 from .plan import Plan
-from .steps import Weights
 
 WIDTH = 120  # columns
+CALLED = {"pixel_shuffle": "shuffle", "pixel_unshuffle": "unshuffle"}  # in profiles, however the graph has it
 IDLE = 16  # steps that pass a map by make it a skip connection
 
 
@@ -31,15 +31,46 @@ def printable(text):
 
 
 def wrapped(line, indent):
-    """A statement in lines of at most WIDTH columns, broken behind commas and opening brackets."""
-    lines, pad = [], " " * indent
-    while len(pad + line) > WIDTH:
-        places = [at + 1 for at in range(1, WIDTH - len(pad) - 1) if line[at] == "," and line[at + 1] == " "]
+    """A statement in lines of at most WIDTH columns, broken behind commas: the outermost ones that fit."""
+    lines, column = [], indent
+    while column + len(line) > WIDTH:
+        openings, places = [], []
+        for at, letter in enumerate(line[:WIDTH - column]):
+            if letter in "({":
+                openings.append(at + 1)
+            elif letter in ")}" and openings:
+                openings.pop()
+            elif letter == "," and line[at + 1] == " " and openings:
+                places.append((len(openings), -at, openings[-1]))
         if not places:
             break
-        lines.append(pad + line[:places[-1]])
-        line, pad = line[places[-1] + 1:], " " * (indent + 4)
-    return [*lines, pad + line]
+        _, at, opening = min(places)
+        lines.append(" " * column + line[:1 - at])
+        line = line[2 - at:]
+        column = column + opening
+    return [*lines, " " * column + line]
+
+
+def aligned(lines):
+    """Puts the comments of lines that follow each other below one another, where the lines leave room for it."""
+    result, group = [], []
+
+    def flush():
+        width = max((len(code) for code, _ in group), default=0)
+        result.extend(f"{code:{width}}  // {comment}" for code, comment in group)
+        group.clear()
+
+    for line in lines:
+        code, slashes, comment = line.partition("  // ")
+        longest = max((len(other) for other, _ in [*group, (code, comment)]))
+        if not slashes or any(longest + len(f"  // {other}") > WIDTH for _, other in [*group, (code, comment)]):
+            flush()
+        if slashes:
+            group.append((code, comment))
+        else:
+            result.append(line)
+    flush()
+    return result
 
 
 class Variable:
@@ -77,7 +108,7 @@ class Forward:
 
     def name_layers(self, step):
         if step.kind == "affine":
-            self.constants[id(step)] = constants_of(self.layers, step, Weights)
+            self.constants[id(step)] = constants_of(self.layers, step)
         self.layer[id(step)] = layer_of(self.layers, step)
         activation = getattr(step, "activation", None)
         if activation is not None:
@@ -90,7 +121,7 @@ class Forward:
         if layer is not None:
             name = layer.path
         else:
-            name = label(step.node)
+            name = scope(step.node) or CALLED.get(step.kind) or label(step.node)
             used = self.labels.setdefault(name, [])
             used.append(step)
             if len(used) > 1:
@@ -179,7 +210,6 @@ class Forward:
         elif is_new and not place.parts and self.makes_its_map(step):
             text, rest = self.call(step, None)
             variable, is_declared = self.new_variable(place, dying)
-            operands = None
             self.variable[id(place)] = variable
             self.add(text, comment, variable, is_declared)
             for text in rest(variable.name):
@@ -371,6 +401,5 @@ def header_text(name, steps, image, facts):
             text += wrapped(f'visit({layer.member}, "{layer.path}");', 4)
     text += ["  }", "", "  constexpr void forward(mirnet::Context<T>& context, mirnet::View<T const> x, "
              "mirnet::View<T> y) const {"]
-    for line in forward.lines:
-        text += wrapped(str(line), 4)
+    text += aligned([part for line in forward.lines for part in wrapped(str(line), 4)])
     return "\n".join([*text, "  }", "};", ""]), layers

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from convert import BadModel, all_finite, floats, widen
 
+from .steps import Weights
 from .wire import Constant
 
 # Words of C++, and what a network's struct and its functions call something else.
@@ -197,7 +198,7 @@ def short(value):
     return text if "." in text or "e" in text else text + ".0"
 
 
-def constants_of(layers, step, weights_type):
+def constants_of(layers, step):
     """The gain and the shift of an affine step as layers, or None."""
     result = []
     for values, name, what in zip((step.gain, step.shift), step.names, ("gain", "shift")):
@@ -205,7 +206,7 @@ def constants_of(layers, step, weights_type):
             result.append(None)
             continue
         shape = (1, step.channels, 1, 1)
-        weights = weights_type(shape, Constant("f64", shape, list(values)))
+        weights = Weights(shape, Constant("f64", shape, list(values)))
         whole = name if re.fullmatch(r"[A-Za-z0-9_.]*[A-Za-z_.][A-Za-z0-9_.]*", name) else ""
         result.append(layers.add(step, "Constant", arguments(step.channels), {"": weights},
                                  [whole, f"{label(step.node)}.{what}"]))

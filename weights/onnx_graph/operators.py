@@ -11,7 +11,7 @@ from convert import joined, shown
 from . import layout as layouts
 from .constants import (attribute, axes_of, axis_of, check, integers, optional_list, permutation, reshaped, shape_of,
                         slice_ranges, transposed)
-from .layout import Part, dimension, sizes_of, whole
+from .layout import Part, dimension, whole
 from .reader import Tensor
 from .steps import Weights, check_limits, divided_scale
 from .wire import Constant

@@ -14,7 +14,6 @@ from . import layout as layouts
 from .constants import Budget, check, fold
 from .layout import sizes_of
 from .steps import Step, check_size, divided_scale
-from .wire import Constant
 
 UNKNOWN = "the library has no such layer"
 

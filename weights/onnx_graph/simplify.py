@@ -3,7 +3,7 @@ factors and shifts of channels into weights, and lets convolutions apply the act
 """
 import math
 
-from convert import BadModel, floats
+from convert import floats
 
 from .constants import check
 from .steps import CONVOLUTIONS, NORMS, WEIGHTED, Steps, Weights, composed
