@@ -602,6 +602,12 @@ class Folding(Case):
             self.assertIn("x, mirnet::Function::gelu)", text)
             self.assertEqual(floats(tensors["a.bias"]), given("a.bias", (16,)))
 
+    def test_gelu_with_a_factor(self):
+        erf = [node("Div", "h root", "d"), node("Erf", "d", "e"), node("Add", "e one", "f"), node("Mul", "h f", "m")]
+        text, tensors, _ = self.convert(between(*erf, tensors=[number("root", math.sqrt(2)), number("one", 1.0)]))
+        self.assertIn("x, mirnet::Function::gelu)", text)
+        self.assert_close(floats(tensors["b.weight"]), [2 * value for value in given("b.weight", (3, 16, 3, 3))])
+
     def test_gelu_with_tanh_in_parts(self):
         nodes = [node("Pow", "h three", "p"), node("Mul", "p c", "q"), node("Add", "h q", "r"), node("Mul", "r k", "s"),
                  node("Tanh", "s", "t"), node("Add", "t one", "u"), node("Mul", "h half", "v"), node("Mul", "v u", "m")]
@@ -692,6 +698,10 @@ class Names(Case):
         self.assertEqual(members, ["class_", "x_", "T_", "layer_0", "forward_", "concat_", "operator_new", "Under",
                                    "features"])
         self.assertIn("auto features2 = class_(", text)
+
+    def test_member_of_the_struct_s_name(self):
+        data = model([conv("x", "y", "MyNetwork.weight", pads=[1] * 4)], [tensor("MyNetwork.weight", (3, 3, 3, 3))])
+        self.assertIn("Conv2d<T> MyNetwork_2{3, 3, 3};", self.convert(data)[0])
 
     def test_hostile_names(self):
         evil = '"); } /* \\\n#include </etc/passwd>\n// ??/ \U0001f600 \x00 %s ' + "n" * 500

@@ -95,8 +95,8 @@ class Line:
 class Forward:
     """The body of forward()."""
 
-    def __init__(self, steps, image):
-        self.plan, self.image, self.layers = Plan(steps), image, Layers()
+    def __init__(self, name, steps, image):
+        self.plan, self.image, self.layers = Plan(steps), image, Layers(name)
         self.lines, self.variable, self.free, self.labels = [], {}, [], {}
         self.layer, self.constants = {}, {}
         for step in self.plan.steps:  # members first: local names must differ from theirs
@@ -372,7 +372,7 @@ def header_text(name, steps, image, facts):
     if scale is None or scale.denominator != 1 or last.shape[:2] != (scale * height, scale * width):
         raise BadModel(f"its output has {joined(last.shape[:2])} pixels for an input of {joined(image[:2])}, expected the "
                        "same or a whole multiple for inputs of any size")
-    forward = Forward(steps, image)
+    forward = Forward(name, steps, image)
     layers = forward.layers
     constants = []
     first = next((layer for layer in layers.all if layer.is_visited), None)

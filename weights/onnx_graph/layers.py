@@ -82,10 +82,10 @@ class Layer(NamedTuple):
 class Layers:
     """The layers in the order of their first use. Those that have the same weights are one."""
 
-    def __init__(self):
+    def __init__(self, struct):
         self.all, self.by_weights = [], {}
         self.values, self.shapes, self.transposed = {}, {}, []  # of the weight file
-        self.members = set()
+        self.members = {struct}  # a member cannot have the name of the struct
 
     def add(self, step, kind, arguments, tensors, candidates, suffix=""):
         """The layer with these tensors: {"weight": Weights...}, or {"": Weights} for one that is its only tensor.

@@ -74,6 +74,7 @@ def scaled(step, gain, result):
     """`result`, or what a gain makes of it, in the place of `step`."""
     if is_close(gain, 1):
         return result
+    result.order -= 0.5  # before the other
     return step.becomes("affine", [result], gain=[gain] * step.channels, shift=None, names=("", ""))
 
 
