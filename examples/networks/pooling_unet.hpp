@@ -52,10 +52,13 @@ struct UNet : mirnet::NetworkBase<UNet<T>, T> {
       {
         Map inner_both(context.arena, {height / 2, width / 2, 6 * features});
         auto const inner_skip = channel_slice(inner_both.view(), 0, 2 * features);
-        down[1].forward(context.at("down", 1), max_pool(context.at("pool", 0), skip, 2), inner_skip);
+        auto pooled = max_pool(context.at("pool", 0), skip, 2);
+        down[1].forward(context.at("down", 1), pooled, inner_skip);
 
         Map lowest(context.arena, {height / 4, width / 4, 4 * features});
-        bottom.forward(context.at("bottom"), max_pool(context.at("pool", 1), inner_skip, 2), lowest);
+        pooled = max_pool(context.at("pool", 1), inner_skip, 2);
+        bottom.forward(context.at("bottom"), pooled, lowest);
+        pooled.release();
         resize(context.at("upsample", 0), lowest, {.mode = nearest},
                channel_slice(inner_both.view(), 2 * features, 4 * features));
         lowest.release();

@@ -37,7 +37,8 @@ struct SmallUNet : mirnet::NetworkBase<SmallUNet<T>, T> {
     enter.forward(context.at("enter"), x, skip, {.activation = mirnet::leaky_relu(0.2f)});
     auto inner = down(context.at("down"), skip, slopes);
     inner = middle(context.at("middle"), inner, mirnet::relu);
-    pixel_shuffle(context.at("shuffle"), up(context.at("up"), inner), upper, 2);
+    inner = up(context.at("up"), inner);
+    pixel_shuffle(context.at("shuffle"), inner, upper, 2);
     auto joined = join(context.at("join"), both, mirnet::relu);
     joined = depthwise(context.at("depthwise"), joined);
     leave.forward(context.at("leave"), joined, y, {.residual = x});
