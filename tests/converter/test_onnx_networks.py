@@ -101,6 +101,14 @@ class OnnxNetworksTest(unittest.TestCase):
         run("node", HERE / "run_onnx.mjs", cache, self.folder, *export_onnx.NETWORKS)
         self.compare("onnxruntime", "ONNX Runtime")
 
+    def test_the_header_in_the_documentation(self):
+        """examples/networks/unet_from_onnx.hpp is what the converter writes."""
+        example = ROOT / "examples/networks/unet_from_onnx.hpp"
+        written = self.folder / example.name
+        run(sys.executable, "-B", ROOT / "weights/convert.py", self.folder / "unet.onnx",
+            self.folder / "unet_again.mirw", "--header", written)
+        self.assertEqual(written.read_text(), example.read_text())
+
     def test_opsets(self):
         """All opsets that this PyTorch exports are the same network."""
         for name in export_onnx.NETWORKS:

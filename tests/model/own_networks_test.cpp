@@ -20,6 +20,7 @@
 #include "networks/nafnet.hpp"
 #include "networks/pooling_unet.hpp"
 #include "networks/unet.hpp"
+#include "networks/unet_from_onnx.hpp"
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
 #include "support/npy.hpp"
@@ -113,6 +114,7 @@ TEST_CASE("FFDNet is PyTorch's") { check<FfdNet>("ffdnet"); }
 TEST_CASE("a U-Net is PyTorch's") { check<SmallUNet>("unet"); }
 TEST_CASE("EDSR is PyTorch's") { check<Edsr, double>("edsr"); }
 TEST_CASE("a U-Net with pooling is PyTorch's") { check<UNet, double>("pooling_unet"); }
+TEST_CASE("a header that the converter wrote is PyTorch's") { check<UnetFromOnnx, double>("pooling_unet"); }
 TEST_CASE("NAFNet is PyTorch's") { check<SmallNafNet, double>("nafnet"); }
 
 TEST_CASE("what own networks refuse") {

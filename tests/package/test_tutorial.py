@@ -6,7 +6,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMPILED = ["examples/networks/dncnn.hpp", "examples/networks/any_dncnn.hpp", "examples/networks/unet.hpp",
-            "examples/networks/dncnn.cpp", "tests/model/own_networks_test.cpp"]
+            "examples/networks/unet_from_onnx.hpp", "examples/networks/dncnn.cpp", "tests/model/own_networks_test.cpp"]
 
 
 class Tutorial(unittest.TestCase):
