@@ -649,6 +649,8 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
         "convolution: the residual has 8x8 pixels of 16 channels, expected 4x4 of 16");
   CHECK(after([&](auto& context) { convolution.forward(context, map, map, {.residual = wide}); }) ==
         "convolution: the residual has a pixel pitch of 32 elements for 16 channels, expected 16");
+  CHECK(after([&](auto& context) { Conv2d<float>(16, 16, 1).forward(context, map, map); }) ==
+        "convolution: the output is the input, expected another map");
   CHECK(after([&](auto& context) { convolution.forward(context, odd, map); }) ==
         "convolution: the input has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16");
   CHECK(after([&](auto& context) { convolution.forward(context, map, shifted); }) ==
@@ -684,7 +686,7 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
         }) == "sum: the set of sums has 1x1 pixels of 32 channels, expected 1x1 of 16");
   CHECK(after([&](auto& context) {
           ChannelSums<float> sums(context, 32);
-          Conv2d<float>(16, 16, 1).forward(context, map, map, {.sums = &sums});
+          Conv2d<float>(16, 16, 1).forward(context, map, View<float>(numbers + 1024, {4, 4, 16}), {.sums = &sums});
         }) == "convolution: the set of sums has 1x1 pixels of 32 channels, expected 1x1 of 16");
   CHECK(after([&](auto& context) { add(context, map, map, odd); }) ==
         "sum: the output has a pixel pitch of 24 elements for 16 channels, expected a multiple of 16");

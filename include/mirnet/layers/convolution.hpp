@@ -202,9 +202,9 @@ class Conv2d {
     return {shape.height, shape.width, activation.channels_of(shape.channels)};
   }
 
-  /// `output` has output_shape(input.shape(), activation) and does not overlap the input, unless the kernel is 1x1. The
-  /// residual has the output's shape; it may be the output itself. For PaddingMode::reflect, the input's height and
-  /// width are larger than the padding.
+  /// `output` has output_shape(input.shape(), activation) and does not overlap the input. The residual has the output's
+  /// shape; it may be the output itself. For PaddingMode::reflect, the input's height and width are larger than the
+  /// padding.
   constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
                          Epilogue<T> epilogue = {}) const noexcept {
     if (!context.accepts("convolution", "output", output, output_shape(input.shape(), epilogue.activation))) return;
@@ -329,7 +329,7 @@ class Conv2d {
   /// Checks the requirements on the maps beyond their shapes.
   constexpr bool takes(Context<T>& context, Band<T const> input, Band<T> output,
                        Epilogue<T> const& epilogue) const noexcept {
-    if (kernel_ > 1 && !context.differ("convolution", input.rows, output.rows)) return false;
+    if (!context.differ("convolution", input.rows, output.rows)) return false;
     if (padding_mode_ == static_cast<unsigned>(PaddingMode::reflect) &&
         (std::min)(input.map_height, input.rows.width()) <= padding()) {
       Shape const found = input.map_shape();
