@@ -27,6 +27,7 @@ INTERNAL, USAGE, BAD_INPUT, BAD_MODEL, BAD_OUTPUT = 1, 2, 3, 4, 8  # exit codes;
 
 MAX_CHECKPOINT = 8 << 30  # bytes; the published network with its optimizer's state is 0.4 GB
 MAX_INDEX = 16 << 20  # bytes of pickle or JSON; the published network needs 0.4 MB
+MOST_SHOWN = 20  # lines on what was folded
 MAX_RANK = 64  # dimensions of a tensor, as in PyTorch
 MAX_SHARED = 32  # times the bytes of a checkpoint: those of its tensors, which may be views of the same values
 
@@ -1630,8 +1631,10 @@ def convert(source, target, options):
 
 
 def print_result(folded, digest, file):
-    for what in folded:
+    for what in folded[:MOST_SHOWN]:
         print(f"folded      {what}")
+    if len(folded) > MOST_SHOWN:
+        print(f"            and {len(folded) - MOST_SHOWN} more")
     print(f"source      SHA-256 {digest}")
     print(f"result      SHA-256 {hashlib.sha256(file).hexdigest()}, {len(file)} bytes")
 
