@@ -21,6 +21,20 @@ namespace convolution_detail {
 /// A multiple of every tile height. At 64 channels a work tile of the result is 21 KB and of the patches 64 KB: both
 /// stay in the second-level cache, and the weights are read from there once per work tile.
 inline constexpr Index work_tile_pixels = 84;
+/// The last work tile also takes the pixels that are too few for a tile of 12 rows: all weights would be read for them.
+inline constexpr Index most_tile_pixels = work_tile_pixels + 11;
+
+/// The work tiles of a matrix product, and the pixels of one: [first, last).
+constexpr Index pixel_tiles(Index pixels) noexcept {
+  return (std::min)(pixels, std::max<Index>((pixels + work_tile_pixels - 12) / work_tile_pixels, 1));
+}
+struct PixelTile {
+  Index first, last;
+};
+constexpr PixelTile pixel_tile(Index pixels, Index index) noexcept {
+  Index const first = index * work_tile_pixels;
+  return {first, index + 1 == pixel_tiles(pixels) ? pixels : first + work_tile_pixels};
+}
 
 /// The part of a kernel's taps that is gathered and multiplied at a time. With about 288 of depth, 16 columns of
 /// weights and the rows of a tile fit the first-level cache together.
@@ -51,11 +65,11 @@ MIRNET_ALWAYS_INLINE void output_offsets(Convolution<T> const& work, Index first
   }
 }
 
-/// A gate: the products of the first and the second half of a pixel's results.
+/// A gate: the products of results and those `step` behind them.
 template <class T>
-MIRNET_ALWAYS_INLINE void multiply_halves(T const* results, Index half, T* output) noexcept {
+MIRNET_ALWAYS_INLINE void multiply_results(T const* results, Index step, Index count, T* output) noexcept {
   using namespace simd;
-  for (Index c = 0; c < half; c += lanes) store(output + c, load(results + c) * load(results + half + c));
+  for (Index c = 0; c < count; c += lanes) store(output + c, load(results + c) * load(results + step + c));
 }
 
 /// The definition, as im2col and GEMM.
@@ -89,15 +103,21 @@ struct Direct {
   }
   static constexpr Index patch_elements(Convolution<T> const& work) noexcept {
     if (in_place(work)) return 0;
-    return work_tile_pixels * operands<T>(taps_per_slice(work) * work.channels) + channels_per_line<float>;
+    return most_tile_pixels * operands<T>(taps_per_slice(work) * work.channels) + channels_per_line<float>;
   }
   /// The patches, and sums between slices: the output may hold the residual until the last.
   static constexpr Index result_elements(Convolution<T> const& work) noexcept {
-    return patch_elements(work) + (slices(work) > 1 ? work_tile_pixels * columns(work) : 0);
+    return patch_elements(work) + (slices(work) > 1 ? most_tile_pixels * columns(work) : 0);
+  }
+  /// The columns of a gate's output that are computed at a time: few, so that their factors stay in the first-level
+  /// cache, unless the patches would be gathered again for each part.
+  static constexpr Index gated_columns(Convolution<T> const& work) noexcept {
+    Index const half = columns(work) / 2;
+    return in_place(work) ? (std::min)(half, 2 * channels_per_line<float>) : half;
   }
   /// And the results that a gate takes.
   static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
-    return result_elements(work) + (work.gates ? work_tile_pixels * columns(work) : 0);
+    return result_elements(work) + (work.gates ? most_tile_pixels * 2 * gated_columns(work) : 0);
   }
   static void transform_weights(Convolution<T> const& work, Index item, Element* prepared) noexcept {
     constexpr Index line = channels_per_line<float>;
@@ -106,34 +126,36 @@ struct Direct {
                       prepared + column * operands<T>(depth), 0);
   }
   static constexpr Index work_tiles(Convolution<T> const& work) noexcept {
-    return divide_up(work.output_height * work.output_width, work_tile_pixels);
+    return pixel_tiles(work.output_height * work.output_width);
   }
 
   static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
-    Index const first = index * work_tile_pixels;
-    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
-    Index offsets[work_tile_pixels] = {};  // at -O1, GCC does not see that every offset is written before it is read
+    auto const [first, last] = pixel_tile(work.output_height * work.output_width, index);
+    Index offsets[most_tile_pixels] = {};  // at -O1, GCC does not see that every offset is written before it is read
     output_offsets(work, first, last, offsets);
     if constexpr (std::is_same_v<T, float>) weights = work.weights;  // these were not prepared
-    if (!work.gates) return multiply(work, weights, first, last, offsets, scratch);
-    // The results of the tile lie behind the patches, pixel after pixel.
-    Index const half = columns(work) / 2;
-    Index places[work_tile_pixels] = {};
-    for (Index i = 0; i < last - first; ++i) places[i] = i * 2 * half;
-    Convolution<T> results = work;
-    results.output = reinterpret_cast<T*>(scratch + result_elements(work));
-    multiply(results, weights, first, last, places, scratch);
-    for (Index i = 0; i < last - first; ++i) {
-      T const* const left = results.output + places[i];
-      multiply_halves(left, half, work.output + offsets[i]);
+    if (!work.gates) return multiply(work, weights, first, last, offsets, scratch, 0, columns(work));
+    // Behind the patches, pixel after pixel: some results of the first half, then those of the second.
+    Index const half = columns(work) / 2, some = gated_columns(work);
+    Index places[most_tile_pixels] = {};
+    for (Index i = 0; i < last - first; ++i) places[i] = i * 2 * some;
+    for (Index column = 0; column < half; column += some) {
+      Index const count = (std::min)(some, half - column);
+      Convolution<T> results = work;
+      results.output = reinterpret_cast<T*>(scratch + result_elements(work));
+      multiply(results, weights, first, last, places, scratch, column, count);
+      results.output += some;
+      multiply(results, weights, first, last, places, scratch, half + column, count);
+      for (Index i = 0; i < last - first; ++i) {
+        multiply_results(results.output - some + places[i], some, count, work.output + offsets[i] + column);
+      }
     }
   }
 
   /// body(y, x, pixels) for the runs of output pixels of a work tile.
   template <class Body>
   static void each_run(Convolution<T> const& work, Index index, Body&& body) noexcept {
-    Index const first = index * work_tile_pixels;
-    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
+    auto const [first, last] = pixel_tile(work.output_height * work.output_width, index);
     for (Index pixel = first; pixel < last;) {
       Index const y = pixel / work.output_width, x = pixel % work.output_width;
       Index const run = (std::min)(last - pixel, work.output_width - x);
@@ -153,8 +175,12 @@ struct Direct {
     }
   }
 
+  /// Columns [column, column + count) of the results, which are written from `output` on.
   static void multiply(Convolution<T> const& work, Element const* weights, Index first, Index last,
-                       Index const* offsets, float* scratch) noexcept {
+                       Index const* offsets, float* scratch, Index column, Index count) noexcept {
+    Index const line_stride = operands<T>(depth(work)) * channels_per_line<float>;
+    weights += column / channels_per_line<float> * line_stride;
+    auto const from_column = [&](T const* numbers) { return numbers == nullptr ? nullptr : numbers + column; };
     Index const taps = work.kernel_height * work.kernel_width;
     Gemm<T, Element> product{
         .a = nullptr,  // with its pitch and depth: the input itself, or one slice of patches after another
@@ -162,19 +188,19 @@ struct Direct {
         .rows = last - first,
         .depth = 0,
         .b = weights,
-        .b_line_stride = operands<T>(depth(work)) * channels_per_line<float>,
-        .lines = columns(work) / channels_per_line<float>,
+        .b_line_stride = line_stride,
+        .lines = count / channels_per_line<float>,
         .sum = nullptr,  // where there is more than one slice
         .sum_pitch = 0,
-        .bias = work.bias,
+        .bias = from_column(work.bias),
         .finish = true,
         .c = work.output,
         .c_offsets = offsets,
         .residual = work.residual,
         .subtracts = work.subtracts,
         .slope = work.slope,
-        .slopes = work.slopes,
-        .scales = work.scales};
+        .slopes = from_column(work.slopes),
+        .scales = from_column(work.scales)};
     if constexpr (std::is_same_v<T, OperandNumber<T>>) {
       if (in_place(work)) {
         T const* const input =
@@ -182,16 +208,16 @@ struct Direct {
         product.a = reinterpret_cast<Element const*>(input);
         product.a_pitch = operands<T>(work.input_pitch);
         product.depth = operands<T>(work.channels);
-        Index const next = (std::min)(last + work_tile_pixels, work.output_height * work.output_width) - last;
+        Index const next = (std::min)(last + most_tile_pixels, work.output_height * work.output_width) - last;
         product.ahead = reinterpret_cast<std::byte const*>(input + (last - first) * work.input_pitch);
-        product.ahead_lines = next * work.input_pitch / packed_line<T>;
+        product.ahead_lines = column == 0 ? next * work.input_pitch / packed_line<T> : 0;
         return gemm(product);
       }
     }
     Index const slice = taps_per_slice(work);
     product.a = reinterpret_cast<Element const*>(scratch);
     product.sum = scratch + patch_elements(work);
-    product.sum_pitch = columns(work);
+    product.sum_pitch = count;
     for (Index tap = 0; tap < taps; tap += slice) {
       Index const end = (std::min)(tap + slice, taps), numbers = (end - tap) * work.channels;
       product.a_pitch = product.depth = operands<T>(numbers);
@@ -236,10 +262,10 @@ struct Grouped {
     return operands<T>(work.depth()) * weight_lines(work) * line;
   }
   static constexpr Index patch_elements(Convolution<T> const& work) noexcept {
-    return work_tile_pixels * operands<T>(taps_per_slice(group(work, 0)) * work.group_channels()) + line;
+    return most_tile_pixels * operands<T>(taps_per_slice(group(work, 0)) * work.group_channels()) + line;
   }
   static constexpr Index scratch_elements(Convolution<T> const& work) noexcept {
-    return patch_elements(work) + work_tile_pixels * products(work).sum_columns();
+    return patch_elements(work) + most_tile_pixels * products(work).sum_columns();
   }
   static constexpr Index work_tiles(Convolution<T> const& work) noexcept { return Direct<T>::work_tiles(work); }
   template <class Body>
@@ -262,8 +288,8 @@ struct Grouped {
 
   static void compute(Convolution<T> const& work, Element const* weights, Index index, float* scratch) noexcept {
     GroupProducts<T> const groups = products(work);
-    Index const first = index * work_tile_pixels, inputs = work.group_channels();
-    Index const last = (std::min)(first + work_tile_pixels, work.output_height * work.output_width);
+    auto const [first, last] = pixel_tile(work.output_height * work.output_width, index);
+    Index const inputs = work.group_channels();
     Index const pitch = groups.sum_columns(), taps = work.kernel_height * work.kernel_width;
     Index const slice = taps_per_slice(group(work, 0)), b_line_stride = operands<T>(work.depth()) * line;
     float* const sums = scratch + patch_elements(work);

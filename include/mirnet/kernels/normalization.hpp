@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 
 #include <mirnet/kernels/pointwise.hpp>
 #include <mirnet/kernels/table.hpp>
@@ -23,67 +22,47 @@ void scale_and_shift(Scaling<T> const& work, Index first, Index last) noexcept {
   }
 }
 
-namespace normalization_detail {
-
-/// The sums over the channels of a few pixels, which are added one behind the other: each waits for the one before.
-inline constexpr int pixels_at_a_time = 4;
-
-/// One or a few pixels.
-template <int pixels, class T>
-MIRNET_ALWAYS_INLINE void normalize_pixels(Normalization<T> const& work, T const* in, T* out,
-                                           float const* last_line) noexcept {
+/// As many pixels at a time as a register has lanes, so that each of these gets the sums of one. The last ones of a
+/// range are computed again in the place of those that do not exist.
+template <class T>
+void normalize(Normalization<T> const& work, Index first, Index last) noexcept {
   using namespace simd;
   constexpr Index line = channels_per_line<T>;
   Index const channels = work.channels, whole = channels / line * line;
-  float const count = static_cast<float>(channels);
-  Pack sum[pixels], mean[pixels], inverse[pixels];
-  for (int p = 0; p < pixels; ++p) sum[p] = broadcast(0.0f);
-  for (Index c = 0; c < channels; c += lanes) {
-    for (int p = 0; p < pixels; ++p) sum[p] = sum[p] + load(in + p * work.input_pitch + c);
-  }
-  for (int p = 0; p < pixels; ++p) {
-    mean[p] = broadcast(sum_of_lanes(sum[p]) / count);
-    sum[p] = broadcast(0.0f);
-  }
-  for (Index c = 0; c < channels; c += lanes) {
-    for (int p = 0; p < pixels; ++p) {
-      Pack difference = load(in + p * work.input_pitch + c) - mean[p];
-      if (c >= whole) difference = difference * load(last_line + (c - whole));  // padding differs from the mean
-      sum[p] = fma(difference, difference, sum[p]);
+  float last_line[line] = {};
+  std::fill_n(last_line, channels % line, 1.0f);
+  Pack const count = broadcast(static_cast<float>(channels)), one = broadcast(1.0f);
+  Pack const epsilon = broadcast(static_cast<float>(work.epsilon));
+  for (Index pixel = first; pixel < last; pixel += lanes) {
+    T const* in[lanes];
+    for (Index p = 0; p < lanes; ++p) in[p] = work.input + (std::min)(pixel + p, last - 1) * work.input_pitch;
+    Pack sums[lanes];
+    MIRNET_UNROLL for (Index p = 0; p < lanes; ++p) sums[p] = broadcast(0.0f);
+    for (Index c = 0; c < channels; c += lanes) {
+      MIRNET_UNROLL for (Index p = 0; p < lanes; ++p) sums[p] = sums[p] + load(in[p] + c);
     }
-  }
-  for (int p = 0; p < pixels; ++p) {
-    float const variance = sum_of_lanes(sum[p]) / count;
-    inverse[p] = broadcast(1.0f / std::sqrt(variance + static_cast<float>(work.epsilon)));
-  }
-  for (Index c = 0; c < channels; c += lanes) {
-    Pack const scale = work.scale != nullptr ? load(work.scale + c) : broadcast(1.0f);
-    Pack const shift = work.shift != nullptr ? load(work.shift + c) : broadcast(0.0f);
-    for (int p = 0; p < pixels; ++p) {
-      Pack const value = (load(in + p * work.input_pitch + c) - mean[p]) * inverse[p];
-      store(out + p * work.output_pitch + c, fma(value, scale, shift));
+    float means[lanes], inverses[lanes];
+    store(means, divide(sums_of_lanes(sums), count));
+    MIRNET_UNROLL for (Index p = 0; p < lanes; ++p) sums[p] = broadcast(0.0f);
+    for (Index c = 0; c < channels; c += lanes) {
+      Pack const keep = c >= whole ? load(last_line + (c - whole)) : one;  // padding differs from the mean
+      MIRNET_UNROLL for (Index p = 0; p < lanes; ++p) {
+        Pack const difference = (load(in[p] + c) - broadcast_from(means + p)) * keep;
+        sums[p] = fma(difference, difference, sums[p]);
+      }
     }
-  }
-  for (int p = 0; p < pixels; ++p) clear_padding(out + p * work.output_pitch, channels);
-}
-
-}  // namespace normalization_detail
-
-template <class T>
-void normalize(Normalization<T> const& work, Index first, Index last) noexcept {
-  using namespace normalization_detail;
-  float last_line[channels_per_line<T>] = {};
-  std::fill_n(last_line, work.channels % channels_per_line<T>, 1.0f);
-  T const* in = work.input + first * work.input_pitch;
-  T* out = work.output + first * work.output_pitch;
-  Index pixel = first;
-  for (; pixel + pixels_at_a_time <= last; pixel += pixels_at_a_time) {
-    normalize_pixels<pixels_at_a_time>(work, in, out, last_line);
-    in += pixels_at_a_time * work.input_pitch;
-    out += pixels_at_a_time * work.output_pitch;
-  }
-  for (; pixel < last; ++pixel, in += work.input_pitch, out += work.output_pitch) {
-    normalize_pixels<1>(work, in, out, last_line);
+    store(inverses, divide(one, simd::sqrt(divide(sums_of_lanes(sums), count) + epsilon)));
+    Index const pixels = (std::min)(lanes, last - pixel);
+    T* const out = work.output + pixel * work.output_pitch;
+    for (Index c = 0; c < channels; c += lanes) {
+      Pack const scale = work.scale != nullptr ? load(work.scale + c) : one;
+      Pack const shift = work.shift != nullptr ? load(work.shift + c) : broadcast(0.0f);
+      for (Index p = 0; p < pixels; ++p) {
+        Pack const value = (load(in[p] + c) - broadcast_from(means + p)) * broadcast_from(inverses + p);
+        store(out + p * work.output_pitch + c, fma(value, scale, shift));
+      }
+    }
+    for (Index p = 0; channels != whole && p < pixels; ++p) clear_padding(out + p * work.output_pitch, channels);
   }
 }
 

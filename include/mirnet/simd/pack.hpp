@@ -2,6 +2,7 @@
 // written in these few operations, so that what an xsimd release renames or gets wrong is mended here.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -389,6 +390,21 @@ MIRNET_ALWAYS_INLINE float sum_of_lanes(Pack v) noexcept {
   return xsimd::hadd(v);
 #else
   return xsimd::reduce_add(v);
+#endif
+}
+
+/// The sum of each register's lanes: that of v[i] in lane i.
+MIRNET_ALWAYS_INLINE Pack sums_of_lanes(Pack const (&v)[lanes]) noexcept { return xsimd::haddp(v); }
+
+/// Rounded as std::sqrt is. xsimd's root on 32-bit ARM is an estimate.
+MIRNET_ALWAYS_INLINE Pack sqrt(Pack x) noexcept {
+#if defined(__arm__)
+  float numbers[lanes];
+  store(numbers, x);
+  for (float& number : numbers) number = std::sqrt(number);
+  return load(numbers);
+#else
+  return xsimd::sqrt(x);
 #endif
 }
 
