@@ -10,7 +10,7 @@
 #include <mirnet/kernels/native.hpp>
 #include <mirnet/model/runner.hpp>
 
-#include "exported_networks.hpp"
+#include <exported_networks.hpp>  // made by the test
 
 namespace {
 

@@ -649,6 +649,16 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
         "convolution: the residual has 8x8 pixels of 16 channels, expected 4x4 of 16");
   CHECK(after([&](auto& context) { convolution.forward(context, map, map, {.residual = wide}); }) ==
         "convolution: the residual has a pixel pitch of 32 elements for 16 channels, expected 16");
+  View<float> const apart(numbers + 1024, {4, 4, 16});
+  CHECK(after([&](auto& context) {
+          convolution.forward(context, map, apart, {.residual = apart, .subtract_from = apart});
+        }) == "convolution: it has a residual and a map to subtract from, expected one");
+  CHECK(after([&](auto& context) { max_pool(context, map, 9); }) ==
+        "max pool: one of its maps would be empty: the input is too small");
+  CHECK(after([&](auto& context) { Conv2d<float>(16, 16, 5, {.padding = 0})(context, map); }) ==
+        "convolution: one of its maps would be empty: the input is too small");
+  CHECK(after([&](auto& context) { activate(context, simple_gate, map); }) ==
+        "activation: a gate is for the results of a convolution");
   CHECK(after([&](auto& context) { Conv2d<float>(16, 16, 1).forward(context, map, map); }) ==
         "convolution: the output is the input, expected another map");
   CHECK(after([&](auto& context) { convolution.forward(context, odd, map); }) ==
@@ -770,7 +780,7 @@ TEST_CASE("a rehearsal says the same of elementwise layers, norms, pools and res
   CHECK(after([&](auto& context) { Linear<float>(16, 8)(context, more); }) ==
         "convolution: the input has 4x4 pixels of 17 channels, expected 4x4 of 16");
   CHECK(after([&](auto& context) { Conv2d<float>(16, 17, 1)(context, map, simple_gate); }) ==
-        "convolution: a gate takes two halves of the channels");
+        "convolution: a gate needs an even number of channels");
   ConvTranspose2d<float> const transposed(16, 16, 4, {.stride = 2, .padding = 1});
   CHECK(after([&](auto& context) { transposed.forward(context, map, map); }) ==
         "transposed convolution: the output has 4x4 pixels of 16 channels, expected 8x8 of 16");

@@ -16,7 +16,7 @@ RESERVED = frozenset("""
     module mutable namespace new noexcept not not_eq nullptr operator or or_eq override private protected public
     register reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch
     template this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile
-    wchar_t while xor xor_eq linux unix NULL EOF errno assert
+    wchar_t while xor xor_eq linux unix NULL EOF NAN INFINITY HUGE_VAL BUFSIZ RAND_MAX errno assert
     T Config Pixel Scalar NetworkBase mirnet std x y context visit layers forward scale pad_multiple pad_mode
     input_channels output_channels check check_header check_size channels_in configure each_layer output_shape run
     schema structure_bytes tile_step with_outline built visit_layers

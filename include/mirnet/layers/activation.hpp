@@ -98,7 +98,7 @@ struct LeakyRelu {
 };
 constexpr LeakyRelu leaky_relu(double slope) noexcept { return {slope}; }
 
-/// torch.clamp, ReLU6 and Hardtanh, for Activation.
+/// torch.clamp, ReLU6 and Hardtanh, for Activation: low is at most high.
 struct Clamp {
   double low, high;
 };
@@ -122,14 +122,16 @@ class Activation {
   constexpr Activation(ChannelPRelu<T> const& layer) noexcept : layer_(&layer) {}
   constexpr Activation(Clamp bounds) noexcept : function_{Function::clamp, bounds.low, bounds.high} {}
   constexpr Activation(SimpleGate) noexcept : gates_(true) {}
-  constexpr Activation(Function function) noexcept : function_{function} { MIRNET_ASSERT(function != Function::clamp); }
+  /// Function::clamp has no bounds; use clamp(low, high).
+  constexpr Activation(Function function) noexcept
+      : function_{function, -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()} {}
 
   /// The slope of all channels; 1 leaves results as they are.
   constexpr T slope() const noexcept { return slope_; }
   /// The slopes of the channels, up to the end of the last line; null: all have slope().
   constexpr T const* slopes() const noexcept { return layer_ == nullptr ? nullptr : layer_->data(); }
   constexpr ChannelPRelu<T> const* layer() const noexcept { return layer_; }
-  /// What is no PReLU.
+  /// The function, where it is not a PReLU.
   constexpr PointFunction const& function() const noexcept { return function_; }
   constexpr bool gates() const noexcept { return gates_; }
   constexpr bool computes() const noexcept {
@@ -137,10 +139,11 @@ class Activation {
   }
   /// Channels of the output, for results of this many.
   constexpr Index channels_of(Index results) const noexcept { return gates_ ? results / 2 : results; }
-  /// Whether the slopes fit this number of channels; if not, the context computes nothing that follows.
+  /// Whether the slopes fit this number of channels, and a gate finds two halves; if not, the context computes nothing
+  /// that follows.
   constexpr bool takes(Context<T>& context, char const* layer, Index channels) const noexcept {
     if (gates_ && channels % 2 != 0)
-      return context.refuse({.layer = layer, .reason = "a gate takes two halves of the channels"});
+      return context.refuse({.layer = layer, .reason = "a gate needs an even number of channels"});
     if (layer_ == nullptr) return true;
     if (layer_->channels() == channels) return detail::has_weights(context, "prelu", layer_->data());
     return context.refuse({layer, "activation", {1, 1, layer_->channels()}, {1, 1, channels}});
@@ -194,14 +197,17 @@ template <class T>
 constexpr void activate(AnyContext<T> const& where, std::type_identity_t<Activation<T>> activation,
                         ViewOf<T> x) noexcept {
   Context<T>& context = where.context();
-  MIRNET_ASSERT(!activation.gates());
+  if (activation.gates()) {
+    context.refuse({.layer = "activation", .reason = "a gate is for the results of a convolution"});
+    return;
+  }
   if (activation.function().wanted()) return detail::apply<T>(context, activation.function(), x, x);
   if (activation.layer() != nullptr) return activation.layer()->forward(context, x);
   detail::each_element_in_place(
       context, "prelu", x, [&](T* first, Index count) { context.kernels->prelu(first, count, activation.slope()); });
 }
 
-/// From one map into another of its shape.
+/// From one map into another of its shape, which may be the same.
 template <class T>
 constexpr void activate(AnyContext<T> const& where, std::type_identity_t<Activation<T>> activation,
                         ViewOf<T const> input, ViewOf<T> output) noexcept {

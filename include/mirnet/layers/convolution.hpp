@@ -121,8 +121,8 @@ struct ConvOptions {
 ///
 /// Limits: 65535 channels, a kernel of 63, and 31 for stride, padding and dilation. The number of groups divides both
 /// numbers of channels, and is at most 254 or equal to the number of input channels (depthwise). A convolution beyond
-/// these limits has no channels, so neither weight files nor maps fit it. A channel that is infinite or NaN may make
-/// results of other groups NaN.
+/// these limits has no channels: loading its weights or running it is an error. A channel that is infinite or NaN may
+/// make results of other groups NaN.
 template <class T>
 class Conv2d {
  public:
@@ -242,6 +242,11 @@ class Conv2d {
       Index const channels = epilogue.activation.channels_of(layer_.out());
       if (!detail::accepts(context, "convolution", input, layer_.in(), output, channels)) return;
       bool const subtracts = epilogue.subtract_from.pixels() > 0;
+      if (subtracts && epilogue.residual.pixels() > 0) {
+        context.refuse(
+            {.layer = "convolution", .reason = "it has a residual and a map to subtract from, expected one"});
+        return;
+      }
       View<T const> const residual = subtracts ? epilogue.subtract_from : epilogue.residual;
       if (residual.pixels() > 0 &&
           !context.accepts_pitch("convolution", "residual", residual, output.rows.shape(), output.rows.pitch())) {
@@ -425,7 +430,8 @@ struct LinearOptions {
   bool bias = false;
 };
 
-/// torch.nn.Linear over the channels of each pixel: weights (out_features, in_features). A Conv2d of 1x1 otherwise.
+/// torch.nn.Linear over the channels of each pixel: weights (out_features, in_features). Otherwise the same as a 1x1
+/// Conv2d.
 template <class T>
 class Linear : public Conv2d<T> {
  public:

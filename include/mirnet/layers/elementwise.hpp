@@ -1,4 +1,5 @@
-// Sums, differences and products of two maps, element by element, with PyTorch's broadcasting.
+// Sums, differences and products of two maps, element by element. The right map may be a vector for all pixels or a
+// plane for all channels.
 #pragma once
 
 #include <type_traits>
@@ -82,7 +83,8 @@ constexpr ArenaMap<T> combined(AnyContext<T> const& where, char const* layer, Op
 }  // namespace detail
 
 /// left + right. The right map has the left one's shape, or is 1 x 1 x channels (a number for each channel), or
-/// height x width x 1 (a number for each pixel). The output has the left map's shape, and may be either map.
+/// height x width x 1 (a number for each pixel). The output has the left map's shape. It may be the left
+/// map, or the right one if that is as large.
 template <class T>
 constexpr void add(AnyContext<T> const& context, ViewOf<T const> left, ViewOf<T const> right,
                    ViewOf<T> output) noexcept {
@@ -94,7 +96,7 @@ constexpr ArenaMap<T> add(AnyContext<T> const& context, ViewOf<T const> left, Vi
   return detail::combined<T>(context, "sum", Operation::add, left, right);
 }
 
-/// left - right, for maps as of add().
+/// left - right, for maps with the shapes of add().
 template <class T>
 constexpr void subtract(AnyContext<T> const& context, ViewOf<T const> left, ViewOf<T const> right,
                         ViewOf<T> output) noexcept {
@@ -105,7 +107,7 @@ constexpr ArenaMap<T> subtract(AnyContext<T> const& context, ViewOf<T const> lef
   return detail::combined<T>(context, "difference", Operation::subtract, left, right);
 }
 
-/// left * right, for maps as of add().
+/// left * right, for maps with the shapes of add().
 template <class T>
 constexpr void multiply(AnyContext<T> const& context, ViewOf<T const> left, ViewOf<T const> right,
                         ViewOf<T> output) noexcept {
@@ -116,8 +118,8 @@ constexpr ArenaMap<T> multiply(AnyContext<T> const& context, ViewOf<T const> lef
   return detail::combined<T>(context, "product", Operation::multiply, left, right);
 }
 
-/// torch.addcmul: map + left * right, for maps as of add(); `map` has the left one's shape. The output may be any of
-/// them.
+/// torch.addcmul: map + left * right, for maps with the shapes of add(); `map` has the left one's shape. The output may
+/// be any of them.
 template <class T>
 constexpr void addcmul(AnyContext<T> const& context, ViewOf<T const> map, ViewOf<T const> left, ViewOf<T const> right,
                        ViewOf<T> output) noexcept {

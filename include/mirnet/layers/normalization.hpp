@@ -13,20 +13,26 @@
 
 namespace mirnet::inline MIRNET_ABI {
 
-/// The options of normalizations, with PyTorch's names. InstanceNorm2d is affine only where this says so, LayerNorm
-/// always where it does not say otherwise, as in PyTorch.
-struct NormOptions {
-  double eps = 1e-5;  ///< added to the variance
-  bool affine = true;
+/// The options of a LayerNorm, with PyTorch's names.
+struct LayerNormOptions {
+  double eps = 1e-5;   ///< added to the variance
+  bool affine = true;  ///< whether there are a weight and a bias
 };
 
-/// Of each pixel: (x - mean) / sqrt(variance + eps) over its channels, times `weight`, plus `bias`, with a number for
-/// each channel: torch.nn.LayerNorm of channels-last maps, and the LayerNorm2d of restoration networks.
+/// The options of an InstanceNorm2d, with PyTorch's names.
+struct InstanceNormOptions {
+  double eps = 1e-5;    ///< added to the variance
+  bool affine = false;  ///< whether there are a weight and a bias
+};
+
+/// Of each pixel: (x - mean) / sqrt(variance + eps) over its channels (the variance divides by their number), times
+/// `weight`, plus `bias`, with a number for each channel: torch.nn.LayerNorm of channels-last maps, and the LayerNorm2d
+/// of restoration networks.
 template <class T>
 class LayerNorm : public PlainParameter<T> {
  public:
   LayerNorm() = default;
-  explicit constexpr LayerNorm(Index channels, NormOptions const& options = {}) noexcept
+  explicit constexpr LayerNorm(Index channels, LayerNormOptions const& options = {}) noexcept
       : PlainParameter<T>({1, {channels, 1, 1, 1}}), options_(options) {}
 
   /// `bias`, right behind `weight`.
@@ -61,16 +67,17 @@ class LayerNorm : public PlainParameter<T> {
   }
 
  private:
-  NormOptions options_;
+  LayerNormOptions options_;
 };
 
-/// torch.nn.InstanceNorm2d: of each channel, (x - mean) / sqrt(variance + eps) over all pixels; with options.affine
+/// torch.nn.InstanceNorm2d: of each channel, (x - mean) / sqrt(variance + eps) over all pixels (the variance divides by
+/// their number); with options.affine
 /// times `weight`, plus `bias`. Sums over pixels are in double.
 template <class T>
 class InstanceNorm2d : public PlainParameter<T> {
  public:
   InstanceNorm2d() = default;
-  explicit constexpr InstanceNorm2d(Index channels, NormOptions const& options = {.affine = false}) noexcept
+  explicit constexpr InstanceNorm2d(Index channels, InstanceNormOptions const& options = {}) noexcept
       : PlainParameter<T>({1, {channels, 1, 1, 1}}), options_(options) {}
 
   constexpr bool has_bias() const noexcept { return true; }
@@ -113,7 +120,7 @@ class InstanceNorm2d : public PlainParameter<T> {
         // The centre is the rounded mean: what that is off counts where the mean is large beside the deviation.
         double const off = static_cast<double>(mean[c]) - sums.mean(c);
         double const factor = (options_.affine ? static_cast<double>(this->data()[c]) : 1.0) /
-                              std::sqrt(std::max(squares.mean(c) - off * off, 0.0) + options_.eps);
+                              std::sqrt((std::max)(squares.mean(c) - off * off, 0.0) + options_.eps);
         double const bias = options_.affine ? static_cast<double>(this->data()[this->packed_elements() + c]) : 0.0;
         scale[c] = static_cast<Sum>(factor);
         shift[c] = static_cast<Sum>(bias + off * factor);
@@ -131,7 +138,7 @@ class InstanceNorm2d : public PlainParameter<T> {
   }
 
  private:
-  NormOptions options_{.affine = false};
+  InstanceNormOptions options_;
 };
 
 }  // namespace mirnet::inline MIRNET_ABI

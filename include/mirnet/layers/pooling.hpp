@@ -115,7 +115,7 @@ constexpr void global_average(AnyContext<T> const& where, std::span<ViewOf<T con
 
 /// The options of max_pool and average_pool, with PyTorch's names.
 struct PoolOptions {
-  Index stride = 0;   ///< pixels from one window to the next; 0: those of a window
+  Index stride = 0;   ///< pixels from one window to the next; 0: the window's size
   Index padding = 0;  ///< at most half of a window
   bool ceil_mode = false;
   bool count_include_pad = true;  ///< average_pool: padding counts as zeros
@@ -201,7 +201,7 @@ constexpr void global_max(Context<T>& context, View<T const> input, View<T> outp
 
 }  // namespace detail
 
-/// torch.nn.functional.max_pool2d with square windows. The output does not overlap the input.
+/// torch.nn.functional.max_pool2d with windows of `window` x `window` pixels. The output does not overlap the input.
 template <class T>
 constexpr void max_pool(AnyContext<T> const& context, ViewOf<T const> input, Index window, PoolOptions const& options,
                         ViewOf<T> output) noexcept {
@@ -216,7 +216,7 @@ constexpr ArenaMap<T> max_pool(AnyContext<T> const& context, ViewOf<T const> inp
   return output;
 }
 
-/// torch.nn.functional.avg_pool2d with square windows. The output does not overlap the input.
+/// torch.nn.functional.avg_pool2d with windows of `window` x `window` pixels. The output does not overlap the input.
 template <class T>
 constexpr void average_pool(AnyContext<T> const& context, ViewOf<T const> input, Index window,
                             PoolOptions const& options, ViewOf<T> output) noexcept {

@@ -109,7 +109,7 @@ constexpr void bilinear_double_sum_rows(Context<T>& context, Node& node, View<T 
 
 enum class Interpolation : unsigned char {
   nearest,   ///< PyTorch's "nearest": the pixel that contains the output pixel's upper left corner
-  bilinear,  ///< of the 2x2 pixels around, without a filter where the map becomes smaller
+  bilinear,  ///< of the 2x2 pixels around, without anti-aliasing where the map becomes smaller
   bicubic,   ///< of the 4x4 pixels around, likewise
 };
 
@@ -117,7 +117,7 @@ enum class Interpolation : unsigned char {
 struct ResizeOptions {
   Interpolation mode = Interpolation::nearest;
   bool align_corners = false;  ///< the centres of the corner pixels coincide, instead of the corners of the maps
-  double cubic = -0.75;        ///< bicubic: the slope of the kernel at 1; -0.75 as in PyTorch, -0.5 as in Pillow
+  double cubic = -0.75;        ///< bicubic: Keys' coefficient a; -0.75 as in PyTorch, -0.5 as in Pillow
 };
 
 namespace detail {
@@ -140,7 +140,7 @@ struct ResizeAxis {
       // Where this is a whole number but for rounding, PyTorch's rounding decides.
       if (options.mode == Interpolation::nearest) at = static_cast<float>(i) * static_cast<float>(step);
       if (options.mode != Interpolation::nearest && !options.align_corners) at += 0.5 * step - 0.5;
-      if (options.mode == Interpolation::bilinear) at = std::max(at, 0.0);
+      if (options.mode == Interpolation::bilinear) at = (std::max)(at, 0.0);
       Index const whole = static_cast<Index>(at) - (at < static_cast<double>(static_cast<Index>(at)) ? 1 : 0);
       double const part = at - static_cast<double>(whole);
       Index const first = options.mode == Interpolation::bicubic ? whole - 1 : whole;
@@ -211,7 +211,7 @@ constexpr void resize(AnyContext<T> const& context, ViewOf<T const> input, Resiz
 }
 
 /// torch.nn.functional.interpolate(scale_factor=factor), into a new map: height and width times a factor above 0 and up
-/// to 65535, rounded down. Distances are the factor's, also where the size was rounded.
+/// to 65535, rounded down. The factor sets the positions of the samples even where the size is rounded.
 template <class T>
 constexpr ArenaMap<T> resize(AnyContext<T> const& context, ViewOf<T const> input, double factor,
                              ResizeOptions const& options = {}) noexcept {

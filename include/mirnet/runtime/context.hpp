@@ -229,6 +229,9 @@ struct Context : AnyContext<T> {
   MIRNET_NOINLINE constexpr bool check_map(Refusal map, void const* data) noexcept {
     if (starts_a_line(data, map.line)) map.line = 0;
     if (map.found == map.expected) {
+      if (map.found.pixels() < 1 || map.found.channels < 1) {
+        return refuse({.layer = map.layer, .reason = "one of its maps would be empty: the input is too small"});
+      }
       Index const pitch = map.found_pitch;
       if (map.line == 0 && dense(map) &&
           (map.multiple ? pitch % map.expected_pitch == 0 : pitch == map.expected_pitch)) {
