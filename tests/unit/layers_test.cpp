@@ -654,9 +654,9 @@ TEST_CASE("a rehearsal says which map a layer does not take, and why") {
           convolution.forward(context, map, apart, {.residual = apart, .subtract_from = apart});
         }) == "convolution: it has a residual and a map to subtract from, expected one");
   CHECK(after([&](auto& context) { max_pool(context, map, 9); }) ==
-        "max pool: one of its maps would be empty: the input is too small");
+        "max pool: its output would be empty: the input is too small");
   CHECK(after([&](auto& context) { Conv2d<float>(16, 16, 5, {.padding = 0})(context, map); }) ==
-        "convolution: one of its maps would be empty: the input is too small");
+        "convolution: its output would be empty: the input is too small");
   CHECK(after([&](auto& context) { activate(context, simple_gate, map); }) ==
         "activation: a gate is for the results of a convolution");
   CHECK(after([&](auto& context) { Conv2d<float>(16, 16, 1).forward(context, map, map); }) ==

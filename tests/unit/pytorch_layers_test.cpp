@@ -353,7 +353,7 @@ class LayerCases {
     add_layer("layer norm, not affine", LayerNorm<T>(20, {.affine = false}), x);
     add_layer("instance norm", InstanceNorm2d<T>(2), many);
     add_layer("instance norm, affine", InstanceNorm2d<T>(20, {.affine = true}), x);
-    add_layer("instance norm, affine, eps 0.25", InstanceNorm2d<T>(20, {.eps = 0.25}), x);
+    add_layer("instance norm, affine, eps 0.25", InstanceNorm2d<T>(20, {.eps = 0.25, .affine = true}), x);
     if constexpr (std::is_same_v<T, bfloat16>) return;  // which does not hold numbers around 1000
     add_layer("instance norm, mean 1000", InstanceNorm2d<T>(2), far);
     add_layer("instance norm, affine, mean 1000", InstanceNorm2d<T>(2, {.affine = true}), far);

@@ -207,7 +207,9 @@ class Conv2d {
   /// padding.
   constexpr void forward(Context<T>& context, View<T const> input, View<T> output,
                          Epilogue<T> epilogue = {}) const noexcept {
-    if (!context.accepts("convolution", "output", output, output_shape(input.shape(), epilogue.activation))) return;
+    Shape const shape = output_shape(input.shape(), epilogue.activation);
+    if (!context.accepts("convolution", "output", output, shape)) return;
+    if (input.pixels() > 0 && !context.has_pixels("convolution", shape)) return;
     if (epilogue.activation.gates() && !gates_itself(epilogue))
       return forward_and_gate(context, input, output, epilogue);
     Rows(*this, context, input.shape(), 1, epilogue.activation.gates()).forward(context, input, output, epilogue);

@@ -91,7 +91,7 @@ class InstanceNorm2d : public PlainParameter<T> {
     Index const channels = this->shape().dim[0];
     Shape const shape{input.height(), input.width(), channels};
     if (!context.accepts("instance norm", "input", input, shape, Layout::dense) ||
-        !context.accepts("instance norm", "output", output, shape) ||
+        !context.has_pixels("instance norm", shape) || !context.accepts("instance norm", "output", output, shape) ||
         (options_.affine && !detail::has_weights(context, "instance norm", this->data()))) {
       return;
     }

@@ -147,7 +147,8 @@ template <class T>
 constexpr void pool(Context<T>& context, char const* layer, Pooling<T> work, View<T const> input,
                     View<T> output) noexcept {
   if (!context.accepts(layer, "input", input, input.shape()) ||
-      !context.accepts(layer, "output", output, output.shape()) || !context.differ(layer, input, output)) {
+      !context.accepts(layer, "output", output, output.shape()) || !context.differ(layer, input, output) ||
+      !context.has_pixels(layer, input.shape()) || !context.has_pixels(layer, output.shape())) {
     return;
   }
   work.input = input.data();
@@ -235,6 +236,7 @@ constexpr ArenaMap<T> average_pool(AnyContext<T> const& context, ViewOf<T const>
 template <class T>
 constexpr ArenaMap<T> global_average(AnyContext<T> const& context, ViewOf<T const> input) noexcept {
   ArenaMap<T> output(context.context().arena, {1, 1, input.channels()});
+  if (!context.context().has_pixels("mean", input.shape())) return output;
   ViewOf<T const> const maps[] = {input};
   global_average<T>(context.context(), std::span<ViewOf<T const> const>(maps), output);
   return output;

@@ -168,7 +168,8 @@ constexpr void resize(Context<T>& context, View<T const> input, double factor, R
   using Sum = Accumulator<T>;
   Shape const shape{output.height(), output.width(), input.channels()};
   if (!context.accepts("resize", "input", input, input.shape()) ||
-      !context.accepts("resize", "output", output, shape) || !context.differ("resize", input, output)) {
+      !context.accepts("resize", "output", output, shape) || !context.differ("resize", input, output) ||
+      !context.has_pixels("resize", input.shape()) || !context.has_pixels("resize", shape)) {
     return;
   }
   auto const axis = [&](Index from, Index to) {

@@ -134,6 +134,13 @@ struct Context : AnyContext<T> {
     return refuse({.layer = layer, .reason = "the output is the input, expected another map"});
   }
 
+  /// Whether a layer's output has pixels, which it has not where the input is smaller than a window without padding. If
+  /// not, the context computes nothing of what follows.
+  constexpr bool has_pixels(char const* layer, Shape output) noexcept {
+    return output.pixels() > 0 ||
+           refuse({.layer = layer, .reason = "its output would be empty: the input is too small"});
+  }
+
   /// Records that a layer does not take what it is given, so that nothing that follows is computed. Returns false.
   constexpr bool refuse(Refusal const& what) noexcept {
     if (refusal.layer == nullptr) {
@@ -229,9 +236,6 @@ struct Context : AnyContext<T> {
   MIRNET_NOINLINE constexpr bool check_map(Refusal map, void const* data) noexcept {
     if (starts_a_line(data, map.line)) map.line = 0;
     if (map.found == map.expected) {
-      if (map.found.pixels() < 1 || map.found.channels < 1) {
-        return refuse({.layer = map.layer, .reason = "one of its maps would be empty: the input is too small"});
-      }
       Index const pitch = map.found_pitch;
       if (map.line == 0 && dense(map) &&
           (map.multiple ? pitch % map.expected_pitch == 0 : pitch == map.expected_pitch)) {

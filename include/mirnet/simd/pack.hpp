@@ -393,8 +393,12 @@ MIRNET_ALWAYS_INLINE float sum_of_lanes(Pack v) noexcept {
 #endif
 }
 
-/// The sum of each register's lanes: that of v[i] in lane i.
-MIRNET_ALWAYS_INLINE Pack sums_of_lanes(Pack const (&v)[lanes]) noexcept { return xsimd::haddp(v); }
+/// The sum of each register's lanes: that of v[i] in lane i. (xsimd 8.1's haddp has them in another order for AVX.)
+MIRNET_ALWAYS_INLINE Pack sums_of_lanes(Pack const (&v)[lanes]) noexcept {
+  float sums[lanes];
+  MIRNET_UNROLL for (std::ptrdiff_t i = 0; i < lanes; ++i) sums[i] = sum_of_lanes(v[i]);
+  return load(sums);
+}
 
 /// Rounded as std::sqrt is. xsimd's root on 32-bit ARM is an estimate.
 MIRNET_ALWAYS_INLINE Pack sqrt(Pack x) noexcept {
