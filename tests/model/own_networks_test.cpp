@@ -24,6 +24,7 @@
 #include "support/kernel_tables.hpp"
 #include "support/maps.hpp"
 #include "support/npy.hpp"
+#include "support/slow.hpp"
 
 using namespace mirnet;
 
@@ -70,6 +71,7 @@ template <template <class> class Net, class Stored = float>
 void check(std::string const& name) {
   ThreadPool pool(2);
   for (auto const& golden : goldens) {
+    if (test::slow && (&golden - goldens) % 2 == 0) continue;  // 17x31 and 1x2 remain
     CAPTURE(golden.size);
     for (auto const* kernels : test::kernel_tables()) {
       INFO(std::string(kernels->isa));
