@@ -12,6 +12,7 @@
 #include "support/kernel_tables.hpp"
 #include "support/random.hpp"
 #include "support/slice.hpp"
+#include "support/slow.hpp"
 
 using namespace mirnet;
 using namespace test;
@@ -92,7 +93,7 @@ TEST_CASE("pools of windows of every size, at every border, with padding that co
     check({7, 9, channels, 3, 3, 2, 1, false, false});
     check({7, 9, channels, 1, 9, 1, 0, true, true});
   }
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < (test::slow ? 40 : 150); ++i) {
     Index const window_height = random.between(1, 5), window_width = random.between(1, 5);
     Windows const windows{random.between(1, 12),
                           random.between(1, 12),
@@ -130,7 +131,7 @@ TEST_CASE("the largest value: negative, infinite or no number, wherever in the w
 
 TEST_CASE("interpolation by any weights between any rows and columns, split into any rows") {
   Random random(42);
-  for (int i = 0; i < 120; ++i) {
+  for (int i = 0; i < (test::slow ? 40 : 120); ++i) {
     Index const height = random.between(1, 9), width = random.between(1, 9), rows = random.between(1, 12);
     Index const columns = random.between(1, 12), taps = random.pick({Index{1}, Index{2}, Index{4}});
     Index const channels = i < 12 ? random.pick({Index{1}, Index{3}, Index{16}, Index{17}}) : random.between(1, 70);

@@ -71,7 +71,8 @@ template <template <class> class Net, class Stored = float>
 void check(std::string const& name) {
   ThreadPool pool(2);
   for (auto const& golden : goldens) {
-    if (test::slow && (&golden - goldens) % 2 == 0) continue;  // 17x31 and 1x2 remain
+    // The large networks of the smallest image, with padding; the others of all.
+    if (test::slow && std::is_same_v<Stored, double> && &golden != &goldens[3]) continue;
     CAPTURE(golden.size);
     for (auto const* kernels : test::kernel_tables()) {
       INFO(std::string(kernels->isa));

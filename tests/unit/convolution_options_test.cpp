@@ -272,7 +272,7 @@ std::vector<Case> cases() {
       {13, 9, 20, 70, 1, {.padding = 0}, silu, Added::nothing, true},
   };
   Random random(77);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < (test::slow ? 20 : 60); ++i) {
     Index const groups = random.pick({Index{1}, Index{1}, Index{2}, Index{3}, Index{16}});
     Case c{random.between(6, 24),          random.between(6, 24), groups * random.between(1, 20),
            groups * random.between(1, 20), random.between(1, 4),  {}};
