@@ -26,7 +26,7 @@ RESERVED = frozenset("""
 
 
 def identifier(text, taken=()):
-    """A name for C++ that is none of these."""
+    """A C++ identifier made of a text, different from those that are taken."""
     name = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9]", "_", text)).strip("_")[:60] or "layer"
     if name[0].isdigit():
         name = f"layer_{name}"

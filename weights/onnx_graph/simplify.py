@@ -41,7 +41,7 @@ def is_close(a, b):
 
 
 def scalar(values):
-    """The number that all of these are; 1 where there are none."""
+    """The number that all values are equal to, or None if they differ; 1 without values."""
     return 1.0 if values is None else values[0] if all(value == values[0] for value in values) else None
 
 

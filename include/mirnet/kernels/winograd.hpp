@@ -365,7 +365,7 @@ struct Tiles {
     constexpr bool in_pairs = AxisX::outputs % 2 == 0;
     auto const transform = [&](auto is_whole, auto has_residual) {
       using namespace simd;
-      Pack slope = broadcast(work.slope);
+      Pack slope = broadcast(work.slope), scale = broadcast(1.0f);
       Index const row_step = work.output_row_step, pixel_step = work.output_pixel_step;
       for (Index c = 0; c < columns; c += lanes) {
         if (is_whole && c % line == 0) {
@@ -381,6 +381,7 @@ struct Tiles {
           for (int y = 0; y < AxisY::outputs; ++y) half[y][x] = result[y];
         }
         if (work.slopes != nullptr) slope = load(work.slopes + column + c);
+        if (work.scales != nullptr) scale = load(work.scales + column + c);
         T const* const bias = work.bias == nullptr ? nullptr : work.bias + column + c;
         T* out = work.output + offset + c;
         T const* added = has_residual ? work.residual + offset + c : nullptr;
@@ -395,7 +396,7 @@ struct Tiles {
           for (int x = 0; x < AxisX::outputs; ++x) {
             if (!is_whole && x >= pixels) break;
             result[x] = prelu(result[x], slope);
-            if (work.scales != nullptr) result[x] = result[x] * load(work.scales + column + c);
+            if (work.scales != nullptr) result[x] = result[x] * scale;
             if (has_residual) {
               Pack const residual = load(added + x * pixel_step);
               result[x] = work.subtracts ? residual - result[x] : result[x] + residual;
