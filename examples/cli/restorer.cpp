@@ -44,8 +44,8 @@ mirnet::Result<void> Restorer::restore(Work const& work, BatchClock& clock, Repo
   if (options_.estimate) return estimate(*job, report);
 
   begin = Clock::now();
-  mirnet::Views const views(job->input, job->right ? &job->right->image : nullptr);
-  auto writer = run(work.input, views, *job, *tiling, job->metadata, report.strength, clock);
+  auto const* const right = job->right ? &job->right->image : nullptr;
+  auto writer = run(work.input, job->input, right, *job, *tiling, job->metadata, report.strength, clock);
   if (!writer) return writer.error();
   report.seconds.run = seconds_since(begin);
 
@@ -133,23 +133,23 @@ mirnet::Result<void> Restorer::estimate(Job const& job, Report& report) {
 }
 
 /// The computation on the views, the job's or a part of them, with its progress on the screen. The writer has all rows.
-mirnet::Result<PictureWriter> Restorer::run(std::string const& name, mirnet::Views views, Job const& job,
-                                            Tiling const& tiling, Metadata const& metadata, float strength,
-                                            BatchClock const& clock) {
-  mirnet::Image const& image = *views.left;
-  std::optional<mirnet::Image> right;
-  if (views.right != nullptr && job.right->conversion) {
-    auto seen = seen_by_network(*views.right, *job.right->conversion, parallel_);
+mirnet::Result<PictureWriter> Restorer::run(std::string const& name, mirnet::Image const& image,
+                                            mirnet::Image const* right, Job const& job, Tiling const& tiling,
+                                            Metadata const& metadata, float strength, BatchClock const& clock) {
+  mirnet::Views views(image, right);
+  std::optional<mirnet::Image> right_seen;
+  if (right != nullptr && job.right->conversion) {
+    auto seen = seen_by_network(*right, *job.right->conversion, parallel_);
     if (!seen) return seen.error();
-    right = *std::move(seen);
-    views.right = &*right;
+    right_seen = *std::move(seen);
+    views.right = *right_seen;
   }
   std::optional<Converted> converted;
   if (job.conversion) {
     auto made = Converted::make(image, job.conversion, parallel_);
     if (!made) return made.error();
     converted = *std::move(made);
-    views.left = &converted->seen;
+    views.left = converted->seen;
   }
   auto writer = PictureWriter::start(image, job.format, options_.stored, metadata, converted ? &*converted : nullptr);
   if (!writer) return writer;
@@ -221,7 +221,7 @@ mirnet::Result<void> Restorer::preview(Work const& work, Job const& job, BatchCl
       report.tiling = *tiling;
       bool const whole = job.input.pixels() < large;
       auto const name = work.input + (whole ? "" : format(", crop %zu of %zu", i + 1, parts.size()));
-      auto made = run(name, {*image, job.right ? &*right : nullptr}, job, *tiling, {}, report.strength, clock);
+      auto made = run(name, *image, job.right ? &*right : nullptr, job, *tiling, {}, report.strength, clock);
       if (!made) return made.error();
       writer = *std::move(made);
     }

@@ -30,8 +30,9 @@ class Restorer {
   mirnet::Result<void> measure(Job const& job, Report& report);
   mirnet::Result<Tiling> plan(mirnet::Image const& image, Job const& job) const;
   mirnet::Result<void> estimate(Job const& job, Report& report);
-  mirnet::Result<PictureWriter> run(std::string const& name, mirnet::Views views, Job const& job, Tiling const& tiling,
-                                    Metadata const& metadata, float strength, BatchClock const& clock);
+  mirnet::Result<PictureWriter> run(std::string const& name, mirnet::Image const& image, mirnet::Image const* right,
+                                    Job const& job, Tiling const& tiling, Metadata const& metadata, float strength,
+                                    BatchClock const& clock);
   mirnet::Result<void> preview(Work const& work, Job const& job, BatchClock const& clock, Report& report);
   mirnet::Result<void> add_to_page(Work const& work, Job const& job, mirnet::Image const& restored, bool whole,
                                    Report const& report);

@@ -19,48 +19,66 @@ constexpr std::array<float, 3> unit_colours(T const* pixel, Index colours) noexc
   return {to_unit(pixel[0]), to_unit(pixel[green]), to_unit(pixel[2 * green])};
 }
 
+/// Copies the alpha of `width` pixels of a row, from pixel (y, x) on, to another image of the same format.
+inline void copy_alpha(ImageView from, MutableImageView to, Index y, Index x, Index width) noexcept {
+  if (!from.has_alpha()) return;
+  Index const channels = from.channels();
+  to.visit(
+      [&](auto target) {
+        using T = typename decltype(target)::Sample;
+        ImageRows<T const> const source{from.samples() + x * channels * static_cast<Index>(sizeof(T)), from.stride()};
+        for (Index i = channels - 1; i < width * channels; i += channels) target(y)[i] = source(y)[i];
+      },
+      x);
+}
+
 }  // namespace detail
 
 /// Writes the colours of a rectangle of an image, from pixel (first_row, first_column) on, to a map with three
 /// channels.
-inline void to_map(Image const& image, Index first_row, Index first_column, View<float> map) noexcept {
+inline void to_map(ImageView image, Index first_row, Index first_column, View<float> map) noexcept {
   MIRNET_ASSERT(map.channels() == 3 && first_row + map.height() <= image.height() &&
                 first_column + map.width() <= image.width());
-  image.visit([&](auto samples) {
-    for (Index y = 0; y < map.height(); ++y) {
-      auto const* from = samples.data() + ((first_row + y) * image.width() + first_column) * image.channels();
-      float* to = map.row(y);
-      for (Index x = 0; x < map.width(); ++x, from += image.channels(), to += map.pitch()) {
-        auto const colours = detail::unit_colours(from, image.colours());
-        std::copy(colours.begin(), colours.end(), to);
-      }
-    }
-  });
+  image.visit(
+      [&](auto rows) {
+        for (Index y = 0; y < map.height(); ++y) {
+          auto const* from = rows(first_row + y);
+          float* to = map.row(y);
+          for (Index x = 0; x < map.width(); ++x, from += image.channels(), to += map.pitch()) {
+            auto const colours = detail::unit_colours(from, image.colours());
+            std::copy(colours.begin(), colours.end(), to);
+          }
+        }
+      },
+      first_column);
 }
 
 /// Writes the whole image to a map of its size.
-inline void to_map(Image const& image, View<float> map) noexcept {
+inline void to_map(ImageView image, View<float> map) noexcept {
   MIRNET_ASSERT((map.shape() == Shape{image.height(), image.width(), 3}));
   to_map(image, 0, 0, map);
 }
 
-/// Overwrites the image's colours, from row `first_row` on, with a map of three channels that is as wide as the image.
-inline void put_rows(View<float const> map, Image& image, Index first_row) noexcept {
-  MIRNET_ASSERT(map.channels() == 3 && map.width() == image.width() && first_row + map.height() <= image.height());
-  image.visit([&](auto samples) {
-    using T = typename decltype(samples)::value_type;
-    T* to = samples.data() + first_row * image.width() * image.channels();
-    for (Index y = 0; y < map.height(); ++y) {
-      float const* from = map.row(y);
-      for (Index x = 0; x < map.width(); ++x, to += image.channels(), from += map.pitch()) {
-        if (image.colours() == 1) {
-          to[0] = from_unit<T>((from[0] + from[1] + from[2]) / 3.0f);
-        } else {
-          for (Index c = 0; c < 3; ++c) to[c] = from_unit<T>(from[c]);
+/// Overwrites the image's colours, from pixel (first_row, first_column) on, with a map of three channels.
+inline void put_rows(View<float const> map, MutableImageView image, Index first_row, Index first_column = 0) noexcept {
+  MIRNET_ASSERT(map.channels() == 3 && first_column + map.width() <= image.width() &&
+                first_row + map.height() <= image.height());
+  image.visit(
+      [&](auto rows) {
+        using T = typename decltype(rows)::Sample;
+        for (Index y = 0; y < map.height(); ++y) {
+          float const* from = map.row(y);
+          T* to = rows(first_row + y);
+          for (Index x = 0; x < map.width(); ++x, to += image.channels(), from += map.pitch()) {
+            if (image.colours() == 1) {
+              to[0] = from_unit<T>((from[0] + from[1] + from[2]) / 3.0f);
+            } else {
+              for (Index c = 0; c < 3; ++c) to[c] = from_unit<T>(from[c]);
+            }
+          }
         }
-      }
-    }
-  });
+      },
+      first_column);
 }
 
 /// The image that a map of three channels shows, with the size, the channels, the sample type and the alpha of

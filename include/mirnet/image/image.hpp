@@ -1,6 +1,7 @@
 // Photographs in memory, as files hold them: interleaved samples of 8 or 16 bits, or floats.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -95,6 +96,78 @@ class Image {
   Index channels_ = 1;
   SampleType type_ = SampleType::u8;
 };
+
+/// The rows of an image, or those from some column on, as samples of type T.
+template <class T>
+struct ImageRows {
+  using Sample = std::remove_const_t<T>;
+  using Byte = std::conditional_t<std::is_const_v<T>, std::byte const, std::byte>;
+
+  Byte* first;
+  std::ptrdiff_t stride;  ///< bytes from a row to the next
+
+  T* operator()(Index y) const noexcept { return reinterpret_cast<T*>(first + y * stride); }
+};
+
+/// An image in somebody else's memory, passed by value. Rows may lie any number of bytes apart, and the distance is
+/// negative where they go from bottom to top. Samples are aligned to their type. Byte is std::byte, or std::byte const
+/// if the samples are only read; images convert to views, and views to those that only read.
+template <class Byte>
+class BasicImageView {
+  using Owner = std::conditional_t<std::is_const_v<Byte>, Image const, Image>;
+
+ public:
+  BasicImageView() = default;
+  /// `samples` is where row 0 begins. It is null where only the format counts, as in plans.
+  BasicImageView(Byte* samples, Index width, Index height, Index channels, SampleType type,
+                 std::ptrdiff_t stride) noexcept
+      : samples_(samples), stride_(stride), width_(width), height_(height), channels_(channels), type_(type) {}
+  BasicImageView(Owner& image) noexcept
+      : BasicImageView(image.bytes().data(), image.width(), image.height(), image.channels(), image.type(),
+                       static_cast<std::ptrdiff_t>(image.width() * image.channels() * sample_bytes(image.type()))) {}
+  template <class Other>
+    requires std::is_same_v<Other const, Byte> BasicImageView(BasicImageView<Other> const& other)
+  noexcept
+      : BasicImageView(other.samples(), other.width(), other.height(), other.channels(), other.type(), other.stride()) {
+  }
+
+  Byte* samples() const noexcept { return samples_; }
+  std::ptrdiff_t stride() const noexcept { return stride_; }
+  Index width() const noexcept { return width_; }
+  Index height() const noexcept { return height_; }
+  Index channels() const noexcept { return channels_; }
+  Index colours() const noexcept { return channels_ < 3 ? 1 : 3; }
+  bool has_alpha() const noexcept { return channels_ == 2 || channels_ == 4; }
+  SampleType type() const noexcept { return type_; }
+  /// Of the samples of a row.
+  Index row_bytes() const noexcept { return width_ * channels_ * sample_bytes(type_); }
+
+  /// Calls body(rows) with an ImageRows of the image's sample type; rows(y) is the pixel of row y in column `first`.
+  template <class Body>
+  decltype(auto) visit(Body&& body, Index first = 0) const {
+    switch (type_) {
+      case SampleType::u8: return body(rows<std::uint8_t>(first));
+      case SampleType::u16: return body(rows<std::uint16_t>(first));
+      case SampleType::f32: break;
+    }
+    return body(rows<float>(first));
+  }
+
+ private:
+  template <class T>
+  auto rows(Index first) const noexcept {
+    using Sample = std::conditional_t<std::is_const_v<Byte>, T const, T>;
+    return ImageRows<Sample>{samples_ + first * channels_ * static_cast<Index>(sizeof(T)), stride_};
+  }
+
+  Byte* samples_ = nullptr;
+  std::ptrdiff_t stride_ = 0;
+  Index width_ = 0, height_ = 0, channels_ = 1;
+  SampleType type_ = SampleType::u8;
+};
+
+using ImageView = BasicImageView<std::byte const>;
+using MutableImageView = BasicImageView<std::byte>;
 
 /// The same picture in samples of another type. Errors: memory.
 inline Result<Image> convert_samples(Image const& image, SampleType type) noexcept {

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
+#include <span>
 #include <type_traits>
+#include <utility>
 
 #include <mirnet/image/conversions.hpp>
 #include <mirnet/image/image.hpp>
@@ -20,10 +24,14 @@ namespace mirnet::inline MIRNET_ABI {
 /// What a network sees: an image in three channels, or, where it has six, the left and the right view of a scene, as
 /// the two halves of a camera's lens see it. Results belong to the left view. The images outlive this.
 struct Views {
-  Views(Image const& image, Image const* right_view = nullptr) noexcept : left(&image), right(right_view) {}
+  Views(ImageView image) noexcept : left(image) {}
+  Views(Image const& image, Image const* right_view = nullptr) noexcept : left(image) {
+    if (right_view != nullptr) right = *right_view;
+  }
+  Views(ImageView image, std::optional<ImageView> const& right_view) noexcept : left(image), right(right_view) {}
 
-  Image const* left;
-  Image const* right;  ///< null: there is one image
+  ImageView left;
+  std::optional<ImageView> right;  ///< nothing: there is one image
 };
 
 namespace detail {
@@ -43,38 +51,47 @@ template <Network Net>
 Result<void> check_views(Model<Net> const& model, Views const& views) noexcept {
   auto const taken = views_of(model);
   if (!taken) return taken.error();
-  Index const given = views.right == nullptr ? 1 : 2;
+  Index const given = views.right ? 2 : 1;
   if (*taken != given) {
     return Error(ErrorCode::model, "the network takes %lld view%s of a scene, and was given %lld",
                  static_cast<long long>(*taken), *taken == 1 ? "" : "s", static_cast<long long>(given));
   }
-  Image const &left = *views.left, &right = given == 2 ? *views.right : left;
+  ImageView const &left = views.left, &right = views.right ? *views.right : left;
   if (left.width() == right.width() && left.height() == right.height()) return {};
   return Error(ErrorCode::invalid_argument, "the left view has %lld x %lld pixels, the right one %lld x %lld",
                static_cast<long long>(left.width()), static_cast<long long>(left.height()),
                static_cast<long long>(right.width()), static_cast<long long>(right.height()));
 }
 
-/// An image whose hidden colours are filled, if it has any.
-class Seen {
- public:
-  /// `image` is null where there is none, and outlives this. Errors: memory.
-  static Result<Seen> make(Image const* image) noexcept {
-    Seen seen(image);
-    if (image == nullptr || !image->has_alpha()) return seen;
-    auto filled = with_hidden_filled(*image);
-    if (!filled) return filled.error();
-    seen.filled_ = *std::move(filled);
-    return seen;
+/// The bytes of the copies of views with alpha. Errors: memory.
+inline Result<Index> bytes_to_see(Views const& views) noexcept {
+  std::optional<Index> sum = 0;
+  for (auto const& view : {std::optional(views.left), views.right}) {
+    if (!view || !view->has_alpha()) continue;
+    auto const bytes = FilledBytes::of(*view);
+    if (!bytes) return bytes.error();
+    sum = sum ? checked_sum(*sum, bytes->sum()) : sum;
   }
+  if (!sum) return Error(ErrorCode::memory, "transparent images need more memory than can be addressed");
+  return *sum;
+}
 
-  Image const& image() const noexcept { return image_->has_alpha() ? filled_ : *image_; }
+/// The bytes that restoring takes beside the images: for the tiles, which views with alpha follow, and in all.
+struct RestoringBytes {
+  Index tiles, all;
 
- private:
-  explicit Seen(Image const* image) noexcept : image_(image) {}
-
-  Image const* image_;
-  Image filled_;
+  /// Errors: memory, where no memory could hold them.
+  template <Network Net>
+  static Result<RestoringBytes> of(Model<Net> const& model, Tiling<typename Net::Config> const& tiling,
+                                   Views const& views) noexcept {
+    auto const seen = bytes_to_see(views);
+    if (!seen) return seen.error();
+    auto const tiles = tiles_bytes<float>(tiling.x, tiling.y, Net::channels_in(model.config()), 3, tiling.run_bytes(),
+                                          alignment_bytes - 1, tiling.at_once);
+    auto const all = tiles ? checked_sum(*tiles, *seen) : std::nullopt;
+    if (!all) return Error(ErrorCode::memory, "the tiles need more memory than can be addressed");
+    return RestoringBytes{*tiles / alignment_bytes * alignment_bytes, *all};
+  }
 };
 
 /// On tiles of their own, workers do not wait for each other and share less of the caches: two took three quarters of
@@ -84,14 +101,17 @@ inline constexpr Index most_bytes_at_once = Index{640} << 20;
 /// Errors: as views_of; memory, where no memory could hold it.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiling(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                                 Image const& image, TileAxis x, TileAxis y,
+                                                 ImageView image, TileAxis x, TileAxis y,
                                                  Index most_bytes = 0) noexcept {
   auto const views = views_of(model);
   if (!views) return views.error();
   auto const plan = model.plan(context, y.seen(), x.seen());
   if (!plan) return plan.error();
   Tiling<typename Net::Config> tiling{x, y, *plan};
-  auto const more = static_cast<double>(image.bytes().size()) + static_cast<double>(*views) * bytes_to_see(image);
+  auto const seen = *views == 2 ? bytes_to_see({image, image}) : bytes_to_see(image);
+  if (!seen) return seen.error();
+  auto const more =
+      static_cast<double>(image.height()) * static_cast<double>(image.row_bytes()) + static_cast<double>(*seen);
   auto const result =
       static_cast<Index>((std::min)(more, 0.5 * static_cast<double>((std::numeric_limits<Index>::max)())));
   auto const bytes = tiles_bytes<float>(x, y, 3 * *views, 3, plan->bytes, result);
@@ -125,7 +145,7 @@ View<T> row_of(View<T> map, Index y) noexcept {
 /// view and give three; memory, where no memory could hold the image.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                                Image const& image) noexcept {
+                                                ImageView image) noexcept {
   return detail::plan_tiling(model, context, image, TileAxis(image.width(), 1), TileAxis(image.height(), 1));
 }
 
@@ -134,7 +154,7 @@ Result<Tiling<typename Net::Config>> plan_whole(Model<Net> const& model, Context
 /// `longest` is less than `shortest_tile`.
 template <Network Net>
 Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                                Image const& image, Index longest = usual_tile,
+                                                ImageView image, Index longest = usual_tile,
                                                 Index most_bytes = (std::numeric_limits<Index>::max)()) noexcept {
   if (longest < shortest_tile) {
     return Error(ErrorCode::invalid_argument, "tiles of %lld pixels are too small; expected %lld or more",
@@ -153,7 +173,7 @@ Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context
 /// where not even the shortest tiles do. Errors: as plan_tiles.
 template <Network Net>
 Result<Index> longest_tile_within(Model<Net> const& model, Context<typename Net::Scalar> const& context,
-                                  Image const& image, Index bytes, Index longest = usual_tile) noexcept {
+                                  ImageView image, Index bytes, Index longest = usual_tile) noexcept {
   for (; longest >= shortest_tile; longest = (longest - 1) / 64 * 64) {
     auto const tiling = plan_tiles(model, context, image, longest, bytes);
     if (!tiling) return tiling.error();
@@ -161,6 +181,62 @@ Result<Index> longest_tile_within(Model<Net> const& model, Context<typename Net:
   }
   return 0;
 }
+
+namespace detail {
+
+/// Restores in tiles. finish(y, x, map) receives rectangles of the result that are final, row of tiles by row of tiles
+/// from left to right; write(first_row, rows) receives whole rows. `memory` is RestoringBytes::all of it.
+template <Network Net, class Write, class Finish>
+Result<void> restore_in(std::byte* memory, RestoringBytes const& bytes, Model<Net> const& model, Views const& views,
+                        Context<typename Net::Scalar>& context, Tiling<typename Net::Config> const& tiling,
+                        Strength strength, Write&& write, Finish&& finish) noexcept {
+  std::byte* next = memory + bytes.tiles;
+  auto const see = [&](ImageView image) -> Result<ImageView> {
+    if (!image.has_alpha()) return image;
+    auto const filled = FilledBytes::of(image);
+    if (!filled) return filled.error();
+    return seen_of(image, std::exchange(next, next + filled->sum()), *filled);
+  };
+  auto const left = see(views.left), right = see(views.right.value_or(ImageView()));
+  if (!left) return left.error();
+  if (!right) return right.error();
+  auto const fill = [&](Index tile_x, Index tile_y, View<float> map) -> Result<void> {
+    Index const first_row = tiling.y.first(tile_y), first_column = tiling.x.first(tile_x);
+    context.parallel(map.height(), [&](Index y, Index) {
+      // Three channels for each view.
+      auto const put = [&](ImageView from, Index channel) {
+        to_map(from, first_row + y, first_column, {map.row(y) + channel, {1, map.width(), 3}, map.pitch()});
+      };
+      put(*left, 0);
+      if (views.right) put(*right, 3);
+    });
+    return {};
+  };
+  auto const soften_and_finish = [&](Index first_row, Index first_column, View<float> map) -> Result<void> {
+    context.parallel(map.height(), [&](Index y, Index) {
+      detail::soften(*left, first_row + y, first_column, strength, row_of(map, y));
+      detail::put_hidden(views.left, first_row + y, first_column, row_of(map, y));
+    });
+    return finish(first_row, first_column, View<float const>(map));
+  };
+  return run_tiles(model, context, tiling, memory, fill, write, soften_and_finish);
+}
+
+/// Whether these views can be restored so. Errors: invalid_argument; model.
+template <Network Net>
+Result<void> check_restoring(Model<Net> const& model, Views const& views,
+                             Tiling<typename Net::Config> const& tiling) noexcept {
+  if (tiling.x.size() != views.left.width() || tiling.y.size() != views.left.height()) {
+    return Error(ErrorCode::invalid_argument, "the tiles are for an image of %lld x %lld pixels, this has %lld x %lld",
+                 static_cast<long long>(tiling.x.size()), static_cast<long long>(tiling.y.size()),
+                 static_cast<long long>(views.left.width()), static_cast<long long>(views.left.height()));
+  }
+  return check_views(model, views);
+}
+
+inline constexpr auto ignore_rectangle = [](Index, Index, View<float const>) noexcept { return Result<void>(); };
+
+}  // namespace detail
 
 /// Hands on the restored image row by row, from the first to the last, each once: write(first_row, rows) receives
 /// colours in three channels, not yet clamped to [0, 1], as a View<float const>, and returns Result<void>; an error
@@ -172,41 +248,49 @@ template <Network Net, class Write>
 requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> Result<void> restore_rows(
     Model<Net> const& model, Views views, Context<typename Net::Scalar>& context,
     Tiling<typename Net::Config> const& tiling, Strength strength, Write&& write) noexcept {
-  Image const& image = *views.left;
-  if (tiling.x.size() != image.width() || tiling.y.size() != image.height()) {
-    return Error(ErrorCode::invalid_argument, "the tiles are for an image of %lld x %lld pixels, this has %lld x %lld",
-                 static_cast<long long>(tiling.x.size()), static_cast<long long>(tiling.y.size()),
-                 static_cast<long long>(image.width()), static_cast<long long>(image.height()));
-  }
-  if (auto const checked = detail::check_views(model, views); !checked) return checked;
-  auto const bytes = detail::tiles_bytes<float>(tiling.x, tiling.y, Net::channels_in(model.config()), 3,
-                                                tiling.run_bytes(), 0, tiling.at_once);
-  if (!bytes) return Error(ErrorCode::memory, "the tiles need more memory than can be addressed");
-  auto const memory = Memory::allocate(*bytes);
+  if (auto const checked = detail::check_restoring(model, views, tiling); !checked) return checked;
+  auto const bytes = detail::RestoringBytes::of(model, tiling, views);
+  if (!bytes) return bytes.error();
+  auto const memory = Memory::allocate(bytes->all);
   if (!memory) return memory.error();
-  auto const left = detail::Seen::make(&image), right = detail::Seen::make(views.right);
-  if (!left) return left.error();
-  if (!right) return right.error();
-  auto const fill = [&](Index tile_x, Index tile_y, View<float> map) -> Result<void> {
-    Index const first_row = tiling.y.first(tile_y), first_column = tiling.x.first(tile_x);
-    context.parallel(map.height(), [&](Index y, Index) {
-      // Three channels for each view.
-      auto const put = [&](Image const& from, Index channel) {
-        to_map(from, first_row + y, first_column, {map.row(y) + channel, {1, map.width(), 3}, map.pitch()});
-      };
-      put(left->image(), 0);
-      if (views.right != nullptr) put(right->image(), 3);
+  return detail::restore_in(memory->bytes().data(), *bytes, model, views, context, tiling, strength, write,
+                            detail::ignore_rectangle);
+}
+
+/// The bytes that restore_into works in: fewer than tiling.bytes, which count a result as well. Of the views, only the
+/// formats count. Errors: memory, where no memory could hold them.
+template <Network Net>
+Result<Index> restoring_bytes(Model<Net> const& model, Views const& views,
+                              Tiling<typename Net::Config> const& tiling) noexcept {
+  auto const bytes = detail::RestoringBytes::of(model, tiling, views);
+  if (!bytes) return bytes.error();
+  return bytes->all;
+}
+
+/// Writes the restored image to `output`, which has the format of the left view and does not overlap it, and copies its
+/// alpha. finished(y, x, height, width) is called in the caller's thread when a rectangle has its final samples; in the
+/// end, each pixel has been in one. `memory` starts at a multiple of 64 and has at least restoring_bytes. Allocates
+/// nothing. Errors: as restore_rows; memory, where it is too little.
+template <Network Net, class Finished>
+Result<void> restore_into(Model<Net> const& model, Views views, Context<typename Net::Scalar>& context,
+                          Tiling<typename Net::Config> const& tiling, Strength strength, std::span<std::byte> memory,
+                          MutableImageView output, Finished&& finished) noexcept {
+  if (auto const checked = detail::check_restoring(model, views, tiling); !checked) return checked;
+  auto const bytes = detail::RestoringBytes::of(model, tiling, views);
+  if (!bytes) return bytes.error();
+  if (auto const checked = detail::check_memory(memory, bytes->all); !checked) return checked;
+  MIRNET_ASSERT(output.width() == views.left.width() && output.height() == views.left.height() &&
+                output.channels() == views.left.channels() && output.type() == views.left.type());
+  auto const put = [&](Index y, Index x, View<float const> map) -> Result<void> {
+    context.parallel(map.height(), [&](Index row, Index) {
+      detail::copy_alpha(views.left, output, y + row, x, map.width());
+      put_rows(detail::row_of(map, row), output, y + row, x);
     });
+    finished(y, x, map.height(), map.width());
     return {};
   };
-  auto const soften = [&](Index first_row, View<float> rows) -> Result<void> {
-    context.parallel(rows.height(), [&](Index y, Index) {
-      detail::soften(left->image(), first_row + y, strength, detail::row_of(rows, y));
-      detail::put_hidden(image, first_row + y, detail::row_of(rows, y));
-    });
-    return write(first_row, View<float const>(rows));
-  };
-  return detail::run_tiles(model, context, tiling, memory->bytes().data(), fill, soften);
+  auto const ignore_rows = [](Index, View<float const>) noexcept { return Result<void>(); };
+  return detail::restore_in(memory.data(), *bytes, model, views, context, tiling, strength, ignore_rows, put);
 }
 
 /// The restored image, with the size, the channels, the sample type and the alpha of the left view. Errors: as
@@ -214,14 +298,14 @@ requires std::is_invocable_r_v<Result<void>, Write&, Index, View<float const>> R
 template <Network Net>
 Result<Image> restore(Model<Net> const& model, Views views, Context<typename Net::Scalar>& context,
                       Tiling<typename Net::Config> const& tiling, Strength strength = {}) noexcept {
-  auto restored = colourless_copy(*views.left);
+  auto restored = Image::create(views.left.width(), views.left.height(), views.left.channels(), views.left.type());
   if (!restored) return restored;
-  auto const write = [&](Index first_row, View<float const> rows) -> Result<void> {
-    context.parallel(rows.height(),
-                     [&](Index y, Index) { put_rows(detail::row_of(rows, y), *restored, first_row + y); });
-    return {};
-  };
-  auto const done = restore_rows(model, views, context, tiling, strength, write);
+  auto const bytes = restoring_bytes(model, views, tiling);
+  if (!bytes) return bytes.error();
+  auto const memory = Memory::allocate(*bytes);
+  if (!memory) return memory.error();
+  auto const done = restore_into(model, views, context, tiling, strength, memory->bytes(), *restored,
+                                 [](Index, Index, Index, Index) noexcept {});
   if (!done) return done.error();
   return restored;
 }
@@ -230,7 +314,7 @@ Result<Image> restore(Model<Net> const& model, Views views, Context<typename Net
 /// other channels or another number of views; invalid_argument, where views differ in size; memory; cancelled.
 template <Network Net>
 Result<Image> restore(Model<Net> const& model, Views views, Context<typename Net::Scalar>& context) noexcept {
-  auto const tiling = plan_tiles(model, context, *views.left);
+  auto const tiling = plan_tiles(model, context, views.left);
   return tiling ? restore(model, views, context, *tiling) : Result<Image>(tiling.error());
 }
 

@@ -19,21 +19,24 @@ struct Strength {
 
 namespace detail {
 
-/// Moves restored rows back towards the original image. Brightness is that of ITU-R BT.601.
-inline void soften(Image const& image, Index first_row, Strength strength, View<float> rows) noexcept {
+/// Moves a row of restored pixels, of which the first is pixel (y, x) of the original image, back towards that image.
+/// Brightness is that of ITU-R BT.601.
+inline void soften(ImageView image, Index y, Index x, Strength strength, View<float> row) noexcept {
   if (strength == Strength{}) return;
-  image.visit([&](auto samples) {
-    auto const* from = samples.data() + first_row * image.width() * image.channels();
-    float* to = rows.data();
-    for (Index i = 0; i < rows.pixels(); ++i, from += image.channels(), to += rows.pitch()) {
-      auto const before = unit_colours(from, image.colours());
-      float const change[] = {to[0] - before[0], to[1] - before[1], to[2] - before[2]};
-      float const brightness = 0.299f * change[0] + 0.587f * change[1] + 0.114f * change[2];
-      for (std::size_t c = 0; c < 3; ++c) {
-        to[c] = before[c] + strength.colour * (change[c] - brightness) + strength.brightness * brightness;
-      }
-    }
-  });
+  image.visit(
+      [&](auto rows) {
+        auto const* from = rows(y);
+        float* to = row.data();
+        for (Index i = 0; i < row.width(); ++i, from += image.channels(), to += row.pitch()) {
+          auto const before = unit_colours(from, image.colours());
+          float const change[] = {to[0] - before[0], to[1] - before[1], to[2] - before[2]};
+          float const brightness = 0.299f * change[0] + 0.587f * change[1] + 0.114f * change[2];
+          for (std::size_t c = 0; c < 3; ++c) {
+            to[c] = before[c] + strength.colour * (change[c] - brightness) + strength.brightness * brightness;
+          }
+        }
+      },
+      x);
 }
 
 }  // namespace detail

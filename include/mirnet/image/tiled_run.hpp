@@ -162,12 +162,13 @@ Result<void> run_at_once(Model<Net> const& model, Context<typename Net::Scalar>&
 
 /// Runs the tiles of an image row by row from left to right, some of a row at the same time. fill(tile_x, tile_y, map)
 /// writes the input of a tile; the network's output is as large, and may have other channels. write(first_row, rows)
-/// receives the rows of the result to which no later tile contributes, in order, each once. Both return Result<void>,
-/// and an error ends the run. `memory` has tiles_bytes.
-template <Network Net, class Fill, class Write>
+/// receives the rows of the result to which no later tile contributes, in order, each once. Before that,
+/// finish(first_row, first_column, map) gets the rectangles that these rows consist of, each as soon as it is final,
+/// and may change it. All return Result<void>, and an error ends the run. `memory` has tiles_bytes.
+template <Network Net, class Fill, class Write, class Finish>
 Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& context,
-                       Tiling<typename Net::Config> const& tiling, std::byte* memory, Fill&& fill,
-                       Write&& write) noexcept {
+                       Tiling<typename Net::Config> const& tiling, std::byte* memory, Fill&& fill, Write&& write,
+                       Finish&& finish) noexcept {
   using Pixel = typename Model<Net>::Pixel;
   TileAxis const &axis_x = tiling.x, &axis_y = tiling.y;
   Index const channels_in = Net::channels_in(model.config()), width = axis_x.size(), at_once = tiling.at_once;
@@ -194,6 +195,7 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
   };
   if (tiling.tiles() == 1) {
     if (auto const done = run(0, 0, 1); !done) return done;
+    if (Result<void> const finished = finish(Index{0}, Index{0}, result(0)); !finished) return finished;
     return write(Index{0}, result(0));
   }
 
@@ -205,13 +207,17 @@ Result<void> run_tiles(Model<Net> const& model, Context<typename Net::Scalar>& c
   Index settled = 0;
   for (Index tile_y = 0; tile_y < axis_y.count(); ++tile_y) {
     Index const end = axis_y.end(tile_y), next = axis_y.settled(tile_y);
-    for (Index tile_x = 0, count; tile_x < axis_x.count(); tile_x += count) {
+    for (Index tile_x = 0, count, column = 0; tile_x < axis_x.count(); tile_x += count) {
       count = (std::min)(at_once, axis_x.count() - tile_x);
       if (auto const done = run(tile_x, tile_y, count); !done) return done;
       for (Index i = 0; i < count; ++i) {
         add_tile<Pixel>(context.parallel, result(i), axis_x, axis_y, tile_x + i, tile_y, settled,
                         rows_of(end - settled));
       }
+      Index const end_column = axis_x.settled(tile_x + count - 1);
+      View<Pixel> const final_part = crop(rows_of(next - settled), 0, column, next - settled, end_column - column);
+      if (Result<void> const finished = finish(settled, column, final_part); !finished) return finished;
+      column = end_column;
     }
     if (Result<void> const written = write(settled, rows_of(next - settled)); !written) return written;
     Index const kept = end - next;
@@ -308,7 +314,8 @@ class TiledRun {
       }
       return {};
     };
-    return detail::run_tiles(*model_, context, tiling_, memory.data(), fill, write_rows);
+    auto const leave = [](Index, Index, View<Pixel>) noexcept { return Result<void>(); };
+    return detail::run_tiles(*model_, context, tiling_, memory.data(), fill, write_rows, leave);
   }
 
  private:

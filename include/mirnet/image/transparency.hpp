@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
+#include <limits>
 
 #include <mirnet/image/conversions.hpp>
 #include <mirnet/image/image.hpp>
@@ -85,25 +87,58 @@ void fill_hidden(T* samples, Index width, Index height, Index channels, Weighted
   }
 }
 
-/// The bytes that image_to_see takes.
-inline double bytes_to_see(Image const& image) noexcept {
-  if (!image.has_alpha()) return 0;
-  return static_cast<double>(image.bytes().size()) +
-         static_cast<double>(pyramid_cells(image.width(), image.height())) * sizeof(WeightedColour);
+/// Fills the hidden colours of an image whose rows have no gaps. `pyramid` has as many as pyramid_cells.
+inline void fill_hidden(MutableImageView image, WeightedColour* pyramid) noexcept {
+  image.visit([&](auto rows) { fill_hidden(rows(0), image.width(), image.height(), image.channels(), pyramid); });
 }
 
-/// Puts the colours of the original image back where its pixels are fully transparent.
-inline void put_hidden(Image const& image, Index first_row, View<float> rows) noexcept {
-  if (!image.has_alpha()) return;
-  image.visit([&](auto samples) {
-    auto const* from = samples.data() + first_row * image.width() * image.channels();
-    float* to = rows.data();
-    for (Index i = 0; i < rows.pixels(); ++i, from += image.channels(), to += rows.pitch()) {
-      if (from[image.channels() - 1] > 0) continue;
-      auto const colours = unit_colours(from, image.colours());
-      std::copy(colours.begin(), colours.end(), to);
+/// The parts of a memory in which a copy of an image is filled.
+struct FilledBytes {
+  Index copy, pyramid;  ///< multiples of a line
+
+  /// Errors: memory, where an Index cannot hold their sum.
+  static Result<FilledBytes> of(ImageView image) noexcept {
+    constexpr Index most = ((std::numeric_limits<Index>::max)() - alignment_bytes) / 2;
+    auto const copy = checked_product(image.height(), image.row_bytes());
+    auto const pyramid =
+        checked_product(pyramid_cells(image.width(), image.height()), static_cast<Index>(sizeof(WeightedColour)));
+    if (!copy || !pyramid || *copy > most || *pyramid > most) {
+      return Error(ErrorCode::memory, "the averages of a transparent image need more memory than can be addressed");
     }
-  });
+    return FilledBytes{round_up(*copy, alignment_bytes), round_up(*pyramid, alignment_bytes)};
+  }
+
+  Index sum() const noexcept { return copy + pyramid; }
+};
+
+/// What a network sees of an image: the image, or if it has alpha, a copy with hidden colours filled at the beginning
+/// of `memory`, which starts at a multiple of 64 and has the bytes of FilledBytes.
+inline ImageView seen_of(ImageView image, std::byte* memory, FilledBytes const& bytes) noexcept {
+  if (!image.has_alpha()) return image;
+  Index const row = image.row_bytes();
+  for (Index y = 0; y < image.height(); ++y) {
+    std::memcpy(memory + y * row, image.samples() + y * image.stride(), static_cast<std::size_t>(row));
+  }
+  MutableImageView const filled(memory, image.width(), image.height(), image.channels(), image.type(), row);
+  fill_hidden(filled, reinterpret_cast<WeightedColour*>(memory + bytes.copy));
+  return filled;
+}
+
+/// Puts the colours of the original image back where its pixels are fully transparent, in a row whose first pixel is
+/// pixel (y, x) of that image.
+inline void put_hidden(ImageView image, Index y, Index x, View<float> row) noexcept {
+  if (!image.has_alpha()) return;
+  image.visit(
+      [&](auto rows) {
+        auto const* from = rows(y);
+        float* to = row.data();
+        for (Index i = 0; i < row.width(); ++i, from += image.channels(), to += row.pitch()) {
+          if (from[image.channels() - 1] > 0) continue;
+          auto const colours = unit_colours(from, image.colours());
+          std::copy(colours.begin(), colours.end(), to);
+        }
+      },
+      x);
 }
 
 }  // namespace detail
@@ -115,16 +150,11 @@ inline Result<Image> with_hidden_filled(Image const& image) noexcept {
   auto filled = Image::create(image.width(), image.height(), image.channels(), image.type());
   if (!filled) return filled;
   std::copy(image.bytes().begin(), image.bytes().end(), filled->bytes().begin());
-  auto const cells = detail::pyramid_cells(image.width(), image.height());
-  auto const bytes = checked_product(cells, static_cast<Index>(sizeof(detail::WeightedColour)));
-  if (!bytes)
-    return Error(ErrorCode::memory, "the averages of a transparent image need more memory than can be addressed");
-  auto pyramid = Memory::allocate(*bytes);
+  auto const bytes = detail::FilledBytes::of(image);
+  if (!bytes) return bytes.error();
+  auto const pyramid = Memory::allocate(bytes->pyramid);
   if (!pyramid) return pyramid.error();
-  filled->visit([&](auto samples) {
-    detail::fill_hidden(samples.data(), image.width(), image.height(), image.channels(),
-                        reinterpret_cast<detail::WeightedColour*>(pyramid->bytes().data()));
-  });
+  detail::fill_hidden(*filled, reinterpret_cast<detail::WeightedColour*>(pyramid->bytes().data()));
   return filled;
 }
 
