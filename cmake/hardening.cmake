@@ -22,6 +22,11 @@ foreach(flag IN ITEMS -fPIE -fstack-protector-strong -fstack-clash-protection -f
     list(APPEND mirnet_hardening_flags ${flag})
   endif()
 endforeach()
+# Not where CMake asks for -fPIC, which shared libraries need and which serves programs as well.
+if("-fPIE" IN_LIST mirnet_hardening_flags)
+  list(REMOVE_ITEM mirnet_hardening_flags -fPIE)
+  list(APPEND mirnet_hardening_flags "$<$<NOT:$<BOOL:$<TARGET_PROPERTY:POSITION_INDEPENDENT_CODE>>>:-fPIE>")
+endif()
 foreach(flag IN ITEMS -pie LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
   string(MAKE_C_IDENTIFIER MIRNET_HAS_${flag} has)
   check_linker_flag(CXX ${flag} ${has})
