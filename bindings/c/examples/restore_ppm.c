@@ -1,8 +1,8 @@
 /* restore_ppm WEIGHTS.mirw INPUT.ppm OUTPUT.ppm
  *
- * Restores a photograph in the plainest of formats (binary PPM with 8 bits a sample) and says how far it is. Ctrl-C ends
- * it. Exit codes: 0, the library's mirnet_status, 3 for an input that cannot be read, 8 for an output that cannot be
- * written.
+ * Restores a photograph in the plainest of formats (binary PPM with 8 bits a sample) and says how far it is. Ctrl-C
+ * ends it. Exit codes: 0, the library's mirnet_status, 3 for an input that cannot be read, 8 for an output that cannot
+ * be written.
  */
 #include <mirnet.h>
 
@@ -17,8 +17,8 @@ static void interrupt(int signal_number) {
   interrupted = 1;
 }
 
-static int progress(void *self, double done) {
-  int *percent = self;
+static int progress(void* self, double done) {
+  int* percent = self;
   if ((int)(100 * done) > *percent) {
     *percent = (int)(100 * done);
     fprintf(stderr, "\r%3d %%", *percent);
@@ -28,18 +28,18 @@ static int progress(void *self, double done) {
 }
 
 /* Reads the header of a binary PPM with 8 bits a sample; 0 where it is something else. */
-static int read_header(FILE *file, long *width, long *height) {
+static int read_header(FILE* file, long* width, long* height) {
   int white;
   if (fscanf(file, "P6 %ld %ld %d", width, height, &white) != 3 || fgetc(file) == EOF) return 0;
   return white == 255 && *width > 0 && *height > 0 && *width <= 65535 && *height <= 65535;
 }
 
 /* An input that cannot be read, or that there is no memory for: prints why and returns NULL. */
-static unsigned char *read_ppm(char const *path, mirnet_format *format) {
+static unsigned char* read_ppm(char const* path, mirnet_format* format) {
   long width, height;
   size_t bytes;
-  unsigned char *samples = NULL;
-  FILE *file = fopen(path, "rb");
+  unsigned char* samples = NULL;
+  FILE* file = fopen(path, "rb");
   if (file == NULL) {
     fprintf(stderr, "%s: cannot be opened\n", path);
     return NULL;
@@ -66,9 +66,9 @@ static unsigned char *read_ppm(char const *path, mirnet_format *format) {
   return samples;
 }
 
-static int write_ppm(char const *path, mirnet_format const *format, unsigned char const *samples) {
+static int write_ppm(char const* path, mirnet_format const* format, unsigned char const* samples) {
   size_t const bytes = (size_t)format->width * (size_t)format->height * 3;
-  FILE *file = fopen(path, "wb");
+  FILE* file = fopen(path, "wb");
   int written = file != NULL && fprintf(file, "P6\n%ld %ld\n255\n", (long)format->width, (long)format->height) > 0 &&
                 fwrite(samples, 1, bytes, file) == bytes;
   if (file != NULL && fclose(file) != 0) written = 0;
@@ -76,9 +76,9 @@ static int write_ppm(char const *path, mirnet_format const *format, unsigned cha
   return written;
 }
 
-int main(int argc, char **argv) {
-  mirnet_model *model = NULL;
-  mirnet_plan *plan = NULL;
+int main(int argc, char** argv) {
+  mirnet_model* model = NULL;
+  mirnet_plan* plan = NULL;
   mirnet_run_options options = MIRNET_RUN_OPTIONS_INIT;
   mirnet_format format;
   mirnet_error error;

@@ -63,11 +63,11 @@ typedef struct mirnet_error {
 } mirnet_error;
 
 /* The version of the library that runs: "0.2.0". */
-MIRNET_API char const *mirnet_version(void);
+MIRNET_API char const* mirnet_version(void);
 
 /* The instruction sets of the library that this machine has, the fastest first: "avx512bf16", "avx512", "avx2", "sse2",
  * "neon" or "scalar". NULL for an index that is negative or past the last one. */
-MIRNET_API char const *mirnet_instruction_set(int32_t index);
+MIRNET_API char const* mirnet_instruction_set(int32_t index);
 
 /* --- Models ------------------------------------------------------------------------------------------------------ */
 
@@ -89,42 +89,44 @@ typedef enum mirnet_algorithm {
 
 typedef struct mirnet_model_options {
   size_t struct_size;
-  char const *instruction_set; /* NULL: the fastest of this machine */
+  char const* instruction_set; /* NULL: the fastest of this machine */
   int32_t precision;           /* a mirnet_precision */
   int32_t algorithm;           /* a mirnet_algorithm */
 } mirnet_model_options;
 
-#define MIRNET_MODEL_OPTIONS_INIT {sizeof(mirnet_model_options), NULL, MIRNET_PRECISION_AUTO, MIRNET_ALGORITHM_AUTO}
+#define MIRNET_MODEL_OPTIONS_INIT \
+  { sizeof(mirnet_model_options), NULL, MIRNET_PRECISION_AUTO, MIRNET_ALGORITHM_AUTO }
 
 /* Loads a weight file (.mirw) of one of the library's networks. `path` is UTF-8 and ends in '\0'. `options` may be
  * NULL. Errors: MIRNET_INVALID_ARGUMENT, for an instruction set that the library or the machine does not have, or a
  * precision that it has no kernels for; MIRNET_MODEL; MIRNET_MEMORY. */
-MIRNET_API mirnet_status mirnet_model_load_file(char const *path, mirnet_model_options const *options,
-                                                mirnet_model **model, mirnet_error *error);
+MIRNET_API mirnet_status mirnet_model_load_file(char const* path, mirnet_model_options const* options,
+                                                mirnet_model** model, mirnet_error* error);
 
 /* The same for a weight file in memory, of any alignment, which is not needed afterwards. */
-MIRNET_API mirnet_status mirnet_model_load_memory(void const *bytes, size_t size, mirnet_model_options const *options,
-                                                  mirnet_model **model, mirnet_error *error);
+MIRNET_API mirnet_status mirnet_model_load_memory(void const* bytes, size_t size, mirnet_model_options const* options,
+                                                  mirnet_model** model, mirnet_error* error);
 
 /* Frees a model after its last plan. NULL is allowed. */
-MIRNET_API void mirnet_model_free(mirnet_model *model);
+MIRNET_API void mirnet_model_free(mirnet_model* model);
 
 /* Facts about a model. The texts live as long as the model. */
 typedef struct mirnet_model_info {
   size_t struct_size;
-  char const *network;         /* "MIRNet" */
-  char const *task;            /* what the weights were trained for: "denoise" */
-  char const *instruction_set; /* of the kernels that run; another than was asked for if that has none of its own */
-  char const *precision;       /* "fp32" or "bf16" */
+  char const* network;         /* "MIRNet" */
+  char const* task;            /* what the weights were trained for: "denoise" */
+  char const* instruction_set; /* of the kernels that run; another than was asked for if that has none of its own */
+  char const* precision;       /* "fp32" or "bf16" */
   int64_t parameters;          /* numbers learned */
   int64_t bytes;               /* memory of the weights */
   int32_t views;               /* pictures that a run takes: 1, or 2, a left and a right view of one scene */
 } mirnet_model_info;
 
-#define MIRNET_MODEL_INFO_INIT {sizeof(mirnet_model_info), NULL, NULL, NULL, NULL, 0, 0, 0}
+#define MIRNET_MODEL_INFO_INIT \
+  { sizeof(mirnet_model_info), NULL, NULL, NULL, NULL, 0, 0, 0 }
 
 /* Fills the members that `info` has according to its struct_size. Errors: MIRNET_INVALID_ARGUMENT. */
-MIRNET_API mirnet_status mirnet_model_get_info(mirnet_model const *model, mirnet_model_info *info, mirnet_error *error);
+MIRNET_API mirnet_status mirnet_model_get_info(mirnet_model const* model, mirnet_model_info* info, mirnet_error* error);
 
 /* --- Plans ------------------------------------------------------------------------------------------------------- */
 
@@ -146,10 +148,10 @@ typedef struct mirnet_format {
 
 /* Calls task(arguments, item, worker) once for every item in [0, count) and returns when all are done. Calls that run
  * at the same time have different workers in [0, workers). */
-typedef void (*mirnet_task)(void *arguments, int64_t item, int64_t worker);
+typedef void (*mirnet_task)(void* arguments, int64_t item, int64_t worker);
 typedef struct mirnet_scheduler {
-  void (*run)(void *self, int64_t count, mirnet_task task, void *arguments);
-  void *self;
+  void (*run)(void* self, int64_t count, mirnet_task task, void* arguments);
+  void* self;
   int32_t workers;
 } mirnet_scheduler;
 
@@ -157,28 +159,30 @@ typedef struct mirnet_scheduler {
 
 typedef struct mirnet_plan_options {
   size_t struct_size;
-  int32_t tile;        /* the longest side of a tile in pixels, 256 or more; 0: 768; MIRNET_WHOLE: one tile. Results
-                          differ slightly with the tile. */
-  int32_t threads;     /* 0: one for each core that the process may use */
-  int64_t most_memory; /* bytes that mirnet_plan_memory may return at most; 0: no limit. The bits do not depend on it. */
-  mirnet_scheduler const *scheduler; /* shares out the work instead of `threads`; NULL: a run starts threads and ends
+  int32_t tile;    /* the longest side of a tile in pixels, 256 or more; 0: 768; MIRNET_WHOLE: one tile. Results
+                      differ slightly with the tile. */
+  int32_t threads; /* 0: one for each core that the process may use */
+  int64_t
+      most_memory; /* bytes that mirnet_plan_memory may return at most; 0: no limit. The bits do not depend on it. */
+  mirnet_scheduler const* scheduler; /* shares out the work instead of `threads`; NULL: a run starts threads and ends
                                         them. Only the structure is copied. */
 } mirnet_plan_options;
 
-#define MIRNET_PLAN_OPTIONS_INIT {sizeof(mirnet_plan_options), 0, 0, 0, NULL}
+#define MIRNET_PLAN_OPTIONS_INIT \
+  { sizeof(mirnet_plan_options), 0, 0, 0, NULL }
 
 /* Plans runs for images of a format. The model must outlive the plan. `options` may be NULL. Errors:
  * MIRNET_INVALID_ARGUMENT; MIRNET_MEMORY, where no memory could hold it or most_memory is too little, with the tile
  * that fits. */
-MIRNET_API mirnet_status mirnet_plan_create(mirnet_model const *model, mirnet_format const *format,
-                                            mirnet_plan_options const *options, mirnet_plan **plan,
-                                            mirnet_error *error);
+MIRNET_API mirnet_status mirnet_plan_create(mirnet_model const* model, mirnet_format const* format,
+                                            mirnet_plan_options const* options, mirnet_plan** plan,
+                                            mirnet_error* error);
 
 /* NULL is allowed. */
-MIRNET_API void mirnet_plan_free(mirnet_plan *plan);
+MIRNET_API void mirnet_plan_free(mirnet_plan* plan);
 
 /* The bytes that one run works in, beside both images. 0 for NULL. */
-MIRNET_API size_t mirnet_plan_memory(mirnet_plan const *plan);
+MIRNET_API size_t mirnet_plan_memory(mirnet_plan const* plan);
 
 typedef struct mirnet_plan_info {
   size_t struct_size;
@@ -190,10 +194,11 @@ typedef struct mirnet_plan_info {
   int32_t at_once;                 /* tiles that are computed at the same time */
 } mirnet_plan_info;
 
-#define MIRNET_PLAN_INFO_INIT {sizeof(mirnet_plan_info), 0, 0, 0, 0, 0, 0, 0, 0}
+#define MIRNET_PLAN_INFO_INIT \
+  { sizeof(mirnet_plan_info), 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Fills the members that `info` has according to its struct_size. Errors: MIRNET_INVALID_ARGUMENT. */
-MIRNET_API mirnet_status mirnet_plan_get_info(mirnet_plan const *plan, mirnet_plan_info *info, mirnet_error *error);
+MIRNET_API mirnet_status mirnet_plan_get_info(mirnet_plan const* plan, mirnet_plan_info* info, mirnet_error* error);
 
 /* --- Runs -------------------------------------------------------------------------------------------------------- */
 
@@ -202,37 +207,38 @@ typedef struct mirnet_run_options {
   float strength;   /* 0: the image stays as it is; 1: all of the network's change */
   float keep_grain; /* the share of the change in brightness that is left out, 0 to 1: grain stays, blotches of colour
                        go */
-  void const *right_view; /* the right view's first row, for models of two views; NULL for others */
+  void const* right_view; /* the right view's first row, for models of two views; NULL for others */
   ptrdiff_t right_stride;
-  void *memory; /* the caller's, from a multiple of 64 on; NULL: the run allocates its memory and frees it */
+  void* memory; /* the caller's, from a multiple of 64 on; NULL: the run allocates its memory and frees it */
   size_t memory_size;
   /* Called many times a second with the share of the work that is done, 0 to 1, by one thread at a time, which need not
    * be the caller's. Any other value than 0 ends the run: MIRNET_CANCELLED. NULL is allowed. */
-  int (*progress)(void *self, double done);
+  int (*progress)(void* self, double done);
   /* Called in the caller's thread when a rectangle of the output has its final samples. In the end, each pixel has been
    * in one rectangle. NULL is allowed. */
-  void (*finished)(void *self, int64_t x, int64_t y, int64_t width, int64_t height);
-  void *self; /* the first argument of these functions */
+  void (*finished)(void* self, int64_t x, int64_t y, int64_t width, int64_t height);
+  void* self; /* the first argument of these functions */
 } mirnet_run_options;
 
-#define MIRNET_RUN_OPTIONS_INIT {sizeof(mirnet_run_options), 1.0f, 0.0f, NULL, 0, NULL, 0, NULL, NULL, NULL}
+#define MIRNET_RUN_OPTIONS_INIT \
+  { sizeof(mirnet_run_options), 1.0f, 0.0f, NULL, 0, NULL, 0, NULL, NULL, NULL }
 
 /* Restores an image of the plan's format. A stride is the number of bytes from a row to the next: 0 for rows without
  * gaps; negative where rows are stored from bottom to top, with a pointer to the top row. Samples are aligned to their
  * type. Input and output do not overlap. Alpha is copied; colours of fully transparent pixels stay as they are. Once a
  * run has failed or was cancelled, the samples of the output are unspecified. Errors: MIRNET_INVALID_ARGUMENT;
  * MIRNET_MEMORY; MIRNET_CANCELLED. */
-MIRNET_API mirnet_status mirnet_run(mirnet_plan const *plan, void const *input, ptrdiff_t input_stride, void *output,
-                                    ptrdiff_t output_stride, mirnet_run_options const *options, mirnet_error *error);
+MIRNET_API mirnet_status mirnet_run(mirnet_plan const* plan, void const* input, ptrdiff_t input_stride, void* output,
+                                    ptrdiff_t output_stride, mirnet_run_options const* options, mirnet_error* error);
 
 /* --- Profiles ---------------------------------------------------------------------------------------------------- */
 
 /* The work of one layer on one map. The texts are valid during the call that reports it. */
 typedef struct mirnet_node {
   size_t struct_size;
-  char const *name;      /* "body.0.body.1.conv"; "+" between layers that are computed as one */
-  char const *operation; /* "conv 3x3" */
-  char const *kernel;    /* "winograd F(4x4,3x3)" */
+  char const* name;      /* "body.0.body.1.conv"; "+" between layers that are computed as one */
+  char const* operation; /* "conv 3x3" */
+  char const* kernel;    /* "winograd F(4x4,3x3)" */
   int64_t input_height, input_width, input_channels;
   int64_t output_height, output_width, output_channels;
   uint64_t macs;  /* multiply-accumulates of the network as written */
@@ -242,9 +248,9 @@ typedef struct mirnet_node {
 
 /* Runs the network `runs` times over one tile of the plan and reports each node, in their order, to
  * report(self, node). Errors: MIRNET_INVALID_ARGUMENT; MIRNET_MEMORY. */
-MIRNET_API mirnet_status mirnet_profile(mirnet_plan const *plan, int32_t runs,
-                                        void (*report)(void *self, mirnet_node const *node), void *self,
-                                        mirnet_error *error);
+MIRNET_API mirnet_status mirnet_profile(mirnet_plan const* plan, int32_t runs,
+                                        void (*report)(void* self, mirnet_node const* node), void* self,
+                                        mirnet_error* error);
 
 #ifdef __cplusplus
 }
