@@ -1,9 +1,12 @@
 // Images in tiles: how they lie, that they add up, that the memory is what was said, and how a run is watched.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -297,6 +300,57 @@ TEST_CASE("rows of the result come in order, each once, and an error ends the ru
   REQUIRE(!failed);
   CHECK(failed.error().code() == ErrorCode::output);
   CHECK(calls == 1);
+}
+
+TEST_CASE("images of the caller, with gaps between rows or from bottom to top, are restored by rectangles") {
+  auto const model = small_model();
+  ThreadPool pool(2);
+  test::Cases cases(5);
+  for (auto const type : {SampleType::u8, SampleType::u16, SampleType::f32}) {
+    for (Index channels = 1; channels <= 4; ++channels) {
+      if (cases.next_is_left_out()) continue;
+      Context<float> context(*test::kernel_tables().front(), channels == 3 ? ParallelFor(pool) : ParallelFor());
+      auto const image = draw(520, channels == 3 ? 300 : 40, channels, type, pictures::noisy_pattern);
+      Index const pixel = channels * sample_bytes(type), row = image.width() * pixel, stride = row + 3 * pixel;
+      // The original from bottom to top, and the result in the middle of wider rows.
+      std::vector<std::byte> reversed(image.bytes().size()), wide(static_cast<std::size_t>(stride * image.height()));
+      for (Index y = 0; y < image.height(); ++y) {
+        std::copy_n(image.bytes().data() + y * row, row, reversed.data() + (image.height() - 1 - y) * row);
+      }
+      ImageView const original(reversed.data() + (image.height() - 1) * row, image.width(), image.height(), channels,
+                               type, -row);
+      MutableImageView const result(wide.data() + pixel, image.width(), image.height(), channels, type, stride);
+      auto const tiling = plan_tiles(model, context, original, shortest_tile).value();
+      auto const expected = restore(model, image, context, tiling, {0.5f, 0.75f}).value();
+      auto const expected_at = [&](Index y, Index x) { return expected.bytes().data() + y * row + x * pixel; };
+      auto const found_at = [&](Index y, Index x) { return result.samples() + y * stride + x * pixel; };
+
+      std::vector<int> finished(static_cast<std::size_t>(image.pixels()));
+      bool right_when_told = true;
+      auto const tell = [&](Index top, Index left, Index height, Index width) {
+        for (Index y = top; y < top + height; ++y) {
+          right_when_told &=
+              std::memcmp(found_at(y, left), expected_at(y, left), static_cast<std::size_t>(width * pixel)) == 0;
+          for (Index x = left; x < left + width; ++x) ++finished[static_cast<std::size_t>(y * image.width() + x)];
+        }
+      };
+      auto const memory = Memory::allocate(restoring_bytes(model, original, tiling).value()).value();
+      auto const all = memory.bytes().first(static_cast<std::size_t>(restoring_bytes(model, original, tiling).value()));
+      CHECK(restore_into(model, original, context, tiling, {0.5f, 0.75f}, all, result, tell).ok());
+      CHECK(right_when_told);
+      CHECK(std::count(finished.begin(), finished.end(), 1) == image.pixels());
+      // Nothing was written beside the result.
+      bool gaps_are_zero = true;
+      for (Index y = 0; y < image.height(); ++y) {
+        for (Index i : {Index{0}, stride - 1})
+          gaps_are_zero &= wide[static_cast<std::size_t>(y * stride + i)] == std::byte{0};
+      }
+      CHECK(gaps_are_zero);
+      auto const little = restore_into(model, original, context, tiling, {}, all.first(all.size() - 1), result, tell);
+      REQUIRE(!little);
+      CHECK(little.error().code() == ErrorCode::memory);
+    }
+  }
 }
 
 TEST_CASE("strength goes from the image as it is to the network's, brightness and colour apart") {
