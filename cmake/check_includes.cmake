@@ -4,6 +4,7 @@
 #
 #   examples/measure   may include nothing
 #   examples/cli       may include examples/measure (as "measure/..."): the program
+#   bindings           may include examples/measure
 #   bench              may include examples/measure, examples/networks and tests/support (as "support/...")
 #   tests              may include all of these, except that tests/support includes the library alone
 #
@@ -14,11 +15,13 @@ get_filename_component(SOURCE_DIR ${SOURCE_DIR} ABSOLUTE)
 
 # For each folder: dirs_* are the folders in which its includes as "..." are searched, besides that of the source; may_*
 # are the folders in which the files found have to lie.
-set(folders examples/measure examples/cli bench tests/support tests examples)
+set(folders examples/measure examples/cli bindings bench tests/support tests examples)
 set(dirs_examples/measure examples)
 set(may_examples/measure examples/measure)
 set(dirs_examples/cli examples)
 set(may_examples/cli examples/cli examples/measure)
+set(dirs_bindings examples)
+set(may_bindings bindings examples/measure)
 set(dirs_bench examples tests)
 set(may_bench bench examples/measure examples/networks tests/support)
 set(dirs_tests/support tests)
@@ -29,7 +32,7 @@ set(dirs_examples examples/embedded)
 set(may_examples examples)
 
 set(sources)
-foreach(pattern IN ITEMS examples/*.cpp examples/*.hpp bench/*.cpp bench/*.hpp tests/*.cpp tests/*.hpp)
+foreach(pattern IN ITEMS examples/*.cpp examples/*.hpp bindings/*.cpp bindings/*.hpp bench/*.cpp bench/*.hpp tests/*.cpp tests/*.hpp)
   file(GLOB_RECURSE found RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/${pattern})
   list(APPEND sources ${found})
 endforeach()

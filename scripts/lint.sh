@@ -25,7 +25,7 @@ configure() {
 }
 
 check_format() {
-  sources '*.cpp' '*.hpp' | xargs -0 clang-format --dry-run -Werror
+  sources '*.cpp' '*.hpp' 'bindings/*.h' '*.c' | xargs -0 clang-format --dry-run -Werror
 }
 
 check_shell() {

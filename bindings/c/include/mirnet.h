@@ -237,7 +237,7 @@ MIRNET_API mirnet_status mirnet_run(mirnet_plan const* plan, void const* input, 
 typedef struct mirnet_node {
   size_t struct_size;
   char const* name;      /* "body.0.body.1.conv"; "+" between layers that are computed as one */
-  char const* operation; /* "conv 3x3" */
+  char const* operation; /* "conv 3x3+prelu": what happens to the results before they are written stands behind "+" */
   char const* kernel;    /* "winograd F(4x4,3x3)" */
   int64_t input_height, input_width, input_channels;
   int64_t output_height, output_width, output_channels;

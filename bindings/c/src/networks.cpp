@@ -205,9 +205,10 @@ class NetworkPlan final : public mirnet_plan {
     }
     for (std::size_t i = 0; i < times.size(); ++i) {
       auto const& record = rehearsal->nodes[i];
+      auto const operation = record.operation + record.fused;
       mirnet_node const node{.struct_size = sizeof(mirnet_node),
                              .name = record.name.c_str(),
-                             .operation = record.operation.c_str(),
+                             .operation = operation.c_str(),
                              .kernel = record.kernel.c_str(),
                              .input_height = record.input.height,
                              .input_width = record.input.width,
