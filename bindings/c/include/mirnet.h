@@ -247,10 +247,11 @@ typedef struct mirnet_node {
 } mirnet_node;
 
 /* Runs the network `runs` times over one tile of the plan and reports each node, in their order, to
- * report(self, node). Errors: MIRNET_INVALID_ARGUMENT; MIRNET_MEMORY. */
+ * report(self, node). `progress` is as in mirnet_run_options. Errors: MIRNET_INVALID_ARGUMENT; MIRNET_MEMORY;
+ * MIRNET_CANCELLED. */
 MIRNET_API mirnet_status mirnet_profile(mirnet_plan const* plan, int32_t runs,
-                                        void (*report)(void* self, mirnet_node const* node), void* self,
-                                        mirnet_error* error);
+                                        void (*report)(void* self, mirnet_node const* node),
+                                        int (*progress)(void* self, double done), void* self, mirnet_error* error);
 
 #ifdef __cplusplus
 }

@@ -65,7 +65,7 @@ struct mirnet_plan {
   virtual mirnet::Result<void> run(mirnet_c::RunRequest const& request) const noexcept = 0;
   /// Errors: as mirnet_profile.
   virtual mirnet::Result<void> profile(int32_t runs, void (*report)(void* self, mirnet_node const* node),
-                                       void* self) const = 0;
+                                       int (*progress)(void* self, double done), void* self) const = 0;
 
   mirnet_plan_info info = MIRNET_PLAN_INFO_INIT;
   mirnet::ImageView format;  // without samples

@@ -364,7 +364,7 @@ mirnet_status mirnet_run(mirnet_plan const* plan, void const* input, ptrdiff_t i
 }
 
 mirnet_status mirnet_profile(mirnet_plan const* plan, int32_t runs, void (*report)(void* self, mirnet_node const* node),
-                             void* self, mirnet_error* error) {
+                             int (*progress)(void* self, double done), void* self, mirnet_error* error) {
   return checked(error, [&]() -> Result<void> {
     if (plan == nullptr) return null_argument("plan");
     if (report == nullptr) return null_argument("report");
@@ -372,7 +372,7 @@ mirnet_status mirnet_profile(mirnet_plan const* plan, int32_t runs, void (*repor
     if (runs < 1 || runs > most_runs) {
       return Error(ErrorCode::invalid_argument, "runs is %lld; expected 1 to %lld", number(runs), number(most_runs));
     }
-    return plan->profile(runs, report, self);
+    return plan->profile(runs, report, progress, self);
   });
 }
 

@@ -87,8 +87,8 @@ class Workers {
 /// Tells the caller how far a run has come, and stops it if the caller says so.
 class Reporter {
  public:
-  Reporter(RunRequest const& request, std::uint64_t macs) noexcept
-      : progress_(request.progress), self_(request.self), all_(static_cast<double>(macs)) {}
+  Reporter(int (*progress)(void* self, double done), void* self, double macs) noexcept
+      : progress_(progress), self_(self), all_(macs) {}
 
   template <class T>
   void report_on(Context<T>& context) noexcept {
@@ -156,7 +156,7 @@ class NetworkPlan final : public mirnet_plan {
       memory = own.bytes();
     }
     auto context = computed_.context(workers->parallel());
-    Reporter reporter(request, tiling_.macs());
+    Reporter reporter(request.progress, request.self, static_cast<double>(tiling_.macs()));
     reporter.report_on(context);
     auto const finished = [&](Index y, Index x, Index height, Index width) {
       if (request.finished != nullptr) request.finished(request.self, x, y, width, height);
@@ -165,7 +165,8 @@ class NetworkPlan final : public mirnet_plan {
                                 request.output, finished);
   }
 
-  Result<void> profile(int32_t runs, void (*report)(void* self, mirnet_node const* node), void* self) const override {
+  Result<void> profile(int32_t runs, void (*report)(void* self, mirnet_node const* node),
+                       int (*progress)(void* self, double done), void* self) const override {
     using Pixel = typename Model<Net>::Pixel;
     auto const workers = Workers::start(threads_, scheduler_);
     if (!workers) return workers.error();
@@ -191,6 +192,8 @@ class NetworkPlan final : public mirnet_plan {
     }
     measure::Profiler profiler(rehearsal->pieces, context.parallel.workers);
     context.trace = profiler.trace();
+    Reporter reporter(progress, self, static_cast<double>(rehearsal->plan.macs) * runs);
+    reporter.report_on(context);
     std::vector<measure::Samples> times(rehearsal->nodes.size());
     for (int32_t i = 0; i < runs; ++i) {
       profiler.start_run();
