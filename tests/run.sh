@@ -11,9 +11,8 @@
 #             not optimised, each request for memory of the program failing, ten thousand runs, the library's tests built
 #             from the single header in build/single-header, and those with threads with ThreadSanitizer in build/tsan
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
-#             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of their
-#             cases, and none of those of image files and of robustness. What there is nothing to run with (mingw) is
-#             compiled and linked.
+#             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of the
+#             cases of units, kernels and models. What there is nothing to run with (mingw) is compiled and linked.
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
@@ -57,9 +56,11 @@ done
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 export CTEST_PARALLEL_LEVEL=$CMAKE_BUILD_PARALLEL_LEVEL
 
+build_options=(-D MIRNET_HEIC=ON)
+
 # build PRESET
 build() {
-  cmake --preset "$1" -D MIRNET_HEIC=ON
+  cmake --preset "$1" "${build_options[@]}"
   cmake --build --preset "$1"
 }
 
@@ -72,10 +73,9 @@ check() {
 if [ $cross = yes ]; then
   [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(awk 'NF { print $1 }' <<<"$cross_table")
   scripts/install-packages.sh cross "${targets[@]}"
-  short=()
-  [ -z "${MIRNET_SHORT_TESTS-}" ] || short=(--exclude-regex '^cpp\.(io|robustness)$')
+  [ -z "${MIRNET_SHORT_TESTS-}" ] || build_options+=(-D "MIRNET_TEST_FOLDERS=unit;kernels;model")
   for target in "${targets[@]}"; do
-    "$(awk -v target="$target" '$1 == target { print $2 }' <<<"$cross_table")" "$target" "${short[@]}"
+    "$(awk -v target="$target" '$1 == target { print $2 }' <<<"$cross_table")" "$target"
   done
   exit
 fi
