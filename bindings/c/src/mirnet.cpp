@@ -203,20 +203,21 @@ template <class Byte, class Sample>
 Result<mirnet::BasicImageView<Byte>> image_of(mirnet::ImageView format, Sample* samples, std::ptrdiff_t stride,
                                               char const* name) noexcept {
   if (samples == nullptr) return null_argument(name);
-  if (stride == 0) stride = format.row_bytes();
+  // No row follows a single one, whatever the stride says.
+  if (stride == 0 || format.height() == 1) stride = format.row_bytes();
   Index const size = mirnet::sample_bytes(format.type());
   if (reinterpret_cast<std::uintptr_t>(samples) % static_cast<std::uintptr_t>(size) != 0 || stride % size != 0) {
     return Error(ErrorCode::invalid_argument, "%s: rows do not start at a multiple of %lld bytes, a sample's size",
                  name, number(size));
   }
   // The opposite of the least number is not one.
-  if (format.height() > 1 && stride < format.row_bytes() && stride > -format.row_bytes()) {
+  if (stride < format.row_bytes() && stride > -format.row_bytes()) {
     return Error(ErrorCode::invalid_argument, "%s: the stride is %lld; expected at least the %lld bytes of a row", name,
                  number(stride), number(format.row_bytes()));
   }
   // Nothing lies so far away.
   constexpr Index largest = (std::numeric_limits<Index>::max)();
-  if (format.height() > 1 && (stride > largest / format.height() || stride < -(largest / format.height()))) {
+  if (stride > largest / format.height() || stride < -(largest / format.height())) {
     return Error(ErrorCode::invalid_argument, "%s: the stride is %lld, which the %lld rows of an image cannot have",
                  name, number(stride), number(format.height()));
   }
@@ -267,14 +268,19 @@ Result<void> run(mirnet_plan const& plan, void const* input, std::ptrdiff_t inpu
       return Error(ErrorCode::invalid_argument, "%s is %g; expected 0 to 1", name, static_cast<double>(share));
     }
   }
-  return plan.run({.views = views,
-                   .output = *to,
-                   .strength = {options->strength * (1.0f - options->keep_grain), options->strength},
-                   .memory = options->memory,
-                   .memory_size = options->memory_size,
-                   .progress = options->progress,
-                   .finished = options->finished,
-                   .self = options->self});
+  auto const done = plan.run({.views = views,
+                              .output = *to,
+                              .strength = {options->strength * (1.0f - options->keep_grain), options->strength},
+                              .memory = options->memory,
+                              .memory_size = options->memory_size,
+                              .progress = options->progress,
+                              .finished = options->finished,
+                              .self = options->self});
+  // That there are more or fewer views than the model takes is not the weights' fault.
+  if (!done && done.error().code() == ErrorCode::model) {
+    return Error(ErrorCode::invalid_argument, "%s", done.error().message());
+  }
+  return done;
 }
 
 }  // namespace
@@ -284,8 +290,9 @@ extern "C" {
 char const* mirnet_version(void) { return MIRNET_VERSION; }
 
 char const* mirnet_instruction_set(int32_t index) {
+  std::int32_t passed = 0;
   for (auto const& set : mirnet::kernel_sets()) {
-    if (set.available() && index-- == 0) return set.name;
+    if (set.available() && passed++ == index) return set.name;
   }
   return nullptr;
 }
