@@ -169,15 +169,19 @@ Result<Tiling<typename Net::Config>> plan_tiles(Model<Net> const& model, Context
                              TileAxis::of_at_most(image.height(), tile, step), most_bytes);
 }
 
-/// The largest `longest`, up to the one given, with which plan_tiles takes at most `bytes`, in steps of 64 pixels; 0
-/// where not even the shortest tiles do. Errors: as plan_tiles.
+/// The largest `longest`, up to the one given, with which plan_tiles takes at most `bytes`, in steps of 64 pixels (from
+/// 8192 pixels on, of a 64th); 0 where not even the shortest tiles do. Errors: as plan_tiles.
 template <Network Net>
 Result<Index> longest_tile_within(Model<Net> const& model, Context<typename Net::Scalar> const& context,
                                   ImageView image, Index bytes, Index longest = usual_tile) noexcept {
-  for (; longest >= shortest_tile; longest = (longest - 1) / 64 * 64) {
+  // A tile that is longer than the image is as long as it.
+  longest = (std::min)(longest, (std::max)({image.width(), image.height(), shortest_tile}));
+  while (longest >= shortest_tile) {
     auto const tiling = plan_tiles(model, context, image, longest, bytes);
     if (!tiling) return tiling.error();
     if (tiling->bytes <= bytes) return longest;
+    Index const step = (std::max<Index>)(longest / 4096, 1) * 64;
+    longest = (longest - 1) / step * step;
   }
   return 0;
 }
