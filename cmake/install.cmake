@@ -8,8 +8,9 @@ install(TARGETS mirnet mirnet_io mirnet_threads mirnet_eigen EXPORT mirnetTarget
 install(EXPORT mirnetTargets NAMESPACE mirnet:: DESTINATION ${config_dir})
 
 set(mirnet_include_dir_to_find ${CMAKE_INSTALL_INCLUDEDIR})  # where kernels.cpp lies
+set(mirnet_library_dir_to_find ${CMAKE_INSTALL_LIBDIR})  # and the libraries of the C interface, if they are installed
 configure_package_config_file(cmake/mirnetConfig.cmake.in mirnetConfig.cmake INSTALL_DESTINATION ${config_dir}
-  PATH_VARS mirnet_include_dir_to_find)
+  PATH_VARS mirnet_include_dir_to_find mirnet_library_dir_to_find)
 write_basic_package_version_file(mirnetConfigVersion.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/mirnetConfig.cmake

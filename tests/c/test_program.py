@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The C interface gives the same bytes as the program: python3 tests/c/test_program.py -v
 
-MIRNET, RESTORE_RAW and RESTORE_PPM name the programs mirnet, tests/c/restore_raw.c and bindings/c/examples/restore_ppm.c.
+MIRNET names the program mirnet, RESTORE_RAW that of tests/c/restore_raw.c, and RESTORE_PPM that of
+bindings/c/examples/restore_ppm.c.
 """
 import array
 import os

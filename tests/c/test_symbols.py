@@ -45,11 +45,21 @@ class Symbols(unittest.TestCase):
     @unittest.skipUnless(sys.platform.startswith("linux") and shutil.which("objdump"), "asks objdump")
     def test_name(self):
         text = subprocess.run(["objdump", "-p", options.library], check=True, text=True, capture_output=True).stdout
-        interface = re.search(r"^#define MIRNET_INTERFACE (\d+)$", pathlib.Path(options.header).read_text(encoding="utf-8"),
-                              re.MULTILINE)[1]
+        header = pathlib.Path(options.header).read_text(encoding="utf-8")
+        interface = re.search(r"^#define MIRNET_INTERFACE (\d+)$", header, re.MULTILINE)[1]
         self.assertEqual(re.findall(r"SONAME +(\S+)", text), [f"libmirnet.so.{interface}"])
         self.assertNotIn("RPATH", text)
         self.assertNotIn("RUNPATH", text)
+
+    def test_page(self):
+        """The example of the README compiles."""
+        header = pathlib.Path(options.header)
+        text = (header.parents[1] / "README.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"^```c\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        self.assertEqual(len(blocks), 1)
+        done = subprocess.run([options.cc, "-std=c99", "-xc", *FLAGS, "-I", header.parent, "-"], input=blocks[0],
+                              text=True, capture_output=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_header(self):
         """Alone, in each language, with the build's compilers and those that are there."""
