@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 #include <utility>
 
 namespace measure {
@@ -19,9 +20,17 @@ void NodeList::begin(void*, Node const&, Index) noexcept {}
 
 void NodeList::end(void* self, Node const& node, Index) noexcept {
   auto& list = *static_cast<NodeList*>(self);
+  try {
+    list.add(node);
+  } catch (std::bad_alloc const&) {
+    list.complete_ = false;
+  }
+}
+
+void NodeList::add(Node const& node) {
   auto const index = static_cast<std::size_t>(node.number);
-  if (list.nodes_.size() <= index) list.nodes_.resize(index + 1);
-  auto& record = list.nodes_[index];
+  if (nodes_.size() <= index) nodes_.resize(index + 1);
+  auto& record = nodes_[index];
   record.name = node.name().view();
   record.operation = node.operation;
   record.fused = std::string(node.activation ? "+prelu" : "") + (node.residual ? "+add" : "") +
@@ -34,8 +43,8 @@ void NodeList::end(void* self, Node const& node, Index) noexcept {
   record.live_bytes = std::max(record.live_bytes, static_cast<double>(node.live_bytes));
   record.pieces += node.pieces;
   // Kernels are asked how they would compute a piece shortly before it begins.
-  double const products = list.products_();
-  double const before = std::exchange(list.products_before_, products);
+  double const products = products_();
+  double const before = std::exchange(products_before_, products);
   record.products += static_cast<double>(node.pieces) * (products - before);
 }
 

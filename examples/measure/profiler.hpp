@@ -46,17 +46,21 @@ class NodeList {
   mirnet::Trace trace() noexcept;
   /// With names that are unique.
   std::vector<NodeRecord> take();
+  /// False if there was no memory for a node.
+  bool complete() const noexcept { return complete_; }
 
  private:
   static void begin(void* self, mirnet::Node const& node, mirnet::Index worker) noexcept;
   static void end(void* self, mirnet::Node const& node, mirnet::Index worker) noexcept;
+  void add(mirnet::Node const& node);
 
   double (*products_)();
   double products_before_ = 0;
   std::vector<NodeRecord> nodes_;
+  bool complete_ = true;
 };
 
-/// The nodes of a run with this context for an image of this size. Errors: those of Model::plan.
+/// The nodes of a run with this context for an image of this size. Errors: those of Model::plan; memory.
 template <class Net, class T>
 mirnet::Result<RehearsalOf<typename Net::Config>> rehearse(mirnet::Model<Net> const& model,
                                                            mirnet::Context<T> const& context, mirnet::Index height,
@@ -68,6 +72,7 @@ mirnet::Result<RehearsalOf<typename Net::Config>> rehearse(mirnet::Model<Net> co
   counting.trace = list.trace();
   auto const plan = model.plan(counting, height, width);
   if (!plan) return plan.error();
+  if (!list.complete()) return mirnet::Error(mirnet::ErrorCode::memory, "cannot allocate the list of nodes");
   RehearsalOf<typename Net::Config> rehearsal{list.take(), *plan};
   for (auto const& node : rehearsal.nodes) rehearsal.pieces += node.pieces;
   return rehearsal;

@@ -512,12 +512,13 @@ TEST_CASE("profiles: what is refused") {
   auto const options = threads(1);
   auto const made = plan(model, small, &options);
   auto const report = [](void*, mirnet_node const*) {};
-  CHECK(said([&](mirnet_error* error) { return mirnet_profile(nullptr, 1, report, nullptr, error); }) ==
+  CHECK(said([&](mirnet_error* error) { return mirnet_profile(nullptr, 1, report, nullptr, nullptr, error); }) ==
         "2: plan is NULL");
-  CHECK(said([&](mirnet_error* error) { return mirnet_profile(made.get(), 1, nullptr, nullptr, error); }) ==
+  CHECK(said([&](mirnet_error* error) { return mirnet_profile(made.get(), 1, nullptr, nullptr, nullptr, error); }) ==
         "2: report is NULL");
   for (int32_t const runs : {0, -1, 1'000'001}) {
-    CHECK(said([&](mirnet_error* error) { return mirnet_profile(made.get(), runs, report, nullptr, error); }) ==
-          "2: runs is " + std::to_string(runs) + "; expected 1 to 1000000");
+    CHECK(said([&](mirnet_error* error) {
+            return mirnet_profile(made.get(), runs, report, nullptr, nullptr, error);
+          }) == "2: runs is " + std::to_string(runs) + "; expected 1 to 1000000");
   }
 }

@@ -514,7 +514,7 @@ TEST_CASE("a profile has the nodes of one tile") {
                     static_cast<std::vector<Node>*>(self)->push_back(
                         {node->name, node->operation, node->kernel, node->macs, node->bytes, node->seconds});
                   },
-                  &nodes, nullptr) == MIRNET_OK);
+                  nullptr, &nodes, nullptr) == MIRNET_OK);
       REQUIRE(nodes.size() > 5);
       CHECK(nodes.front().name == "conv_in");
       CHECK(nodes.back().name == "conv_out");
@@ -536,6 +536,36 @@ TEST_CASE("a profile has the nodes of one tile") {
       std::sort(names.begin(), names.end());
       CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());
     }
+  }
+}
+
+TEST_CASE("the progress of a profile, and profiles that are cancelled") {
+  auto const model = tiny_model();
+  auto const plan_options = threads(1);
+  auto const made = plan(model, rgb, &plan_options);
+  struct Both {
+    Watch watch;
+    int nodes = 0;
+  };
+  auto const profile = [&](Both& both, mirnet_error* error) {
+    return mirnet_profile(
+        made.get(), 3, [](void* self, mirnet_node const*) { ++static_cast<Both*>(self)->nodes; },
+        [](void* self, double done) { return Watch::call(&static_cast<Both*>(self)->watch, done); }, &both, error);
+  };
+  Both whole;
+  REQUIRE(profile(whole, nullptr) == MIRNET_OK);
+  CHECK(whole.nodes > 5);
+  CHECK(whole.watch.calls > 20);
+  CHECK(whole.watch.rises);
+  CHECK(whole.watch.in_range);
+  CHECK(whole.watch.last == doctest::Approx(1.0).epsilon(1e-6));
+  for (int const at : {0, whole.watch.calls / 2, whole.watch.calls - 1}) {
+    CAPTURE(at);
+    Both cancelled{.watch = {.cancel_at = at}};
+    mirnet_error error;
+    CHECK(profile(cancelled, &error) == MIRNET_CANCELLED);
+    CHECK(cancelled.nodes == 0);
+    CHECK(cancelled.watch.calls == at + 1);
   }
 }
 
@@ -619,6 +649,6 @@ TEST_CASE("no memory is an error, and no exception leaves") {
   each("run", [&] { return mirnet_run(made.get(), input.data(), 0, output.data(), 0, nullptr, nullptr); });
   each("profile", [&] {
     return mirnet_profile(
-        made.get(), 2, [](void*, mirnet_node const*) {}, nullptr, nullptr);
+        made.get(), 2, [](void*, mirnet_node const*) {}, nullptr, nullptr, nullptr);
   });
 }
