@@ -166,8 +166,19 @@ TEST_CASE("models: what cannot be loaded") {
   CHECK(load_file_says(missing.c_str()).substr(0, 3 + missing.size()) == "4: " + missing);
   CHECK(load_file_says(folder.path.string().c_str()).substr(0, 3) == "4: ");
   CHECK(load_file_says("").substr(0, 3) == "4: ");
-  // A name that is longer than a message.
-  CHECK(load_file_says(std::string(3000, 'x').c_str()).substr(0, 10) == "4: xxxxxxx");
+  // A name that is longer than a message, which is cut between two characters.
+  for (std::string const character : {"x", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x93\xB7"}) {
+    for (std::string name : {"", "a", "ab", "abc"}) {
+      auto const start = "4: " + name + character;
+      for (int i = 0; i < 600; ++i) name += character;
+      auto const cut = load_file_says(name.c_str());
+      CAPTURE(cut);
+      CHECK(cut.substr(0, start.size()) == start);
+      CHECK(cut.size() > 3 + 511 - character.size());
+      CHECK(cut.substr(3) == name.substr(0, cut.size() - 3));
+      CHECK((cut.size() - start.size()) % character.size() == 0);
+    }
+  }
 }
 
 TEST_CASE("models: options that are refused") {

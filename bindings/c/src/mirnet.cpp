@@ -2,6 +2,7 @@
 #include <mirnet.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -44,12 +45,24 @@ mirnet_status status_of(ErrorCode code) noexcept {
   return MIRNET_INTERNAL;
 }
 
+/// The bytes of a text in UTF-8 without its last character if that is cut.
+std::size_t whole_characters(char const* text, std::size_t size) noexcept {
+  auto const byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  std::size_t last = size - 1;  // where the last character begins
+  while (last > size - 4 && (byte(last) & 0xC0) == 0x80) --last;
+  std::size_t const bytes = byte(last) >= 0xF0 ? 4 : byte(last) >= 0xE0 ? 3 : byte(last) >= 0xC0 ? 2 : 1;
+  return last + bytes > size ? last : size;
+}
+
 mirnet_status fail(Error const& error, mirnet_error* to) noexcept {
   auto const status = status_of(error.code());
   if (to == nullptr) return status;
   to->status = status;
-  std::strncpy(to->message, error.message(), sizeof to->message - 1);
-  to->message[sizeof to->message - 1] = '\0';
+  constexpr std::size_t most = sizeof to->message - 1;
+  std::size_t size = std::strlen(error.message());
+  if (size >= most) size = whole_characters(error.message(), most);
+  std::memcpy(to->message, error.message(), size);
+  to->message[size] = '\0';
   return status;
 }
 
