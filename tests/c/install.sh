@@ -18,10 +18,10 @@ PKG_CONFIG_PATH="$moved/$libraries/pkgconfig"
 export PKG_CONFIG_PATH
 pkg-config --print-errors --exists mirnet-c
 [ "$(pkg-config --modversion mirnet-c)" = "$version" ]
-weights=$(pkg-config --variable=weights mirnet-c)
+eval "weights=$(pkg-config --variable=weights mirnet-c)"  # spaces come with a backslash before them
 test -f "$weights"
 
-# build NAME [options]: with flags that pkg-config prints, which have a backslash before spaces.
+# build NAME FLAGS [options]: with flags as pkg-config prints them.
 build() {
   name=$1 flags=$2
   shift 2
