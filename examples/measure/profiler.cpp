@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <new>
 #include <utility>
+
+#if MIRNET_EXCEPTIONS
+#include <new>
+#endif
 
 namespace measure {
 
@@ -20,11 +23,15 @@ void NodeList::begin(void*, Node const&, Index) noexcept {}
 
 void NodeList::end(void* self, Node const& node, Index) noexcept {
   auto& list = *static_cast<NodeList*>(self);
+#if MIRNET_EXCEPTIONS
   try {
+#endif
     list.add(node);
+#if MIRNET_EXCEPTIONS
   } catch (std::bad_alloc const&) {
     list.complete_ = false;
   }
+#endif
 }
 
 void NodeList::add(Node const& node) {
