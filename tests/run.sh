@@ -4,10 +4,10 @@
 #
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
-# build/asan, where it ends with 20 seconds of each fuzz target (tests/fuzz/run.sh).
+# build/asan, with a part of their cases, where it ends with 20 seconds of each fuzz target (tests/fuzz/run.sh).
 #
 #   --quick   the release only
-#   --long    also what takes minutes: 37 megapixels within 1500 MB, several copies of the library in a program that is
+#   --long    all cases with the sanitizers, and what takes minutes: 37 megapixels within 1500 MB, several copies of the library in a program that is
 #             not optimised, each request for memory of the program failing, ten thousand runs, the library's tests built
 #             from the single header in build/single-header, and those with threads with ThreadSanitizer in build/tsan
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
@@ -83,6 +83,7 @@ fi
 scripts/install-packages.sh test
 check release
 if [ $quick = no ]; then
+  [ $long = yes ] || export MIRNET_SHORT_TESTS=1
   check asan --label-regex 'cpp|cli|sources'
   tests/fuzz/run.sh
 fi

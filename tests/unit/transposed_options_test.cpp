@@ -219,7 +219,9 @@ std::vector<Case> cases() {
 
 TEST_CASE("transposed convolutions with every option, on all kernels") {
   std::uint64_t seed = 0;
+  test::Cases parts(3);
   for (auto const& c : cases()) {
+    if (parts.next_is_left_out()) continue;
     Random random(++seed);
     Operands<double> const operands(c, random);
     auto const wanted = expected(c, operands);
