@@ -71,7 +71,9 @@ inline void put_rows(View<float const> map, MutableImageView image, Index first_
           T* to = rows(first_row + y);
           for (Index x = 0; x < map.width(); ++x, to += image.channels(), from += map.pitch()) {
             if (image.colours() == 1) {
-              to[0] = from_unit<T>((from[0] + from[1] + from[2]) / 3.0f);
+              // What nothing has changed stays as it is: the sum of three equal floats is rounded.
+              bool const is_gray = from[0] == from[1] && from[1] == from[2];
+              to[0] = from_unit<T>(is_gray ? from[0] : (from[0] + from[1] + from[2]) / 3.0f);
             } else {
               for (Index c = 0; c < 3; ++c) to[c] = from_unit<T>(from[c]);
             }
