@@ -170,6 +170,11 @@ TEST_CASE("strength and grain") {
     CHECK(output == expected(setting, input));
     CHECK((output == input) == (strength == 0));
   }
+  for (int32_t const channels : {1, 3}) {
+    Setting const setting{.format = {37, 21, channels, MIRNET_F32}, .strength = 0};
+    auto const floats = noisy(setting.format);
+    CHECK(found(setting, floats) == floats);
+  }
 }
 
 TEST_CASE("alpha is copied, and hidden colours stay as they are and are not seen") {
@@ -198,7 +203,8 @@ TEST_CASE("alpha is copied, and hidden colours stay as they are and are not seen
       auto const of_other = found(setting, other);
       bool same_seen = true;
       for (size_t at = 0; at < input.size(); at += pixel) {
-        if (input[at] == other[at]) same_seen &= std::equal(&output[at], &output[at] + pixel, &of_other[at]);
+        if (!std::equal(&input[at], &input[at] + pixel, &other[at])) continue;
+        same_seen &= std::equal(&output[at], &output[at] + pixel, &of_other[at]);
       }
       CHECK(same_seen);
     }
@@ -340,7 +346,8 @@ TEST_CASE("the most memory that a plan may take") {
   auto several = threads(3, 256);
   auto const roomy = plan(model, in_tiles, &several);
   auto alone = threads(1, 256);
-  several.most_memory = static_cast<int64_t>(mirnet_plan_memory(plan(model, in_tiles, &alone).get())) + 200'000;
+  several.most_memory = static_cast<int64_t>(
+      (mirnet_plan_memory(plan(model, in_tiles, &alone).get()) + mirnet_plan_memory(roomy.get())) / 2);
   auto const tight = plan(model, in_tiles, &several);
   auto info = mirnet_plan_info MIRNET_PLAN_INFO_INIT;
   REQUIRE(mirnet_plan_get_info(tight.get(), &info, nullptr) == MIRNET_OK);
@@ -516,8 +523,6 @@ TEST_CASE("a profile has the nodes of one tile") {
                   },
                   nullptr, &nodes, nullptr) == MIRNET_OK);
       REQUIRE(nodes.size() > 5);
-      CHECK(nodes.front().name == "conv_in");
-      CHECK(nodes.back().name == "conv_out");
       uint64_t macs = 0;
       double seconds = 0;
       std::vector<std::string> names;
@@ -533,6 +538,9 @@ TEST_CASE("a profile has the nodes of one tile") {
       CHECK(macs * static_cast<uint64_t>(info.columns * info.rows) == info.macs);
       CHECK(seconds > 0);
       CHECK(seconds < 60);
+      for (char const* const name : {"conv_in", "conv_out"}) {
+        CHECK(std::find(names.begin(), names.end(), name) != names.end());
+      }
       std::sort(names.begin(), names.end());
       CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());
     }
@@ -618,7 +626,8 @@ TEST_CASE("no memory is an error, and no exception leaves") {
       CAPTURE(once);
       long number = 0;
       for (bool failed = true; failed;) {
-        CAPTURE(++number);
+        ++number;
+        CAPTURE(number);
         long const before = test::live_allocations();
         test::FailingHeap heap(number, once);
         mirnet_status const status = operation();
