@@ -18,7 +18,7 @@ PKG_CONFIG_PATH="$moved/$libraries/pkgconfig"
 export PKG_CONFIG_PATH
 pkg-config --print-errors --exists mirnet-c
 [ "$(pkg-config --modversion mirnet-c)" = "$version" ]
-eval "weights=$(pkg-config --variable=weights mirnet-c)"  # spaces come with a backslash before them
+weights=$(pkg-config --variable=weights mirnet-c | sed 's/\\\(.\)/\1/g')  # a backslash precedes spaces
 test -f "$weights"
 
 # build NAME FLAGS [options]: with flags as pkg-config prints them.
