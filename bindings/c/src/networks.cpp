@@ -1,6 +1,7 @@
 // Models and plans of each of the library's networks.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <new>
@@ -96,16 +97,39 @@ class Reporter {
     if (progress_ == nullptr) return;
     context.progress = {[](void* self, std::uint64_t macs) noexcept { static_cast<Reporter*>(self)->report(macs); },
                         this};
+    // A layer of a large image takes seconds: the caller is asked within it, too.
+    parallel_ = context.parallel;
+    context.parallel.self = this;
+    context.parallel.run = [](void* self, Index count, ParallelFor::Task task, void* arguments) noexcept {
+      auto& reporter = *static_cast<Reporter*>(self);
+      reporter.parallel_(count, [&](Index item, Index worker) noexcept {
+        if (Clock::now().time_since_epoch().count() >= reporter.next_.load(std::memory_order_relaxed)) reporter.ask();
+        task(arguments, item, worker);
+      });
+    };
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr auto interval = std::chrono::milliseconds(20);
+
   void report(std::uint64_t macs) noexcept {
-    if (stop_.load(std::memory_order_relaxed)) return;
-    double const done = all_ > 0 ? static_cast<double>(macs) / all_ : 1.0;
-    if (progress_(self_, (std::min)(done, 1.0)) != 0) stop_.store(true, std::memory_order_relaxed);
+    done_.store(all_ > 0 ? (std::min)(static_cast<double>(macs) / all_, 1.0) : 1.0, std::memory_order_relaxed);
+    ask();
   }
 
-  std::atomic<bool> stop_ = false;
+  /// Nothing while another thread asks.
+  void ask() noexcept {
+    if (stop_.load(std::memory_order_relaxed) || asking_.exchange(true, std::memory_order_acquire)) return;
+    if (progress_(self_, done_.load(std::memory_order_relaxed)) != 0) stop_.store(true, std::memory_order_relaxed);
+    next_.store((Clock::now() + interval).time_since_epoch().count(), std::memory_order_relaxed);
+    asking_.store(false, std::memory_order_release);
+  }
+
+  std::atomic<bool> stop_ = false, asking_ = false;
+  std::atomic<double> done_ = 0;
+  std::atomic<Clock::rep> next_ = 0;
+  ParallelFor parallel_;
   int (*progress_)(void*, double);
   void* self_;
   double all_;
