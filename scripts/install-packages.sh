@@ -1,18 +1,24 @@
 #!/usr/bin/env bash
-# scripts/install-packages.sh build|test|train|bench|peers|format|lint
-# scripts/install-packages.sh cross TARGET...
+# scripts/install-packages.sh [--check] build|test|bindings|train|bench|peers|format|lint
+# scripts/install-packages.sh [--check] cross TARGET...
 #
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
-# and for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one of these
-# compares it with as well (peers); or for the tests and the first two checks of scripts/lint.sh (format), or all of
-# them (lint); or for building the library's tests for other machines and running them here (cross): aarch64, armhf,
-# i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing. On a system without
-# apt-get it names what is missing and leaves the rest to you.
+# and for the Python package (bindings), or for training and measuring weights (train), for the benchmarks too (bench),
+# or for the engines that one of these compares it with as well (peers); or for the tests and the first two checks of
+# scripts/lint.sh (format), or all of them (lint); or for building the library's tests for other machines and running
+# them here (cross): aarch64, armhf, i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is
+# missing. On a system without apt-get it names what is missing and leaves the rest to you. With --check, it installs
+# nothing, and its exit code is 1 if something is missing.
 set -euo pipefail
 
-usage="usage: $0 build|test|train|bench|peers|format|lint, or $0 cross TARGET..."
+check=no
+if [ "${1:-}" = --check ]; then
+  check=yes
+  shift
+fi
+usage="usage: $0 [--check] build|test|bindings|train|bench|peers|format|lint, or $0 [--check] cross TARGET..."
 case "${1:-}" in
-  build | test | train | bench | peers | format | lint) purpose=$1 ;;
+  build | test | bindings | train | bench | peers | format | lint) purpose=$1 ;;
   cross) purpose=$1 ;;
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
@@ -31,15 +37,21 @@ fi
 
 missing=()
 
-# need PACKAGE PROBE: a command, a file under /usr/include, a library.so, a python:module or clang:sanitizers that tell
-# whether it is there, wherever it came from. Debian's modules are for Debian's Python, which need not be the first in
-# the PATH.
+# need PACKAGE PROBE: a command, a file under /usr/include, a library.so, python:module,... (Python.h stands for the
+# headers) or clang:sanitizers that tell whether it is there, wherever it came from. Debian's modules are for Debian's
+# Python, which need not be the first in the PATH.
 need() {
   case $2 in
     python:*)
       local python
       for python in python3 /usr/bin/python3; do
-        "$python" -c "import sys, importlib.util as u; sys.exit(not u.find_spec('${2#*:}'))" 2>/dev/null && return
+        "$python" - "${2#*:}" 2>/dev/null <<'END' && return
+import importlib.util, os, sys, sysconfig
+for name in sys.argv[1].split(","):
+    header = os.path.join(sysconfig.get_path("include"), name)
+    if not (os.path.exists(header) if name.endswith(".h") else importlib.util.find_spec(name)):
+        sys.exit(1)
+END
       done
       missing+=("$1")
       ;;
@@ -117,6 +129,16 @@ fi
 if [ "$purpose" = bench ] || [ "$purpose" = peers ] || [ "$purpose" = lint ]; then
   need libbenchmark-dev benchmark/benchmark.h
 fi
+if [ "$purpose" = bindings ]; then
+  need pybind11-dev pybind11/pybind11.h
+  need python3-numpy python:numpy
+  need python3-dev python:numpy,Python.h # of the Python that has numpy, as the rest
+  need python3-pip python:numpy,pip
+  need python3-pytest python:numpy,pytest
+  need python3-setuptools python:numpy,setuptools
+  need python3-venv python:numpy,ensurepip
+  need python3-wheel python:numpy,wheel
+fi
 if [ "$purpose" = train ] || [ "$purpose" = peers ]; then
   need python3-torch python:torch
   need python3-numpy python:numpy
@@ -131,6 +153,7 @@ if [ "$purpose" = peers ]; then
 fi
 
 [ ${#missing[@]} -gt 0 ] || exit 0
+[ $check = no ] || exit 1
 
 echo "Missing: ${missing[*]}" >&2
 if ! command -v apt-get >/dev/null; then

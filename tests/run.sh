@@ -4,12 +4,14 @@
 #
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
-# build/asan, with a part of their cases, where it ends with 20 seconds of each fuzz target (tests/fuzz/run.sh).
+# build/asan, with a part of their cases, where it ends with 20 seconds of each fuzz target (tests/fuzz/run.sh). Where
+# the packages are that scripts/install-packages.sh bindings installs, the Python package is built and tested, too.
 #
 #   --quick   the release only
-#   --long    all cases with the sanitizers, and what takes minutes: 37 megapixels within 1500 MB, several copies of the library in a program that is
-#             not optimised, each request for memory of the program failing, ten thousand runs, the library's tests built
-#             from the single header in build/single-header, and those with threads with ThreadSanitizer in build/tsan
+#   --long    all cases with the sanitizers, and what takes minutes: 37 megapixels within 1500 MB, several copies of the
+#             library in a program that is not optimised, each request for memory of the program failing, ten thousand
+#             runs, the library's tests built from the single header in build/single-header, and those with threads with
+#             ThreadSanitizer in build/tsan
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
 #             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of the
 #             cases of units, kernels and models. What there is nothing to run with (mingw) is compiled and linked.
@@ -81,10 +83,13 @@ if [ $cross = yes ]; then
 fi
 
 scripts/install-packages.sh test
+if scripts/install-packages.sh --check bindings; then
+  build_options+=(-D MIRNET_BUILD_PYTHON=ON)
+fi
 check release
 if [ $quick = no ]; then
   [ $long = yes ] || export MIRNET_SHORT_TESTS=1
-  check asan --label-regex 'cpp|cli|sources'
+  check asan --label-regex 'cpp|cli|sources|bindings'
   tests/fuzz/run.sh
 fi
 if [ $long = yes ]; then
