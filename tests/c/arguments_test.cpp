@@ -382,15 +382,15 @@ TEST_CASE("plans: what no memory holds") {
   struct Size {
     int64_t width, height;
   };
-  for (auto const [width, height] : {Size{longest, longest}, Size{longest, 1 << 30}, Size{1 << 30, longest}}) {
+  for (auto const size : {Size{longest, longest}, Size{longest, 1 << 30}, Size{1 << 30, longest}}) {
     for (int32_t const type : {MIRNET_U8, MIRNET_U16, MIRNET_F32}) {
       for (int32_t const tile : {0, MIRNET_WHOLE, 256, (std::numeric_limits<int32_t>::max)()}) {
         auto const options = threads(2, tile);
-        CAPTURE(width);
-        CAPTURE(height);
+        CAPTURE(size.width);
+        CAPTURE(size.height);
         CAPTURE(tile);
         for (int32_t const channels : {3, 4}) {
-          auto const sentence = plan_says(model, {width, height, channels, type}, &options);
+          auto const sentence = plan_says(model, {size.width, size.height, channels, type}, &options);
           bool const says_memory = sentence.substr(0, 3) == "5: " || sentence == "OK";
           CHECK_MESSAGE(says_memory, sentence);
           if (type == MIRNET_F32) CHECK(sentence != "OK");
@@ -399,11 +399,11 @@ TEST_CASE("plans: what no memory holds") {
     }
   }
   // A tile may be as long as it likes; what fits is looked for among those that differ.
-  for (auto const [width, height] : {Size{300, 200}, Size{longest, 1}, Size{1, longest}, Size{20000, 20000}}) {
+  for (auto const size : {Size{300, 200}, Size{longest, 1}, Size{1, longest}, Size{20000, 20000}}) {
     auto options = threads(1, (std::numeric_limits<int32_t>::max)());
     options.most_memory = 1;
-    CAPTURE(width);
-    auto const sentence = plan_says(model, {width, height, 3, MIRNET_U8}, &options);
+    CAPTURE(size.width);
+    auto const sentence = plan_says(model, {size.width, size.height, 3, MIRNET_U8}, &options);
     CAPTURE(sentence);
     CHECK(sentence.substr(0, 14) == "5: a run needs");
     CHECK(sentence.find("no tile is small enough") != std::string::npos);

@@ -132,15 +132,15 @@ struct Watch {
 TEST_CASE("each format has the bits of mirnet::restore") {
   for (int32_t const type : {MIRNET_U8, MIRNET_U16, MIRNET_F32}) {
     for (int32_t const channels : {1, 2, 3, 4}) {
-      for (auto const& [width, height] : {std::pair(1, 1), std::pair(5, 3), std::pair(37, 21), std::pair(1, 70)}) {
-        Setting const setting{.format = {width, height, channels, type}};
+      for (auto const& size : {std::pair(1, 1), std::pair(5, 3), std::pair(37, 21), std::pair(1, 70)}) {
+        Setting const setting{.format = {size.first, size.second, channels, type}};
         CAPTURE(type);
         CAPTURE(channels);
-        CAPTURE(width);
+        CAPTURE(size.first);
         auto const input = noisy(setting.format);
         auto const output = found(setting, input);
         CHECK(output == expected(setting, input));
-        if (width == 37) CHECK(output != input);
+        if (size.first == 37) CHECK(output != input);
       }
     }
   }
@@ -164,8 +164,9 @@ TEST_CASE("each instruction set, precision and algorithm has the bits of mirnet:
 
 TEST_CASE("strength and grain") {
   auto const input = noisy(rgb);
-  for (auto const& [strength, grain] :
+  for (auto const& shares :
        {std::pair(0.0f, 0.0f), std::pair(0.6f, 0.0f), std::pair(1.0f, 1.0f), std::pair(0.8f, 0.3f)}) {
+    auto const strength = shares.first, grain = shares.second;
     CAPTURE(strength);
     CAPTURE(grain);
     Setting const setting{.format = rgb, .strength = strength, .keep_grain = grain};
