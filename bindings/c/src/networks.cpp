@@ -109,6 +109,13 @@ class Reporter {
     };
   }
 
+  /// What a run said when it ended. Two threads may have been done at once, of which one has told nothing: the caller
+  /// hears of the end all the same. Errors: those of the run; cancelled.
+  Result<void> end(Result<void> const& run) noexcept {
+    if (!run || progress_ == nullptr || told_ >= 1 || progress_(self_, 1.0) == 0) return run;
+    return Error(ErrorCode::cancelled, "stopped before the image was done");
+  }
+
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr auto interval = std::chrono::milliseconds(20);
@@ -121,7 +128,8 @@ class Reporter {
   /// Nothing while another thread asks.
   void ask() noexcept {
     if (stop_.load(std::memory_order_relaxed) || asking_.exchange(true, std::memory_order_acquire)) return;
-    if (progress_(self_, done_.load(std::memory_order_relaxed)) != 0) stop_.store(true, std::memory_order_relaxed);
+    told_ = done_.load(std::memory_order_relaxed);
+    if (progress_(self_, told_) != 0) stop_.store(true, std::memory_order_relaxed);
     next_.store((Clock::now() + interval).time_since_epoch().count(), std::memory_order_relaxed);
     asking_.store(false, std::memory_order_release);
   }
@@ -129,6 +137,7 @@ class Reporter {
   std::atomic<bool> stop_ = false, asking_ = false;
   std::atomic<double> done_ = 0;
   std::atomic<Clock::rep> next_ = 0;
+  double told_ = 0;  // by whichever thread asks
   ParallelFor parallel_;
   int (*progress_)(void*, double);
   void* self_;
@@ -185,8 +194,8 @@ class NetworkPlan final : public mirnet_plan {
     auto const finished = [&](Index y, Index x, Index height, Index width) {
       if (request.finished != nullptr) request.finished(request.self, x, y, width, height);
     };
-    return mirnet::restore_into(computed_.model, request.views, context, tiling_, request.strength, memory,
-                                request.output, finished);
+    return reporter.end(mirnet::restore_into(computed_.model, request.views, context, tiling_, request.strength, memory,
+                                             request.output, finished));
   }
 
   Result<void> profile(int32_t runs, void (*report)(void* self, mirnet_node const* node),
