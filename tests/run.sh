@@ -14,7 +14,8 @@
 #             ThreadSanitizer in build/tsan
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
 #             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of the
-#             cases of units, kernels and models. What there is nothing to run with (mingw) is compiled and linked.
+#             cases of units and kernels, and networks against PyTorch. What there is nothing to run with (mingw) is
+#             compiled and linked.
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
@@ -75,7 +76,7 @@ check() {
 if [ $cross = yes ]; then
   [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(awk 'NF { print $1 }' <<<"$cross_table")
   scripts/install-packages.sh cross "${targets[@]}"
-  [ -z "${MIRNET_SHORT_TESTS-}" ] || build_options+=(-D "MIRNET_TEST_FOLDERS=unit;kernels;model")
+  [ -z "${MIRNET_SHORT_TESTS-}" ] || build_options+=(-D "MIRNET_LIBRARY_TESTS=unit;kernels;model/golden")
   for target in "${targets[@]}"; do
     "$(awk -v target="$target" '$1 == target { print $2 }' <<<"$cross_table")" "$target"
   done
