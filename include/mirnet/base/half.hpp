@@ -2,22 +2,22 @@
 // as a type of maps that are only converted.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <type_traits>
 
+#include <mirnet/base/bit_cast.hpp>
 #include <mirnet/config.hpp>
 
 namespace mirnet::inline MIRNET_ABI {
 
 /// bfloat16: the upper half of a float.
 MIRNET_ALWAYS_INLINE constexpr float from_bfloat16(std::uint16_t bits) noexcept {
-  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+  return bit_cast<float>(std::uint32_t{bits} << 16);
 }
 
 /// The nearest bfloat16, ties to even; a NaN stays one.
 MIRNET_ALWAYS_INLINE constexpr std::uint16_t to_bfloat16(float value) noexcept {
-  std::uint32_t const bits = std::bit_cast<std::uint32_t>(value);
+  std::uint32_t const bits = bit_cast<std::uint32_t>(value);
   bool const nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
   std::uint32_t const rounded = nan ? bits | 0x00400000u : bits + 0x7FFFu + (bits >> 16 & 1u);
   return static_cast<std::uint16_t>(rounded >> 16);
@@ -43,20 +43,20 @@ MIRNET_ALWAYS_INLINE constexpr float from_half(std::uint16_t bits) noexcept {
   bool const small = exponent == 0;
   std::uint32_t const wide_exponent = exponent == 31 ? 255 : exponent + (small ? 1 : 0) + (127 - 15);
   std::uint32_t const beyond = small ? (127u - 14) << 23 : 0;
-  float const magnitude = std::bit_cast<float>(wide_exponent << 23 | fraction << 13) - std::bit_cast<float>(beyond);
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(magnitude) | sign);
+  float const magnitude = bit_cast<float>(wide_exponent << 23 | fraction << 13) - bit_cast<float>(beyond);
+  return bit_cast<float>(bit_cast<std::uint32_t>(magnitude) | sign);
 }
 
 /// Rounds to the nearest IEEE 754 binary16, ties to even. Magnitudes from 65520 on become infinity; NaN stays NaN.
 MIRNET_ALWAYS_INLINE constexpr std::uint16_t to_half(float value) noexcept {
-  std::uint32_t const bits = std::bit_cast<std::uint32_t>(value), magnitude = bits & 0x7FFFFFFFu;
+  std::uint32_t const bits = bit_cast<std::uint32_t>(value), magnitude = bits & 0x7FFFFFFFu;
   std::uint32_t const sign = bits >> 16 & 0x8000u;
   std::uint32_t half = 0x7C00u;
   if (magnitude > 0x7F800000u) {
     half = 0x7E00u | (magnitude >> 13 & 0x3FFu);
   } else if (magnitude < 0x38800000u) {
     // Below 2^-14 the result is a multiple of 2^-24: adding 0.5 rounds to one.
-    half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u;
+    half = bit_cast<std::uint32_t>(bit_cast<float>(magnitude) + 0.5f) - 0x3F000000u;
   } else if (magnitude < 0x477FF000u) {
     half = (magnitude - (112u << 23) + 0xFFFu + (magnitude >> 13 & 1u)) >> 13;
   }

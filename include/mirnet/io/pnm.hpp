@@ -7,7 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -17,6 +16,7 @@
 #include <span>
 #include <string_view>
 
+#include <mirnet/base/bit_cast.hpp>
 #include <mirnet/image/image.hpp>
 #include <mirnet/io/bytes.hpp>
 #include <mirnet/io/image_info.hpp>
@@ -324,7 +324,7 @@ inline Result<Image> decode_pfm(std::span<std::byte const> file, char const* nam
     float* const to = image->samples<float>().data() + y * row;
     for (Index x = 0; x < row; ++x, from += 4) {
       auto const bits = scale < 0.0f ? load_little<std::uint32_t>(from) : load_big<std::uint32_t>(from);
-      to[x] = std::bit_cast<float>(bits) * std::fabs(scale);
+      to[x] = bit_cast<float>(bits) * std::fabs(scale);
       auto const sound = detail::check_float_sample(name, to[x], x / channels, y);
       if (!sound) return sound.error();
     }
@@ -362,7 +362,7 @@ inline Result<ByteBuffer> encode_pfm(Image const& image) noexcept {
     std::byte* to = file->bytes().data() + std::strlen(header);
     for (Index y = image.height(); y-- > 0;) {
       for (Index x = 0; x < row; ++x, to += sizeof(float)) {
-        store_little(to, std::bit_cast<std::uint32_t>(to_unit(samples[static_cast<std::size_t>(y * row + x)])));
+        store_little(to, bit_cast<std::uint32_t>(to_unit(samples[static_cast<std::size_t>(y * row + x)])));
       }
     }
   });

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <mirnet/base/bit_cast.hpp>
 #include <mirnet/base/crc32c.hpp>
 #include <mirnet/base/half.hpp>
 #include <mirnet/base/name.hpp>
@@ -600,7 +601,7 @@ class WeightFile {
       }
     };
     switch (type) {
-      case StorageType::f32: return each(std::uint32_t{}, [](auto bits) { return std::bit_cast<float>(bits); });
+      case StorageType::f32: return each(std::uint32_t{}, [](auto bits) { return bit_cast<float>(bits); });
       case StorageType::f16: return each(std::uint16_t{}, [](auto bits) { return from_half(bits); });
       case StorageType::bf16: return each(std::uint16_t{}, [](auto bits) { return from_bfloat16(bits); });
     }

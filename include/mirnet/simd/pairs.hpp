@@ -5,6 +5,7 @@
 
 #include <type_traits>
 
+#include <mirnet/base/bit_cast.hpp>
 #include <mirnet/base/integer.hpp>
 #include <mirnet/simd/pack.hpp>
 
@@ -22,7 +23,7 @@ inline constexpr bool has_pair_products = own_set.pair_products || MIRNET_EMULAT
 using Pairs = __m512i;
 MIRNET_ALWAYS_INLINE Pairs load(Pair const* p) noexcept { return _mm512_loadu_si512(p); }
 MIRNET_ALWAYS_INLINE Pairs broadcast(Pair v) noexcept {
-  Pairs pairs = _mm512_set1_epi32(std::bit_cast<int>(v));
+  Pairs pairs = _mm512_set1_epi32(bit_cast<int>(v));
 #if defined(__clang__)
   asm("" : "+v"(pairs));  // clang 16 cannot make the broadcast an operand of the product from memory, and crashes
 #endif
