@@ -136,7 +136,7 @@ class Conv2d {
         stride_(options.stride & 31),
         padding_(padding_of(kernel, options) & 31),
         dilation_(options.dilation & 31),
-        groups_((options.groups == in_channels && in_channels > 1 ? depthwise : options.groups) & 255),
+        groups_((options.groups == in_channels && in_channels > 1 ? Index{depthwise} : options.groups) & 255),
         padding_mode_(static_cast<unsigned>(options.padding_mode) & 3),
         has_bias_(options.bias) {
     Index const padding = padding_of(kernel, options), groups = options.groups;
@@ -479,7 +479,7 @@ class ConvTranspose2d {
         stride_(options.stride & 15),
         padding_(options.padding & 15),
         output_padding_(options.output_padding & 15),
-        groups_((options.groups == in_channels && in_channels > 1 ? depthwise : options.groups) & 255),
+        groups_((options.groups == in_channels && in_channels > 1 ? Index{depthwise} : options.groups) & 255),
         has_bias_(options.bias) {
     Index const groups = options.groups;
     auto const within = [](Index value, Index least, Index most) { return value >= least && value <= most; };
