@@ -5,7 +5,8 @@
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
 # build/asan, with a part of their cases, where it ends with 20 seconds of each fuzz target (tests/fuzz/run.sh). Where
-# the packages are that scripts/install-packages.sh bindings installs, the Python package is built and tested, too.
+# the packages are that scripts/install-packages.sh bindings installs, the Python package is built and tested, too; and
+# in the release, with those of scripts/install-packages.sh web, the web page and the npm package.
 #
 #   --quick   the release only
 #   --long    all cases with the sanitizers, and what takes minutes: 37 megapixels within 1500 MB, several copies of the
@@ -87,7 +88,11 @@ scripts/install-packages.sh test
 if scripts/install-packages.sh --check bindings; then
   build_options+=(-D MIRNET_BUILD_PYTHON=ON)
 fi
+web=OFF
+if scripts/install-packages.sh --check web; then web=ON; fi
+build_options+=(-D "MIRNET_BUILD_WEB=$web")
 check release
+build_options+=(-D MIRNET_BUILD_WEB=OFF)
 if [ $quick = no ]; then
   [ $long = yes ] || export MIRNET_SHORT_TESTS=1
   check asan --label-regex 'cpp|cli|sources|bindings'
