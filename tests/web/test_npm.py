@@ -121,10 +121,11 @@ class NpmTest(ProgramTest):
         modules = self.path / "node_modules"
         modules.mkdir()
         (modules / "mirnet-wasm").symlink_to(NPM.resolve(), target_is_directory=True)
-        self.file("app.mjs", b"import {load} from 'mirnet-wasm';\n"
-                             b"console.log((await load({threads: 1})).info.network);\n")  # and ends without free()
-        result = subprocess.run([NODE, "app.mjs"], cwd=self.path, capture_output=True, text=True, timeout=60)
-        self.assertEqual((result.stdout, result.stderr), ("MIRNet\n", ""))
+        script = "import {load} from 'mirnet-wasm'; console.log((await load({threads: 2})).info.network);"
+        self.file("app.mjs", script.encode())
+        for arguments in (["app.mjs"], ["--input-type=module", "--eval", script]):  # and ends without free()
+            result = subprocess.run([NODE, *arguments], cwd=self.path, capture_output=True, text=True, timeout=60)
+            self.assertEqual((result.stdout, result.stderr), ("MIRNet\n", ""))
 
     def test_size(self):
         """A visitor loads the page and one of the modules."""

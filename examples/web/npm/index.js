@@ -94,7 +94,7 @@ class Thread {
       error: {code: 'internal', message: `a worker has failed: ${event.message ?? 'it could not be loaded'}`},
     });
     if (inNode) {
-      this.worker = new node.Worker(workerFile);
+      this.worker = new node.Worker(workerFile, {execArgv: []});  // --input-type, say, is not for files
       this.worker.on('message', receive);
       this.worker.on('error', fail);
     } else {
