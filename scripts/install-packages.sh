@@ -4,11 +4,11 @@
 #
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
 # and for the Python package (bindings), for the web page and the npm package (web), or for training and measuring
-# weights (train), for the benchmarks too (bench), or for the engines that one of these compares it with as well (peers);
-# or for the tests and the first two checks of scripts/lint.sh (format), or all of them (lint); or for building the
-# library's tests for other machines and running them here (cross): aarch64, armhf, i686, s390x, mingw, bare-metal. Asks
-# for nothing, and does nothing where nothing is missing. On a system without apt-get it names what is missing and leaves
-# the rest to you. With --check, it installs nothing, and its exit code is 1 if something is missing.
+# weights (train), for the benchmarks too (bench), or for the engines that one of these compares it with as well
+# (peers); or for the tests and the first two checks of scripts/lint.sh (format), or all of them (lint); or for building
+# the library's tests for other machines and running them here (cross): aarch64, armhf, i686, s390x, mingw, bare-metal.
+# Asks for nothing, and does nothing where nothing is missing. On a system without apt-get it names what is missing and
+# leaves the rest to you. With --check, it installs nothing, and its exit code is 1 if something is missing.
 set -euo pipefail
 
 check=no
