@@ -120,14 +120,14 @@ class PageTest(ProgramTest):
     def run_script(self, script, *arguments):
         return self.browser.execute_script(script, *arguments)
 
-    def wait(self, condition, seconds=60):
+    def wait(self, condition, seconds=120):
         return WebDriverWait(self.browser, seconds, 0.05).until(lambda _: condition())
 
     def choose(self, name, content):
         self.file(name, content)
         self.get("file").send_keys(str(self.path / name))
 
-    def finish(self, seconds=60):
+    def finish(self, seconds=120):
         def finished():
             if self.get("error").is_displayed():
                 raise AssertionError(self.get("error").text)

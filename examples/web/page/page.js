@@ -44,31 +44,24 @@ function loadModel() {
 
 // --- Pictures, in a worker where there are canvases for one ------------------------------------------------------
 
-const pictures = typeof OffscreenCanvas === 'function' ? inWorker() : {decode, encode};
-
-function inWorker() {
-  const worker = new Worker(new URL('pictures-worker.js', import.meta.url), {type: 'module'});
-  const waiting = new Map();
-  let last = 0;
-  worker.onmessage = ({data: {id, result, error: failure, data}}) => {
-    const {resolve, reject} = waiting.get(id);
-    waiting.delete(id);
-    if (result) resolve(result);
-    else reject(Object.assign(new Error(failure.message), failure, {data}));
-  };
-  worker.onerror = (event) => {
-    for (const {reject} of waiting.values()) reject(new Error(event.message || 'a worker could not be loaded'));
-    waiting.clear();
-  };
-  const call = (which, argument, transfer) => new Promise((resolve, reject) => {
-    waiting.set(++last, {resolve, reject});
-    worker.postMessage({id: last, name: which, argument}, transfer);
+// A worker for each picture: what it held ends with it.
+function inWorker(which, argument, transfer = []) {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('pictures-worker.js', import.meta.url), {type: 'module'});
+    worker.onmessage = ({data: {result, error: failure, data}}) => {
+      worker.terminate();
+      if (result) resolve(result);
+      else reject(Object.assign(new Error(failure.message), failure, {data}));
+    };
+    worker.onerror = (event) => reject(new Error(event.message || 'a worker could not be loaded'));
+    worker.postMessage({which, argument}, transfer);
   });
-  return {
-    decode: (file) => call('decode', file, []),
-    encode: (argument) => call('encode', argument, [argument.data.buffer]),
-  };
 }
+
+const pictures = typeof OffscreenCanvas !== 'function' ? {decode, encode} : {
+  decode: (file) => inWorker('decode', file),
+  encode: (argument) => inWorker('encode', argument, [argument.data.buffer]),
+};
 
 // --- What the page says ------------------------------------------------------------------------------------------
 
@@ -179,6 +172,7 @@ function close() {
 function showRunning(yes) {
   running.hidden = !yes;
   actions.hidden = yes;
+  work.classList.toggle('computing', yes);
   if (!yes) document.title = title;
 }
 

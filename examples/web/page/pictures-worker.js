@@ -1,13 +1,12 @@
 import {decode, encode, PictureError} from './pictures.js';
 
-onmessage = async ({data: {id, name, argument}}) => {
+onmessage = async ({data: {which, argument}}) => {
   try {
-    const result = await {decode, encode}[name](argument);
-    postMessage({id, result}, [result.data.buffer, ...(result.bitmap ? [result.bitmap] : [])]);
+    const result = await {decode, encode}[which](argument);
+    postMessage({result}, [result.data.buffer, ...(result.bitmap ? [result.bitmap] : [])]);
   } catch (error) {
-    const known = error instanceof PictureError;
     const {data} = argument;  // goes back
-    postMessage({id, data, error: {message: error.message, reason: known ? error.reason : null, details: error.details}},
-        data ? [data.buffer] : []);
+    const reason = error instanceof PictureError ? error.reason : null;
+    postMessage({data, error: {message: error.message, reason, details: error.details}}, data ? [data.buffer] : []);
   }
 };
