@@ -149,7 +149,8 @@ async function open(file) {
     setActual(false);
     viewer.show(bitmap);
     placed = false;
-    await compute(mine, data);
+    await new Promise((resolve) => setTimeout(resolve, 50));  // to show it first
+    if (picture === mine) await compute(mine, data);
   } catch (failure) {
     if (picture !== mine) return;
     explain(failure);
@@ -184,7 +185,6 @@ async function compute(mine, data) {
   showRunning(true);
   progress.removeAttribute('value');
   done.textContent = 'Starting…';
-  viewer.clearAfter();
   if (!placed) place(0);  // to see the tiles
   say(`Cleaning ${file.name}.`);
   cancel.focus({preventScroll: true});
@@ -232,7 +232,9 @@ async function startAgain() {
   try {
     const {bitmap, data} = await pictures.decode(mine.file);
     bitmap.close();
-    if (picture === mine) await compute(mine, data);
+    if (picture !== mine) return;
+    viewer.clearAfter();
+    await compute(mine, data);
   } catch (failure) {
     if (picture === mine) explain(failure);
   }

@@ -23,12 +23,12 @@ export class Viewer {
     }
     this.before.getContext('bitmaprenderer').transferFromImageBitmap(bitmap);
     this.context = this.after.getContext('2d', {willReadFrequently: true});
-    this.context.clearRect(0, 0, this.width, this.height);
+    this.clearAfter();
     this.layout();
   }
 
   clearAfter() {
-    this.context?.clearRect(0, 0, this.width, this.height);
+    this.context.clearRect(0, 0, this.width, this.height);
   }
 
   draw(imageData, x, y) {
