@@ -40,7 +40,7 @@ class NpmTest(ProgramTest):
         return result.stdout
 
     def restore(self, jobs):
-        """The samples that the package makes of each: model options, options, type, width, height, channels, samples."""
+        """The package's samples for each: model options, options, type, width, height, channels, samples."""
         listed = []
         for i, (model, options, kind, width, height, channels, samples) in enumerate(jobs):
             code = {"u8": "B", "u16": "H", "f32": "f"}[kind]

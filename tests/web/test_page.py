@@ -351,8 +351,8 @@ class PageTest(ProgramTest):
         """Resident memory of the largest of this browser's processes for pages."""
         folder = self.browser.capabilities["chrome"]["userDataDir"]
         found = subprocess.run(["ps", "-ww", "-eo", "rss=,args="], capture_output=True, text=True).stdout
-        return max((int(line.split()[0]) for line in found.splitlines() if "--type=renderer" in line and folder in line),
-                   default=0) * 1024
+        pages = [line for line in found.splitlines() if "--type=renderer" in line and folder in line]
+        return max((int(line.split()[0]) for line in pages), default=0) * 1024
 
     @unittest.skipUnless(SCREENSHOTS, "--screenshots FOLDER")
     def test_screenshots(self):
