@@ -26,7 +26,8 @@ constexpr bool ends_with(std::size_t offset) {
 }
 #if SIZE_MAX > 0xFFFFFFFFu
 static_assert(ends_with<mirnet_model_options, int32_t>(offsetof(mirnet_model_options, algorithm)));
-static_assert(ends_with<mirnet_plan_options, void*>(offsetof(mirnet_plan_options, scheduler)));
+static_assert(ends_with<mirnet_plan_options, int64_t>(offsetof(mirnet_plan_options, most_memory)));
+static_assert(ends_with<mirnet_model_info, int32_t>(offsetof(mirnet_model_info, reserved)));
 static_assert(ends_with<mirnet_run_options, void*>(offsetof(mirnet_run_options, self)));
 // What a program that was built with version 1 of the interface has in its memory.
 static_assert(sizeof(mirnet_error) == 516 && sizeof(mirnet_format) == 24 && sizeof(mirnet_scheduler) == 24);
@@ -232,15 +233,22 @@ TEST_CASE("structures of programs that know fewer members, or more") {
   options.keep_grain = 7;
   options.struct_size = offsetof(mirnet_run_options, keep_grain);
   CHECK(run(made, input, &options) == input);
-  // More: what this version does not know is ignored.
+  // More: what this version does not know has to be zero.
   struct {
     mirnet_run_options known = MIRNET_RUN_OPTIONS_INIT;
     unsigned char later[200];
   } later;
-  std::memset(later.later, 0xEE, sizeof later.later);
+  std::memset(later.later, 0, sizeof later.later);
   later.known.struct_size = sizeof later;
   later.known.strength = 0;
   CHECK(run(made, input, &later.known) == input);
+  later.later[7] = 1;
+  auto const unknown = said([&](mirnet_error* error) {
+    Bytes output(input.size());
+    return mirnet_run(made.get(), input.data(), 0, output.data(), 0, &later.known, error);
+  });
+  CHECK(unknown == "2: options: a member at byte " + std::to_string(sizeof(mirnet_run_options) + 7) +
+                       " is set, which version " + mirnet_version() + " does not know; expected zero");
 
   // The same for what is filled.
   auto const fills = [](auto get, auto info, auto member) {
@@ -418,7 +426,7 @@ TEST_CASE("runs: what is refused") {
   auto const options = threads(1);
   auto const made = plan(model, format, &options);
   constexpr ptrdiff_t row = 16 * 3 * 2;
-  Bytes memory(40 * row);
+  Bytes memory(60 * row);
   auto* const input = memory.data();
   auto* const output = input + 20 * row;
   auto const says = [&](void const* from, ptrdiff_t from_stride, void* to, ptrdiff_t to_stride,
@@ -467,6 +475,8 @@ TEST_CASE("runs: what is refused") {
   CHECK(says(input, 2 * row, input + row + 2, 2 * row) == overlaps);
   CHECK(says(input + 22 * row, -2 * row, input + row, 2 * row) == "OK");
   CHECK(says(input + 22 * row, -2 * row, input + 2 + row, 2 * row) == overlaps);
+  CHECK(says(input, 2 * row, input + row, 4 * row) == "OK");
+  CHECK(says(input, 2 * row, input + 2 * row, 4 * row) == overlaps);
 
   auto const refused = [&](auto&& change) {
     auto given = defaults<mirnet_run_options>();

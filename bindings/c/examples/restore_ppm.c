@@ -27,11 +27,21 @@ static int progress(void* self, double done) {
   return interrupted;
 }
 
+/* Reads a number of a PPM's header, before which there may be comments; 0 where there is none. */
+static int read_number(FILE* file, long* number) {
+  int c;
+  while ((c = fgetc(file)) == '#' || c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+    while (c == '#' && (c = fgetc(file)) != '\n' && c != EOF) c = '#';
+  }
+  return c != EOF && ungetc(c, file) != EOF && fscanf(file, "%5ld", number) == 1;
+}
+
 /* Reads the header of a binary PPM with 8 bits a sample; 0 where it is something else. */
 static int read_header(FILE* file, long* width, long* height) {
-  int white;
-  if (fscanf(file, "P6 %ld %ld %d", width, height, &white) != 3 || fgetc(file) == EOF) return 0;
-  return white == 255 && *width > 0 && *height > 0 && *width <= 65535 && *height <= 65535;
+  long white;
+  if (fgetc(file) != 'P' || fgetc(file) != '6') return 0;
+  if (!read_number(file, width) || !read_number(file, height) || !read_number(file, &white)) return 0;
+  return fgetc(file) != EOF && white == 255 && *width > 0 && *height > 0;
 }
 
 /* An input that cannot be read, or that there is no memory for: prints why and returns NULL. */
@@ -101,7 +111,8 @@ int main(int argc, char** argv) {
   } else if (mirnet_model_load_file(argv[1], NULL, &model, &error) != MIRNET_OK ||
              mirnet_plan_create(model, &format, NULL, &plan, &error) != MIRNET_OK ||
              mirnet_run(plan, noisy, 0, clean, 0, &options, &error) != MIRNET_OK) {
-    fprintf(stderr, "\n%s\n", error.message);
+    if (percent >= 0) fputc('\n', stderr);
+    fprintf(stderr, "%s\n", error.message);
     result = error.status;
   } else {
     fputc('\n', stderr);

@@ -17,11 +17,13 @@
  * full stop that says what failed, what was found and what was expected. No C++ exception leaves a function. A handle
  * that a failed call was to create is NULL.
  *
- * Threads. Models and plans do not change: any number of threads may use one at the same time. Frees must come last.
+ * Threads. Models and plans do not change: any number of threads may use one at the same time. Free a model or a plan
+ * only after every call that uses it has returned, and a model after its plans.
  *
  * Stability. A program built with this header runs with later versions of the shared library that have the same
  * MIRNET_INTERFACE. Structures whose first member is struct_size may gain members at their end: start one from its
- * MIRNET_..._INIT, which sets that member, and the defaults of the others.
+ * MIRNET_..._INIT, which sets that member, and the defaults of the others. An older library refuses members that it does
+ * not know, unless they are zero.
  */
 #ifndef MIRNET_H
 #define MIRNET_H
@@ -97,7 +99,7 @@ typedef struct mirnet_model_options {
 #define MIRNET_MODEL_OPTIONS_INIT \
   { sizeof(mirnet_model_options), NULL, MIRNET_PRECISION_AUTO, MIRNET_ALGORITHM_AUTO }
 
-/* Loads a weight file (.mirw) of one of the library's networks. `path` is UTF-8 and ends in '\0'. `options` may be
+/* Loads a weight file (.mirw) of one of the library's networks. `path` is as fopen takes it. `options` may be
  * NULL. Errors: MIRNET_INVALID_ARGUMENT, for an instruction set that the library or the machine does not have, or a
  * precision that it has no kernels for; MIRNET_MODEL; MIRNET_MEMORY. */
 MIRNET_API mirnet_status mirnet_model_load_file(char const* path, mirnet_model_options const* options,
@@ -113,17 +115,19 @@ MIRNET_API void mirnet_model_free(mirnet_model* model);
 /* Facts about a model. The texts live as long as the model. */
 typedef struct mirnet_model_info {
   size_t struct_size;
-  char const* network;         /* "MIRNet" */
-  char const* task;            /* what the weights were trained for: "denoise" */
-  char const* instruction_set; /* of the kernels that run; another than was asked for if that has none of its own */
-  char const* precision;       /* "fp32" or "bf16" */
-  int64_t parameters;          /* numbers learned */
-  int64_t bytes;               /* memory of the weights */
-  int32_t views;               /* pictures that a run takes: 1, or 2, a left and a right view of one scene */
+  char const* network; /* "MIRNet" */
+  char const* task;    /* what the weights were trained for: "denoise" */
+  char const*
+      instruction_set;   /* of the kernels that run: another than requested if that set has none for this precision */
+  char const* precision; /* "fp32" or "bf16" */
+  int64_t parameters;    /* numbers learned */
+  int64_t bytes;         /* memory of the weights */
+  int32_t views;         /* pictures that a run takes: 1, or 2, a left and a right view of one scene */
+  int32_t reserved;      /* 0 */
 } mirnet_model_info;
 
 #define MIRNET_MODEL_INFO_INIT \
-  { sizeof(mirnet_model_info), NULL, NULL, NULL, NULL, 0, 0, 0 }
+  { sizeof(mirnet_model_info), NULL, NULL, NULL, NULL, 0, 0, 0, 0 }
 
 /* Fills the members that `info` has according to its struct_size. Errors: MIRNET_INVALID_ARGUMENT. */
 MIRNET_API mirnet_status mirnet_model_get_info(mirnet_model const* model, mirnet_model_info* info, mirnet_error* error);
@@ -147,7 +151,8 @@ typedef struct mirnet_format {
 } mirnet_format;
 
 /* Calls task(arguments, item, worker) once for every item in [0, count) and returns when all are done. Calls that run
- * at the same time have different workers in [0, workers). */
+ * at the same time have different workers in [0, workers). Where several threads run one plan, they call run() at the
+ * same time. */
 typedef void (*mirnet_task)(void* arguments, int64_t item, int64_t worker);
 typedef struct mirnet_scheduler {
   void (*run)(void* self, int64_t count, mirnet_task task, void* arguments);
@@ -159,21 +164,21 @@ typedef struct mirnet_scheduler {
 
 typedef struct mirnet_plan_options {
   size_t struct_size;
-  int32_t tile;    /* the longest side of a tile in pixels, 256 or more; 0: 768; MIRNET_WHOLE: one tile. Results
-                      differ slightly with the tile. */
+  int32_t tile;    /* the longest side of a tile in pixels, 256 or more; 0: 768; MIRNET_WHOLE: one tile. Results differ
+                      slightly with the tile. */
   int32_t threads; /* 0: one for each core that the process may use */
-  int64_t
-      most_memory; /* bytes that mirnet_plan_memory may return at most; 0: no limit. The bits do not depend on it. */
   mirnet_scheduler const* scheduler; /* shares out the work instead of `threads`; NULL: a run starts threads and ends
                                         them. Only the structure is copied. */
+  int64_t
+      most_memory; /* bytes that mirnet_plan_memory may return at most; 0: no limit. The bits do not depend on it. */
 } mirnet_plan_options;
 
 #define MIRNET_PLAN_OPTIONS_INIT \
-  { sizeof(mirnet_plan_options), 0, 0, 0, NULL }
+  { sizeof(mirnet_plan_options), 0, 0, NULL, 0 }
 
 /* Plans runs for images of a format. The model must outlive the plan. `options` may be NULL. Errors:
- * MIRNET_INVALID_ARGUMENT; MIRNET_MEMORY, where no memory could hold it or most_memory is too little, with the tile
- * that fits. */
+ * MIRNET_INVALID_ARGUMENT; MIRNET_MEMORY, if a run needs more than can be addressed, or more than most_memory; the
+ * message then names the largest tile that fits. */
 MIRNET_API mirnet_status mirnet_plan_create(mirnet_model const* model, mirnet_format const* format,
                                             mirnet_plan_options const* options, mirnet_plan** plan,
                                             mirnet_error* error);
@@ -212,10 +217,11 @@ typedef struct mirnet_run_options {
   void* memory; /* the caller's, from a multiple of 64 on; NULL: the run allocates its memory and frees it */
   size_t memory_size;
   /* Called many times a second with the share of the work that is done, 0 to 1, by one thread at a time, which need not
-   * be the caller's. Any other value than 0 ends the run: MIRNET_CANCELLED. NULL is allowed. */
+   * be the caller's. Any other value than 0 ends the run within milliseconds:
+   * MIRNET_CANCELLED. NULL is allowed. */
   int (*progress)(void* self, double done);
-  /* Called in the caller's thread when a rectangle of the output has its final samples. In the end, each pixel has been
-   * in one rectangle. NULL is allowed. */
+  /* Called in the caller's thread when a rectangle of the output has its final samples. The rectangles cover every
+   * pixel exactly once. NULL is allowed. */
   void (*finished)(void* self, int64_t x, int64_t y, int64_t width, int64_t height);
   void* self; /* the first argument of these functions */
 } mirnet_run_options;
@@ -237,7 +243,7 @@ MIRNET_API mirnet_status mirnet_run(mirnet_plan const* plan, void const* input, 
 typedef struct mirnet_node {
   size_t struct_size;
   char const* name;      /* "body.0.body.1.conv"; "+" between layers that are computed as one */
-  char const* operation; /* "conv 3x3+prelu": what happens to the results before they are written stands behind "+" */
+  char const* operation; /* "conv 3x3+prelu": operations that are fused into it follow "+" */
   char const* kernel;    /* "winograd F(4x4,3x3)" */
   int64_t input_height, input_width, input_channels;
   int64_t output_height, output_width, output_channels;

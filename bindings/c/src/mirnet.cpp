@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -88,7 +89,8 @@ mirnet_status checked(mirnet_error* error, Body&& body) noexcept {
 Error null_argument(char const* name) noexcept { return Error(ErrorCode::invalid_argument, "%s is NULL", name); }
 
 /// A structure as this version knows it. A program that was built with an older header gives fewer members, and the
-/// others have their defaults. Errors: invalid_argument.
+/// others have their defaults; one that was built with a newer header gives more, which have to be zero. Errors:
+/// invalid_argument.
 template <class Options>
 Result<Options> options_of(Options const* given, Options options, char const* name) noexcept {
   static_assert(std::is_trivially_copyable_v<Options>);
@@ -96,6 +98,14 @@ Result<Options> options_of(Options const* given, Options options, char const* na
   if (given->struct_size < sizeof(given->struct_size) || given->struct_size > 4096) {
     return Error(ErrorCode::invalid_argument, "%s: struct_size is %zu; expected the size of the structure", name,
                  given->struct_size);
+  }
+  auto const* const bytes = reinterpret_cast<unsigned char const*>(given);
+  for (std::size_t i = sizeof options; i < given->struct_size; ++i) {
+    if (bytes[i] != 0) {
+      return Error(ErrorCode::invalid_argument,
+                   "%s: a member at byte %zu is set, which version %s does not know; expected zero", name, i,
+                   MIRNET_VERSION);
+    }
   }
   std::memcpy(&options, given, (std::min)(given->struct_size, sizeof options));
   options.struct_size = sizeof options;
@@ -248,15 +258,16 @@ bool overlap(mirnet::ImageView a, mirnet::ImageView b) noexcept {
   auto const distance = [](mirnet::ImageView image) {
     return static_cast<std::uintptr_t>(image.stride() < 0 ? -image.stride() : image.stride());
   };
-  auto const row = static_cast<std::uintptr_t>(a.row_bytes()), rows = static_cast<std::uintptr_t>(a.height() - 1);
+  auto const row = static_cast<std::uintptr_t>(a.row_bytes());
+  auto const rows = static_cast<std::uintptr_t>(a.height() - 1);
   auto low = a, high = b;
   if (first(high) < first(low)) std::swap(low, high);
   auto const apart = first(high) - first(low);
   if (apart >= rows * distance(low) + row) return false;
-  // Side by side in one larger image: rows of the one between those of the other.
-  if (rows == 0 || distance(low) != distance(high)) return true;
-  auto const offset = apart % distance(low);
-  return offset < row || offset > distance(low) - row;
+  // Side by side in one larger image: rows of the one between those of the other. All distances from a row of the one
+  // to a row of the other differ by multiples of what both strides are multiples of.
+  auto const step = std::gcd(distance(low), distance(high)), offset = apart % step;
+  return offset < row || offset > step - row;
 }
 
 Result<void> run(mirnet_plan const& plan, void const* input, std::ptrdiff_t input_stride, void* output,

@@ -103,6 +103,7 @@ class Reporter {
     context.parallel.run = [](void* self, Index count, ParallelFor::Task task, void* arguments) noexcept {
       auto& reporter = *static_cast<Reporter*>(self);
       reporter.parallel_(count, [&](Index item, Index worker) noexcept {
+        if (reporter.stopped()) return;  // nobody sees the results
         if (Clock::now().time_since_epoch().count() >= reporter.next_.load(std::memory_order_relaxed)) reporter.ask();
         task(arguments, item, worker);
       });
@@ -112,9 +113,12 @@ class Reporter {
   /// What a run said when it ended. Two threads may have been done at once, of which one has told nothing: the caller
   /// hears of the end all the same. Errors: those of the run; cancelled.
   Result<void> end(Result<void> const& run) noexcept {
-    if (!run || progress_ == nullptr || told_ >= 1 || progress_(self_, 1.0) == 0) return run;
+    if (!run || progress_ == nullptr) return run;
+    if (!stopped() && (told_ >= 1 || progress_(self_, 1.0) == 0)) return run;
     return Error(ErrorCode::cancelled, "stopped before the image was done");
   }
+
+  bool stopped() const noexcept { return stop_.load(std::memory_order_relaxed); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -127,7 +131,7 @@ class Reporter {
 
   /// Nothing while another thread asks.
   void ask() noexcept {
-    if (stop_.load(std::memory_order_relaxed) || asking_.exchange(true, std::memory_order_acquire)) return;
+    if (stopped() || asking_.exchange(true, std::memory_order_acquire)) return;
     told_ = done_.load(std::memory_order_relaxed);
     if (progress_(self_, told_) != 0) stop_.store(true, std::memory_order_relaxed);
     next_.store((Clock::now() + interval).time_since_epoch().count(), std::memory_order_relaxed);
@@ -192,7 +196,7 @@ class NetworkPlan final : public mirnet_plan {
     Reporter reporter(request.progress, request.self, static_cast<double>(tiling_.macs()));
     reporter.report_on(context);
     auto const finished = [&](Index y, Index x, Index height, Index width) {
-      if (request.finished != nullptr) request.finished(request.self, x, y, width, height);
+      if (request.finished != nullptr && !reporter.stopped()) request.finished(request.self, x, y, width, height);
     };
     return reporter.end(mirnet::restore_into(computed_.model, request.views, context, tiling_, request.strength, memory,
                                              request.output, finished));
@@ -239,6 +243,7 @@ class NetworkPlan final : public mirnet_plan {
         times[static_cast<std::size_t>(piece.node)].ms.back() += static_cast<double>(piece.end - piece.begin) * ms;
       }
     }
+    if (auto const ended = reporter.end({}); !ended) return ended;
     for (std::size_t i = 0; i < times.size(); ++i) {
       auto const& record = rehearsal->nodes[i];
       auto const operation = record.operation + record.fused;

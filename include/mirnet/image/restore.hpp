@@ -272,9 +272,9 @@ Result<Index> restoring_bytes(Model<Net> const& model, Views const& views,
 }
 
 /// Writes the restored image to `output`, which has the format of the left view and does not overlap it, and copies its
-/// alpha. finished(y, x, height, width) is called in the caller's thread when a rectangle has its final samples; in the
-/// end, each pixel has been in one. `memory` starts at a multiple of 64 and has at least restoring_bytes. Allocates
-/// nothing. Errors: as restore_rows; memory, where it is too little.
+/// alpha. finished(y, x, height, width) is called in the caller's thread when a rectangle has its final samples; the
+/// rectangles cover every pixel exactly once. `memory` starts at a multiple of 64 and has at least restoring_bytes.
+/// Allocates nothing. Errors: as restore_rows; memory, where it is too little.
 template <Network Net, class Finished>
 Result<void> restore_into(Model<Net> const& model, Views views, Context<typename Net::Scalar>& context,
                           Tiling<typename Net::Config> const& tiling, Strength strength, std::span<std::byte> memory,

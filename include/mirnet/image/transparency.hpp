@@ -98,7 +98,7 @@ struct FilledBytes {
 
   /// Errors: memory, where an Index cannot hold their sum.
   static Result<FilledBytes> of(ImageView image) noexcept {
-    constexpr Index most = ((std::numeric_limits<Index>::max)() - alignment_bytes) / 2;
+    constexpr Index most = (std::numeric_limits<Index>::max)() / 2 - alignment_bytes;
     auto const copy = checked_product(image.height(), image.row_bytes());
     auto const pyramid =
         checked_product(pyramid_cells(image.width(), image.height()), static_cast<Index>(sizeof(WeightedColour)));

@@ -25,10 +25,10 @@ class ThreadPool {
   /// exceptions, the standard library ends the program then.)
   explicit ThreadPool(Index threads = 0) {
     if (threads <= 0) threads = usable_cores();
-    threads_.reserve(static_cast<std::size_t>(threads - 1));
 #if MIRNET_EXCEPTIONS
     try {
 #endif
+      threads_.reserve(static_cast<std::size_t>(threads - 1));
       for (Index worker = 1; worker < threads; ++worker) threads_.emplace_back([this, worker] { serve(worker); });
 #if MIRNET_EXCEPTIONS
     } catch (...) {  // no more threads, or no memory for one: those that run must not be left alone
