@@ -61,8 +61,11 @@ int main() {}" MIRNET_TARGET_IS_X86_64)
     set(MIRNET_ISA_FLAGS_baseline -mfpmath=sse)
   endif()
 
+  # A project may say another one, as the tests do that nobody waits for.
+  if(NOT DEFINED CACHE{MIRNET_KERNELS_OPTIMISATION})
+    set(MIRNET_KERNELS_OPTIMISATION -O3)
+  endif()
   # Sanitized, GCC 12 takes minutes for the kernels at -O3, and a minute for each set that this machine cannot run anyway.
-  set(MIRNET_KERNELS_OPTIMISATION -O3)
   set(MIRNET_LEFT_OUT "")
   if(MINGW OR NOT MIRNET_TARGET_IS_X86_64)
     # Many builds of GCC for Windows spill registers of 32 bytes to a stack that is aligned to 16 (GCC bug 54412).
