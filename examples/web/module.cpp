@@ -14,7 +14,7 @@
 #define MIRNET_EXPORT(name) extern "C" __attribute__((used, export_name(#name)))
 #define MIRNET_IMPORT(name) extern "C" __attribute__((import_module("env"), import_name(#name)))
 
-MIRNET_IMPORT(progress) void tell_progress(double done);
+MIRNET_IMPORT(progress) void tell_progress(int32_t run, double done);
 MIRNET_IMPORT(rectangle) void tell_rectangle(double x, double y, double width, double height);
 
 namespace {
@@ -128,12 +128,15 @@ MIRNET_EXPORT(columns) double columns() { return static_cast<double>(plan_info.c
 MIRNET_EXPORT(rows) double rows() { return static_cast<double>(plan_info.rows); }
 MIRNET_EXPORT(run_memory) double run_memory() { return static_cast<double>(plan_info.memory); }
 
-MIRNET_EXPORT(run) mirnet_status run(void const* input, void* output, float strength, float keep_grain) {
+// `number` is that of the run, for progress().
+MIRNET_EXPORT(run)
+mirnet_status run(void const* input, void* output, float strength, float keep_grain, int32_t number) {
   mirnet_run_options options = MIRNET_RUN_OPTIONS_INIT;
   options.strength = strength;
   options.keep_grain = keep_grain;
-  options.progress = [](void*, double done) {
-    tell_progress(done);
+  options.self = &number;
+  options.progress = [](void* self, double done) {
+    tell_progress(*static_cast<int32_t*>(self), done);
     return 0;  // who cancels ends the worker
   };
   options.finished = [](void*, int64_t x, int64_t y, int64_t width, int64_t height) {

@@ -39,11 +39,11 @@ function allocate(bytes) {
 
 // Many times a second is more than anybody can read.
 let lastProgress = 0;
-function tellProgress(done) {
+function tellProgress(run, done) {
   const now = performance.now();
   if (now - lastProgress < 50 && done < 1) return;
   lastProgress = now;
-  send({progress: done});
+  send({progress: {run, done}});
 }
 
 function tellRectangle(x, y, width, height) {
@@ -67,8 +67,10 @@ async function instantiate(start) {
       emscripten_notify_memory_growth() {},
     },
     wasi_snapshot_preview1: {
+      // Threads compare their times, and performance.now() starts with each worker.
       clock_time_get(clock, precision, place) {
-        new DataView(memory.buffer).setBigUint64(place, BigInt(Math.round(performance.now() * 1e6)), true);
+        const milliseconds = performance.timeOrigin + performance.now();
+        new DataView(memory.buffer).setBigUint64(place, BigInt(Math.round(milliseconds * 1e6)), true);
         return 0;
       },
       proc_exit(code) {
@@ -126,7 +128,7 @@ async function help(start) {
   module.serve(start.helper);  // until the worker is ended
 }
 
-function run({width, height, channels, type, data, options}) {
+function run({number: runNumber, width, height, channels, type, data, options}) {
   const {number, Samples} = types[type];
   const bytes = data.byteLength;
   const most = options.mostMemory - 2 * bytes;
@@ -150,7 +152,7 @@ function run({width, height, channels, type, data, options}) {
     input = allocate(bytes);
     image.output = allocate(bytes);
     new Samples(memory.buffer, input, data.length).set(data);
-    check(module.run(input, image.output, options.strength, options.keepGrain));
+    check(module.run(input, image.output, options.strength, options.keepGrain, runNumber));
   } finally {
     if (image.output !== 0) module.release(image.output);
     if (input !== 0) module.release(input);
@@ -165,7 +167,14 @@ async function receive(message) {
     if (message.run) run(message.run);
   } catch (error) {
     // A trap of the module leaves it in no state to go on.
-    send({error: {code: error.code ?? 'internal', message: error.message, usable: error instanceof Failure}});
+    send({
+      error: {
+        code: error.code ?? 'internal',
+        message: error.message,
+        usable: error instanceof Failure,
+        memory: memory?.buffer.byteLength ?? 0,
+      },
+    });
   }
 }
 
