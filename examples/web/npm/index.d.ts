@@ -37,7 +37,10 @@ export interface LoadOptions {
   threads?: number;
   /** bf16 takes half of the memory for weights and intermediate results. Default: auto, which is fp32 here. */
   precision?: 'auto' | 'fp32' | 'bf16';
-  /** A weight file (.mirw): its bytes, or where it is. Default: the one in the package. */
+  /**
+   * A weight file (.mirw): its bytes, which are copied, or where it is: a URL, or in Node a path. Default: the one in the
+   * package.
+   */
   weights?: ArrayBuffer | ArrayBufferView | URL | string;
   /** false: as in a browser without SIMD instructions, many times slower. */
   simd?: boolean;
@@ -50,17 +53,20 @@ export interface DenoiseOptions<T extends Samples = Samples> {
   keepGrain?: number;
   /** The longest side of a tile in pixels, 256 or more, or no tiles. Default: 768. Results differ slightly with it. */
   tile?: number | 'off';
-  /** Bytes that images and working memory may take. Default: 2 GB less 128 MB. */
+  /**
+   * Bytes that images and working memory may take. Default and most: 2 GB less 128 MB, or less where the system gives
+   * less.
+   */
   mostMemory?: number;
-  /** Hands image.data over instead of copying it: it is empty afterwards. */
+  /** Hands the whole buffer of image.data over instead of copying the samples: it is empty afterwards. */
   transfer?: boolean;
-  /** Ends the run at once: the promise is rejected with the signal's reason. */
+  /** Ends the run at once, or its waiting for others: the promise is rejected with the signal's reason. */
   signal?: AbortSignal;
   /** Called once, before the run starts. */
   onPlan?(plan: Plan): void;
   /** Called some times a second with the share of the work that is done. */
   onProgress?(done: number): void;
-  /** Called when a part of the result is final. In the end, each pixel was in one. */
+  /** Called when a part of the result is final. The rectangles cover every pixel exactly once. */
   onRectangle?(rectangle: Rectangle<T>): void;
 }
 
@@ -84,14 +90,15 @@ export interface ModelInfo {
 export interface Model {
   readonly info: ModelInfo;
   /**
-   * The image without its noise, of the same size and type; alpha is copied. Computed in workers; one run of a model at
-   * a time, others wait.
+   * The image without its noise, of the same size and type (for a Buffer of Node, a Uint8Array); alpha is copied.
+   * Computed in workers; one run of a model at a time, others wait.
    */
   denoise<T extends Samples>(image: Image<T>, options?: DenoiseOptions<T>): Promise<Image<T>>;
-  /** Ends the workers, and a run that goes on. */
+  /** Ends the workers and rejects all runs that are not done. */
   free(): void;
 }
 
+/** The library's own errors. */
 export class MirnetError extends Error {
   code: 'internal' | 'invalid_argument' | 'model' | 'memory' | 'cancelled';
 }

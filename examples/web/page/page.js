@@ -53,7 +53,10 @@ function inWorker(which, argument, transfer = []) {
       if (result) resolve(result);
       else reject(Object.assign(new Error(failure.message), failure, {data}));
     };
-    worker.onerror = (event) => reject(new Error(event.message || 'a worker could not be loaded'));
+    worker.onerror = (event) => {
+      worker.terminate();
+      reject(new Error(event.message || 'a worker could not be loaded'));
+    };
     worker.postMessage({which, argument}, transfer);
   });
 }
@@ -85,7 +88,7 @@ function explain(failure) {
   const text = texts[failure.reason]?.() ??
     (failure instanceof MirnetError && failure.code === 'memory' ?
       `There is not enough memory for this photograph: ${failure.message}. Close other tabs or scale it down.` :
-      `That did not work: ${failure.message}. Load the page again.`);
+      `That did not work: ${failure.message}. Try again, or load the page again.`);
   error.textContent = text;
   error.hidden = false;
 }
@@ -102,7 +105,7 @@ function say(text) {
 
 // --- One photograph ----------------------------------------------------------------------------------------------
 
-let picture = null;  // {file, width, height, channels, after: the clean samples, controller}
+let picture = null;  // {file, width, height, channels, after: the clean samples or null, controller}
 let placed = false;  // whether the divider was moved by hand
 
 const viewer = new Viewer(
@@ -146,6 +149,7 @@ async function open(file) {
     work.hidden = false;
     name.textContent = file.name;
     size.textContent = sides(width, height);
+    saveJpeg.title = channels === 4 ? 'JPEG has no transparency: transparent parts become white.' : '';
     setActual(false);
     viewer.show(bitmap);
     placed = false;
@@ -177,7 +181,8 @@ function showRunning(yes) {
   if (!yes) document.title = title;
 }
 
-async function compute(mine, data) {
+/** `pixels` are the samples, or a promise of them. */
+async function compute(mine, pixels) {
   const {file, width, height, channels, controller} = mine;
   mine.after = null;
   savePng.disabled = saveJpeg.disabled = true;
@@ -188,9 +193,10 @@ async function compute(mine, data) {
   if (!placed) place(0);  // to see the tiles
   say(`Cleaning ${file.name}.`);
   cancel.focus({preventScroll: true});
-  const start = performance.now();
   let quarter = 0;
   try {
+    const data = await pixels;
+    const start = performance.now();
     const result = await (await (model ?? loadModel())).denoise({width, height, channels, data}, {
       transfer: true,
       signal: controller.signal,
@@ -225,19 +231,17 @@ async function compute(mine, data) {
   }
 }
 
-async function startAgain() {
-  const mine = picture;
-  mine.controller = new AbortController();
+async function decodeAgain(mine) {
+  const {bitmap, data} = await pictures.decode(mine.file);
+  bitmap.close();
+  if (picture === mine) viewer.clearAfter();
+  return data;
+}
+
+function startAgain() {
+  picture.controller = new AbortController();
   error.hidden = true;
-  try {
-    const {bitmap, data} = await pictures.decode(mine.file);
-    bitmap.close();
-    if (picture !== mine) return;
-    viewer.clearAfter();
-    await compute(mine, data);
-  } catch (failure) {
-    if (picture === mine) explain(failure);
-  }
+  return compute(picture, decodeAgain(picture));
 }
 
 async function save(type, extension) {
@@ -256,10 +260,13 @@ async function save(type, extension) {
     setTimeout(() => URL.revokeObjectURL(url), 60000);
     if (picture === mine) say(`Saved as ${saved}.`);
   } catch (failure) {
-    mine.after = failure.data ?? clean;
-    if (picture === mine) explain(failure);
+    // A worker that has died keeps the samples that were handed over to it.
+    mine.after = failure.data ?? (clean.length > 0 ? clean : null);
+    if (picture !== mine) return;
+    explain(failure);
+    again.hidden = mine.after !== null;
   }
-  if (picture === mine) savePng.disabled = saveJpeg.disabled = false;
+  if (picture === mine) savePng.disabled = saveJpeg.disabled = mine.after === null;
 }
 
 // --- Events ------------------------------------------------------------------------------------------------------
@@ -302,7 +309,8 @@ addEventListener('drop', (event) => {
   document.body.classList.remove('dragging');
   if (!dragsFile(event)) return;
   event.preventDefault();
-  open(event.dataTransfer.files[0]);
+  const file = event.dataTransfer.files[0];  // none if it is a folder, say
+  if (file) open(file);
 });
 
 notStarted.hidden = true;

@@ -80,7 +80,7 @@ export async function decode(file) {
 
 /**
  * A file of `type` with the clean samples `data`, or, for a strength below 1, with as much of the change to the picture
- * in `file`.
+ * in `file`. JPEG has no transparency: what is transparent becomes white.
  */
 export async function encode({file, width, height, channels, data, strength, type}) {
   const context = contextOf(width, height);
@@ -92,6 +92,11 @@ export async function encode({file, width, height, channels, data, strength, typ
     for (let i = 0; i < samples.length; ++i) samples[i] += strength * (data[i] - samples[i]);  // rounds
   }
   context.putImageData(toImageData({width, height, channels, data: samples}), 0, 0);
+  if (type === 'image/jpeg' && channels === 4) {
+    context.globalCompositeOperation = 'destination-over';
+    context.fillStyle = '#fff';
+    context.fillRect(0, 0, width, height);
+  }
   const {canvas} = context;
   const options = {type, quality: 0.95};
   const blob = canvas.convertToBlob ? await canvas.convertToBlob(options) :

@@ -62,9 +62,9 @@ export class Viewer {
   layout() {
     const room = this.viewer.parentElement.clientWidth;
     const most = parseFloat(getComputedStyle(this.viewer).maxHeight);
-    const heighest = Number.isFinite(most) ? most : innerHeight * 0.72;
+    const maxHeight = Number.isFinite(most) ? most : innerHeight * 0.72;
     const one = 1 / devicePixelRatio;
-    this.scale = this.actual ? one : Math.min(1, room / this.width, heighest / this.height);
+    this.scale = this.actual ? one : Math.min(1, room / this.width, maxHeight / this.height);
     this.sheet.style.width = `${this.width * this.scale}px`;
     this.sheet.style.height = `${this.height * this.scale}px`;
     this.drawDivider();
