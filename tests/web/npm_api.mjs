@@ -1,7 +1,9 @@
 // node --test npm_api.mjs, with the package's folder in the environment variable MIRNET_NPM: what the package promises
 // beside pixels, which test_npm.py compares.
 import assert from 'node:assert/strict';
-import {readFile} from 'node:fs/promises';
+import {copyFile, mkdtemp, readFile, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {test} from 'node:test';
 import {pathToFileURL} from 'node:url';
 
@@ -107,6 +109,45 @@ test('samples are copied, or handed over on request', async () => {
   });
 });
 
+test('a part of a buffer, a Buffer and shared memory are as good as an array', async () => {
+  await withModel({threads: 1}, async (model) => {
+    const image = picture(20, 20);
+    const expected = await model.denoise(image);
+    const whole = new Uint8Array(5000);
+    const shared = new Uint8Array(new SharedArrayBuffer(1200));
+    for (const data of [whole.subarray(7, 1207), Buffer.from(image.data), shared]) {
+      data.set(image.data);
+      assert.deepEqual(await model.denoise({...image, data}), expected);
+      assert.deepEqual(Uint8Array.from(data), image.data);
+    }
+    await assert.rejects(model.denoise({...image, data: shared}, {transfer: true}),
+        fails('invalid_argument', /data cannot be handed over: ./));
+    assert.deepEqual(await model.denoise(image), expected);
+  });
+});
+
+test('weights are copied, and a path may have any letters', async () => {
+  const file = await readFile(`${folder}/denoise.mirw`);
+  const weights = file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength);
+  await withModel({threads: 1, weights}, async (model) => {
+    new Uint8Array(weights).fill(0);
+    await assert.rejects(model.denoise(picture(300, 300), {onProgress() { throw new Error('mine'); }}), /mine/);
+    assert.equal((await model.denoise(picture(20, 20))).data.length, 1200);  // in a new worker
+  });
+  const home = process.cwd();
+  const other = await mkdtemp(join(tmpdir(), 'mirnet #1? 100%20 '));
+  try {
+    await copyFile(`${folder}/denoise.mirw`, join(other, 'a#b?c%20.mirw'));
+    process.chdir(other);
+    await withModel({threads: 1, weights: 'a#b?c%20.mirw'}, ({info}) => assert.equal(info.network, 'MIRNet'));
+    await withModel({threads: 1, weights: join(other, 'a#b?c%20.mirw')}, () => {});
+    await withModel({threads: 1, weights: pathToFileURL(`${folder}/denoise.mirw`).href}, () => {});
+  } finally {
+    process.chdir(home);
+    await rm(other, {recursive: true});
+  }
+});
+
 test('errors say what was found and what was expected', async () => {
   await assert.rejects(load({threads: -1}), fails('invalid_argument', /threads is -1; expected 0/));
   await assert.rejects(load({precision: 'fp8'}), fails('invalid_argument', /precision is fp8; expected auto/));
@@ -123,13 +164,20 @@ test('errors say what was found and what was expected', async () => {
     await wrong({width: 0}, {}, 'invalid_argument', /width is 0; expected an integer of 1 or more/);
     await wrong({channels: 5}, {}, 'invalid_argument', /channels is 5; expected 1, 2, 3 or 4/);
     await wrong({data: [1, 2, 3]}, {}, 'invalid_argument', /data is Array; expected Uint8Array/);
-    await wrong({}, {tile: 100}, 'invalid_argument', /100/);
-    await wrong({}, {tile: 'big'}, 'invalid_argument', /tile is big; expected a number/);
+    for (const tile of [100, 2 ** 32 + 256, -1, 256.5, Infinity, 'big']) {
+      await wrong({}, {tile}, 'invalid_argument', /tile is .*; expected 'off' or an integer from 256 to 2147483647/);
+    }
     await wrong({}, {strength: NaN}, 'invalid_argument', /strength/);
     await wrong({}, {strength: -1}, 'invalid_argument', /strength/);
     await wrong({}, {keepGrain: 2}, 'invalid_argument', /keep_grain/);
     await wrong({}, {mostMemory: 1e6}, 'memory', /./);
     await wrong({}, {mostMemory: 1000}, 'memory', /3600 bytes.*mostMemory, 1000/);
+    for (const mostMemory of [-1, 0, -Infinity]) {
+      await wrong({}, {mostMemory}, 'invalid_argument', /mostMemory is -?[01I].*; expected a number of bytes/);
+    }
+    for (const mostMemory of [Infinity, 2 ** 40]) {  // more than there is
+      assert.equal((await model.denoise(image, {mostMemory, tile: 2 ** 31 - 1})).data.length, 1800);
+    }
     assert.equal((await model.denoise(image)).data.length, 1800);  // and still works
   });
 });
@@ -150,12 +198,82 @@ test('a signal ends a run at once, and the next run works', async () => {
   }
 });
 
+test('a signal ends a run that waits for others', async () => {
+  await withModel({threads: 2}, async (model) => {
+    const first = new AbortController(), second = new AbortController();
+    let ended = false;
+    const running = model.denoise(picture(1500, 1500), {signal: first.signal}).finally(() => { ended = true; });
+    const waiting = model.denoise(picture(40, 40), {signal: second.signal});
+    second.abort(new Error('enough'));
+    await assert.rejects(waiting, /^Error: enough$/);
+    assert.equal(ended, false);
+    first.abort(new Error('also'));
+    await assert.rejects(running, /^Error: also$/);
+  });
+});
+
+test('a run that ends for no reason fails all the same', async () => {
+  await withModel({threads: 2}, async (model) => {
+    const controller = new AbortController();
+    const run = model.denoise(picture(600, 600), {signal: controller.signal, onProgress: () => controller.abort(null)});
+    await assert.rejects(run, (error) => error === null);
+    await assert.rejects(model.denoise(picture(600, 600), {onProgress() { throw null; }}), (error) => error === null);
+    assert.equal((await model.denoise(picture(20, 20))).data.length, 1200);
+  });
+});
+
 test('an error of a function of the caller ends the run', async () => {
   await withModel({threads: 2}, async (model) => {
     const run = model.denoise(picture(600, 600), {onProgress() { throw new TypeError('mine'); }});
     await assert.rejects(run, {name: 'TypeError', message: 'mine'});
     assert.equal((await model.denoise(picture(20, 20))).data.length, 1200);
   });
+});
+
+const {Memory} = WebAssembly;
+
+// The memory that workers share, as a system gives it that has little.
+async function withLittleMemory(most, body) {
+  WebAssembly.Memory = function (pages) {
+    if (pages.maximum * 65536 > most) throw new RangeError('too much');
+    return new Memory(pages);
+  };
+  try {
+    await body();
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+}
+
+test('workers that could not start are replaced by the next run', async () => {
+  await withModel({threads: 2}, async (model) => {
+    await withLittleMemory(0, async () => {
+      await assert.rejects(model.denoise(picture(300, 300), {onProgress() { throw new Error('mine'); }}), /mine/);
+      for (let i = 0; i < 2; ++i) {
+        await assert.rejects(model.denoise(picture(20, 20)), fails('memory', /^memory for threads: too much$/));
+      }
+    });
+    assert.equal((await model.denoise(picture(20, 20))).data.length, 1200);
+  });
+});
+
+test('a run takes no more than the memory that the system gave', async () => {
+  await withLittleMemory(256 << 20, async () => {
+    await withModel({threads: 2}, async (model) => {
+      const image = picture(700, 650);
+      await assert.rejects(model.denoise(image, {mostMemory: 1e9}), fails('memory', /most_memory is 131487728;/));
+      assert.equal((await model.denoise(picture(50, 50))).data.length, 7500);
+    });
+  });
+});
+
+test('freeing a model ends what waits for new workers', {timeout: 20000}, async () => {
+  const model = await load({threads: 2});
+  await assert.rejects(model.denoise(picture(300, 300), {onProgress() { throw new Error('mine'); }}), /mine/);
+  const waiting = model.denoise(picture(20, 20));
+  await new Promise(setImmediate);
+  model.free();
+  await assert.rejects(waiting, fails('cancelled', /^the model was freed$/));
 });
 
 test('freeing a model ends its run, and it refuses others', async () => {

@@ -127,6 +127,18 @@ class NpmTest(ProgramTest):
             result = subprocess.run([NODE, *arguments], cwd=self.path, capture_output=True, text=True, timeout=60)
             self.assertEqual((result.stdout, result.stderr), ("MIRNet\n", ""))
 
+    def test_ends_after_a_failure(self):
+        """A run that could not start keeps no worker alive."""
+        script = f"""
+            import {{load}} from {json.dumps((NPM / "index.js").as_uri())};
+            const model = await load({{threads: 2}});
+            const data = new Uint8Array(new SharedArrayBuffer(1200));
+            await model.denoise({{width: 20, height: 20, channels: 3, data}}, {{transfer: true}})
+                .catch((error) => console.log(error.code));"""
+        result = subprocess.run([NODE, "--input-type=module", "--eval", script], capture_output=True, text=True,
+                                timeout=60)
+        self.assertEqual((result.stdout, result.stderr), ("invalid_argument\n", ""))
+
     def test_size(self):
         """A visitor loads the page and one of the modules."""
         page = sum(file.stat().st_size for file in (WEB / "page").iterdir() if file.is_file())

@@ -52,6 +52,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript", ".wasm": "application/wasm"}
 
+    def do_GET(self):
+        if self.path == "/index.html" and self.server.redirects:
+            self.send_response(302)
+            self.send_header("Location", "/")
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def end_headers(self):
         if self.server.isolates:
             self.send_header("Cross-Origin-Opener-Policy", "same-origin")
@@ -63,9 +71,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 class Server:
-    def __init__(self, isolates):
+    def __init__(self, isolates, redirects=False):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=PAGE))
         self.server.isolates = isolates
+        self.server.redirects = redirects  # from index.html to its folder, as some hosts do
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -189,6 +198,19 @@ class PageTest(ProgramTest):
         self.wait(lambda: self.get("about").text)
         self.restores("[0-9]+ threads" if os.cpu_count() > 1 else "one thread")
 
+    def test_isolates_nothing_else(self):
+        server = Server(False, redirects=True)
+        self.open(f"http://127.0.0.1:{server.port}/")
+        self.wait(lambda: self.run_script("return crossOriginIsolated"))
+        self.open(f"http://127.0.0.1:{server.port}/index.html")  # the service worker meets the redirection
+        self.assertEqual(self.run_script("return location.pathname"), "/")
+        self.assertTrue(self.run_script("return crossOriginIsolated"))
+        policies = self.browser.execute_async_script("""
+            const done = arguments[0];
+            Promise.all(['/', 'mirnet/worker.js', 'icon.svg'].map(async (file) =>
+              (await fetch(file)).headers.get('cross-origin-embedder-policy'))).then(done);""")
+        self.assertEqual(policies, ["require-corp", "require-corp", None])
+
     def test_connects_to_nothing_else(self):
         self.open()
         blocked = self.browser.execute_async_script("""
@@ -216,6 +238,57 @@ class PageTest(ProgramTest):
         self.file("half.png", png(Picture(150, 120, 3, half)))
         psnr = float(re.search(r"([\d.]+) dB", self.succeeds("compare", "half.jpg", "half.png"))[1])
         self.assertGreater(psnr, 30)  # colours at half of the resolution
+
+    def test_transparency(self):
+        picture = noisy(64, 48)
+        samples = [sample for i in range(0, len(picture.samples), 3)
+                   for sample in (*picture.samples[i:i + 3], 0 if i // 3 % 64 < 32 else 255)]
+        self.open()
+        self.choose("photo.png", png(Picture(64, 48, 4, samples)))
+        self.finish()
+        clean = read_png(self.saved("photo-clean.png", self.get("save-png").click))
+        self.assertEqual(clean.samples[3::4], samples[3::4])
+        self.assertIn("transparent parts become white", self.get("save-jpeg").get_attribute("title"))
+        jpeg = self.saved("photo-clean.jpg", self.get("save-jpeg").click)
+        shown = read_png(self.denoises("clean.jpg", jpeg, "shown.png", "--strength", "0"))
+        left = [sample for row in shown.rows() for sample in row[:20 * 3]]
+        right = [sample for row in shown.rows() for sample in row[44 * 3:]]
+        self.assertGreater(min(left), 250)
+        self.assertLess(max(right), 250)
+
+    def test_save_whose_worker_dies(self):
+        self.open()
+        picture = noisy(90, 70)
+        self.choose("photo.png", png(picture))
+        self.finish()
+        self.run_script("""
+            window.realWorker = Worker;
+            window.Worker = class {
+              postMessage(message, transfer) {
+                structuredClone(message, {transfer});
+                setTimeout(() => this.onerror({message: 'it has died'}));
+              }
+              terminate() { window.ended = true; }
+            };""")
+        self.get("save-png").click()
+        self.wait(lambda: self.get("error").is_displayed())
+        self.assertIn("it has died", self.get("error").text)
+        self.assertTrue(self.run_script("window.Worker = window.realWorker; return window.ended"))
+        self.assertFalse(self.get("save-png").is_enabled())
+        self.get("again").click()
+        self.finish()
+        result = self.colours(self.saved("photo-clean.png", self.get("save-png").click))
+        self.assert_close(result, self.program_result(picture))
+
+    def test_drop_without_a_file(self):
+        self.open()
+        self.run_script("""
+            const event = new Event('drop', {cancelable: true});
+            Object.defineProperty(event, 'dataTransfer', {value: {types: ['Files'], files: []}});
+            dispatchEvent(event);""")
+        self.assertEqual(self.get("invitation").text, "Choose a photograph")
+        self.choose("photo.png", png(noisy(64, 64)))
+        self.finish()
 
     def test_keyboard(self):
         self.open()
@@ -251,7 +324,10 @@ class PageTest(ProgramTest):
         self.assertLess(time.monotonic() - start, 1)
         self.assertEqual(self.get("live").get_attribute("textContent"), "Cancelled.")
         self.assertFalse(self.get("save-png").is_enabled())
-        self.get("again").click()
+        hidden = self.run_script("""
+            document.getElementById('again').click();
+            return ['actions', 'running'].map((name) => document.getElementById(name).hidden);""")
+        self.assertEqual(hidden, [True, False])  # while the file is decoded, too
         self.finish()
         result = self.colours(self.saved("photo-clean.png", self.get("save-png").click))
         self.assert_close(result, self.program_result(picture))

@@ -38,8 +38,8 @@ export interface LoadOptions {
   /** bf16 takes half of the memory for weights and intermediate results. Default: auto, which is fp32 here. */
   precision?: 'auto' | 'fp32' | 'bf16';
   /**
-   * A weight file (.mirw): its bytes, which are copied, or where it is: a URL, or in Node a path. Default: the one in the
-   * package.
+   * A weight file (.mirw): its bytes, which are copied, or where it is: a URL, or in Node a path. Default: the one in
+   * the package.
    */
   weights?: ArrayBuffer | ArrayBufferView | URL | string;
   /** false: as in a browser without SIMD instructions, many times slower. */

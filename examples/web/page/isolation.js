@@ -1,5 +1,5 @@
-// For servers that cannot send the headers. Adds COOP and COEP to responses, so that the browser isolates the page, which
-// shared memory requires.
+// For servers that cannot send the headers. Adds COOP and COEP to responses, so that the browser isolates the page,
+// which shared memory requires.
 addEventListener('install', () => skipWaiting());
 addEventListener('activate', (event) => event.waitUntil(clients.claim()));
 
