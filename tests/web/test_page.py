@@ -24,6 +24,7 @@ import zlib
 
 try:
     from selenium import webdriver
+    from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -130,7 +131,9 @@ class PageTest(ProgramTest):
         return self.browser.execute_script(script, *arguments)
 
     def wait(self, condition, seconds=120):
-        return WebDriverWait(self.browser, seconds, 0.05).until(lambda _: condition())
+        # Elements of a page that loads once more are gone.
+        stale = [StaleElementReferenceException]
+        return WebDriverWait(self.browser, seconds, 0.05, ignored_exceptions=stale).until(lambda _: condition())
 
     def choose(self, name, content):
         self.file(name, content)
