@@ -47,37 +47,85 @@ void check(mirnet_status status, mirnet_error const& error) {
   raise(error_type, error.message);
 }
 
-// --- Computations ------------------------------------------------------------------------------------------------
+// --- The GIL, and the end of Python ------------------------------------------------------------------------------
 
-// The computations of this process. These are changed with the GIL held.
-int computations = 0;
-long forks = 0;
-std::atomic<bool> python_ends = false;
-std::thread::id thread_that_ends;
+[[noreturn]] void sleep_until_exit() {
+  while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+}
 
-// Python ends daemon threads when they ask for the GIL after its end, which C++ functions do not survive: so they have
-// to be out of here before, and stay there.
-void end_computations() {
-  python_ends = true;
-  thread_that_ends = std::this_thread::get_id();
-  while (computations > 0) {
-    py::gil_scoped_release const others_run;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+// Calls a C function that asks for the GIL or runs Python code. After its own end, Python ends the daemon threads that
+// ask for the GIL, and the C library may unwind their stacks. The C++ functions of this file would not survive that, as
+// their destructors need the GIL. The thread sleeps until the process exits, like any other daemon thread.
+template <class Function>
+auto call_python(Function const& function) {
+  try {
+    return function();
+  } catch (...) {
+    sleep_until_exit();  // this is the unwinding: C functions throw no exceptions
   }
 }
 
-// Ends a computation that cannot go on as Python ends. The thread waits for the end of the process, without a word, as
-// any other daemon thread does.
-void leave_ending_python() {
+// Releases the GIL as long as it lives.
+class OthersRun {
+ public:
+  OthersRun() : state_(PyEval_SaveThread()) {}
+  OthersRun(OthersRun const&) = delete;
+  OthersRun& operator=(OthersRun const&) = delete;
+  ~OthersRun() {
+    call_python([this] { PyEval_RestoreThread(state_); });
+  }
+
+ private:
+  PyThreadState* state_;
+};
+
+void handle_signals() {
+  if (call_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
+}
+
+void call_progress(py::object const& progress, double done) {
+  py::float_ const argument(done);
+  auto const succeeds = call_python([&] {
+    auto* const result = PyObject_CallOneArg(progress.ptr(), argument.ptr());
+    Py_XDECREF(result);
+    return result != nullptr;
+  });
+  if (!succeeds) throw py::error_already_set();
+}
+
+// --- Computations ------------------------------------------------------------------------------------------------
+
+std::atomic<int> workers = 0;  // the threads that compute
+std::atomic<bool> python_ends = false;
+// Those below are used with the GIL held.
+std::thread::id thread_that_ends;
+long forks = 0;  // by which this process descends from the one that loaded the module
+
+// Ends all computations before the process destroys what they use. An exception of a signal's handler ends the wait.
+void end_computations() {
+  thread_that_ends = std::this_thread::get_id();
+  python_ends = true;
+  while (workers > 0) {
+    {
+      OthersRun const others_run;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    handle_signals();
+  }
+}
+
+// For computations that cannot start or go on because Python ends. A daemon thread does not return.
+void stop_if_python_ends() {
+  if (!python_ends) return;
   if (std::this_thread::get_id() == thread_that_ends)
     raise(error_type, "no computation can start: Python is about to end");
-  PyEval_SaveThread();
-  while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+  OthersRun const others_run;
+  sleep_until_exit();
 }
 
 // The child of a fork has one thread, and none of those that compute.
 void after_fork() {
-  computations = 0;
+  workers = 0;
   ++forks;
 }
 
@@ -105,63 +153,65 @@ int note_progress(void* self, double done) {
 template <class Work>
 void compute(Work const& work, py::object const& progress) {
   constexpr auto interval = std::chrono::milliseconds(50);
-  if (python_ends) leave_ending_python();
+  stop_if_python_ends();
 
   auto const computation = std::make_shared<Computation>();
   mirnet_error error{};
   auto status = MIRNET_OK;
   std::thread worker;
+  ++workers;
   try {
     worker = std::thread([&work, &error, &status, computation] {
       status = work(*computation, error);
-      std::lock_guard const lock(computation->mutex);
-      computation->has_ended = true;
-      computation->ended.notify_one();
+      {
+        std::lock_guard const lock(computation->mutex);
+        computation->has_ended = true;
+        computation->ended.notify_one();
+      }
+      --workers;
     });
   } catch (std::system_error const& failure) {
+    --workers;
     raise(error_type, std::string("the computation's thread cannot be started: ") + failure.what());
   }
 
-  auto const forks_before = forks;
-  ++computations;
   auto const join = [&] {
-    {
-      py::gil_scoped_release const others_run;
-      worker.join();
-    }
-    --computations;
+    OthersRun const others_run;
+    worker.join();
   };
   auto const wait = [&] {
-    py::gil_scoped_release const others_run;
+    OthersRun const others_run;
     std::unique_lock lock(computation->mutex);
     return computation->ended.wait_for(lock, interval, [&] { return computation->has_ended; });
   };
+  auto const forks_before = forks;
   auto told = -1.0;
   try {
     while (!wait()) {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      handle_signals();
       if (!progress.is_none() && told != computation->done) {
         told = computation->done;
-        progress(told);
+        call_progress(progress, told);
       }
-      if (forks != forks_before) {
-        // `progress` has forked, and this is the child. The memory of the worker is a copy that nobody uses; waiting
-        // for it, or ending its condition variable, would not end.
-        worker.detach();
-        new std::shared_ptr(computation);
+      if (forks != forks_before)
         raise(error_type, "a process was forked while this computation ran; it goes on in the parent alone");
-      }
     }
   } catch (...) {
-    computation->is_cancelled = true;
-    if (worker.joinable()) join();
+    if (forks != forks_before) {
+      // `progress` or the handler of a signal has forked, and this is the child, which has no worker. Joining it or
+      // destroying what it uses may wait forever, so both stay.
+      new std::pair(std::move(worker), computation);
+    } else {
+      computation->is_cancelled = true;
+      join();
+    }
     throw;
   }
   join();
-  if (status == MIRNET_CANCELLED) leave_ending_python();
+  if (status == MIRNET_CANCELLED) stop_if_python_ends();
   check(status, error);
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-  if (!progress.is_none() && told != 1) progress(1.0);
+  handle_signals();
+  if (!progress.is_none() && told != 1) call_progress(progress, 1.0);
 }
 
 // --- Models ------------------------------------------------------------------------------------------------------
@@ -178,11 +228,11 @@ class Model {
     auto status = MIRNET_OK;
     if (!path.is_none()) {
       auto const name = path.cast<std::string>();
-      py::gil_scoped_release const others_run;
+      OthersRun const others_run;
       status = mirnet_model_load_file(name.c_str(), &options, &handle_, &error);
     } else {
       auto const content = py::cast<py::buffer>(bytes).request();
-      py::gil_scoped_release const others_run;
+      OthersRun const others_run;
       status = mirnet_model_load_memory(content.ptr, static_cast<std::size_t>(content.size * content.itemsize),
                                         &options, &handle_, &error);
     }
@@ -251,7 +301,7 @@ class Plan {
     mirnet_error error{};
     auto status = MIRNET_OK;
     {
-      py::gil_scoped_release const others_run;
+      OthersRun const others_run;
       status = mirnet_plan_create(model_->handle(), &format_, &options, &handle_, &error);
     }
     check(status, error);

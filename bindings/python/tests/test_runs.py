@@ -244,6 +244,60 @@ def test_python_ends_while_daemon_threads_run(start, runs):
     assert time.perf_counter() - ended < PROMPTLY
 
 
+@pytest.mark.parametrize("call", [
+    "model.run(large, progress=lambda done: threading.Event().wait())",
+    "model.run(large, progress=lambda done: [time.sleep(0.01) for _ in range(1000)])",
+    "[model.run(small, progress=lambda done: None) for _ in range(1000)]",
+    "[model.plan(1000, 1000) for _ in range(100_000)]",
+    "[mirnet.Model.load() for _ in range(1000)]",
+])
+def test_daemon_threads_ask_for_the_gil_when_python_has_ended(start, call):
+    program = start(f"""
+        class SlowToEnd:
+            def __del__(self, sleep=time.sleep):
+                sleep(0.3)
+        slow_to_end = SlowToEnd()  # Python deletes it when no other thread gets the GIL any more
+        threading.Thread(target=lambda: {call}, daemon=True).start()
+        time.sleep(0.3)
+        say("ends")
+    """)
+    program.says("ends")
+    ended = time.perf_counter()
+    program.ends(0)
+    assert time.perf_counter() - ended < PROMPTLY + 0.3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the program cannot be kept to one core")
+def test_signals_are_handled_while_python_waits_for_runs(start):
+    """On one core, each run takes a while to notice that it has to end."""
+    program = start("""
+        import atexit
+        handled = 0
+        def handle(*_):
+            global handled
+            handled += 1
+            if handled == 5:
+                raise KeyboardInterrupt
+        def end():
+            signal.signal(signal.SIGALRM, handle)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+            try:
+                mirnet._mirnet.end_computations()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                say(f"not interrupted, {handled} signals")
+            except KeyboardInterrupt:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                say("interrupted")
+        atexit.register(end)
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        for _ in range(16):
+            threading.Thread(target=model.run, args=(medium,), kwargs={"threads": 1}, daemon=True).start()
+        time.sleep(0.3)
+    """)
+    program.says("interrupted")
+    program.ends(0)
+
+
 def test_no_run_starts_when_python_has_ended(start):
     program = start("""
         import atexit
@@ -290,6 +344,33 @@ def test_forks_within_progress(start):
             result = model.run(medium, progress=progress)
         except mirnet.Error as error:
             assert children == [0] and "forked" in str(error), error
+            assert model.run(small).shape == small.shape
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 7
+        assert np.array_equal(result, model.run(medium))
+    """)
+    program.ends(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.skipif(SANITIZED, reason="what a fork leaves in the child is a leak")
+@pytest.mark.parametrize("run", ["model.run(medium, progress=lambda done: fork())",
+                                 "in_a_moment(fork) or model.run(medium, threads=1)"])
+def test_an_exception_ends_a_run_in_the_child_of_a_fork(start, run):
+    program = start(f"""
+        children = []
+        def fork():
+            if not children:
+                children.append(os.fork())
+                if children == [0]:
+                    raise RuntimeError("the child")
+        def in_a_moment(function):
+            signal.signal(signal.SIGALRM, lambda *_: function())
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            result = {run}
+        except RuntimeError as error:
+            assert children == [0] and str(error) == "the child", error
             assert model.run(small).shape == small.shape
             sys.exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 7
