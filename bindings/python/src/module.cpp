@@ -272,13 +272,12 @@ class Rows {
         (has_axis ? shape[2] : 1) != channels) {
       raise(PyExc_ValueError, "the array is not an image of the plan's format");
     }
-    stride_ = shape[0] > 1 ? strides[0] : 0;
-    auto const row = width * channels * sample;
+    // The library checks the rest. To it, a stride of 0 means rows without gaps.
     if ((channels > 1 && strides[2] != sample) || (width > 1 && strides[1] != channels * sample) ||
-        stride_ % sample != 0 || (shape[0] > 1 && stride_ < row && -stride_ < row) ||
-        reinterpret_cast<std::uintptr_t>(buffer_.ptr) % static_cast<std::uintptr_t>(sample) != 0) {
-      raise(PyExc_ValueError, "the samples of the array are not side by side in each row");
+        (shape[0] > 1 && strides[0] == 0)) {
+      raise(PyExc_ValueError, "the samples of the array are not side by side in rows of their own");
     }
+    stride_ = shape[0] > 1 ? strides[0] : 0;
   }
 
   void* data() const { return buffer_.ptr; }

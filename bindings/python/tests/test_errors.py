@@ -98,6 +98,31 @@ def test_big_endian_outputs(model):
             out=np.zeros(image.shape, ">u2"))
 
 
+def test_arrays_that_do_not_reach_the_library(model):
+    """The package copies or refuses these arrays. The extension module does not rely on that."""
+    plan = model.plan(48, 64, dtype=np.uint16)
+    canvas = np.zeros((96, 128, 4), np.uint16)
+    strided = np.lib.stride_tricks.as_strided
+    shape = (48, 64, 3)
+    for array, sentence in [
+            (canvas[:48, :64], "not an image of the plan's format"),
+            (canvas[:48, :64, 0], "not an image of the plan's format"),
+            (canvas[:47, :64, :3].copy(), "not an image of the plan's format"),
+            (np.zeros(shape, np.int16), "not an image of the plan's format"),
+            (np.zeros(shape, ">u2"), "not an image of the plan's format"),
+            (canvas[:48, :64, :3], "not side by side in rows of their own"),
+            (np.zeros(shape, np.uint16)[:, ::-1], "not side by side in rows of their own"),
+            (np.zeros(shape, np.uint16)[..., ::-1], "not side by side in rows of their own"),
+            (strided(canvas, shape, (0, 6, 2)), "not side by side in rows of their own"),
+            (strided(canvas, shape, (6, 6, 2)), "the stride is 6; expected at least the 384 bytes of a row"),
+            (strided(canvas, shape, (385, 6, 2)), "not an image of the plan's format"),
+            (np.zeros(48 * 64 * 6 + 1, np.uint8)[1:].view(np.uint16).reshape(shape),
+             "not an image of the plan's format")]:
+        other = np.zeros(shape, np.uint16)
+        refused(ValueError, sentence, plan._plan.run, array, other, None, 1.0, 0.0, None)
+        refused(ValueError, sentence, plan._plan.run, other, array, None, 1.0, 0.0, None)
+
+
 def test_plans(model, image):
     for arguments, error, sentence in [
             ((0, 8), ValueError, "height is 0; expected a whole number from 1 to 2147483647"),
