@@ -22,8 +22,8 @@
  *
  * Stability. A program built with this header runs with later versions of the shared library that have the same
  * MIRNET_INTERFACE. Structures whose first member is struct_size may gain members at their end: start one from its
- * MIRNET_..._INIT, which sets that member, and the defaults of the others. An older library refuses members that it does
- * not know, unless they are zero.
+ * MIRNET_..._INIT, which sets that member, and the defaults of the others. An older library refuses members that it
+ * does not know, unless they are zero.
  */
 #ifndef MIRNET_H
 #define MIRNET_H
