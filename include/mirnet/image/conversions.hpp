@@ -26,8 +26,8 @@ inline void copy_alpha(ImageView from, MutableImageView to, Index y, Index x, In
   to.visit(
       [&](auto target) {
         using T = typename decltype(target)::Sample;
-        ImageRows<T const> const source{from.samples() + x * channels * static_cast<Index>(sizeof(T)), from.stride()};
-        for (Index i = channels - 1; i < width * channels; i += channels) target(y)[i] = source(y)[i];
+        T const* const source = from.template rows<T>(x)(y);
+        for (Index i = channels - 1; i < width * channels; i += channels) target(y)[i] = source[i];
       },
       x);
 }

@@ -153,13 +153,15 @@ class BasicImageView {
     return body(rows<float>(first));
   }
 
- private:
+  /// The rows from column `first` on; T must be what type() says.
   template <class T>
-  auto rows(Index first) const noexcept {
+  auto rows(Index first = 0) const noexcept {
+    MIRNET_ASSERT(sample_type<T>() == type_);
     using Sample = std::conditional_t<std::is_const_v<Byte>, T const, T>;
     return ImageRows<Sample>{samples_ + first * channels_ * static_cast<Index>(sizeof(T)), stride_};
   }
 
+ private:
   Byte* samples_ = nullptr;
   std::ptrdiff_t stride_ = 0;
   Index width_ = 0, height_ = 0, channels_ = 1;
