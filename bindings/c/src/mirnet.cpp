@@ -88,6 +88,12 @@ mirnet_status checked(mirnet_error* error, Body&& body) noexcept {
 
 Error null_argument(char const* name) noexcept { return Error(ErrorCode::invalid_argument, "%s is NULL", name); }
 
+/// Errors: invalid_argument, for a size that no version's structure has.
+Result<void> check_size(std::size_t size, char const* name) noexcept {
+  if (size >= sizeof(size) && size <= 4096) return {};
+  return Error(ErrorCode::invalid_argument, "%s: struct_size is %zu; expected the size of the structure", name, size);
+}
+
 /// A structure as this version knows it. A program that was built with an older header gives fewer members, and the
 /// others have their defaults; one that was built with a newer header gives more, which have to be zero. Errors:
 /// invalid_argument.
@@ -95,10 +101,7 @@ template <class Options>
 Result<Options> options_of(Options const* given, Options options, char const* name) noexcept {
   static_assert(std::is_trivially_copyable_v<Options>);
   if (given == nullptr) return options;
-  if (given->struct_size < sizeof(given->struct_size) || given->struct_size > 4096) {
-    return Error(ErrorCode::invalid_argument, "%s: struct_size is %zu; expected the size of the structure", name,
-                 given->struct_size);
-  }
+  if (auto const checked = check_size(given->struct_size, name); !checked) return checked.error();
   auto const* const bytes = reinterpret_cast<unsigned char const*>(given);
   for (std::size_t i = sizeof options; i < given->struct_size; ++i) {
     if (bytes[i] != 0) {
@@ -117,9 +120,7 @@ template <class Info>
 Result<void> fill(Info const& from, Info* to) noexcept {
   if (to == nullptr) return null_argument("info");
   auto const size = to->struct_size;
-  if (size < sizeof(size) || size > 4096) {
-    return Error(ErrorCode::invalid_argument, "info: struct_size is %zu; expected the size of the structure", size);
-  }
+  if (auto const checked = check_size(size, "info"); !checked) return checked;
   std::memcpy(to, &from, (std::min)(size, sizeof from));
   to->struct_size = size;
   return {};

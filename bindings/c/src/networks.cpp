@@ -169,7 +169,7 @@ class NetworkPlan final : public mirnet_plan {
   using Tiling = mirnet::Tiling<typename Net::Config>;
 
   NetworkPlan(Computed<Net> const& computed, PlanRequest const& request, Tiling const& tiling, Index bytes) noexcept
-      : computed_(computed), tiling_(tiling), threads_(request.threads), scheduler_(request.scheduler), bytes_(bytes) {
+      : computed_(computed), tiling_(tiling), threads_(request.threads), scheduler_(request.scheduler) {
     format = request.format;
     info.tile_width = tiling.x.length();
     info.tile_height = tiling.y.length();
@@ -187,7 +187,7 @@ class NetworkPlan final : public mirnet_plan {
     mirnet::Memory own;
     std::span<std::byte> memory(static_cast<std::byte*>(request.memory), request.memory_size);
     if (request.memory == nullptr) {
-      auto allocated = mirnet::Memory::allocate(bytes_);
+      auto allocated = mirnet::Memory::allocate(static_cast<Index>(info.memory));
       if (!allocated) return allocated.error();
       own = *std::move(allocated);
       memory = own.bytes();
@@ -270,7 +270,6 @@ class NetworkPlan final : public mirnet_plan {
   Tiling tiling_;
   int32_t threads_;
   mirnet_scheduler scheduler_;
-  Index bytes_;
 };
 
 template <class Net>
@@ -298,10 +297,9 @@ class NetworkModel final : public mirnet_model {
     if (info.views == 2) right = image;
     mirnet::Views const views(image, right);
     constexpr Index no_limit = (std::numeric_limits<Index>::max)();
-    auto const result = mirnet::checked_product(image.height(), image.row_bytes());
-    if (!result) return Error(ErrorCode::memory, "an image of this size has more bytes than can be addressed");
+    Index const result = image.height() * image.row_bytes();  // which can be counted: request_of has seen to that
     Index const most = request.most_memory == 0 ? no_limit : request.most_memory;
-    Index const most_with_result = mirnet::checked_sum(most, *result).value_or(no_limit);
+    Index const most_with_result = mirnet::checked_sum(most, result).value_or(no_limit);
     auto const tiling = request.tile == 0 ? mirnet::plan_whole(model, context, image)
                                           : mirnet::plan_tiles(model, context, image, request.tile, most_with_result);
     if (!tiling) return tiling.error();
