@@ -1,5 +1,8 @@
-# Where an installed mirnet lies, and how find_package(mirnet) finds it.
+# Where an installed mirnet lies, and how find_package(mirnet) finds it. Components are those of cmake/packages.cmake;
+# "cmake --install" without one installs them all.
 include(CMakePackageConfigHelpers)
+
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME headers)
 
 set(config_dir ${CMAKE_INSTALL_DATADIR}/cmake/mirnet)
 
@@ -41,17 +44,26 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirnet.pc DESTINATION ${pkgconfig_dir}
 install(PROGRAMS weights/convert.py scripts/single_header.py DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 install(DIRECTORY weights/onnx_graph DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet FILES_MATCHING PATTERN "*.py"
   PATTERN __pycache__ EXCLUDE)
+
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME weights)
 install(FILES weights/denoise.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet)
 # For the program's --model, where they are among the sources.
 install(FILES weights/denoise-large.mirw weights/denoise-0.1.mirw DESTINATION ${CMAKE_INSTALL_DATADIR}/mirnet OPTIONAL)
-install(FILES LICENSE THIRD-PARTY-NOTICES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # What the weights were trained on, and by whom that is.
 install(FILES weights/denoise.md weights/denoise-large.md weights/denoise-training-data.tsv
   DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME program)
+install(FILES LICENSE THIRD-PARTY-NOTICES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET mirnet_cli)
   install(TARGETS mirnet_cli)
   if(TARGET mirnet_heic)
-    install(TARGETS mirnet_heic)  # beside it, where it is looked for
+    # Both are places where the program looks for it; by Debian's rules, a program in bin is for users.
+    set(heic_dir ${CMAKE_INSTALL_BINDIR})
+    if(MIRNET_PACKAGES)
+      set(heic_dir libexec/mirnet)
+    endif()
+    install(TARGETS mirnet_heic DESTINATION ${heic_dir} COMPONENT heic)
   endif()
   # The program generates them in a build; a cross build without an emulator has none.
   set(share ${PROJECT_BINARY_DIR}/share)
@@ -60,3 +72,4 @@ if(TARGET mirnet_cli)
   install(FILES ${share}/_mirnet OPTIONAL DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
   install(FILES ${share}/mirnet.fish OPTIONAL DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
+unset(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME)

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# scripts/install-packages.sh [--check] build|test|bindings|web|train|bench|peers|format|lint
+# scripts/install-packages.sh [--check] build|test|bindings|web|packages|train|bench|peers|format|lint
 # scripts/install-packages.sh [--check] cross TARGET...
 #
 # Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
-# and for the Python package (bindings), for the web page and the npm package (web), or for training and measuring
-# weights (train), for the benchmarks too (bench), or for the engines that one of these compares it with as well
-# (peers); or for the tests and the first two checks of scripts/lint.sh (format), or all of them (lint); or for building
-# the library's tests for other machines and running them here (cross): aarch64, armhf, i686, s390x, mingw, bare-metal.
-# Asks for nothing, and does nothing where nothing is missing. On a system without apt-get it names what is missing and
-# leaves the rest to you. With --check, it installs nothing, and its exit code is 1 if something is missing.
+# and for the Python package (bindings), for the web page and the npm package (web), for packages of mirnet itself
+# (packages), or for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one
+# of these compares it with as well (peers); or for the tests and the first two checks of scripts/lint.sh (format), or
+# all of them (lint); or for building the library's tests for other machines and running them here (cross): aarch64,
+# armhf, i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing. On a system
+# without apt-get it names what is missing and leaves the rest to you. With --check, it installs nothing, and its exit
+# code is 1 if something is missing.
 set -euo pipefail
 
 check=no
@@ -16,9 +17,9 @@ if [ "${1:-}" = --check ]; then
   check=yes
   shift
 fi
-usage="usage: $0 [--check] build|test|bindings|web|train|bench|peers|format|lint, or $0 [--check] cross TARGET..."
+usage="usage: $0 [--check] build|test|bindings|web|packages|train|bench|peers|format|lint, or $0 [--check] cross TARGET..."
 case "${1:-}" in
-  build | test | bindings | web | train | bench | peers | format | lint) purpose=$1 ;;
+  build | test | bindings | web | packages | train | bench | peers | format | lint) purpose=$1 ;;
   cross) purpose=$1 ;;
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
@@ -135,6 +136,11 @@ if [ "$purpose" = web ]; then
   need chromium chromium
   need chromium-driver chromedriver
   need python3-selenium python:selenium
+fi
+if [ "$purpose" = packages ]; then
+  need dpkg-dev dpkg-shlibdeps
+  need fakeroot fakeroot
+  need lintian lintian
 fi
 if [ "$purpose" = bindings ]; then
   need pybind11-dev pybind11/pybind11.h

@@ -6,7 +6,8 @@
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
 # build/asan, with a part of their cases, where it ends with 10 seconds of each fuzz target (tests/fuzz/run.sh). Where
 # the packages are that scripts/install-packages.sh bindings installs, the Python package is built and tested, too; and
-# in the release, with those of scripts/install-packages.sh web, the web page and the npm package.
+# in the release, with those of scripts/install-packages.sh web, the web page and the npm package, and with those of
+# scripts/install-packages.sh packages, Debian packages and an archive of the program.
 #
 #   --quick   the release only
 #   --long    all cases with the sanitizers, and what takes minutes: 37 megapixels within 1500 MB, several copies of the
@@ -90,9 +91,11 @@ if scripts/install-packages.sh --check bindings; then
 fi
 web=OFF
 if scripts/install-packages.sh --check web; then web=ON; fi
-build_options+=(-D "MIRNET_BUILD_WEB=$web")
+packages=OFF
+if scripts/install-packages.sh --check packages; then packages=ON; fi
+build_options+=(-D "MIRNET_BUILD_WEB=$web" -D "MIRNET_PACKAGES=$packages")
 check release
-build_options+=(-D MIRNET_BUILD_WEB=OFF)
+build_options+=(-D MIRNET_BUILD_WEB=OFF -D MIRNET_PACKAGES=OFF)
 if [ $quick = no ]; then
   [ $long = yes ] || export MIRNET_SHORT_TESTS=1
   check asan --label-regex 'cpp|cli|bindings'
