@@ -1,15 +1,26 @@
 #!/usr/bin/env bash
-# scripts/install-packages.sh [--check] build|test|bindings|web|packages|train|bench|peers|format|lint
+# scripts/install-packages.sh [--check] PURPOSE
 # scripts/install-packages.sh [--check] cross TARGET...
 #
-# Installs the Debian packages that are missing for building the program (build), for its tests too (test), for these
-# and for the Python package (bindings), for the web page and the npm package (web), for packages of mirnet itself
-# (packages), or for training and measuring weights (train), for the benchmarks too (bench), or for the engines that one
-# of these compares it with as well (peers); or for the tests and the first two checks of scripts/lint.sh (format), or
-# all of them (lint); or for building the library's tests for other machines and running them here (cross): aarch64,
-# armhf, i686, s390x, mingw, bare-metal. Asks for nothing, and does nothing where nothing is missing. On a system
-# without apt-get it names what is missing and leaves the rest to you. With --check, it installs nothing, and its exit
-# code is 1 if something is missing.
+# Installs the Debian packages that are missing for a purpose:
+#
+#   build      the program
+#   test       the program, the C library and the tests
+#   bindings   the same, and the Python package
+#   cluster    the same, and the Python package on a Dask cluster
+#   web        as for test, and the web page and the npm package
+#   gegl       as for test, and the operation of GEGL, for GIMP
+#   packages   as for test, and Debian packages of mirnet itself
+#   windows    the program and the tests for Windows, and Wine, which runs them
+#   train      as for test, and training and measuring weights
+#   bench      as for test, and the benchmarks
+#   peers      the same, and the engines that one of them compares mirnet with
+#   format     as for test, and the first two checks of scripts/lint.sh
+#   lint       the same, and the rest of them
+#   cross      the tests for other machines, and what runs them here: aarch64, armhf, i686, s390x, bare-metal, windows
+#
+# Asks for nothing, and does nothing where nothing is missing. On a system without apt-get it names what is missing and
+# leaves the rest to you. With --check, it installs nothing, and its exit code is 1 if something is missing.
 set -euo pipefail
 
 check=no
@@ -17,10 +28,14 @@ if [ "${1:-}" = --check ]; then
   check=yes
   shift
 fi
-usage="usage: $0 [--check] build|test|bindings|web|packages|train|bench|peers|format|lint, or $0 [--check] cross TARGET..."
+purposes="build|test|bindings|cluster|web|gegl|packages|windows|train|bench|peers|format|lint"
+usage="usage: $0 [--check] $purposes, or $0 [--check] cross TARGET..."
 case "${1:-}" in
-  build | test | bindings | web | packages | train | bench | peers | format | lint) purpose=$1 ;;
-  cross) purpose=$1 ;;
+  build | test | bindings | cluster | web | gegl | packages | train | bench | peers | format | lint | cross) purpose=$1 ;;
+  windows)
+    purpose=cross
+    set -- cross windows
+    ;;
   -h | --help)
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
     exit 0
@@ -105,7 +120,16 @@ for target in "$@"; do
     armhf) need g++-arm-linux-gnueabihf arm-linux-gnueabihf-g++ && need qemu-user qemu-arm ;;
     i686) need g++-i686-linux-gnu i686-linux-gnu-g++ && need qemu-user qemu-i386 ;;
     s390x) need g++-s390x-linux-gnu s390x-linux-gnu-g++ && need qemu-user qemu-s390x ;;
-    mingw) need g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix ;;
+    windows)
+      need g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix
+      need libz-mingw-w64-dev ../x86_64-w64-mingw32/include/zlib.h
+      need wine64 ../lib/wine/wine64
+      # For the sources of the picture libraries, and their assembler code.
+      need dpkg-dev dpkg-source
+      need nasm nasm
+      need libcli11-dev CLI/CLI.hpp
+      need nlohmann-json3-dev nlohmann/json.hpp
+      ;;
     bare-metal)
       need gcc-arm-none-eabi arm-none-eabi-g++
       need libnewlib-arm-none-eabi ../lib/arm-none-eabi/lib/rdimon.specs
@@ -113,7 +137,7 @@ for target in "$@"; do
       need qemu-system-arm qemu-system-arm
       ;;
     *)
-      echo "$0: no target is called $target; expected aarch64, armhf, i686, s390x, mingw or bare-metal" >&2
+      echo "$0: no target is called $target; expected aarch64, armhf, i686, s390x, windows or bare-metal" >&2
       exit 2
       ;;
   esac
@@ -142,7 +166,7 @@ if [ "$purpose" = packages ]; then
   need fakeroot fakeroot
   need lintian lintian
 fi
-if [ "$purpose" = bindings ]; then
+if [ "$purpose" = bindings ] || [ "$purpose" = cluster ]; then
   need pybind11-dev pybind11/pybind11.h
   need python3-numpy python:numpy
   need python3-dev python:numpy,Python.h # of the Python that has numpy, as the rest
@@ -151,6 +175,11 @@ if [ "$purpose" = bindings ]; then
   need python3-setuptools python:numpy,setuptools
   need python3-venv python:numpy,ensurepip
   need python3-wheel python:numpy,wheel
+fi
+if [ "$purpose" = cluster ]; then
+  need python3-distributed python:numpy,distributed
+  need python3-pil python:numpy,PIL
+  need python3-psutil python:numpy,psutil
 fi
 if [ "$purpose" = train ] || [ "$purpose" = peers ]; then
   need python3-torch python:torch

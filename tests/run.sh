@@ -4,10 +4,10 @@
 #
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
-# build/asan, with a part of their cases, where it ends with 10 seconds of each fuzz target (tests/fuzz/run.sh). Where
-# the packages are that scripts/install-packages.sh bindings installs, the Python package is built and tested, too; and
-# in the release, with those of scripts/install-packages.sh web, the web page and the npm package, and with those of
-# scripts/install-packages.sh packages, Debian packages and an archive of the program.
+# build/asan, with a part of their cases, where it ends with 10 seconds of each fuzz target (tests/fuzz/run.sh). Other
+# parts are built and tested where scripts/install-packages.sh has installed their packages: bindings (the Python
+# package), cluster, web, gegl, packages (Debian packages), and windows (the program for Windows, in build/windows, with a
+# part of the cases).
 #
 #   --quick   the release only
 #   --long    all cases with the sanitizers, and what takes minutes: 37 megapixels within 1500 MB, several copies of the
@@ -15,24 +15,16 @@
 #             runs, the library's tests built from the single header in build/single-header, and those with threads with
 #             ThreadSanitizer in build/tsan
 #   --cross   instead, the library and its C++ tests for other machines, all or those that are named: aarch64, armhf,
-#             i686, s390x, mingw and bare-metal. QEMU runs them here; where MIRNET_SHORT_TESTS=1 is set, a part of the
-#             cases of units and kernels, and networks against PyTorch. What there is nothing to run with (mingw) is
-#             compiled and linked.
+#             i686, s390x, bare-metal and windows, the last with the program and its tests. QEMU and Wine run them
+#             here; where MIRNET_SHORT_TESTS=1 is set, a part of the cases of units, kernels and the program, and
+#             networks against PyTorch
 #   --help    this text
 #
 # Work is shared by as many processes as there are processors; CMAKE_BUILD_PARALLEL_LEVEL says another number.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# What --cross does with each preset: build, or check as well.
-cross_table='
-  aarch64    check
-  armhf      check
-  i686       check
-  s390x      check
-  mingw      build
-  bare-metal check
-'
+cross_targets=(aarch64 armhf i686 s390x windows bare-metal)
 
 quick=no long=no cross=no
 targets=()
@@ -49,7 +41,7 @@ for option in "$@"; do
       exit 0
       ;;
     *)
-      if [ $cross = no ] || ! grep -qE "^ *$option " <<<"$cross_table"; then
+      if [ $cross = no ] || [[ " ${cross_targets[*]} " != *" $option "* ]]; then
         echo "tests/run.sh: unknown option $option; see --help" >&2
         exit 2
       fi
@@ -75,31 +67,50 @@ check() {
   ctest --preset "$@"
 }
 
-if [ $cross = yes ]; then
-  [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(awk 'NF { print $1 }' <<<"$cross_table")
-  scripts/install-packages.sh cross "${targets[@]}"
-  [ -z "${MIRNET_SHORT_TESTS-}" ] || build_options+=(-D "MIRNET_LIBRARY_TESTS=unit;kernels;model/golden")
-  for target in "${targets[@]}"; do
-    "$(awk -v target="$target" '$1 == target { print $2 }' <<<"$cross_table")" "$target"
+# check_cross TARGET...
+check_cross() {
+  if [ -n "${MIRNET_SHORT_TESTS-}" ]; then
+    build_options+=(-D "MIRNET_LIBRARY_TESTS=unit;kernels;model/golden")
+  fi
+  local target
+  for target in "$@"; do
+    [ "$target" != windows ] || scripts/build-windows-libraries.sh
+    check "$target"
   done
+}
+
+if [ $cross = yes ]; then
+  [ ${#targets[@]} -gt 0 ] || targets=("${cross_targets[@]}")
+  scripts/install-packages.sh cross "${targets[@]}"
+  check_cross "${targets[@]}"
   exit
 fi
 
+# part PURPOSE OPTION: builds a part of the project where its packages are.
+part() {
+  local wanted=OFF
+  if scripts/install-packages.sh --check "$1"; then wanted=ON; fi
+  build_options+=(-D "$2=$wanted")
+}
+
 scripts/install-packages.sh test
-if scripts/install-packages.sh --check bindings; then
-  build_options+=(-D MIRNET_BUILD_PYTHON=ON)
-fi
-web=OFF
-if scripts/install-packages.sh --check web; then web=ON; fi
-packages=OFF
-if scripts/install-packages.sh --check packages; then packages=ON; fi
-build_options+=(-D "MIRNET_BUILD_WEB=$web" -D "MIRNET_PACKAGES=$packages")
+part bindings MIRNET_BUILD_PYTHON
+part cluster MIRNET_BUILD_CLUSTER
+part web MIRNET_BUILD_WEB
+part gegl MIRNET_BUILD_GEGL
+part packages MIRNET_PACKAGES
 check release
-build_options+=(-D MIRNET_BUILD_WEB=OFF -D MIRNET_PACKAGES=OFF)
+build_options+=(-D MIRNET_BUILD_CLUSTER=OFF -D MIRNET_BUILD_WEB=OFF -D MIRNET_BUILD_GEGL=OFF -D MIRNET_PACKAGES=OFF)
 if [ $quick = no ]; then
   [ $long = yes ] || export MIRNET_SHORT_TESTS=1
   check asan --label-regex 'cpp|cli|bindings'
   tests/fuzz/run.sh --seconds 10
+  if scripts/install-packages.sh --check windows; then
+    # Beside the release's, these cases are to show what differs on Windows, which does not take optimised code.
+    short_options=(-D "CMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG" -D MIRNET_KERNELS_OPTIMISATION=-O1)
+    [ $long = yes ] || build_options+=("${short_options[@]}")
+    check_cross windows
+  fi
 fi
 if [ $long = yes ]; then
   check single-header --label-regex 'cpp|sources'
