@@ -67,10 +67,21 @@ int main() {}" MIRNET_TARGET_IS_X86_64)
   endif()
   # Sanitized, GCC 12 takes minutes for the kernels at -O3, and a minute for each set that this machine cannot run anyway.
   set(MIRNET_LEFT_OUT "")
-  if(MINGW OR NOT MIRNET_TARGET_IS_X86_64)
-    # Many builds of GCC for Windows spill registers of 32 bytes to a stack that is aligned to 16 (GCC bug 54412).
-    # Processors with AVX run 64-bit programs.
-    set(MIRNET_LEFT_OUT "^avx")
+  if(NOT MIRNET_TARGET_IS_X86_64)
+    set(MIRNET_LEFT_OUT "^avx")  # processors with AVX run 64-bit programs
+  elseif(MINGW AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC for Windows spills registers of 32 and 64 bytes to a stack that is aligned to 16, with instructions that want
+    # 32 and 64 (GCC bug 54412). Assemblers from Binutils 2.38 on replace these by others that take any address.
+    set(CMAKE_REQUIRED_FLAGS -Wa,-muse-unaligned-vector-move)
+    check_cxx_source_compiles("int main() {}" MIRNET_HAS_UNALIGNED_VECTOR_MOVES)
+    unset(CMAKE_REQUIRED_FLAGS)
+    if(MIRNET_HAS_UNALIGNED_VECTOR_MOVES)
+      foreach(isa IN ITEMS avx2 avx512 avx512bf16)
+        list(APPEND MIRNET_ISA_FLAGS_${isa} -Wa,-muse-unaligned-vector-move)
+      endforeach()
+    else()
+      set(MIRNET_LEFT_OUT "^avx")
+    endif()
   endif()
   if(MIRNET_SANITIZE)
     set(MIRNET_KERNELS_OPTIMISATION -O1)

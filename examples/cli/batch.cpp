@@ -16,6 +16,7 @@
 #include "progress.hpp"
 #include "restorer.hpp"
 #include "result_mark.hpp"
+#include "system.hpp"
 
 namespace cli {
 namespace {
@@ -34,7 +35,7 @@ void print(RestoreOptions const& options, Settings const& settings, Report const
 
 double file_size(std::string const& path) {
   std::error_code unknown;
-  auto const size = std::filesystem::file_size(path, unknown);
+  auto const size = std::filesystem::file_size(path_of(path), unknown);
   return unknown ? 0 : static_cast<double>(size);
 }
 
@@ -70,7 +71,7 @@ mirnet::Result<void> check_views(RestoreOptions const& options, WorkList const& 
                          "--right: both views are to come from the standard input; expected one of them");
   }
   std::error_code missing;
-  if (std::filesystem::equivalent(*options.right, pictures.front().output, missing)) {
+  if (std::filesystem::equivalent(path_of(*options.right), path_of(pictures.front().output), missing)) {
     return mirnet::Error(mirnet::ErrorCode::output, "%s: is the right view, and would be replaced by the result",
                          pictures.front().output.c_str());
   }

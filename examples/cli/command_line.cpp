@@ -14,6 +14,7 @@
 #include <mirnet/version.hpp>
 
 #include "arguments.hpp"
+#include "decoder.hpp"
 #include "help.hpp"
 #include "licences.hpp"
 #include "naming.hpp"
@@ -142,6 +143,7 @@ CommandLine::CommandLine()
     : program_(std::make_unique<CLI::App>(
           "Remove noise from photographs with the neural networks MIRNet and MIRNet-v2, on the CPU.", "mirnet")) {
   program_->formatter(help_formatter());  // which commands inherit
+  program_->allow_windows_style_options(false);  // "/photos" is a folder on any system
   program_->set_help_flag("-h,--help", "print this help");
   add_licences(*program_, version);
   program_->set_version_flag("-v,--version", version, "print the version and the instruction set in use");
@@ -233,7 +235,9 @@ void add_reading(CLI::App& command, Reading& reading) {
       ->transform(units.description(""))
       ->check(countable.description(""))
       ->type_name("N");
-  command.add_flag("--no-sandbox", reading.no_sandbox, "decode photographs without the security sandbox");
+  command.add_flag("--no-sandbox", reading.no_sandbox,
+                   can_decode_apart ? "decode photographs without the security sandbox"
+                                    : "changes nothing here: there is no sandbox on this system");
 }
 
 }  // namespace cli

@@ -3,16 +3,22 @@
      extern "C" const char NAME_end[];  one past its last byte
    for the names at the end.                                                            */
         .macro  embed name, file
+#if defined(_WIN32)
+        .section .rdata, "dr"
+#else
         .section .rodata.\name, "a", %progbits
+        .type   \name, %object
+        .type   \name\()_end, %object
+#endif
         .balign 64
         .globl  \name
-        .type   \name, %object
 \name:
         .incbin "\file"
         .globl  \name\()_end
-        .type   \name\()_end, %object
 \name\()_end:
+#if !defined(_WIN32)
         .size   \name, . - \name
+#endif
         .endm
 
         embed   mirnet_builtin_weights, MIRNET_BUILTIN_WEIGHTS
@@ -22,7 +28,9 @@
         embed   mirnet_licence, MIRNET_LICENCE
         embed   mirnet_manual, MIRNET_MANUAL
 
+#if !defined(_WIN32)
         .section .note.GNU-stack, "", %progbits
+#endif
 
 /* Says that nothing here hinders the protection of jumps and returns. */
 #if defined(__CET__)

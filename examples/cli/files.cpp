@@ -1,8 +1,6 @@
 #include "files.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -10,11 +8,10 @@
 #include <system_error>
 #include <utility>
 
-#include <unistd.h>
-
 #include "codecs/formats.hpp"
 #include "naming.hpp"
 #include "result_mark.hpp"
+#include "system.hpp"
 
 namespace fs = std::filesystem;
 
@@ -31,7 +28,7 @@ bool is_readable(std::string_view extension) {
 
 bool is_folder(std::string const& path) {
   std::error_code ignored;
-  return fs::is_directory(path, ignored);
+  return fs::is_directory(path_of(path), ignored);
 }
 
 /// What the arguments mean.
@@ -47,15 +44,17 @@ Error no_such_file(std::string const& path) {
 
 bool is_missing(std::string const& path) {
   std::error_code unknown;
-  return !is_descriptor(path) && !fs::exists(path, unknown) && !unknown && !fs::is_symlink(path, unknown);
+  auto const file = path_of(path);
+  return !is_descriptor(path) && !fs::exists(file, unknown) && !unknown && !fs::is_symlink(file, unknown);
 }
 
 /// Whether a file is a photograph that mirnet has not made, so that replacing it would lose it.
 bool is_precious(std::string const& output, std::string const& input) {
   std::error_code missing;
-  if (is_folder(output) || !fs::exists(output, missing) || fs::equivalent(input, output, missing)) return false;
-  auto const* const format = format_of_file(output);
-  return format != nullptr && format->holds.exif && !has_result_mark(output);
+  auto const file = path_of(output);
+  if (is_folder(output) || !fs::exists(file, missing) || fs::equivalent(path_of(input), file, missing)) return false;
+  auto const* const format = format_of_file(file);
+  return format != nullptr && format->holds.exif && !has_result_mark(file);
 }
 
 /// Refuses two photographs as input and output: a pattern of the shell may have named them.
@@ -70,10 +69,10 @@ mirnet::Result<void> check_pair(std::string const& input, std::string const& out
 
 mirnet::Result<void> check_streams(Request const& request) {
   bool const reads = std::find(request.inputs.begin(), request.inputs.end(), standard_stream) != request.inputs.end();
-  if (reads && ::isatty(STDIN_FILENO) != 0) {
+  if (reads && is_terminal(0)) {
     return Error(ErrorCode::invalid_argument, "-: standard input is a terminal; redirect a photograph to it");
   }
-  if (request.file == standard_stream && ::isatty(STDOUT_FILENO) != 0) {
+  if (request.file == standard_stream && is_terminal(1)) {
     return Error(ErrorCode::invalid_argument, "-: standard output is a terminal; redirect it, or name an output file");
   }
   return {};
@@ -86,7 +85,7 @@ mirnet::Result<Request> understand(FileOptions const& options) {
   bool const says_nothing = !output && !options.output_folder && !options.suffix;
   if (says_nothing && options.files.size() > 2 && is_missing(options.files.back())) {
     // A last name that ends in a slash is the target, as with cp.
-    if (!options.files.back().ends_with('/')) {
+    if (!ends_in_separator(options.files.back())) {
       return Error(ErrorCode::input,
                    "%s: no such file; of three names or more, all are inputs, and -o says where results go",
                    options.files.back().c_str());
@@ -144,7 +143,7 @@ class FolderWalk {
       std::error_code why;
       fs::directory_iterator at(folder, why), end;
       for (; !why && at != end; at.increment(why)) {
-        if (at->path().filename().string().starts_with('.')) continue;  // hidden, or what macOS keeps beside a file
+        if (text_of(at->path().filename()).starts_with('.')) continue;  // hidden, or what macOS keeps beside a file
         std::error_code ignored;
         // Links to folders are not followed: they may lead in circles.
         if (!at->is_symlink(ignored) && at->is_directory(ignored)) {
@@ -159,8 +158,8 @@ class FolderWalk {
         }
       }
       if (why) {
-        list_.unreadable.push_back({folder.string(), Error(ErrorCode::input, "%s: the folder cannot be read: %s",
-                                                           folder.string().c_str(), why.message().c_str())});
+        list_.unreadable.push_back({text_of(folder), Error(ErrorCode::input, "%s: the folder cannot be read: %s",
+                                                           text_of(folder).c_str(), why.message().c_str())});
       }
     }
     std::sort(found.begin(), found.end(), [](Found const& a, Found const& b) { return a.file < b.file; });
@@ -169,7 +168,7 @@ class FolderWalk {
 
  private:
   bool is_picture(fs::directory_entry const& entry) {
-    if (!is_readable(extension_of(entry.path().string()))) {
+    if (!is_readable(extension_of(text_of(entry.path())))) {
       ++list_.others;
       return false;
     }
@@ -196,9 +195,9 @@ mirnet::Result<std::vector<std::optional<fs::path>>> output_folders(Request cons
   for (auto const& input : request.inputs) {
     std::optional<fs::path> folder;
     if (request.folder) {
-      folder = *request.folder;
+      folder = path_of(*request.folder);
     } else if (!options.suffix && !options.inputs_only && is_folder(input)) {
-      auto made = result_folder(input, options.usual_suffix);
+      auto made = result_folder(path_of(input), options.usual_suffix);
       if (!made) return made.error();
       folder = *std::move(made);
     }
@@ -228,19 +227,19 @@ mirnet::Result<WorkList> list_work(FileOptions const& options) {
     auto const& target = (*targets)[i];
     if (is_folder(input)) {
       // A pattern of the shell may have named the results with the photographs.
-      if (request->inputs.size() > 1 && folders.is_output_folder(input)) continue;
-      for (auto& found : folders.walk(input)) {
+      if (request->inputs.size() > 1 && folders.is_output_folder(path_of(input))) continue;
+      for (auto& found : folders.walk(path_of(input))) {
         found.folder = target;
         found.suffix = options.suffix.value_or("");
         pictures.push_back(std::move(found));
       }
     } else if (options.inputs_only) {
-      pictures.push_back({input, {}, {}, {}});
+      pictures.push_back({path_of(input), {}, {}, {}});
     } else if (is_descriptor(input)) {
       return Error(ErrorCode::invalid_argument, "%s: the result of a stream has no name; use INPUT OUTPUT",
                    input.c_str());
     } else {
-      pictures.push_back({input, {}, target, options.suffix.value_or(target ? "" : options.usual_suffix)});
+      pictures.push_back({path_of(input), {}, target, options.suffix.value_or(target ? "" : options.usual_suffix)});
     }
   }
   if (pictures.empty() && list.unreadable.size() == 1) return list.unreadable.front().why;
@@ -255,7 +254,7 @@ mirnet::Result<WorkList> list_work(FileOptions const& options) {
   }
 
   if (options.inputs_only) {
-    for (auto const& picture : pictures) list.pictures.push_back({picture.file.string(), {}});
+    for (auto const& picture : pictures) list.pictures.push_back({text_of(picture.file), {}});
     return list;
   }
   std::map<fs::path, fs::path> taken;  // result, input
@@ -263,16 +262,16 @@ mirnet::Result<WorkList> list_work(FileOptions const& options) {
     auto const name = result_name(picture.file, {picture.suffix, options.format, options.keep_extension});
     if (!name) return name.error();
     auto const inside = picture.inside.empty() || picture.inside == "." ? fs::path() : picture.inside;
-    auto const output = (picture.folder ? *picture.folder / inside : picture.file.parent_path()) / *name;
+    auto const output = (picture.folder ? *picture.folder / inside : picture.file.parent_path()) / path_of(*name);
     auto const [other, is_new] = taken.emplace(fs::absolute(output).lexically_normal(), picture.file);
     if (!is_new) {
       bool const same_name = other->second.filename() == picture.file.filename();
       return Error(ErrorCode::invalid_argument, "%s and %s have the same result, %s; %s",
-                   other->second.string().c_str(), picture.file.string().c_str(), output.string().c_str(),
+                   text_of(other->second).c_str(), text_of(picture.file).c_str(), text_of(output).c_str(),
                    same_name ? "restore them with different --output-dir" : "use --keep-extension");
     }
-    Work work{picture.file.string(), output.string()};
-    if (picture.folder) work.output_folder = picture.folder->string();
+    Work work{text_of(picture.file), text_of(output)};
+    if (picture.folder) work.output_folder = text_of(*picture.folder);
     list.pictures.push_back(std::move(work));
   }
   return list;
@@ -283,16 +282,16 @@ mirnet::Result<void> check_output_folders(WorkList const& work) {
   for (auto const& picture : work.pictures) {
     if (!picture.output_folder || !seen.insert(*picture.output_folder).second) continue;
     // The folder, or the first one above it that is there.
-    auto folder = fs::absolute(*picture.output_folder).lexically_normal();
+    auto folder = fs::absolute(path_of(*picture.output_folder)).lexically_normal();
     std::error_code ignored;
     while (folder.has_relative_path() && !fs::exists(folder, ignored)) folder = folder.parent_path();
-    if (!is_folder(folder.string())) {
+    if (!fs::is_directory(folder, ignored)) {
       return Error(ErrorCode::output, "%s: cannot create this folder for the results: %s is a file; use another folder",
-                   picture.output_folder->c_str(), folder.c_str());
+                   picture.output_folder->c_str(), text_of(folder).c_str());
     }
-    if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    if (auto const why = why_not_writable(folder); !why.empty()) {
       return Error(ErrorCode::output, "%s: cannot write results to this folder: %s; use another with --output-dir",
-                   picture.output_folder->c_str(), std::strerror(errno));
+                   picture.output_folder->c_str(), why.c_str());
     }
   }
   return {};

@@ -7,12 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <mirnet/version.hpp>
 
 #include "arguments.hpp"
+#include "system.hpp"
 
 extern "C" char const mirnet_manual[], mirnet_manual_end[];  // share/mirnet.1.in
 
@@ -104,9 +103,8 @@ std::string usage_of(CLI::App const& app) {
 }
 
 int terminal_width() {
-  winsize size{};
-  if (::isatty(STDOUT_FILENO) == 0 || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
-  return std::clamp<int>(size.ws_col, 30, 100);
+  auto const columns = terminal_columns(1);
+  return columns ? std::clamp(*columns, 30, 100) : 80;
 }
 
 class HelpFormatter : public CLI::FormatterBase {

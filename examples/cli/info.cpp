@@ -21,6 +21,7 @@
 #include "naming.hpp"
 #include "picture_info.hpp"
 #include "plugins.hpp"
+#include "system.hpp"
 #include "weights.hpp"
 
 namespace cli {
@@ -92,7 +93,7 @@ mirnet::Result<void> info(WeightsOptions const& options, std::string const& size
 /// Whether a file begins as weight files do. What cannot be read is taken for one: to load it tells why.
 bool is_weight_file(std::string const& path) {
   auto const file = mirnet::InputFile::open(path.c_str(), mirnet::ErrorCode::input);
-  if (!file) return !std::filesystem::is_directory(path);
+  if (!file) return !std::filesystem::is_directory(path_of(path));
   std::array<std::byte, sizeof mirnet::detail::weight_magic> start{};
   return file->read(0, start) && std::memcmp(start.data(), mirnet::detail::weight_magic, start.size()) == 0;
 }

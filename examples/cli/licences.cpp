@@ -123,6 +123,10 @@ std::string licences(std::string const& version) {
 #elif defined(__GLIBCXX__)
   text += part("libstdc++", MIRNET_TEXT(_GLIBCXX_RELEASE), "GPL-3.0-or-later with GCC's exception");
 #endif
+#if defined(__MINGW64_VERSION_MAJOR)
+  text += part("MinGW-w64", MIRNET_TEXT(__MINGW64_VERSION_MAJOR) "." MIRNET_TEXT(__MINGW64_VERSION_MINOR),
+               "Zope-2.1, MIT");
+#endif
 #if defined(__GLIBC__)
   text += part("glibc", MIRNET_TEXT(__GLIBC__) "." MIRNET_TEXT(__GLIBC_MINOR__), gnu_get_libc_version(),
                "LGPL-2.1-or-later");

@@ -1,20 +1,18 @@
 // The program mirnet. Results go to the standard output; an error is one line on the standard error and an exit code:
 // 0 done, 1 a defect of the program, 2 wrong usage, 3 an input, 4 a weight file, 5 memory, 6 a figure that
 // is not reached, 7 some of several pictures, 8 an output, 130 stopped by the user.
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
 #include <string_view>
-
-#include <unistd.h>
+#include <vector>
 
 #include "command_line.hpp"
 #include "decoder.hpp"
 #include "progress.hpp"
-#include "standard_streams.hpp"
+#include "system.hpp"
 #include "weights.hpp"
 
 namespace {
@@ -44,7 +42,6 @@ constexpr char no_memory[] = "mirnet: no memory is left\n";
 /// Ends the program as main would where an exception cannot get there: it comes before main, or leaves a function that
 /// must not throw. Takes no memory; where there is none at all, exceptions cannot even be made.
 [[noreturn]] void end_uncaught() noexcept {
-  auto const say = [](std::string_view text) { static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size())); };
   bool memory_is_left = true;
   try {
     if (auto const exception = std::current_exception()) std::rethrow_exception(exception);
@@ -55,21 +52,20 @@ constexpr char no_memory[] = "mirnet: no memory is left\n";
     memory_is_left = false;
   } catch (...) {
   }
-  say(memory_is_left ? "mirnet: ended by a defect of the program\n" : no_memory);
-  ::_exit(static_cast<int>(memory_is_left ? mirnet::ErrorCode::internal : mirnet::ErrorCode::memory));
+  cli::leave_at_once(memory_is_left ? "mirnet: ended by a defect of the program\n" : no_memory,
+                     static_cast<int>(memory_is_left ? mirnet::ErrorCode::internal : mirnet::ErrorCode::memory));
 }
 
 // Before the objects of any file that are made before main.
 [[gnu::constructor(101)]] void prepare_for_the_worst() { std::set_terminate(end_uncaught); }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  cli::occupy_closed_streams();
-  if (cli::is_decoder(argc, argv)) return cli::run_decoder(argc, argv);
+int start(int argc, char** argv) {
+  cli::prepare_process();
+  if constexpr (cli::can_decode_apart) {
+    if (cli::is_decoder(argc, argv)) return cli::run_decoder(argc, argv);
+  }
   if (argc > 0) cli::program_name = argv[0];
   cli::end_on_interrupt();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow further is an error, as a full disk is
   try {
     return run(argc, argv);
   } catch (std::bad_alloc const&) {
@@ -79,3 +75,23 @@ int main(int argc, char** argv) {
     return fail(mirnet::ErrorCode::internal, error.what());
   }
 }
+
+}  // namespace
+
+#if defined(_WIN32)
+// No shell of Windows replaces "*.jpg" by the files that it means: the C library does, where a program asks for it.
+extern "C" {
+int _dowildcard = -1;
+}
+
+extern "C" int wmain(int argc, wchar_t** wide) {
+  std::vector<std::string> arguments;
+  for (int i = 0; i < argc; ++i) arguments.push_back(cli::text_of(wide[i]));
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  return start(argc, argv.data());
+}
+#else
+int main(int argc, char** argv) { return start(argc, argv); }
+#endif

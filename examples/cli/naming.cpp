@@ -10,6 +10,7 @@
 
 #include "codecs/formats.hpp"
 #include "standard_streams.hpp"
+#include "system.hpp"
 
 namespace fs = std::filesystem;
 
@@ -24,7 +25,8 @@ mirnet::Result<std::string> extension_by_content(fs::path const& path) {
   std::error_code ignored;
   if (auto const status = fs::status(path, ignored); fs::is_fifo(status) || fs::is_character_file(status)) {
     return Error(ErrorCode::invalid_argument,
-                 "%s: the name of a pipe gives no output format; use --format, or name the output", path.c_str());
+                 "%s: the name of a pipe gives no output format; use --format, or name the output",
+                 text_of(path).c_str());
   }
   auto const* const format = format_of_file(path);
   return std::string(traits(format == nullptr ? Format::png : format->result).extensions.front());
@@ -33,14 +35,14 @@ mirnet::Result<std::string> extension_by_content(fs::path const& path) {
 }  // namespace
 
 std::string extension_of(std::string const& path) {
-  auto extension = fs::path(path).extension().string();
+  auto extension = text_of(path_of(path).extension());
   if (!extension.empty()) extension.erase(0, 1);
   for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return extension;
 }
 
 mirnet::Result<std::string> result_name(fs::path const& picture, NamingRules const& rules) {
-  auto const extension = extension_of(picture.filename().string());
+  auto const extension = extension_of(text_of(picture.filename()));
   auto const* const own = format_named(extension);
   auto format = rules.format.value_or(extension);
   if (auto const* const named = format_named(format); named == nullptr || named->encode == nullptr) {
@@ -48,11 +50,11 @@ mirnet::Result<std::string> result_name(fs::path const& picture, NamingRules con
     if (!found) return found.error();
     format = *std::move(found);
   }
-  auto result = picture.stem().string() + rules.suffix;
-  if (format == extension) return result + picture.extension().string();  // in capital letters, if it is
+  auto result = text_of(picture.stem()) + rules.suffix;
+  if (format == extension) return result + text_of(picture.extension());  // in capital letters, if it is
   // What follows the last dot of "holiday.2024" is no format: it stays.
   bool const keep = rules.keep_extension || own == nullptr;
-  if (keep && !extension.empty()) result += picture.extension().string();
+  if (keep && !extension.empty()) result += text_of(picture.extension());
   return result + "." + format;
 }
 
@@ -62,8 +64,8 @@ bool may_be_result_name(fs::path const& file, std::string_view suffix) {
   };
   if (suffix.empty()) return false;
   auto const stem = file.stem();
-  return has_suffix(stem.string()) ||
-         (format_named(extension_of(stem.string())) != nullptr && has_suffix(stem.stem().string()));
+  return has_suffix(text_of(stem)) ||
+         (format_named(extension_of(text_of(stem))) != nullptr && has_suffix(text_of(stem.stem())));
 }
 
 mirnet::Result<fs::path> result_folder(fs::path const& folder, std::string_view suffix) {
@@ -73,10 +75,10 @@ mirnet::Result<fs::path> result_folder(fs::path const& folder, std::string_view 
   if (!resolved.has_filename()) resolved = resolved.parent_path();
   if (!resolved.has_relative_path()) {
     return Error(ErrorCode::invalid_argument, "%s: has no folder beside it for the results; use --output-dir",
-                 folder.c_str());
+                 text_of(folder).c_str());
   }
   // Where the name was given as it is, the result is called as the user thinks of it, not by an absolute path.
-  auto const name = resolved.filename().string() + std::string(suffix);
+  auto const name = path_of(text_of(resolved.filename()) + std::string(suffix));
   auto plain = folder.has_filename() ? folder : folder.parent_path();
   bool const is_plain = plain.filename() == resolved.filename() && !fs::is_symlink(plain, failed);
   return is_plain ? plain.parent_path() / name : resolved.parent_path() / name;
@@ -87,13 +89,13 @@ mirnet::Result<std::string> page_name(std::string const& input, std::string_view
     return Error(ErrorCode::invalid_argument, "%s: the page on a stream has no name; use --compare", input.c_str());
   }
   std::error_code ignored;
-  if (!fs::is_directory(input, ignored)) {
-    fs::path const file = input;
-    return (file.parent_path() / (file.stem().string() + std::string(suffix) + ".html")).string();
+  auto const file = path_of(input);
+  if (!fs::is_directory(file, ignored)) {
+    return text_of(file.parent_path() / path_of(text_of(file.stem()) + std::string(suffix) + ".html"));
   }
-  auto const beside = result_folder(input, suffix);
+  auto const beside = result_folder(file, suffix);
   if (!beside) return beside.error();
-  return beside->string() + ".html";
+  return text_of(*beside) + ".html";
 }
 
 bool is_descriptor(std::string const& path) {
@@ -101,7 +103,7 @@ bool is_descriptor(std::string const& path) {
 }
 
 FormatTraits const* format_of_file(fs::path const& path) {
-  auto const file = mirnet::InputFile::open(path.c_str(), ErrorCode::input);
+  auto const file = mirnet::InputFile::open(text_of(path).c_str(), ErrorCode::input);
   if (!file) return nullptr;
   std::array<std::byte, 4096> buffer;
   auto const start =
@@ -109,9 +111,13 @@ FormatTraits const* format_of_file(fs::path const& path) {
   return file->read(0, start) ? format_of(start) : nullptr;
 }
 
+bool ends_in_separator(std::string const& path) {
+  return !path.empty() && std::string_view(mirnet::detail::system::separators).find(path.back()) != std::string_view::npos;
+}
+
 bool names_folder(std::string const& path) {
   std::error_code ignored;
-  return path.ends_with('/') || fs::is_directory(path, ignored);
+  return ends_in_separator(path) || fs::is_directory(path_of(path), ignored);
 }
 
 }  // namespace cli

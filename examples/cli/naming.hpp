@@ -43,7 +43,10 @@ FormatTraits const* format_of_file(std::filesystem::path const& file);
 /// Whether a path names something that is open already and that others reach by another name or by none.
 bool is_descriptor(std::string const& path);
 
-/// Whether a path means a folder: there is one, or it ends in a slash.
+/// Whether it ends in what stands between folders: a slash, on Windows also a backslash.
+bool ends_in_separator(std::string const& path);
+
+/// Whether a path means a folder: there is one, or it ends in a separator.
 bool names_folder(std::string const& path);
 
 }  // namespace cli

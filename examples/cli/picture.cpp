@@ -7,9 +7,11 @@
 #include <string_view>
 #include <system_error>
 
+#if !defined(_WIN32)
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
 
 #include <mirnet/io/file.hpp>
 
@@ -19,6 +21,7 @@
 #include "naming.hpp"
 #include "progress.hpp"
 #include "quiet.hpp"
+#include "system.hpp"
 
 namespace cli {
 
@@ -26,6 +29,21 @@ using mirnet::Index;
 using mirnet::SampleType;
 
 namespace {
+
+#if defined(_WIN32)
+
+/// Errors: input.
+mirnet::Result<mirnet::detail::Descriptor> open_picture(std::string const& path) {
+  mirnet::detail::Descriptor descriptor(mirnet::detail::system::open_to_read(path.c_str()));
+  if (descriptor.open()) return descriptor;
+  std::error_code ignored;
+  bool const is_folder = std::filesystem::is_directory(path_of(path), ignored);
+  return mirnet::Error(mirnet::ErrorCode::input,
+                       is_folder ? "%s: is a folder; expected a file" : "%s: cannot be opened: %s", path.c_str(),
+                       std::strerror(errno));
+}
+
+#else
 
 /// The number of what is open already, where the path is a name for that.
 std::optional<int> descriptor_of(std::string_view path) {
@@ -60,6 +78,8 @@ mirnet::Result<mirnet::detail::Descriptor> open_picture(std::string const& path)
   return descriptor;
 }
 
+#endif
+
 }  // namespace
 
 double Reading::memory() const { return memory_budget(memory_limit); }
@@ -83,13 +103,16 @@ mirnet::Result<Picture> decode_picture(int file, mirnet::ByteBuffer start, char 
 
 mirnet::Result<Picture> read_picture(std::string const& path, Reading const& reading) {
   auto const decode = [&](int file, std::string const& name) {
-    if (can_decode_apart && !reading.no_sandbox) return decode_apart(file, name, reading);
+    if constexpr (can_decode_apart) {
+      if (!reading.no_sandbox) return decode_apart(file, name, reading);
+    }
     auto start = read_start(file, name.c_str(), shows_format);
     if (!start) return mirnet::Result<Picture>(start.error());
-    // Plug-ins are processes in any case.
-    auto const* const format = format_of(start->bytes());
-    bool const apart = can_decode_apart && format != nullptr && format->plugin != nullptr;
-    if (apart) return decode_apart(file, name, reading, start->bytes());
+    if constexpr (can_decode_apart) {
+      // Plug-ins are processes in any case.
+      auto const* const format = format_of(start->bytes());
+      if (format != nullptr && format->plugin != nullptr) return decode_apart(file, name, reading, start->bytes());
+    }
     Quiet const quiet;
     return decode_picture(file, *std::move(start), name.c_str(), reading.max_pixels);
   };
@@ -99,11 +122,12 @@ mirnet::Result<Picture> read_picture(std::string const& path, Reading const& rea
                          budget_text(reading.memory_limit).c_str());
   };
   if (path == standard_stream) {
+    constexpr int standard_input = 0;
     mirnet::detail::system::Status status{};
-    if (mirnet::detail::system::status_of(STDIN_FILENO, status) && S_ISDIR(status.st_mode)) {
+    if (mirnet::detail::system::status_of(standard_input, status) && S_ISDIR(status.st_mode)) {
       return mirnet::Error(mirnet::ErrorCode::input, "the standard input: is a folder; expected a picture");
     }
-    return explain(decode(STDIN_FILENO, "the standard input"));
+    return explain(decode(standard_input, "the standard input"));
   }
   auto const file = open_picture(path);
   if (!file) return file.error();
@@ -158,7 +182,7 @@ mirnet::Result<std::optional<Format>> output_format(Work const& work, std::optio
 
 bool exists(std::string const& path) {
   std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
+  return std::filesystem::exists(path_of(path), ignored);
 }
 
 mirnet::Result<void> check_writable(std::string const& path, bool overwrite) {
@@ -166,11 +190,11 @@ mirnet::Result<void> check_writable(std::string const& path, bool overwrite) {
     return mirnet::Error(mirnet::ErrorCode::output, "%s: already exists; use --overwrite to replace it", path.c_str());
   }
   Uninterrupted const probing;  // with a file that would stay
-  auto const folder = std::filesystem::path(path).parent_path();
+  auto const folder = path_of(path).parent_path();
   std::error_code failed;
   if (!folder.empty()) std::filesystem::create_directories(folder, failed);
   if (failed) {
-    return mirnet::Error(mirnet::ErrorCode::output, "%s: cannot create the folder %s: %s", path.c_str(), folder.c_str(),
+    return mirnet::Error(mirnet::ErrorCode::output, "%s: cannot create the folder %s: %s", path.c_str(), text_of(folder).c_str(),
                          failed.message().c_str());
   }
   return mirnet::check_writable(path.c_str(), overwrite);

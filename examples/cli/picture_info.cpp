@@ -14,6 +14,7 @@
 #include "naming.hpp"
 #include "photograph_noise.hpp"
 #include "report.hpp"
+#include "system.hpp"
 
 namespace cli {
 namespace {
@@ -159,8 +160,8 @@ void print_json(std::string const& path, Picture const& picture, PhotographData 
 bool is_picture(std::string const& path) {
   if (path == standard_stream) return true;
   std::error_code failed;
-  if (!std::filesystem::is_regular_file(path, failed)) {
-    return !std::filesystem::exists(path, failed) && format_named(extension_of(path)) != nullptr;
+  if (!std::filesystem::is_regular_file(path_of(path), failed)) {
+    return !std::filesystem::exists(path_of(path), failed) && format_named(extension_of(path)) != nullptr;
   }
   if (extension_of(path) == "mirw") return false;
   return format_of_file(path) != nullptr || format_named(extension_of(path)) != nullptr;

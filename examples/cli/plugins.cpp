@@ -3,34 +3,34 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <system_error>
 
+#if !defined(_WIN32)
 #include <fcntl.h>
 #include <unistd.h>
+#endif
+
+#include "decoder.hpp"
+#include "system.hpp"
 
 namespace cli {
 
 using mirnet::Error;
 using mirnet::ErrorCode;
 
+#if defined(_WIN32)
+
+std::string find_plugin(char const*) { return {}; }
+
+#else
+
 std::string find_plugin(char const* name) {
-  std::error_code failed;
-  auto const program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  if (failed) return {};
+  auto const program = program_file();
+  if (program.empty()) return {};
   auto const folder = program.parent_path();
   for (auto const& path : {folder / name, folder / ".." / "libexec" / "mirnet" / name}) {
     if (::access(path.c_str(), X_OK) == 0) return path.string();
   }
   return {};
-}
-
-std::string why_not_read(FormatTraits const& format) {
-  if (format.plugin != nullptr) {
-    return find_plugin(format.plugin).empty() ? std::string("the plug-in ") + format.plugin + " is not installed" : "";
-  }
-  if (format.decode == nullptr) return std::string("built without ") + format.library;
-  bool const loads = format.load == nullptr || format.load("").ok();
-  return loads ? "" : std::string("no ") + format.library + " of the version it was built with";
 }
 
 Error become_plugin(FormatTraits const& format, DecodingTask task, std::span<std::byte const> start) {
@@ -57,6 +57,18 @@ Error become_plugin(FormatTraits const& format, DecodingTask task, std::span<std
   return {ErrorCode::input,  "%s: is a picture in %s, and its plug-in %s cannot be started: %s",
           task.name.c_str(), format.name,
           path.c_str(),      std::strerror(errno)};
+}
+
+#endif
+
+std::string why_not_read(FormatTraits const& format) {
+  if (format.plugin != nullptr) {
+    if constexpr (!can_decode_apart) return "plug-ins work on Linux only";
+    return find_plugin(format.plugin).empty() ? std::string("the plug-in ") + format.plugin + " is not installed" : "";
+  }
+  if (format.decode == nullptr) return std::string("built without ") + format.library;
+  bool const loads = format.load == nullptr || format.load("").ok();
+  return loads ? "" : std::string("no ") + format.library + " of the version it was built with";
 }
 
 }  // namespace cli

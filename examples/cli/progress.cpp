@@ -9,13 +9,11 @@
 #include <exception>
 #include <string_view>
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
 #include "json_name.hpp"
+#include "system.hpp"
 
 namespace cli {
 namespace {
@@ -26,22 +24,16 @@ std::atomic<int> uninterrupted = 0;
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 [[noreturn]] void leave() {
-  auto const say = [](std::string_view text) { return ::write(STDERR_FILENO, text.data(), text.size()); };
-  if (bar_on_screen) static_cast<void>(say("\r\033[K"));
-  static_cast<void>(
-      say(can_go_on ? "mirnet: stopped; the same command with --skip-existing continues\n" : "mirnet: stopped\n"));
-  ::_exit(static_cast<int>(mirnet::ErrorCode::cancelled));
+  // One text, as a second call could come too late.
+  std::string_view text = can_go_on ? "\r\033[Kmirnet: stopped; the same command with --skip-existing continues\n"
+                                    : "\r\033[Kmirnet: stopped\n";
+  if (!bar_on_screen) text.remove_prefix(std::string_view("\r\033[K").size());
+  leave_at_once(text, static_cast<int>(mirnet::ErrorCode::cancelled));
 }
 
 void on_interrupt(int) {
   stop_asked = true;
   if (uninterrupted == 0) leave();
-}
-
-int terminal_columns() {
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
 }
 
 /// Characters of a UTF-8 text that take a column, nearly: continuation bytes do not.
@@ -61,12 +53,14 @@ std::string shortened(std::string const& name, int columns) {
 }  // namespace
 
 ProgressStyle automatic_progress() {
-  char const* const terminal = std::getenv("TERM");
-  bool const draws = ::isatty(STDERR_FILENO) != 0 && (terminal == nullptr || std::string_view(terminal) != "dumb");
+  bool const draws = is_terminal(2) && environment("TERM") != "dumb";
   return draws ? ProgressStyle::bar : ProgressStyle::none;
 }
 
 void end_on_interrupt() {
+#if defined(SIGBREAK)
+  std::signal(SIGBREAK, on_interrupt);  // also where somebody closes the console
+#endif
   for (int const number : {SIGINT, SIGTERM}) {
     // Who starts a program so that it ignores Ctrl-C (nohup, a shell's background) wants that.
     if (std::signal(number, on_interrupt) == SIG_IGN) std::signal(number, SIG_IGN);
@@ -137,7 +131,7 @@ void ProgressDisplay::print_json(double share, double seconds) const noexcept tr
 }
 
 void ProgressDisplay::draw(double share, double seconds) const noexcept try {
-  int const columns = terminal_columns() - 1;  // the last one makes some terminals begin a new line
+  int const columns = terminal_columns(2).value_or(80) - 1;  // the last one makes some terminals begin a new line
   double const speed = seconds > 0 ? share * megapixels_ / seconds : 0;
   std::optional<double> left;
   if (share > 0.01) left = seconds / share * (1 - share);

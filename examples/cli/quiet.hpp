@@ -1,8 +1,13 @@
 // Libraries that print what they think of a file: the program's own sentence is the only one that is for the user.
 #pragma once
 
+#if defined(_WIN32)
+#include <fcntl.h>
+#include <io.h>
+#else
 #include <fcntl.h>
 #include <unistd.h>
+#endif
 
 #include "sandbox.hpp"
 
@@ -14,20 +19,26 @@ class Quiet {
  public:
   Quiet() {
     if (has_sanitizers) return;
+#if defined(_WIN32)
+    int const nowhere = ::open("NUL", _O_WRONLY | _O_NOINHERIT);
+    before_ = nowhere < 0 ? -1 : ::dup(error_stream);
+#else
     int const nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-    before_ = nowhere < 0 ? -1 : ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (before_ >= 0) ::dup2(nowhere, STDERR_FILENO);
+    before_ = nowhere < 0 ? -1 : ::fcntl(error_stream, F_DUPFD_CLOEXEC, 3);
+#endif
+    if (before_ >= 0) ::dup2(nowhere, error_stream);
     if (nowhere >= 0) ::close(nowhere);
   }
   Quiet(Quiet const&) = delete;
   Quiet& operator=(Quiet const&) = delete;
   ~Quiet() {
     if (before_ < 0) return;
-    ::dup2(before_, STDERR_FILENO);
+    ::dup2(before_, error_stream);
     ::close(before_);
   }
 
  private:
+  static constexpr int error_stream = 2;
   int before_ = -1;
 };
 

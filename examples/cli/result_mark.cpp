@@ -8,6 +8,7 @@
 #include <mirnet/version.hpp>
 
 #include "codecs/tiff_structure.hpp"
+#include "system.hpp"
 
 namespace cli {
 namespace {
@@ -93,7 +94,7 @@ std::string result_mark_of(std::span<std::byte const> exif) {
 }
 
 bool has_result_mark(std::filesystem::path const& path) {
-  auto const file = mirnet::InputFile::open(path.c_str(), mirnet::ErrorCode::input);
+  auto const file = mirnet::InputFile::open(text_of(path).c_str(), mirnet::ErrorCode::input);
   if (!file) return false;
   // EXIF data in a JPEG is at most 64 KiB, and comes first. WebP and TIFF have it at the end.
   constexpr std::uint64_t part = 192 << 10;

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <system_error>
@@ -16,6 +15,7 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "system.hpp"
 
 namespace fs = std::filesystem;
 
@@ -26,16 +26,14 @@ namespace {
 
 /// The folder of the program's file, links resolved; empty where that cannot be told.
 fs::path program_folder() {
+  if (auto const file = program_file(); !file.empty()) return file.parent_path();
+  // What a shell finds by the name, which is right unless the caller made it up.
   std::error_code failed;
-  auto const file = fs::read_symlink("/proc/self/exe", failed);
-  if (!failed) return file.parent_path();
-  // Not Linux, or /proc is not there: what a shell finds by the name, which is right unless the caller made it up.
-  fs::path const name = program_name;
+  auto const name = path_of(program_name);
   if (name.has_parent_path()) return fs::canonical(name, failed).parent_path();
-  char const* const path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
+  std::istringstream folders(environment("PATH").value_or(""));
   for (std::string folder; std::getline(folders, folder, ':');) {
-    auto const found = fs::canonical(folder / name, failed);
+    auto const found = fs::canonical(path_of(folder) / name, failed);
     if (!failed) return found.parent_path();
   }
   return {};
@@ -47,7 +45,7 @@ std::vector<fs::path> weights_folders() {
   if (auto const folder = program_folder(); !folder.empty()) {
     folders = {folder, folder.parent_path() / "share" / "mirnet"};
   }
-  fs::path const configured = MIRNET_INSTALLED_WEIGHTS_DIR;
+  auto const configured = path_of(MIRNET_INSTALLED_WEIGHTS_DIR);
   if (std::find(folders.begin(), folders.end(), configured) == folders.end()) folders.push_back(configured);
   return folders;
 }
@@ -57,7 +55,7 @@ std::string alternatives(std::vector<fs::path> const& paths) {
   std::string text;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     if (i > 0) text += i + 1 < paths.size() ? ", " : " or ";
-    text += paths[i].string();
+    text += text_of(paths[i]);
   }
   return text;
 }
@@ -103,13 +101,13 @@ mirnet::Result<std::optional<std::string>> find_weights(WeightsOptions const& op
   }
   auto const file = "denoise-" + (options.model == "high" ? std::string("large") : options.model) + ".mirw";
   // A user who names a folder wants the weights that are there, and never others.
-  char const* const named = std::getenv("MIRNET_WEIGHTS");
-  bool const is_named = named != nullptr && *named != '\0';
-  auto const folders = is_named ? std::vector<fs::path>{named} : weights_folders();
+  auto const named = environment("MIRNET_WEIGHTS").value_or("");
+  bool const is_named = !named.empty();
+  auto const folders = is_named ? std::vector<fs::path>{path_of(named)} : weights_folders();
   for (auto const& folder : folders) {
     auto const path = folder / file;
     std::error_code ignored;  // a file that cannot be reached is found: loading it tells why
-    if (fs::status(path, ignored).type() != fs::file_type::not_found) return std::optional(path.string());
+    if (fs::status(path, ignored).type() != fs::file_type::not_found) return std::optional(text_of(path));
   }
   // The places come last: where their names are too long for an error, these are what is cut.
   return mirnet::Error(mirnet::ErrorCode::model,
@@ -120,7 +118,7 @@ mirnet::Result<std::optional<std::string>> find_weights(WeightsOptions const& op
 }
 
 std::string name_of(WeightsOptions const& options) {
-  return options.file ? fs::path(*options.file).filename().string() : options.model;
+  return options.file ? text_of(path_of(*options.file).filename()) : options.model;
 }
 
 std::string weights_checksum(std::optional<std::string> const& path) {

@@ -19,9 +19,16 @@ PROGRAM = os.environ.get("MIRNET", str(ROOT / "build" / "release" / "mirnet"))
 if len(sys.argv) > 1 and not sys.argv[1].startswith("-") and os.path.isfile(sys.argv[1]):
     PROGRAM = os.path.abspath(sys.argv.pop(1))
 WEIGHTS = ROOT / "weights" / "denoise.mirw"
+WINDOWS = "MIRNET_WINDOWS" in os.environ  # the program is one for Windows, under Wine
 SANITIZED = "MIRNET_SANITIZED" in os.environ  # then memory and time are not the program's own
 
 USAGE, INPUT, MODEL, MEMORY, UNMET, PARTIAL, OUTPUT, CANCELLED = 2, 3, 4, 5, 6, 7, 8, 130
+
+
+def with_slashes(output):
+    """What the program printed, with the separators of POSIX in its paths. In JSON, where a backslash begins an escape
+    sequence, a separator is two of them."""
+    return output.replace(b"\\\\", b"/") if output[:1] in (b"{", b"[") else output.replace(b"\\", b"/")
 
 
 # Pictures: width, height, and rows of samples, `channels` to a pixel.
@@ -254,8 +261,12 @@ class ProgramTest(unittest.TestCase):
         return name
 
     def run_program(self, *arguments, timeout=120):
-        return subprocess.run([self.program, *map(str, arguments)], cwd=self.path, env=self.environment,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
+        result = subprocess.run([self.program, *map(str, arguments)], cwd=self.path, env=self.environment,
+                                stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
+        if WINDOWS:
+            result.stderr = with_slashes(result.stderr)
+            result.stdout = with_slashes(result.stdout)
+        return result
 
     def succeeds(self, *arguments):
         result = self.run_program(*arguments)

@@ -3,8 +3,13 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
+
+#if defined(_WIN32)
+#include <windows.h>
+#endif
 
 // In glibc, a program's own malloc and its kin take the place of the library's, for the library too. Sanitizers have
 // theirs in that place, and other libraries have no room for it: there, the linker turns this program's own calls
@@ -22,8 +27,29 @@
 namespace {
 
 std::atomic<long> requests{0}, live{0};
+#if defined(_WIN32)
+// GCC's thread_local takes memory with malloc when a thread uses it first.
+class OfThread {
+ public:
+  operator long() const noexcept { return static_cast<long>(reinterpret_cast<std::intptr_t>(::TlsGetValue(slot_))); }
+  OfThread& operator=(long value) noexcept {
+    ::TlsSetValue(slot_, reinterpret_cast<void*>(static_cast<std::intptr_t>(value)));
+    return *this;
+  }
+  long operator--() noexcept { return *this = *this - 1; }
+  void allocate() noexcept { slot_ = ::TlsAlloc(); }
+
+ private:
+  DWORD slot_ = TLS_OUT_OF_INDEXES;  // until the constructor below: 0 for all threads
+};
+constinit OfThread until_failure, fails_once, has_failed;
+[[gnu::constructor(101)]] void allocate_slots() noexcept {
+  for (auto* const variable : {&until_failure, &fails_once, &has_failed}) variable->allocate();
+}
+#else
 thread_local long until_failure = 0;  // 0: never; negative: each fails
 thread_local bool fails_once = false, has_failed = false;
+#endif
 
 /// Whether the request that is made now is to fail.
 bool next_fails() noexcept {

@@ -8,18 +8,36 @@
 #include <optional>
 #include <string>
 
+#if !defined(_WIN32)
 #include <dlfcn.h>
+#endif
 
 #include <mirnet/base/result.hpp>
 
 /// A member that is the function of this name from the member `library`, with the type that the library's header says.
+#if defined(_WIN32)
+#define MIRNET_FUNCTION(name) decltype(&::name) name = &::name
+#else
 #define MIRNET_FUNCTION(name) decltype(&::name) name = library.find<decltype(&::name)>(#name)
+#endif
 
 namespace cli {
 
 inline std::string version_text(unsigned major, unsigned minor, unsigned patch) {
   return std::to_string(major) + '.' + std::to_string(minor) + '.' + std::to_string(patch);
 }
+
+#if defined(_WIN32)
+
+/// Here they are linked: a program for Windows is one file.
+class Library {
+ public:
+  explicit Library(char const*) {}
+  std::optional<std::string> fault() const { return {}; }
+  mirnet::Result<void> check(char const*, char const*) const { return {}; }
+};
+
+#else
 
 class Library {
  public:
@@ -62,5 +80,7 @@ class Library {
   void* handle_;
   std::optional<std::string> fault_;
 };
+
+#endif
 
 }  // namespace cli

@@ -1,5 +1,5 @@
 // The calls of the operating system that files are read and written with, under one name each on POSIX systems and on
-// Windows. They tell what went wrong in errno. Paths are bytes; Windows takes them to be in the program's code page.
+// Windows. They set errno. Paths are bytes, in UTF-8 on Windows, whatever the code page of the program is.
 #pragma once
 
 #if defined(_WIN32)
@@ -9,9 +9,8 @@
 #include <sys/stat.h>
 
 #include <climits>
-#include <cstdio>
-#include <filesystem>
-#include <system_error>
+#include <memory>
+#include <new>
 #else
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -31,22 +30,57 @@
 
 #include <mirnet/base/integer.hpp>
 
+#if defined(_WIN32)
+// As <windows.h> declares them, whose macros are left to those who want them.
+extern "C" {
+__declspec(dllimport) unsigned long __stdcall GetLastError(void);
+__declspec(dllimport) int __stdcall MoveFileExW(wchar_t const*, wchar_t const*, unsigned long);
+__declspec(dllimport) int __stdcall MultiByteToWideChar(unsigned, unsigned long, char const*, int, wchar_t*, int);
+}
+#endif
+
 namespace mirnet::inline MIRNET_ABI::detail::system {
 
 #if defined(_WIN32)
 
+/// A path as the wide functions of Windows take it. Null, with errno set, where it is not UTF-8 or memory is missing.
+class WidePath {
+ public:
+  explicit WidePath(char const* path) noexcept {
+    constexpr unsigned utf8 = 65001;
+    constexpr unsigned long refuse_other_bytes = 8;
+    int const size = ::MultiByteToWideChar(utf8, refuse_other_bytes, path, -1, nullptr, 0);
+    if (size > 0) text_.reset(new (std::nothrow) wchar_t[static_cast<std::size_t>(size)]);
+    if (text_) ::MultiByteToWideChar(utf8, refuse_other_bytes, path, -1, text_.get(), size);
+    if (!text_) errno = size > 0 ? ENOMEM : EILSEQ;
+  }
+  explicit operator bool() const noexcept { return text_ != nullptr; }
+  wchar_t const* get() const noexcept { return text_.get(); }
+
+ private:
+  std::unique_ptr<wchar_t[]> text_;
+};
+
 using Status = struct _stat64;
 
-inline bool status_of(char const* path, Status& status) noexcept { return ::_stat64(path, &status) == 0; }
+inline bool status_of(char const* path, Status& status) noexcept {
+  WidePath const wide(path);
+  return wide && ::_wstat64(wide.get(), &status) == 0;
+}
 inline bool status_of(int file, Status& status) noexcept { return ::_fstat64(file, &status) == 0; }
 /// Of what has the name itself, be it a link.
 inline bool status_of_name(char const* path, Status& status) noexcept { return status_of(path, status); }
 
 /// The file's number, or -1.
-inline int open_to_read(char const* path) noexcept { return ::_open(path, _O_RDONLY | _O_BINARY | _O_NOINHERIT); }
+inline int open_to_read(char const* path) noexcept {
+  WidePath const wide(path);
+  return wide ? ::_wopen(wide.get(), _O_RDONLY | _O_BINARY | _O_NOINHERIT) : -1;
+}
 /// A file that did not exist before.
 inline int create(char const* path, [[maybe_unused]] bool is_private = false) noexcept {
-  return ::_open(path, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE);
+  WidePath const wide(path);
+  return wide ? ::_wopen(wide.get(), _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY | _O_NOINHERIT, _S_IREAD | _S_IWRITE)
+              : -1;
 }
 /// Below. Here a file has the rights that its folder gives it.
 inline void copy_rights(char const*, Status const&, int, std::span<std::byte>) noexcept {}
@@ -66,16 +100,32 @@ inline Index write(int file, std::byte const* from, std::size_t size) noexcept {
 /// Waits until the disk has what was written.
 inline bool flush(int file) noexcept { return ::_commit(file) == 0; }
 
+/// Moves a file within its volume, with errno set where that fails.
+inline bool move_file(char const* from, char const* to, unsigned long flags) noexcept {
+  WidePath const old_name(from), new_name(to);
+  if (!old_name || !new_name) return false;
+  if (::MoveFileExW(old_name.get(), new_name.get(), flags) != 0) return true;
+  switch (::GetLastError()) {
+    case 2:                         // no such file
+    case 3: errno = ENOENT; break;  // no such folder
+    case 80:                        // the file exists
+    case 183: errno = EEXIST; break;
+    case 112: errno = ENOSPC; break;
+    default: errno = EACCES;  // open in another program, read-only, a folder
+  }
+  return false;
+}
 /// Gives a file a name that nothing has; false with EEXIST where something has it.
-inline bool rename_to_new(char const* from, char const* to) noexcept { return std::rename(from, to) == 0; }
+inline bool rename_to_new(char const* from, char const* to) noexcept { return move_file(from, to, 0); }
 /// Gives a file a name, and takes it from the file that has it.
 inline bool rename(char const* from, char const* to) noexcept {
-  std::error_code error;
-  std::filesystem::rename(from, to, error);
-  if (error) errno = error.default_error_condition().value();
-  return !error;
+  constexpr unsigned long replace = 1;
+  return move_file(from, to, replace);
 }
-inline void remove(char const* path) noexcept { ::_unlink(path); }
+inline void remove(char const* path) noexcept {
+  WidePath const wide(path);
+  if (wide) ::_wunlink(wide.get());
+}
 
 inline int process_number() noexcept { return ::_getpid(); }
 /// What stands between folders.

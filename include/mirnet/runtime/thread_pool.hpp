@@ -25,6 +25,15 @@ class ThreadPool {
   /// exceptions, the standard library ends the program then.)
   explicit ThreadPool(Index threads = 0) {
     if (threads <= 0) threads = usable_cores();
+#if defined(__MINGW32__)
+    // These take memory when they are used first. A run is to take none.
+    { std::lock_guard const lock(calls_); }
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, std::chrono::seconds(0));
+      done_.wait_for(lock, std::chrono::seconds(0));
+    }
+#endif
 #if MIRNET_EXCEPTIONS
     try {
 #endif

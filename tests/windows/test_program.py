@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""The program mirnet for Windows, under Wine: what is Windows' own, and the tests of tests/cli that mean the same there.
+
+MIRNET names a command that runs the program; cmake writes one that starts Wine. Only some of the tests of tests/cli run
+where MIRNET_SHORT_TESTS is set, as each start of a program takes Wine a quarter of a second.
+"""
+import importlib
+import os
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
+os.environ["MIRNET_WINDOWS"] = "1"
+from program import INPUT, OUTPUT, PARTIAL, ProgramTest, draw, png, pnm, read_png  # noqa: E402
+
+MODULES = ("test_cli", "test_files", "test_formats", "test_info", "test_networks", "test_tone")
+
+# What says nothing about Windows, and why. A class, or a single test.
+ELSEWHERE = {
+    "test_cli.Sandbox": "a program for Windows decodes in its own process",
+    "test_cli.Licences.test_every_part_is_named_with_its_version": "compares with the headers of this machine",
+    "test_cli.Licences.test_every_linked_library_is_named": "reads a program of Linux",
+    "test_cli.Options.test_help_on_a_narrow_terminal": "needs a terminal of POSIX",
+    "test_cli.ManyFiles.test_strange_names": "has names that Windows does not allow",
+    "test_cli.Pipes.test_what_is_no_picture": "opens devices and folders",
+    "test_cli.Outputs.test_existing_files_stay": "makes symbolic links",
+}
+
+# These run in a short test, too: each format, metadata, batches, pipes, tiles, weights and exit codes once.
+SHORT = {
+    "test_cli.Formats.test_what_is_read_and_written", "test_cli.Formats.test_sixteen_bits",
+    "test_cli.Metadata.test_colour_profiles", "test_cli.Options.test_instruction_sets_agree",
+    "test_cli.Inputs.test_no_file", "test_cli.Inputs.test_unknown_format",
+    "test_cli.ManyFiles.test_a_folder", "test_cli.ManyFiles.test_one_bad_file_does_not_stop_the_rest",
+    "test_cli.Pipes.test_in_and_out", "test_cli.Json.test_an_object_a_picture",
+    "test_cli.Outputs.test_names_with_spaces_and_other_letters",
+}
+
+
+class Windows(ProgramTest):
+    def test_names_in_unicode(self):
+        """Names outside of any code page, as arguments, in folders and in messages."""
+        folder = self.path / "Fotos \u65e5\u672c \U0001f4f7"
+        folder.mkdir()
+        name = "gr\u00fcn \u03b1\u0416.png"
+        (folder / name).write_bytes(png(draw(20, 10, 3)))
+        self.succeeds("denoise", folder.name, "-o", "\u00fcber", "--quiet")
+        self.assertEqual(read_png((self.path / "\u00fcber" / name).read_bytes()).width, 20)
+        self.fails(INPUT, "denoise", "\u6ca1\u6709.png", "o.png", says="\u6ca1\u6709.png: cannot be opened")
+        self.assertIn(name, self.succeeds("denoise", f"{folder.name}/{name}", "one.png", "--json"))
+
+    def test_environment_in_unicode(self):
+        folder = self.path / "w\u00e4\u91cd"
+        folder.mkdir()
+        self.environment["MIRNET_WEIGHTS"] = str(folder)
+        self.file("in.png", png(draw(8, 8, 3)))
+        self.fails(4, "denoise", "in.png", "o.png", "--model", "high", says="w\u00e4\u91cd, which MIRNET_WEIGHTS names")
+
+    def test_backslashes_and_drives(self):
+        (self.path / "photos").mkdir()
+        self.file("photos/a.png", png(draw(12, 9, 3)))
+        self.succeeds("denoise", "photos\\a.png", "clean\\", "--quiet")
+        self.assertTrue((self.path / "clean" / "a.png").exists())
+        drive = "Z:" + str(self.path).replace("/", "\\")  # which Wine gives to all of this machine
+        self.succeeds("denoise", drive + "\\photos\\a.png", drive + "\\b.png", "--quiet")
+        self.assertTrue((self.path / "b.png").exists())
+
+    def test_wildcards(self):
+        """No shell of Windows replaces "*.png" by names."""
+        for name in ("a.png", "b.png", "c.ppm"):
+            self.file(name, (pnm if name.endswith("ppm") else png)(draw(12, 9, 3)))
+        self.succeeds("denoise", "*.png", "-o", "out", "--quiet")
+        self.assertEqual(sorted(os.listdir(self.path / "out")), ["a.png", "b.png"])
+        self.fails(INPUT, "denoise", "*.tif", "-o", "out", says="*.tif")
+
+    def test_results_replace_whole_files(self):
+        self.file("in.png", png(draw(12, 9, 3)))
+        self.succeeds("denoise", "in.png", "in.png", "--overwrite", "--quiet")
+        self.assertEqual(os.listdir(self.path), ["in.png"])  # and no temporary file
+        self.fails(OUTPUT, "denoise", "in.png", "none:/o.png")
+
+    def test_no_sandbox_is_said(self):
+        self.assertIn("there is no sandbox on this system", self.succeeds("denoise", "--help", "all")
+                      if "--help all" in self.succeeds("denoise", "--help") else self.succeeds("denoise", "--help"))
+
+    def test_crash_of_one_file_is_an_error(self):
+        self.file("bad.png", png(draw(12, 9, 3))[:-30])
+        self.file("good.png", png(draw(12, 9, 3)))
+        result = self.run_program("denoise", "bad.png", "good.png", "-o", "out")
+        self.assertEqual(result.returncode, PARTIAL, result.stderr)
+        self.assertEqual(os.listdir(self.path / "out"), ["good.png"])
+
+
+def load_tests(loader, own, _pattern):
+    suite = unittest.TestSuite(own)
+    short = "MIRNET_SHORT_TESTS" in os.environ
+    seen = set()
+
+    def add(tests):
+        for test in tests:
+            if isinstance(test, unittest.TestSuite):
+                add(test)
+                continue
+            name = test.id()
+            seen.update((name, name.rpartition(".")[0]))
+            reason = ELSEWHERE.get(name) or ELSEWHERE.get(name.rpartition(".")[0])
+            if reason:
+                method = getattr(type(test), test._testMethodName)
+                setattr(type(test), test._testMethodName, unittest.skip(reason)(method))
+            if reason or name in SHORT or not short:
+                suite.addTest(test)
+
+    for module in MODULES:
+        add(loader.loadTestsFromModule(importlib.import_module(module)))
+    missing = (SHORT | set(ELSEWHERE)) - seen
+    assert not missing, f"no such tests: {missing}"
+    return suite
+
+
+if __name__ == "__main__":
+    unittest.main()
