@@ -22,6 +22,9 @@ foreach(line IN LISTS lines)
   if(symbol MATCHES "^__x86\\.get_pc_thunk\\.")
     continue()  # two instructions of every 32-bit processor, which tell the program where it is
   endif()
+  if(symbol MATCHES "^\\.refptr\\.")
+    continue()  # an address, which objects for Windows have where a library's symbol may lie too far away
+  endif()
   if(SHARED AND symbol MATCHES "${SHARED}")
     continue()
   endif()

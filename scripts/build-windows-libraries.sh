@@ -52,8 +52,8 @@ if [ "$versions" = "$(cat "$prefix/versions" 2>/dev/null)" ]; then
   echo "The libraries in $prefix are up to date."
   exit
 fi
-rm -rf "$prefix"/{versions,src,include,lib,bin,share}
-mkdir -p "$prefix"/{src,include,lib,share/licences}
+rm -rf "${prefix:?}"/{versions,src,include,lib,bin,share}
+mkdir -p "$prefix/src"
 cd "$prefix/src"
 for package in "${packages[@]}"; do
   apt_get source "$package" || {
@@ -106,6 +106,5 @@ install(FILES include/lcms2.h include/lcms2_plugin.h DESTINATION include)
 END
 build lcms2
 
-for package in "${packages[@]}"; do cp "$(folder_of "$package")/debian/copyright" "$prefix/share/licences/$package"; done
 printf '%s\n' "$versions" >"$prefix/versions"
 echo "The libraries are in $prefix."

@@ -142,7 +142,7 @@ std::string unknown_arguments(CLI::App const& program) {
 CommandLine::CommandLine()
     : program_(std::make_unique<CLI::App>(
           "Remove noise from photographs with the neural networks MIRNet and MIRNet-v2, on the CPU.", "mirnet")) {
-  program_->formatter(help_formatter());  // which commands inherit
+  program_->formatter(help_formatter());         // which commands inherit
   program_->allow_windows_style_options(false);  // "/photos" is a folder on any system
   program_->set_help_flag("-h,--help", "print this help");
   add_licences(*program_, version);

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-
 #include <mirnet/version.hpp>
 
 #include "arguments.hpp"

@@ -112,7 +112,8 @@ FormatTraits const* format_of_file(fs::path const& path) {
 }
 
 bool ends_in_separator(std::string const& path) {
-  return !path.empty() && std::string_view(mirnet::detail::system::separators).find(path.back()) != std::string_view::npos;
+  return !path.empty() &&
+         std::string_view(mirnet::detail::system::separators).find(path.back()) != std::string_view::npos;
 }
 
 bool names_folder(std::string const& path) {

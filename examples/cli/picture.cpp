@@ -194,8 +194,8 @@ mirnet::Result<void> check_writable(std::string const& path, bool overwrite) {
   std::error_code failed;
   if (!folder.empty()) std::filesystem::create_directories(folder, failed);
   if (failed) {
-    return mirnet::Error(mirnet::ErrorCode::output, "%s: cannot create the folder %s: %s", path.c_str(), text_of(folder).c_str(),
-                         failed.message().c_str());
+    return mirnet::Error(mirnet::ErrorCode::output, "%s: cannot create the folder %s: %s", path.c_str(),
+                         text_of(folder).c_str(), failed.message().c_str());
   }
   return mirnet::check_writable(path.c_str(), overwrite);
 }

@@ -33,9 +33,9 @@ std::string why_not_writable(std::filesystem::path const& folder);
 
 /// Makes the streams and signals of this process what the program expects. Closed streams are given to the null device:
 /// the next file or pipe that is opened would get the number of one, and would be read or written as the standard
-/// stream. A file that may not grow further is an error, as a full disk is. On Windows, streams are binary and a console
-/// takes UTF-8 and the escape sequences of other terminals, until the program ends. To be called before anything is
-/// opened.
+/// stream. A file that may not grow further is an error, as a full disk is. On Windows, streams are binary and a
+/// console takes UTF-8 and the escape sequences of other terminals, until the program ends. To be called before
+/// anything is opened.
 void prepare_process() noexcept;
 
 /// Ends the process without running what is registered for its end, with `text` on the standard error. For handlers of
