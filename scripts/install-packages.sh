@@ -161,6 +161,10 @@ if [ "$purpose" = web ]; then
   need chromium-driver chromedriver
   need python3-selenium python:selenium
 fi
+if [ "$purpose" = gegl ]; then
+  need gegl gegl
+  need libgegl-dev gegl-0.4/gegl.h
+fi
 if [ "$purpose" = packages ]; then
   need dpkg-dev dpkg-shlibdeps
   need fakeroot fakeroot
