@@ -17,7 +17,7 @@ set(mirnet_hardening_flags)
 set(mirnet_hardening_link_flags)
 set(wanted_flags -fstack-protector-strong)
 set(wanted_link_flags)
-if(NOT WIN32)  # where stack frames are touched and programs are moved in any case
+if(NOT WIN32)  # where the compiler probes the stack and the linker enables ASLR by default
   list(APPEND wanted_flags -fPIE -fstack-clash-protection -fcf-protection=full)
   set(wanted_link_flags -pie LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
 endif()

@@ -58,7 +58,7 @@ install(FILES LICENSE THIRD-PARTY-NOTICES DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET mirnet_cli)
   install(TARGETS mirnet_cli)
   if(TARGET mirnet_heic)
-    # Both are places where the program looks for it; by Debian's rules, a program in bin is for users.
+    # The program looks for it in either folder; Debian reserves bin for programs that users start.
     set(heic_dir ${CMAKE_INSTALL_BINDIR})
     if(MIRNET_PACKAGES)
       set(heic_dir libexec/mirnet)

@@ -34,6 +34,10 @@ case "${1:-}" in
   build | test | bindings | cluster | web | gegl | packages | train | bench | peers | format | lint | cross) purpose=$1 ;;
   windows)
     purpose=cross
+    if [ $# -gt 1 ]; then
+      echo "$usage" >&2
+      exit 2
+    fi
     set -- cross windows
     ;;
   -h | --help)
@@ -181,9 +185,9 @@ if [ "$purpose" = bindings ] || [ "$purpose" = cluster ]; then
   need python3-wheel python:numpy,wheel
 fi
 if [ "$purpose" = cluster ]; then
-  need python3-distributed python:numpy,distributed
-  need python3-pil python:numpy,PIL
-  need python3-psutil python:numpy,psutil
+  need python3-distributed python:numpy,Python.h,distributed
+  need python3-pil python:numpy,Python.h,PIL
+  need python3-psutil python:numpy,Python.h,psutil
 fi
 if [ "$purpose" = train ] || [ "$purpose" = peers ]; then
   need python3-torch python:torch

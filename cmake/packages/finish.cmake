@@ -3,7 +3,7 @@
 # cmake/packages.cmake.
 cmake_minimum_required(VERSION 3.22)
 
-# run(COMMAND...): fails as the command does. The variable `output` has what it prints.
+# run(COMMAND...): fails if the command does. The variable `output` has what it prints.
 function(run)
   execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE output ERROR_VARIABLE said RESULT_VARIABLE failed
     OUTPUT_STRIP_TRAILING_WHITESPACE)
@@ -27,40 +27,6 @@ function(copy from to)
   file(CHMOD "${to}" PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
 endfunction()
 
-# The change log that Debian's tools read: a line for each version that is released, and for this one.
-function(debian_changes variable)
-  file(STRINGS "${CPACK_MIRNET_CHANGES}" headings REGEX "^## ")
-  set(text)
-  set(first ON)
-  foreach(heading IN LISTS headings)
-    if(NOT heading MATCHES "^## ([0-9]+\\.[0-9]+\\.[0-9]+), (.+)$")
-      message(FATAL_ERROR "${CPACK_MIRNET_CHANGES}: has the heading \"${heading}\"; expected \"## VERSION, DATE\"")
-    endif()
-    set(version ${CMAKE_MATCH_1})
-    set(date "${CMAKE_MATCH_2}")
-    set(debian_version ${version})
-    if(first)
-      if(NOT version STREQUAL CPACK_PACKAGE_VERSION)
-        message(FATAL_ERROR "${CPACK_MIRNET_CHANGES}: begins with the version ${version}; "
-          "expected that of these packages, ${CPACK_PACKAGE_VERSION}")
-      endif()
-      set(debian_version ${CPACK_MIRNET_DEBIAN_VERSION})
-    elseif(NOT date MATCHES "^[0-9]+-[0-9]+-[0-9]+$")
-      continue()  # there were no packages of it
-    endif()
-    if(NOT date MATCHES "^[0-9]+-[0-9]+-[0-9]+$")
-      set(date "@$ENV{SOURCE_DATE_EPOCH}")
-    endif()
-    run(${CMAKE_COMMAND} -E env LC_ALL=C date --utc --rfc-email "--date=${date}")
-    string(APPEND text "mirnet (${debian_version}) unstable; urgency=medium\n\n"
-      "  * Version ${version} of mirnet: changelog.gz tells what is new in it.\n\n"
-      " -- ${CPACK_PACKAGE_CONTACT}  ${output}\n\n")
-    set(first OFF)
-  endforeach()
-  string(REGEX REPLACE "\n\n$" "\n" text "${text}")
-  set(${variable} "${text}" PARENT_SCOPE)
-endfunction()
-
 function(finish_debian_package folder name)
   set(share "${folder}/usr/share")
   set(doc "${share}/doc/${name}")
@@ -69,7 +35,7 @@ function(finish_debian_package folder name)
   endif()
   file(REMOVE "${doc}/LICENSE" "${doc}/THIRD-PARTY-NOTICES")  # which are in this:
   copy("${CPACK_MIRNET_INPUTS}/copyright" "${doc}/copyright")
-  file(WRITE "${doc}/changelog.Debian" "${debian_changes}")
+  copy("${CPACK_MIRNET_INPUTS}/changelog.Debian" "${doc}/changelog.Debian")
   compress("${doc}/changelog.Debian")
   copy("${CPACK_MIRNET_CHANGES}" "${doc}/changelog")
   compress("${doc}/changelog")
@@ -122,7 +88,6 @@ if(CPACK_PACKAGE_FILES)
 endif()
 
 if(CPACK_GENERATOR STREQUAL "DEB")
-  debian_changes(debian_changes)
   foreach(component IN LISTS CPACK_COMPONENTS_ALL)
     string(TOUPPER ${component} upper)
     finish_debian_package("${CPACK_TEMPORARY_DIRECTORY}/${component}" ${CPACK_DEBIAN_${upper}_PACKAGE_NAME})

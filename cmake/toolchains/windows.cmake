@@ -42,8 +42,7 @@ if(NOT is_trial)
   list(PREPEND CMAKE_PREFIX_PATH ${MIRNET_WINDOWS_LIBRARIES} /usr/x86_64-w64-mingw32 ${host} /usr)
 endif()
 
-# Wine keeps its settings in the home folder, where it shows desktop links and asks for updates; tests get a folder of
-# their own.
+# wine.sh keeps Wine from the settings in the home folder, to which it would add menu entries.
 find_program(WINE_PROGRAM NAMES wine64 wine HINTS /usr/lib/wine)
 if(WINE_PROGRAM)
   set(CMAKE_CROSSCOMPILING_EMULATOR ${CMAKE_CURRENT_LIST_DIR}/wine.sh ${WINE_PROGRAM})

@@ -263,7 +263,7 @@ mirnet::Result<WorkList> list_work(FileOptions const& options) {
     if (!name) return name.error();
     auto const inside = picture.inside.empty() || picture.inside == "." ? fs::path() : picture.inside;
     auto const output = (picture.folder ? *picture.folder / inside : picture.file.parent_path()) / path_of(*name);
-    auto const [other, is_new] = taken.emplace(fs::absolute(output).lexically_normal(), picture.file);
+    auto const [other, is_new] = taken.emplace(name_on_disk(fs::absolute(output).lexically_normal()), picture.file);
     if (!is_new) {
       bool const same_name = other->second.filename() == picture.file.filename();
       return Error(ErrorCode::invalid_argument, "%s and %s have the same result, %s; %s",

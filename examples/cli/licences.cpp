@@ -124,8 +124,8 @@ std::string licences(std::string const& version) {
   text += part("libstdc++", MIRNET_TEXT(_GLIBCXX_RELEASE), "GPL-3.0-or-later with GCC's exception");
 #endif
 #if defined(__MINGW64_VERSION_MAJOR)
-  text +=
-      part("MinGW-w64", MIRNET_TEXT(__MINGW64_VERSION_MAJOR) "." MIRNET_TEXT(__MINGW64_VERSION_MINOR), "ZPL-2.1, MIT, BSD-3-Clause");
+  text += part("MinGW-w64", MIRNET_TEXT(__MINGW64_VERSION_MAJOR) "." MIRNET_TEXT(__MINGW64_VERSION_MINOR),
+               "ZPL-2.1, MIT, BSD-3-Clause");
 #endif
 #if defined(__GLIBC__)
   text += part("glibc", MIRNET_TEXT(__GLIBC__) "." MIRNET_TEXT(__GLIBC_MINOR__), gnu_get_libc_version(),

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -24,16 +23,17 @@ std::atomic<int> uninterrupted = 0;
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 [[noreturn]] void leave() {
-  // One text, as a second call could come too late.
+  // In one write, which no other message can interrupt.
   std::string_view text = can_go_on ? "\r\033[Kmirnet: stopped; the same command with --skip-existing continues\n"
                                     : "\r\033[Kmirnet: stopped\n";
   if (!bar_on_screen) text.remove_prefix(std::string_view("\r\033[K").size());
   leave_at_once(text, static_cast<int>(mirnet::ErrorCode::cancelled));
 }
 
-void on_interrupt(int) {
+void on_signal(int number) {
   stop_asked = true;
   if (uninterrupted == 0) leave();
+  after_interrupt(number, on_signal);
 }
 
 /// Characters of a UTF-8 text that take a column, nearly: continuation bytes do not.
@@ -57,15 +57,7 @@ ProgressStyle automatic_progress() {
   return draws ? ProgressStyle::bar : ProgressStyle::none;
 }
 
-void end_on_interrupt() {
-#if defined(SIGBREAK)
-  std::signal(SIGBREAK, on_interrupt);  // also where somebody closes the console
-#endif
-  for (int const number : {SIGINT, SIGTERM}) {
-    // Who starts a program so that it ignores Ctrl-C (nohup, a shell's background) wants that.
-    if (std::signal(number, on_interrupt) == SIG_IGN) std::signal(number, SIG_IGN);
-  }
-}
+void end_on_interrupt() { on_interrupt(on_signal); }
 
 void say_how_to_go_on(bool can) { can_go_on = can; }
 

@@ -13,6 +13,9 @@ namespace cli {
 std::filesystem::path path_of(std::string_view text);
 std::string text_of(std::filesystem::path const& path);
 
+/// What is the same for two paths that name one file, as far as letters tell: in small letters on Windows.
+std::filesystem::path name_on_disk(std::filesystem::path const& path);
+
 /// A variable of the environment; nothing where it is not set.
 std::optional<std::string> environment(char const* name);
 
@@ -37,6 +40,13 @@ std::string why_not_writable(std::filesystem::path const& folder);
 /// console takes UTF-8 and the escape sequences of other terminals, until the program ends. To be called before
 /// anything is opened.
 void prepare_process() noexcept;
+
+/// Calls `handler` with the signal's number when somebody interrupts the program, ends it or, on Windows, closes its
+/// console. Where the program was started so that it ignores a signal (nohup, a shell's background), it stays ignored.
+void on_interrupt(void (*handler)(int)) noexcept;
+
+/// What such a handler ends with where the program goes on for a moment.
+void after_interrupt(int number, void (*handler)(int)) noexcept;
 
 /// Ends the process without running what is registered for its end, with `text` on the standard error. For handlers of
 /// signals, and where no memory is left.

@@ -31,6 +31,8 @@ void occupy_closed_streams() noexcept {
 std::filesystem::path path_of(std::string_view text) { return text; }
 std::string text_of(std::filesystem::path const& path) { return path.string(); }
 
+std::filesystem::path name_on_disk(std::filesystem::path const& path) { return path; }
+
 std::optional<std::string> environment(char const* name) {
   char const* const value = std::getenv(name);
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
@@ -63,6 +65,14 @@ void prepare_process() noexcept {
   occupy_closed_streams();
   std::signal(SIGXFSZ, SIG_IGN);
 }
+
+void on_interrupt(void (*handler)(int)) noexcept {
+  for (int const number : {SIGINT, SIGTERM}) {
+    if (std::signal(number, handler) == SIG_IGN) std::signal(number, SIG_IGN);
+  }
+}
+
+void after_interrupt(int, void (*)(int)) noexcept {}
 
 void leave_at_once(std::string_view text, int exit_code) noexcept {
   static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));

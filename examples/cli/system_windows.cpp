@@ -1,5 +1,6 @@
 #include "system.hpp"
 
+#include <csignal>
 #include <cstdlib>
 
 #include <fcntl.h>
@@ -9,38 +10,39 @@
 namespace cli {
 namespace {
 
-HANDLE handle_of(int stream) noexcept {
-  constexpr DWORD names[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
-  return ::GetStdHandle(names[stream]);
-}
-
-/// The settings of the console before this process changed them. They outlive a process.
-struct Console {
-  UINT code_page = 0;
+/// The streams as this process got them, and the settings of their console before it changed them, which outlive a
+/// process. Handles of its own: others come and go with the descriptors.
+struct Streams {
+  HANDLE handles[3] = {};
+  bool was_closed[3] = {};
+  bool is_console[3] = {};
   DWORD modes[3] = {};
-  bool has_mode[3] = {};
+  UINT code_page = 0;
 
   void restore() const noexcept {
     if (code_page != 0) ::SetConsoleOutputCP(code_page);
     for (int stream = 1; stream < 3; ++stream) {
-      if (has_mode[stream]) ::SetConsoleMode(handle_of(stream), modes[stream]);
+      if (is_console[stream]) ::SetConsoleMode(handles[stream], modes[stream]);
     }
   }
 };
-Console before;
-bool was_closed[3] = {};
+Streams streams;
 
-void prepare_console() noexcept {
-  for (int stream = 1; stream < 3; ++stream) {
-    before.has_mode[stream] = ::GetConsoleMode(handle_of(stream), &before.modes[stream]) != 0;
-    if (!before.has_mode[stream]) continue;
-    ::SetConsoleMode(handle_of(stream), before.modes[stream] | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
-    if (before.code_page == 0) {
-      before.code_page = ::GetConsoleOutputCP();
-      ::SetConsoleOutputCP(CP_UTF8);
-    }
+void prepare_stream(int stream) noexcept {
+  constexpr DWORD names[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE};
+  auto const process = ::GetCurrentProcess();
+  auto& handle = streams.handles[stream];
+  if (::DuplicateHandle(process, ::GetStdHandle(names[stream]), process, &handle, 0, FALSE, DUPLICATE_SAME_ACCESS) ==
+      0) {
+    handle = INVALID_HANDLE_VALUE;
   }
-  std::atexit([] { before.restore(); });
+  streams.is_console[stream] = ::GetConsoleMode(handle, &streams.modes[stream]) != 0;
+  if (stream == 0 || !streams.is_console[stream]) return;
+  ::SetConsoleMode(handle, streams.modes[stream] | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
+  if (streams.code_page == 0) {
+    streams.code_page = ::GetConsoleOutputCP();
+    ::SetConsoleOutputCP(CP_UTF8);
+  }
 }
 
 std::wstring wide_of(std::string_view text) {
@@ -55,9 +57,20 @@ std::wstring wide_of(std::string_view text) {
 
 std::filesystem::path path_of(std::string_view text) { return wide_of(text); }
 
+// Names may have halves of pairs of surrogates, which no UTF-8 has: they come out as U+FFFD.
 std::string text_of(std::filesystem::path const& path) {
-  auto const text = path.u8string();
-  return {text.begin(), text.end()};
+  auto const& wide = path.native();
+  std::string text(3 * wide.size(), '\0');
+  int const size = ::WideCharToMultiByte(CP_UTF8, 0, wide.data(), static_cast<int>(wide.size()), text.data(),
+                                         static_cast<int>(text.size()), nullptr, nullptr);
+  text.resize(static_cast<std::size_t>(size));
+  return text;
+}
+
+std::filesystem::path name_on_disk(std::filesystem::path const& path) {
+  auto wide = path.native();
+  ::CharLowerBuffW(wide.data(), static_cast<DWORD>(wide.size()));
+  return wide;
 }
 
 std::optional<std::string> environment(char const* name) {
@@ -74,35 +87,45 @@ std::filesystem::path program_file() {
   }
 }
 
-bool is_terminal(int stream) noexcept {
-  DWORD mode = 0;
-  return ::GetConsoleMode(handle_of(stream), &mode) != 0;
-}
+bool is_terminal(int stream) noexcept { return streams.is_console[stream]; }
 
 std::optional<int> terminal_columns(int stream) noexcept {
   CONSOLE_SCREEN_BUFFER_INFO about{};
-  if (::GetConsoleScreenBufferInfo(handle_of(stream), &about) == 0) return {};
+  if (::GetConsoleScreenBufferInfo(streams.handles[stream], &about) == 0) return {};
   return about.srWindow.Right - about.srWindow.Left + 1;
 }
 
-bool is_writable(int stream) noexcept { return !was_closed[stream]; }
+bool is_writable(int stream) noexcept { return !streams.was_closed[stream]; }
 
 // Access lists are what decides, and creating a file is the only way to ask them.
 std::string why_not_writable(std::filesystem::path const&) { return {}; }
 
 void prepare_process() noexcept {
   for (int stream = 0; stream < 3; ++stream) {
-    was_closed[stream] = ::_get_osfhandle(stream) < 0;
-    if (was_closed[stream]) static_cast<void>(::_open("NUL", _O_RDWR));
+    prepare_stream(stream);
+    streams.was_closed[stream] = ::_get_osfhandle(stream) < 0;
+    if (streams.was_closed[stream]) static_cast<void>(::_open("NUL", _O_RDWR));
     ::_setmode(stream, _O_BINARY);
   }
-  prepare_console();
+  std::atexit([] { streams.restore(); });
 }
 
 void leave_at_once(std::string_view text, int exit_code) noexcept {
-  static_cast<void>(!::_write(2, text.data(), static_cast<unsigned>(text.size())));
-  before.restore();
+  DWORD written = 0;
+  auto const handle = streams.handles[2] == nullptr ? ::GetStdHandle(STD_ERROR_HANDLE) : streams.handles[2];
+  ::WriteFile(handle, text.data(), static_cast<DWORD>(text.size()), &written, nullptr);
+  streams.restore();
   ::_exit(exit_code);
+}
+
+void on_interrupt(void (*handler)(int)) noexcept {
+  for (int const number : {SIGINT, SIGTERM, SIGBREAK}) std::signal(number, handler);
+}
+
+// Here a handler is a thread: the process ends when it has come back from the close of a console.
+void after_interrupt(int number, void (*handler)(int)) noexcept {
+  std::signal(number, handler);  // the C library has taken it back
+  if (number == SIGBREAK) ::Sleep(INFINITE);
 }
 
 }  // namespace cli

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -264,7 +265,7 @@ class ProgramTest(unittest.TestCase):
         result = subprocess.run([self.program, *map(str, arguments)], cwd=self.path, env=self.environment,
                                 stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout)
         if WINDOWS:
-            result.stderr = with_slashes(result.stderr)
+            result.stderr = with_slashes(re.sub(rb"wine client error:[^\n]*\n?", b"", result.stderr))  # Wine's own
             result.stdout = with_slashes(result.stdout)
         return result
 

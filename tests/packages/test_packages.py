@@ -25,6 +25,7 @@ import program  # noqa: E402
 
 DATE = 1700000000
 SYSTEM_TEST = os.environ.get("MIRNET_INSTALL_TEST") == "1"
+LONG = SYSTEM_TEST or os.environ.get("MIRNET_LONG_TESTS") == "1"
 
 
 def environment(**changes):
@@ -46,6 +47,8 @@ def run(*command, fails=False, **changes):
 
 def make_packages(folder, *cpack_options, **changes):
     """{name: file} of the Debian packages, and the archive."""
+    if not LONG:  # a third of the time of xz
+        cpack_options += "-D", "CPACK_DEBIAN_COMPRESSION_TYPE=gzip"
     run(options.cpack, "-B", folder, *cpack_options, cwd=options.build, **changes)
     debs = {file.name.split("_")[0]: file for file in folder.glob("*.deb")}
     archive, = list(folder.glob("*.tar.gz")) or [None]
@@ -140,31 +143,33 @@ class Packages(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("lintian"), "lintian is not there")
     def test_lintian(self):
-        text = run("lintian", "--fail-on", "none", *self.debs.values())
-        self.assertEqual(re.findall(r"^[EW]: .*", text, re.MULTILINE), [])
-        # It has read them: of a package without a copyright file it tells.
+        # It reads them: of a package without a copyright file it tells.
         damaged = options.work / "damaged"
-        run("dpkg-deb", "--raw-extract", self.debs["mirnet-weights"], damaged)
-        (damaged / "usr/share/doc/mirnet-weights/copyright").unlink()
+        run("dpkg-deb", "--raw-extract", self.debs["libmirnet-c-dev"], damaged)
+        shutil.move(damaged / "usr/share/doc/libmirnet-c-dev", damaged / "usr/share/doc/damaged")
+        (damaged / "usr/share/doc/damaged/copyright").unlink()
+        control = damaged / "DEBIAN/control"
+        control.write_text(control.read_text("utf-8").replace("Package: libmirnet-c-dev", "Package: damaged"), "utf-8")
         run("dpkg-deb", "--root-owner-group", "-Znone", "--build", damaged, options.work / "damaged.deb")
-        self.assertIn("E: mirnet-weights: no-copyright-file",
-                      run("lintian", "--fail-on", "none", options.work / "damaged.deb"))
+        text = run("lintian", "--fail-on", "none", *self.debs.values(), options.work / "damaged.deb")
+        found = re.findall(r"^[EW]: .*", text, re.MULTILINE)
+        self.assertIn("E: damaged: no-copyright-file", found)
+        self.assertEqual([line for line in found if not line.startswith(("E: damaged:", "W: damaged:"))], [])
 
     def test_same_bytes(self):
-        """Another folder, umask, language and time zone make no difference. (gzip, which is faster than xz, here.)"""
+        """Another folder, umask, language and time zone make no difference."""
         before = os.umask(0o077)
         try:
-            debs, archive = make_packages(options.work / "another folder", "-D", "CPACK_DEBIAN_COMPRESSION_TYPE=gzip",
-                                          SOURCE_DATE_EPOCH=str(DATE), LC_ALL="C", TZ="Asia/Kolkata")
+            debs, archive = make_packages(options.work / "another folder", SOURCE_DATE_EPOCH=str(DATE), LC_ALL="C",
+                                          TZ="Asia/Kolkata")
         finally:
             os.umask(before)
         self.assertEqual(set(debs), set(self.debs))
         self.assertTrue(archive.read_bytes() == self.archive.read_bytes())
         for name in debs:
-            for part in ("--fsys-tarfile", "--ctrl-tarfile"):
-                one, other = (subprocess.run(["dpkg-deb", part, of[name]], check=True, stdout=subprocess.PIPE).stdout
-                              for of in (debs, self.debs))
-                self.assertTrue(one == other, f"{name}: {part}")
+            # But cpack applies the umask to the modes that the outer archive has for its three members.
+            one, other = (of[name].read_bytes().replace(b"100600  ", b"100644  ") for of in (debs, self.debs))
+            self.assertTrue(one == other, name)
 
     def test_refused(self):
         """Mistakes end in a sentence, and leave no package."""
@@ -289,8 +294,8 @@ class Packages(unittest.TestCase):
             state = subprocess.run(["dpkg-query", "-W", "-f${Status}", name], text=True, capture_output=True).stdout
             self.assertNotIn("installed", state.replace("not-installed", ""), f"{name} is installed here already")
         apt = "apt-get", "-o", "DPkg::Lock::Timeout=600", "--yes"
-        run(*apt, "install", *self.debs.values(), DEBIAN_FRONTEND="noninteractive")
         try:
+            run(*apt, "install", *self.debs.values(), DEBIAN_FRONTEND="noninteractive")
             self.check_program("/usr/bin/mirnet")
             self.assertIn(f"libmirnet.so.{options.interface}", run("ldconfig", "-p"))
             self.check_libraries(options.work / "programs of this system")

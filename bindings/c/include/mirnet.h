@@ -99,9 +99,9 @@ typedef struct mirnet_model_options {
 #define MIRNET_MODEL_OPTIONS_INIT \
   { sizeof(mirnet_model_options), NULL, MIRNET_PRECISION_AUTO, MIRNET_ALGORITHM_AUTO }
 
-/* Loads a weight file (.mirw) of one of the library's networks. `path` is as fopen takes it. `options` may be
- * NULL. Errors: MIRNET_INVALID_ARGUMENT, for an instruction set that the library or the machine does not have, or a
- * precision that it has no kernels for; MIRNET_MODEL; MIRNET_MEMORY. */
+/* Loads a weight file (.mirw) of one of the library's networks. `path` is as fopen takes it, and UTF-8 on Windows.
+ * `options` may be NULL. Errors: MIRNET_INVALID_ARGUMENT, for an instruction set that the library or the machine does
+ * not have, or a precision that it has no kernels for; MIRNET_MODEL; MIRNET_MEMORY. */
 MIRNET_API mirnet_status mirnet_model_load_file(char const* path, mirnet_model_options const* options,
                                                 mirnet_model** model, mirnet_error* error);
 

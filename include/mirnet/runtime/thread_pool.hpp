@@ -26,7 +26,7 @@ class ThreadPool {
   explicit ThreadPool(Index threads = 0) {
     if (threads <= 0) threads = usable_cores();
 #if defined(__MINGW32__)
-    // These take memory when they are used first. A run is to take none.
+    // MinGW's locks allocate at their first use, and a run must not allocate.
     { std::lock_guard const lock(calls_); }
     {
       std::unique_lock lock(mutex_);
