@@ -13,7 +13,7 @@ import pytest
 import mirnet
 from pictures import SANITIZED, noisy
 
-PROMPTLY = 10 if SANITIZED else 1  # seconds
+PROMPTLY = 10 if SANITIZED else 3  # seconds, on a machine with other work; alone, it takes a tenth of one
 SIDE = 90 if SANITIZED else 220  # pixels that take the slow model some tenths of a second
 
 
