@@ -14,16 +14,17 @@ share under the same paths. A worker restores one photograph at a time with all 
 reads the next one or writes the last one meanwhile. A result is written to a hidden file in its folder, flushed to the
 disk and then renamed: it is there as a whole or not at all. Where a worker is lost, others restore its photographs.
 
-The workers need the packages mirnet, numpy, Pillow, distributed and psutil, of the versions of this machine as far as
-mirnet, distributed and Python are concerned; that, and the folders, are checked before the work begins. They need no
-file of this program. Weights of --weights travel to them. All compute with the same instruction set, the fastest that
-every one of them has, so that results do not depend on which worker made them.
+The workers need the packages mirnet, numpy, Pillow, distributed and psutil, and no file of this program. Python, mirnet
+and distributed must have the same versions as here. These and the folders are checked before the work begins, and on
+workers that join later. Weights of --weights are sent to them. All compute with the same instruction set, the fastest
+that every one of them has, so that results do not depend on which worker made them.
 
 Results have the pixels and the metadata of the program's results (colour profile, EXIF, XMP, IPTC data, resolution). In
 Python, that is so for JPEG and for PNG with 8 or 16 bits, in sRGB. Others (TIFF, WebP, raw files, Adobe RGB, CMYK...)
-fail with a sentence, unless --program names a program mirnet that the workers can start: it restores them. Pillow says
-nothing of damage in a JPEG that leaves its size as it is, of which the program warns. And while the program decodes in
-a sandbox, a worker decodes in its own process: give it photographs whose origin you trust.
+fail with a sentence, unless --program names a program mirnet that the workers can start: it restores them. Pillow does
+not report damage inside a JPEG's pixel data; the program warns of it. And while the program decodes in a sandbox, a
+worker decodes in its own process: give it photographs whose origin you trust. Whoever reaches the scheduler of a Dask
+cluster can run code on its workers: keep it to a network that you trust, or use Dask's TLS.
 """
 import argparse
 import asyncio
@@ -49,10 +50,12 @@ used, 5 not enough memory, 7 some of several photographs failed or a folder coul
 written, 9 the cluster cannot be used or was lost, 130 stopped by Ctrl-C."""
 CLUSTER = 9
 MOST_IN_A_LINE = 200
+MOST_FOLDERS = 100
 
 
 def say(message):
-    print(f"{PROGRAM}: {message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the run goes on without a reader of its errors
+        print(f"{PROGRAM}: {message}", file=sys.stderr, flush=True)
 
 
 try:
@@ -114,7 +117,7 @@ def arguments_of(argv):
         help="refuse photographs with more pixels, before decoding (default: %(default)s)")
     add = parser.add_argument_group("results").add_argument
     add("--weights", metavar="FILE.mirw",
-        help="weight file; it travels to the workers (default: the weights of the Python package)")
+        help="weight file; it is sent to the workers (default: the weights of the Python package)")
     add("--strength", metavar="X", type=share, default=1.0, help="how much of the noise to remove, 0-1 (default: 1)")
     add("--keep-grain", metavar="X", type=share, default=0.0,
         help="how much of the noise in brightness to keep, 0-1 (default: 0)")
@@ -188,8 +191,19 @@ class Messages:
 
     def clear(self):
         if self.on_screen:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self.draw("")
             self.on_screen = False
+
+    def draw(self, line):
+        with contextlib.suppress(OSError):
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+    def print(self, line):
+        try:
+            print(line, flush=True)
+        except OSError as why:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python writes the rest at its end
+            raise Refused(8, f"the standard output cannot be written: {why.strerror}") from why
 
     def progress(self, counts, workers):
         now = time.monotonic()
@@ -205,7 +219,7 @@ class Messages:
         if counts["failed"]:
             line += f", {counts['failed']} failed"
         columns = shutil.get_terminal_size().columns - 1
-        print(f"\r\033[K{line[:columns]}", end="", file=sys.stderr, flush=True)
+        self.draw(line[:columns])
         self.on_screen = True
 
     def error(self, message):
@@ -235,13 +249,13 @@ class Messages:
             for key in ("model", "version"):
                 line[key] = self.settings[key]
             line["weights_checksum"] = self.settings["checksum"]
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+            self.print(json.dumps(line, ensure_ascii=False))
         elif not self.options.quiet and report["state"] == "skipped":
-            print(f"{report['input']}: skipped, {report['output']} already exists", flush=True)
+            self.print(f"{report['input']}: skipped, {report['output']} already exists")
         elif not self.options.quiet and report["state"] == "restored":
             pixels = report["width"] * report["height"]
             size = f"{pixels} pixels" if pixels < 1e4 else f"{pixels / 1e6:.{2 if pixels < 1e6 else 1}f} megapixels"
-            print(f"{report['input']} -> {report['output']}  {size}, {duration(report['seconds']['run'])}", flush=True)
+            self.print(f"{report['input']} -> {report['output']}  {size}, {duration(report['seconds']['run'])}")
         if report["state"] == "failed":
             self.error(report["error"]["message"])
 
@@ -249,10 +263,10 @@ class Messages:
         self.clear()
         seconds = time.monotonic() - self.begin
         if self.options.json:
-            print(json.dumps({"summary": {"restored": counts["restored"], "skipped": counts["skipped"],
-                                          "failed": counts["failed"], "unreadable_folders": len(found.unreadable),
-                                          "results_left_out": found.results, "subfolders_left_out": found.subfolders,
-                                          "other_files_left_out": found.others, "seconds": seconds}}), flush=True)
+            self.print(json.dumps({"summary": {
+                "restored": counts["restored"], "skipped": counts["skipped"], "failed": counts["failed"],
+                "unreadable_folders": len(found.unreadable), "results_left_out": found.results,
+                "subfolders_left_out": found.subfolders, "other_files_left_out": found.others, "seconds": seconds}}))
         elif not self.options.quiet:
             text = f"{counts['restored']} restored, {counts['skipped']} skipped, {counts['failed']} failed"
             if counts["restored"]:
@@ -261,7 +275,7 @@ class Messages:
                 (found.results, "result of an earlier run", "results of earlier runs", " (--include-results)"),
                 (found.subfolders, "subfolder", "subfolders", " (-r)"),
                 (found.others, "file that is no photograph", "files that are no photographs", "")) if count]
-            print(text + (f"; left out {', '.join(left_out)}" if left_out else ""), flush=True)
+            self.print(text + (f"; left out {', '.join(left_out)}" if left_out else ""))
 
 
 # --- The cluster -----------------------------------------------------------------------------------------------------
@@ -281,7 +295,7 @@ class Cluster:
             self.client = distributed.Client(self.address, timeout=options.wait, set_as_default=False,
                                              name="mirnet-denoise")
             self.wait_for_workers()
-        except (OSError, ValueError, TimeoutError, ImportError, RuntimeError) as why:
+        except (OSError, ValueError, distributed.TimeoutError, ImportError, RuntimeError) as why:
             self.close()
             reason = str(why).splitlines()[0] if str(why) else type(why).__name__
             raise Refused(CLUSTER, f"{options.scheduler}: no scheduler can be reached there: {reason}"
@@ -296,8 +310,8 @@ class Cluster:
         self.folder = tempfile.mkdtemp(prefix="mirnet-cluster-")
         self.local = distributed.LocalCluster(
             n_workers=workers, threads_per_worker=self.options.threads or max(1, cores // workers), processes=True,
-            host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None, local_directory=self.folder,
-            silence_logs=50)
+            host="127.0.0.1", dashboard_address="127.0.0.1:0", worker_dashboard_address=None,
+            local_directory=self.folder, silence_logs=50)
 
     def workers(self):
         """Their addresses, with what the scheduler knows of each."""
@@ -321,9 +335,9 @@ class Cluster:
                 if theirs[name] != version:
                     raise Refused(CLUSTER, f"{place} has {name} {theirs[name]}; expected {version}, as here")
 
-    def inspect(self, settings, folders, token):
+    def inspect(self, settings):
         """What the workers are. Raises Refused where one cannot take part."""
-        found = self.client.run(restoring.inspect, settings, folders, token, on_error="return")
+        found = self.client.run(restoring.inspect, settings, on_error="return")
         for worker, facts in found.items():
             problem = f"cannot be asked: {facts!r}" if isinstance(facts, BaseException) else facts["problem"]
             if problem:
@@ -350,6 +364,9 @@ def common_isa(workers):
 
 
 LOST = "the connection to the scheduler was lost"
+#: What Dask raises then. Python 3.11 has one TimeoutError for all.
+LOSSES = (OSError, distributed.TimeoutError, concurrent.futures.TimeoutError, asyncio.CancelledError,
+          concurrent.futures.CancelledError)
 
 
 class Lost(Exception):
@@ -435,25 +452,21 @@ class Run:
 
     def go(self):
         self.had_workers = time.monotonic()
-        try:
-            while self.waiting or self.under_way:
-                self.interrupts.check()
-                self.look_for_workers()
-                self.submit()
-                self.take(0.2)
-                self.messages.progress(self.counts, len(self.workers))
-        except (OSError, TimeoutError, asyncio.CancelledError, concurrent.futures.CancelledError) as why:
-            if isinstance(why, BrokenPipeError):  # of the standard output
-                raise
-            raise Lost(LOST) from why
+        while self.waiting or self.under_way:
+            self.interrupts.check()
+            self.look_for_workers()
+            self.submit()
+            self.take(0.2)
+            self.messages.progress(self.counts, len(self.workers))
 
     def end(self, ended_early):
         """Ends what is under way, and removes what workers that were killed have left behind."""
         with contextlib.suppress(Exception):
+            while self.take(0):
+                pass  # what is done counts, and is taken before it is cancelled
+        with contextlib.suppress(Exception):
             if ended_early and self.client.status == "running":
                 self.client.cancel(list(self.under_way))
-            while self.take(0):
-                pass  # what was done before that counts
         # A worker that hangs would not let this end.
         parting = threading.Thread(target=self.unregister, daemon=True)
         parting.start()
@@ -508,22 +521,26 @@ def settings_of(options):
 def marked_folders(works, run):
     """The folders that workers have to see, each with its kind; a file of the yielded name is in those for results."""
     token = f".{run}-shared.tmp"
-    results = dict.fromkeys(os.path.abspath(work.folder or os.path.dirname(work.target)) for work in works)
-    # Of very many folders, some will do.
-    results = list(results)[:100]
-    sources = list(dict.fromkeys(os.path.dirname(os.path.abspath(work.source)) for work in works))[:100]
-    made = []
+    sources = {}  # folder: whether it is there
+    results = {}
+    for work in works:
+        source = os.path.dirname(os.path.abspath(work.source))
+        if source not in sources:
+            sources[source] = os.path.isdir(source)
+        if sources[source]:
+            results[os.path.abspath(work.folder or os.path.dirname(work.target))] = True
+    made = {}
     try:
-        for folder in results:
-            try:
+        # Of very many folders, some will do. Where nothing can be created, photographs fail one by one.
+        for folder in list(results)[:MOST_FOLDERS]:
+            with contextlib.suppress(OSError):
                 os.makedirs(folder, exist_ok=True)
                 with open(os.path.join(folder, token), "xb"):
-                    made.append(os.path.join(folder, token))
-            except OSError as why:
-                raise Refused(8, f"{folder}: nothing can be created in this folder: {why.strerror}") from why
-        yield [("results", folder) for folder in results] + [("sources", folder) for folder in sources], token
+                    made[folder] = os.path.join(folder, token)
+        there = [folder for folder, is_there in sources.items() if is_there][:MOST_FOLDERS]
+        yield [("results", folder) for folder in made] + [("sources", folder) for folder in there], token
     finally:
-        for name in made:
+        for name in made.values():
             with contextlib.suppress(OSError):
                 os.unlink(name)
 
@@ -569,10 +586,11 @@ def work_off(options, settings, works, messages, counts, interrupts):
     how_to_go_on = "; the same command with --skip-existing continues"
     cluster = Cluster(options)
     ended_early = True
+    marks = contextlib.ExitStack()  # until the end of the run: workers that join late look for them, too
     try:
         cluster.check_versions()
-        with marked_folders(works, settings["run"]) as (folders, token):
-            workers = cluster.inspect(settings, folders, token)
+        settings["folders"], settings["token"] = marks.enter_context(marked_folders(works, settings["run"]))
+        workers = cluster.inspect(settings)
         if options.isa is None:
             settings["isa"] = common_isa(workers)
         elif not all(options.isa in worker["isas"] for worker in workers):
@@ -586,11 +604,12 @@ def work_off(options, settings, works, messages, counts, interrupts):
             run.go()
         ended_early = False
         return run.code_of_last
-    except Lost as why:
+    except (Lost, *LOSSES) as why:
         messages.clear()
-        raise Refused(CLUSTER, f"{cluster.address}: {why}; {counts['restored']} restored" + how_to_go_on) from why
+        raise Refused(CLUSTER, f"{cluster.address}: {why if isinstance(why, Lost) else LOST}; {counts['restored']} "
+                               f"restored" + how_to_go_on) from why
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows takes a moment
+        interrupts.ignore()
         messages.clear()
         if run is not None:
             run.end(True)
@@ -601,18 +620,25 @@ def work_off(options, settings, works, messages, counts, interrupts):
     finally:
         if run is not None:
             run.end(ended_early)
+        marks.close()
         cluster.close()
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM. They end whatever waits, but while results are counted, they are noted until the next check.
-    A second one does not wait."""
+    """Ctrl-C and SIGTERM. They end whatever waits, but while results are counted, they are noted until the next check,
+    which a second one does not wait for. The clean-up that follows, of some seconds, ignores both."""
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self):
         self.is_noted = self.waits = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self.NUMBERS:
             if signal.getsignal(number) != signal.SIG_IGN:  # whoever starts a program so wants that
                 signal.signal(number, self.handle)
+
+    def ignore(self):
+        for number in self.NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
 
     def handle(self, *_):
         if not self.waits or self.is_noted:
@@ -646,10 +672,6 @@ def main(argv=None):
     except KeyboardInterrupt:
         say("stopped")
         return 130
-    except BrokenPipeError as why:
-        say(f"the standard output cannot be written: {why.strerror}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python writes the rest at its end
-        return 8
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Work:
 
     def __init__(self, source, target, folder):
         self.source, self.target = source, target
-        self.folder = folder  # that all results of a folder go to, if so
+        self.folder = folder  # the folder that all results go to, or None
 
 
 class WorkList:
@@ -73,11 +73,14 @@ def result_name(picture, suffix):
     extension = dotted[1:].lower()
     if extension in WRITTEN:
         return stem + suffix + dotted
+    found = None
     try:
-        with open(picture, "rb") as file:
-            found = format_of_content(file.read(32)) or "png"
+        if stat.S_ISREG(os.stat(picture).st_mode):  # a pipe would wait
+            with open(picture, "rb") as file:
+                found = format_of_content(file.read(32))
     except OSError:
-        found = "png"
+        pass
+    found = found or "png"
     # What follows the last dot of "holiday.2024" is no format: it stays.
     kept = dotted if dotted and extension not in READ_ONLY else ""
     return f"{stem}{suffix}{kept}.{found}"
@@ -219,10 +222,11 @@ def list_work(options):
     taken = {}
     for picture, folder, into, suffix in named:
         result = os.path.join(folder, result_name(picture, suffix))
-        other = taken.setdefault(os.path.abspath(result), picture)
-        if other is not picture:
-            raise Refused(2, f"{other} and {picture} have the same result, {result}; restore them with different "
-                             f"--output-dir or --suffix")
+        place = os.path.abspath(result)
+        if place in taken:
+            raise Refused(2, f"{taken[place]} and {picture} have the same result, {result}; restore them with "
+                             f"different --output-dir or --suffix")
+        taken[place] = picture
         found.works.append(Work(picture, result, into))
     return found
 

@@ -8,7 +8,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import ImageCms, JpegImagePlugin, PngImagePlugin
+from PIL import ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin
 from PIL.Image import fromarray
 
 from listing import Refused
@@ -26,6 +26,7 @@ PROFILE, RESOURCES = b"ICC_PROFILE\0", b"Photoshop 3.0\0"
 MOST_IN_A_SEGMENT = 65533
 MOST_OF_A_KIND = MOST_IN_A_SEGMENT - len(XMP)  # of metadata in a JPEG
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MOST_IN_IDAT = 1 << 20
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 INCH = 0.0254
 
@@ -348,12 +349,15 @@ def read_jpeg(content, max_pixels):
 
 
 def png_chunks(content):
-    """(name, data) of each chunk. Raises Refused where one that matters is damaged; one that does not is left out."""
+    """(name, data) of each chunk. Raises Refused where one that matters is damaged; one that does not is left out. If
+    the file ends within pixels, those before its end are the last chunk."""
     at = len(PNG_SIGNATURE)
     while at + 12 <= len(content):
         length = int.from_bytes(content[at:at + 4], "big")
         name, data = content[at + 4:at + 8], content[at + 8:at + 8 + length]
         if at + 12 + length > len(content):
+            if name == b"IDAT":
+                yield "IDAT", data
             return
         if zlib.crc32(data, zlib.crc32(name)) == int.from_bytes(content[at + 8 + length:at + 12 + length], "big"):
             yield name.decode("latin-1"), data
@@ -374,8 +378,11 @@ def inflated(data):
 def read_png(content, max_pixels):
     metadata, warnings, names = Metadata(), [], []
     depth = colour_type = width = height = None
+    essential = [PNG_SIGNATURE]  # all that Pillow sees: it refuses files for what else is damaged or large
     for name, data in png_chunks(content):
         names.append(name)
+        if name in ("IHDR", "PLTE", "tRNS", "IDAT", "IEND"):
+            essential.append(png_chunk(name.encode(), data))
         if name == "IHDR" and len(data) == 13 and len(names) == 1:
             width, height, depth, colour_type = struct.unpack_from(">IIBB", data)
             check_size("PNG", width, height, max_pixels)
@@ -408,9 +415,11 @@ def read_png(content, max_pixels):
         raise Unsupported("is a PNG with gray and alpha of 16 bits")
     if "IEND" not in names:
         warnings.append("the file ends, or is damaged, behind its pixels")
+    content = b"".join(essential)
     image = opened(PngImagePlugin.PngImageFile, content, "PNG")
     if depth == 16 and colour_type in (2, 6):
-        # Pillow keeps one byte of each sample: the first, or as if the order were another one, the second.
+        # Pillow keeps one byte of each sample: the high one, or the low one when told that the byte order is the
+        # opposite.
         halves = []
         for half in ("16B", "16L"):
             image = opened(PngImagePlugin.PngImageFile, content, "PNG")
@@ -427,7 +436,7 @@ def read_png(content, max_pixels):
 
 
 def finished(kind, samples, metadata, warnings):
-    """Turns the picture and what is said of its sides."""
+    """Rotates the picture upright, and its metadata with it."""
     if metadata.resolution[0] <= 0 or metadata.resolution[1] <= 0:
         metadata.resolution = resolution_of(metadata.exif)
     orientation = orientation_of(metadata.exif)
@@ -464,7 +473,12 @@ def encode_jpeg(samples, metadata, quality):
     buffer = io.BytesIO()
     # Without a number, libjpeg stores colours at half the resolution.
     sampling = {"subsampling": 0} if quality >= 90 else {}
-    fromarray(samples).save(buffer, "JPEG", quality=quality, optimize=True, **sampling)
+    # To optimize, libjpeg writes all of the file at once, into a buffer of Pillow's. No code takes more bytes a sample.
+    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 4 * samples.size)
+    try:
+        fromarray(samples).save(buffer, "JPEG", quality=quality, optimize=True, **sampling)
+    except OSError as why:
+        raise Refused(8, f"cannot be encoded as a JPEG: {why}") from why
     encoded = bytearray(buffer.getvalue())
     x, y, per_inch = metadata.resolution
     if x > 0 and y > 0:
@@ -530,6 +544,24 @@ def encode_png(samples, metadata):
         chunks.append(png_chunk(b"eXIf", metadata.exif))
     if metadata.xmp:
         chunks.append(png_chunk(b"iTXt", XMP_KEYWORD + b"\0\0\0\0\0" + metadata.xmp))
+    chunks += [png_chunk(b"IDAT", part) for part in (compressed(samples) if samples.itemsize == 2 else
+                                                     compressed_by_pillow(samples))]
+    return PNG_SIGNATURE + b"".join(chunks) + png_chunk(b"IEND", b"")
+
+
+def compressed_by_pillow(samples):
+    """The pixels of 8 bits as a PNG has them, with filters in C."""
+    buffer = io.BytesIO()
+    fromarray(samples).save(buffer, "PNG", compress_level=3)
+    stream = b"".join(data for name, data in png_chunks(buffer.getvalue()) if name == "IDAT")
+    # Pillow cuts it by MAXBLOCK, and equal results have equal bytes.
+    return [stream[at:at + MOST_IN_IDAT] for at in range(0, len(stream), MOST_IN_IDAT)]
+
+
+def compressed(samples):
+    """The same for 16 bits, which Pillow does not write."""
+    height, width = samples.shape[:2]
+    channels = samples.shape[2] if samples.ndim == 3 else 1
     compressor = zlib.compressobj(3)
     pixel, band = channels * samples.itemsize, max((1 << 22) // (width * channels * samples.itemsize), 1)
     rows = samples.astype(samples.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
@@ -539,8 +571,7 @@ def encode_png(samples, metadata):
         lines = filtered(rows[first:start + band], pixel)[start - first:]
         raster.append(compressor.compress(lines.tobytes()))
     raster.append(compressor.flush())
-    chunks += [png_chunk(b"IDAT", part) for part in raster if part]
-    return PNG_SIGNATURE + b"".join(chunks) + png_chunk(b"IEND", b"")
+    return [part for part in raster if part]
 
 
 def encode(picture, samples, mark, quality):

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import secrets
 import signal
 import stat
 import subprocess
@@ -21,11 +22,12 @@ from listing import WRITTEN, Refused, extension_of
 from picture_files import Unsupported, encode, read_picture
 
 
-def inspect(settings, folders, token):
-    """What a worker is, and why it cannot take part in `problem`, if so: a sentence that goes behind its name.
+def inspect(settings):
+    """Facts about a worker; `problem` says why it cannot take part, or is None. It is a sentence that goes behind the
+    worker's name.
 
-    Runs before anything else is sent, and imports what workers may lack. `token` is the name of a file that the client
-    has made in the folders for results.
+    Runs before anything else is sent, and imports what workers may lack. settings["token"] is the name of a file that
+    the client has made in those of settings["folders"] that are for results.
     """
     facts = {"version": None, "problem": None, "isas": (), "host": platform.node()}
     try:
@@ -44,10 +46,10 @@ def inspect(settings, folders, token):
         if found != settings["checksum"]:
             facts["problem"] = f"has other weights in its mirnet, {found}; expected {settings['checksum']}, as here"
             return facts
-    for kind, folder in folders:
+    for kind, folder in settings["folders"]:
         if not os.path.isdir(folder):
             facts["problem"] = f"sees no folder {folder}; expected storage that all workers share, under one name"
-        elif kind == "results" and not seen_soon(os.path.join(folder, token)):
+        elif kind == "results" and not seen_soon(os.path.join(folder, settings["token"])):
             facts["problem"] = f"sees another folder {folder} than this machine; expected storage that all share"
         elif kind == "results" and not os.access(folder, os.W_OK | os.X_OK):
             facts["problem"] = f"cannot write to {folder}"
@@ -108,10 +110,13 @@ class Plugin(distributed.WorkerPlugin):
         with self.lock:
             if self.restorer is None:
                 try:
-                    restorer = cloudpickle.loads(self.code)(self.settings, self.worker, self.stopped)
-                except (ImportError, Refused) as why:
-                    return {"state": "unusable", "message": f"{self.worker.address} cannot take part: {why}"}
-                self.restorer = restorer
+                    problem = inspect(self.settings)["problem"]  # of a worker that has joined late
+                    if problem is None:
+                        self.restorer = cloudpickle.loads(self.code)(self.settings, self.worker, self.stopped)
+                except (ImportError, OSError, Refused) as why:
+                    problem = f"cannot take part: {why}"
+                if problem is not None:
+                    return {"state": "unusable", "message": f"the worker {self.worker.address} {problem}"}
         return self.restorer.restore(*job)
 
 
@@ -130,8 +135,6 @@ class Restorer:
     def __init__(self, settings, worker, stopped):
         import mirnet
         self.settings, self.worker, self.stopped = settings, worker, stopped
-        if mirnet.__version__ != settings["version"]:
-            raise Refused(9, f"it has mirnet {mirnet.__version__}; expected {settings['version']}")
         try:
             self.model = mirnet.Model.load(settings["weights"], precision=settings["precision"], isa=settings["isa"])
         except (OSError, ValueError, MemoryError, mirnet.Error) as why:
@@ -139,7 +142,6 @@ class Restorer:
         self.threads = getattr(worker, "state", worker).nthreads
         self.held = threading.Semaphore(2)  # pictures in memory: one that is computed, and one before or after that
         self.computing = threading.Lock()
-        self.number, self.counter = 0, threading.Lock()
         self.weights_file = None
 
     def restore(self, source, target, name, output):
@@ -193,13 +195,14 @@ class Restorer:
                                 progress=self.stop_if_wanted)
             seconds["run"] = time.monotonic() - begin
         begin = time.monotonic()
-        file = encode(picture, restored, self.settings["mark"], self.settings["quality"])
+        try:
+            file = encode(picture, restored, self.settings["mark"], self.settings["quality"])
+        except Refused as why:
+            raise Refused(why.code, f"{output}: {why}") from why
         self.stop_if_wanted(1.0)
         temporary = self.temporary(target)
-        try:
-            self.publish(write(temporary, file, target, output), target, output)
-        finally:
-            remove(temporary)
+        with written(temporary, file, target, output):
+            self.publish(temporary, target, output)
         seconds["write"] = time.monotonic() - begin
         report["seconds"] = seconds
 
@@ -215,11 +218,8 @@ class Restorer:
 
     def temporary(self, target):
         """A name in the same folder that nothing else has, and that no run takes for a photograph."""
-        with self.counter:
-            self.number += 1
-            number = self.number
-        return os.path.join(os.path.dirname(target), f".{self.settings['run']}-{platform.node()}-{os.getpid()}-{number}"
-                            f".tmp{os.path.splitext(target)[1]}")
+        return os.path.join(os.path.dirname(target), f".{self.settings['run']}-{platform.node()}-{os.getpid()}-"
+                            f"{secrets.token_hex(4)}.tmp{os.path.splitext(target)[1]}")
 
     def publish(self, temporary, target, output):
         """Gives the file the result's name. Where the name is taken, its file has to have the same content: then this
@@ -341,29 +341,40 @@ def cannot_write(output, why):
 
 def check_target(target, output, overwrite):
     """What can be known before the computation. A result that exists is looked at when there is one to compare with."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         if not stat.S_ISREG(os.stat(target).st_mode):
             raise Refused(8, f"{output}: is no regular file; expected one or none")
+    except FileNotFoundError:
+        pass
+    except OSError as why:
+        raise cannot_write(output, why) from why
     if not overwrite and os.path.islink(target):
         raise exists_already(output)
     if not os.access(os.path.dirname(target), os.W_OK | os.X_OK):
         raise Refused(8, f"{output}: nothing can be created in its folder")
 
 
-def write(temporary, content, target, output):
-    """Writes a new file, and waits until the disk has it. Returns its name."""
+@contextlib.contextmanager
+def written(temporary, content, target, output):
+    """A new file that the disk has. It is removed at the end of the context, unless it has another name by then."""
     exists = os.path.exists(target)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(temporary, flags, 0o600 if exists else 0o666), "wb") as file:
-            if exists:
-                imitate(file.fileno(), target)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if exists else 0o666)
     except OSError as why:
         raise cannot_write(output, why) from why
-    return temporary
+    try:
+        try:
+            with open(descriptor, "wb") as file:
+                if exists:
+                    imitate(file.fileno(), target)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as why:
+            raise cannot_write(output, why) from why
+        yield
+    finally:
+        remove(temporary)
 
 
 def imitate(descriptor, target):

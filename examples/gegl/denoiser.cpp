@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include <mirnet/image/conversions.hpp>
 #include <mirnet/image/transparency.hpp>
@@ -40,79 +41,94 @@ ImageView cropped(ImageView image, Rectangle part) noexcept {
           image.stride()};
 }
 
+struct FreePlan {
+  void operator()(mirnet_plan* plan) const noexcept { mirnet_plan_free(plan); }
+};
+
 }  // namespace
 
-Result<void> Denoiser::load(std::string const& path) {
-  if (path == path_ && (model_ || !loaded_)) return loaded_;
+Result<Model> Denoiser::load(std::string const& path) {
+  std::lock_guard const lock(mutex_);
+  if (path == path_ && model_) return model_;
   path_ = path;
   model_.reset();
-  restored_ = Image();
+  restored_.reset();
   mirnet_error error{};
-  mirnet_model* model = nullptr;
+  mirnet_model* loaded = nullptr;
   std::span const weights(mirnet_gegl_weights, mirnet_gegl_weights_end);
-  auto const status = path.empty() ? mirnet_model_load_memory(weights.data(), weights.size(), nullptr, &model, &error)
-                                   : mirnet_model_load_file(path.c_str(), nullptr, &model, &error);
-  if (status != MIRNET_OK) return loaded_ = error_of(error);
-  model_.reset(model);
+  auto const status = path.empty() ? mirnet_model_load_memory(weights.data(), weights.size(), nullptr, &loaded, &error)
+                                   : mirnet_model_load_file(path.c_str(), nullptr, &loaded, &error);
+  if (status != MIRNET_OK) return error_of(error);
+  Model model(loaded, mirnet_model_free);
   mirnet_model_info info = MIRNET_MODEL_INFO_INIT;
-  if (mirnet_model_get_info(model, &info, &error) != MIRNET_OK) return loaded_ = error_of(error);
+  if (mirnet_model_get_info(model.get(), &info, &error) != MIRNET_OK) return error_of(error);
   if (info.views != 1) {
-    model_.reset();
-    return loaded_ = Error(ErrorCode::model, "%s: the network takes %d views of a scene; expected 1", path.c_str(),
-                           static_cast<int>(info.views));
+    return Error(ErrorCode::model, "%s: the network takes %d views of a scene; expected 1", path.c_str(),
+                 static_cast<int>(info.views));
   }
-  return loaded_ = {};
+  return model_ = std::move(model);
 }
 
-Result<void> Denoiser::restore(Image picture, int threads, int (*report)(void* self, double done), void* self) {
-  if (restored_.pixels() > 0 && same(picture, before_)) return {};
-  restored_ = Image();  // before memory is taken for the next one
-  before_ = std::move(picture);
-  Index const width = before_.width(), height = before_.height();
+Result<std::shared_ptr<Restored const>> Denoiser::restore(Model const& model, Image picture, int threads,
+                                                          int (*report)(void* self, double done), void* self) {
+  {
+    std::unique_lock lock(mutex_);
+    auto kept = restored_;
+    lock.unlock();
+    if (kept && kept->model == model && same(picture, kept->before)) return kept;
+    lock.lock();
+    if (restored_ == kept) restored_.reset();  // before memory is taken for the next one
+  }
+  auto const made = std::make_shared<Restored>(Restored{model, std::move(picture), Image()});
+  auto const& before = made->before;
+  Index const width = before.width(), height = before.height();
   // As floats, which keep what an 8-bit result would round away: a strength of 0.5 has the program's bits, too.
   auto input = Image::create(width, height, 3, mirnet::SampleType::f32);
   if (!input) return input.error();
   auto output = Image::create(width, height, 3, mirnet::SampleType::f32);
   if (!output) return output.error();
   mirnet::View<float> const seen(input->samples<float>().data(), {height, width, 3}, 3);
-  if (before_.has_alpha()) {
-    auto const filled = mirnet::with_hidden_filled(before_);
+  if (before.has_alpha()) {
+    auto const filled = mirnet::with_hidden_filled(before);
     if (!filled) return filled.error();
     mirnet::to_map(*filled, seen);
   } else {
-    mirnet::to_map(before_, seen);
+    mirnet::to_map(before, seen);
   }
 
   mirnet_format const format{width, height, 3, MIRNET_F32};
   mirnet_plan_options options = MIRNET_PLAN_OPTIONS_INIT;
   options.threads = threads;
   mirnet_error error{};
-  mirnet_plan* made = nullptr;
-  auto const planned = mirnet_plan_create(model_.get(), &format, &options, &made, &error);
-  std::unique_ptr<mirnet_plan, Free> const plan(made);
-  if (planned != MIRNET_OK) return error_of(error);
+  mirnet_plan* planned = nullptr;
+  auto const status = mirnet_plan_create(model.get(), &format, &options, &planned, &error);
+  std::unique_ptr<mirnet_plan, FreePlan> const plan(planned);
+  if (status != MIRNET_OK) return error_of(error);
   mirnet_run_options run = MIRNET_RUN_OPTIONS_INIT;
   run.progress = report;
   run.self = self;
   if (mirnet_run(plan.get(), input->bytes().data(), 0, output->bytes().data(), 0, &run, &error) != MIRNET_OK) {
     return error_of(error);
   }
-  restored_ = *std::move(output);
-  return {};
+  made->after = *std::move(output);
+  std::shared_ptr<Restored const> const restored = made;
+  std::lock_guard const lock(mutex_);
+  if (model == model_) restored_ = restored;  // other weights may have been loaded meanwhile
+  return restored;
 }
 
-Result<void> Denoiser::blend(mirnet::Strength strength, Rectangle part, mirnet::MutableImageView to, Index first,
+Result<void> Restored::blend(mirnet::Strength strength, Rectangle part, mirnet::MutableImageView to, Index first,
                              Index last) const {
-  auto const before = cropped(before_, part);
-  auto const restored = cropped(restored_, part).rows<float>();
+  auto const shown = cropped(before, part);
+  auto const restored = cropped(after, part).rows<float>();
   auto const memory = mirnet::Memory::allocate(part.width * 3 * static_cast<Index>(sizeof(float)));
   if (!memory) return memory.error();
   mirnet::View<float> const row(reinterpret_cast<float*>(memory->bytes().data()), {1, part.width, 3}, 3);
   for (Index y = first; y < last; ++y) {
     std::copy_n(restored(y), part.width * 3, row.data());
-    mirnet::detail::soften(before, y, 0, strength, row);
-    mirnet::detail::put_hidden(before, y, 0, row);
-    mirnet::detail::copy_alpha(before, to, y, 0, part.width);
+    mirnet::detail::soften(shown, y, 0, strength, row);
+    mirnet::detail::put_hidden(shown, y, 0, row);
+    mirnet::detail::copy_alpha(shown, to, y, 0, part.width);
     mirnet::put_rows(row, to, y);
   }
   return {};

@@ -19,37 +19,38 @@ struct Rectangle {
   mirnet::Index x, y, width, height;
 };
 
-/// Calls of one object must not overlap: hold mutex() from restore() to the last blend().
-class Denoiser {
- public:
-  std::mutex& mutex() noexcept { return mutex_; }
+using Model = std::shared_ptr<mirnet_model>;
 
-  /// Loads a weight file, or the weights that are compiled in where the path is empty. Does nothing where it is loaded.
-  /// Errors: model, also for a network of two views; memory. They stay until the path is another.
-  mirnet::Result<void> load(std::string const& path);
+/// A picture and what a network makes of it.
+struct Restored {
+  Model model;
+  mirnet::Image before;  // as it came
+  mirnet::Image after;   // three floats a pixel, also for gray
 
-  /// Restores a picture in sRGB, unless it is the one that was restored last, with the tiles of the program.
-  /// report(self, done) is called with the share of the work that is done, by any thread. Needs weights that are
-  /// loaded. Errors: memory.
-  mirnet::Result<void> restore(mirnet::Image picture, int threads, int (*report)(void* self, double done), void* self);
-
-  /// The columns and rows of the restored picture that `part` names, with so much of the network's change, to rows
-  /// [first, last) of a view of that part. Any number of threads may do so at the same time. Errors: memory.
+  /// The columns and rows that `part` names, with so much of the network's change, to rows [first, last) of a view of
+  /// that part. Any number of threads may do so at the same time. Errors: memory.
   mirnet::Result<void> blend(mirnet::Strength strength, Rectangle part, mirnet::MutableImageView to,
                              mirnet::Index first, mirnet::Index last) const;
+};
+
+/// Keeps the model that was loaded last and the picture that was restored last. Any thread may call any function at any
+/// time, also from within `report`: nothing is locked while the network runs.
+class Denoiser {
+ public:
+  /// Loads a weight file, or the weights that are compiled in where the path is empty, unless it is loaded. After a
+  /// failure the next call tries again. Errors: model, also for a network of two views; memory.
+  mirnet::Result<Model> load(std::string const& path);
+
+  /// Restores a picture in sRGB, unless it is kept, with the tiles of the program. report(self, done) is called with
+  /// the share of the work that is done, by any thread. Errors: memory.
+  mirnet::Result<std::shared_ptr<Restored const>> restore(Model const& model, mirnet::Image picture, int threads,
+                                                          int (*report)(void* self, double done), void* self);
 
  private:
-  struct Free {
-    void operator()(mirnet_model* model) const noexcept { mirnet_model_free(model); }
-    void operator()(mirnet_plan* plan) const noexcept { mirnet_plan_free(plan); }
-  };
-
   std::mutex mutex_;
   std::string path_;
-  mirnet::Result<void> loaded_;
-  std::unique_ptr<mirnet_model, Free> model_;
-  mirnet::Image before_;    // as it came
-  mirnet::Image restored_;  // three floats a pixel, also for gray; without a pixel where there is none
+  Model model_;
+  std::shared_ptr<Restored const> restored_;
 };
 
 }  // namespace mirnet_gegl

@@ -47,12 +47,13 @@ struct State {
 
 State& state_of(GeglOperation* operation) { return *static_cast<State*>(GEGL_PROPERTIES(operation)->user_data); }
 
-/// GIMP shows what GEGL logs as a message in a dialog or in its error console, and a warning only on the standard
-/// error; the program gegl prints both there.
+/// GIMP shows in a dialog what GEGL logs at this level; the program gegl prints it on the standard error.
 void tell(State& state, std::string const& message) {
-  std::lock_guard const lock(state.mutex);
-  if (state.told == message) return;
-  state.told = message;
+  {
+    std::lock_guard const lock(state.mutex);
+    if (state.told == message) return;
+    state.told = message;
+  }
   if (!message.empty()) g_log("GEGL", G_LOG_LEVEL_MESSAGE, "mirnet:denoise: %s", message.c_str());
 }
 
@@ -64,8 +65,8 @@ struct Formats {
 };
 
 /// Whether the codes of a space are those of sRGB, as far as files say. Many profiles describe sRGB by its primaries
-/// and a curve that is nearly its own, and PNGs by the gamma of 2.2 that stands for it; the program takes these for
-/// sRGB, too. Gray has a curve and no primaries.
+/// and a curve that is nearly its own, and PNGs by the gamma that stands for it, 45455; the program takes these for
+/// sRGB, too, but not a profile with a gamma of 2.2. Gray has a curve and no primaries.
 bool is_srgb(Babl const* space, bool gray) {
   auto const* const srgb = babl_space("sRGB");
   if (space == nullptr || space == srgb) return true;
@@ -86,10 +87,17 @@ bool is_srgb(Babl const* space, bool gray) {
                  light.data(), 3);
     return light;
   };
-  auto gamma = codes;
-  for (auto& light : gamma) light = std::pow(light, 2.2f);
-  auto const found = curve(space);
-  return (near(found, curve(srgb), 5e-4) || near(found, gamma, 5e-4)) &&
+  // The gamma as a PNG says it, and as a profile made of it rounds it: babl has one object for each exponent, which it
+  // tells from the 2.2 of a profile.
+  auto const png_gamma = [&] {
+    std::array<Babl const*, 3> curves{};
+    babl_space_get(space, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, &curves[0],
+                   &curves[1], &curves[2]);
+    return std::all_of(curves.begin(), curves.end(), [](Babl const* of) {
+      return of == babl_trc_gamma(1 / 0.45455) || of == babl_trc_gamma(144178 / 65536.0);
+    });
+  };
+  return (near(curve(space), curve(srgb), 5e-4) || png_gamma()) &&
          (gray || near(primaries(space), primaries(srgb), 2e-3));
 }
 
@@ -148,7 +156,6 @@ GeglRectangle get_bounding_box(GeglOperation* operation) {
     tell(state, "the input is an infinite plane; expected a picture with edges: crop it first");
     return empty;
   }
-  std::lock_guard const lock(state.denoiser.mutex());
   auto const loaded = state.denoiser.load(weights_of(operation));
   tell(state, loaded ? "" : loaded.error().message());
   return loaded ? bounds : empty;
@@ -191,13 +198,13 @@ mirnet::Result<void> denoise(GeglOperation* operation, GeglBuffer* input, GeglBu
   if (!picture) return picture.error();
   gegl_buffer_get(input, &bounds, 1.0, formats.read, picture->bytes().data(), GEGL_AUTO_ROWSTRIDE, GEGL_ABYSS_NONE);
 
-  std::lock_guard const lock(denoiser.mutex());
-  if (auto const loaded = denoiser.load(weights_of(operation)); !loaded) return loaded;
+  auto const loaded = denoiser.load(weights_of(operation));
+  if (!loaded) return loaded.error();
   gint threads = 0;
   g_object_get(gegl_config(), "threads", &threads, nullptr);
   Progress progress{operation};
-  auto const restored = denoiser.restore(*std::move(picture), threads, Progress::report, &progress);
-  if (!restored) return restored;
+  auto const restored = denoiser.restore(*loaded, *std::move(picture), threads, Progress::report, &progress);
+  if (!restored) return restored.error();
 
   auto result = mirnet::Image::create(roi.width, roi.height, formats.channels, formats.type);
   if (!result) return result.error();
@@ -206,8 +213,8 @@ mirnet::Result<void> denoise(GeglOperation* operation, GeglBuffer* input, GeglBu
   mirnet_gegl::Rectangle const part{roi.x - bounds.x, roi.y - bounds.y, roi.width, roi.height};
   std::atomic<bool> blended = true;
   auto const blend = [&](gsize first, gsize rows) {
-    auto const done = denoiser.blend({strength * (1.0f - grain), strength}, part, *result,
-                                     static_cast<mirnet::Index>(first), static_cast<mirnet::Index>(first + rows));
+    auto const done = (*restored)->blend({strength * (1.0f - grain), strength}, part, *result,
+                                         static_cast<mirnet::Index>(first), static_cast<mirnet::Index>(first + rows));
     if (!done) blended = false;
   };
   gegl_parallel_distribute_range(static_cast<gsize>(roi.height), 1.0, blend);

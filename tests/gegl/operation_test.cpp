@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -14,6 +16,7 @@
 #include <doctest/doctest.h>
 #include <gegl.h>
 #include <mirnet.h>
+#include <unistd.h>
 
 namespace {
 
@@ -107,7 +110,9 @@ class Graph {
 
  private:
   static void count(GeglNode*, double done, Graph* self) {
-    if (done > 0 && done < 1) ++self->steps;
+    if (done <= 0 || done >= 1) return;
+    ++self->steps;
+    if (self->on_step) self->on_step();
   }
 
   GeglRectangle bounds_;
@@ -117,6 +122,7 @@ class Graph {
  public:
   GeglNode* denoise = gegl_node_new_child(graph_, "operation", "mirnet:denoise", nullptr);
   int steps = 0;  // reports of a network that was running
+  std::function<void()> on_step;
 };
 
 /// What the C interface makes of it.
@@ -143,6 +149,14 @@ Bytes converted(Bytes const& bytes, Babl const* from, Babl const* to, int pixels
   Bytes result(static_cast<std::size_t>(pixels * babl_format_get_bytes_per_pixel(to)));
   babl_process(babl_fish(from, to), bytes.data(), result.data(), pixels);
   return result;
+}
+
+/// sRGB's primaries with another curve.
+Babl const* space_of_gamma(double gamma) {
+  auto const* const curve = babl_trc_gamma(gamma);
+  auto const name = "gamma " + std::to_string(gamma);
+  return babl_space_from_chromaticities(name.c_str(), 0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06, curve, curve,
+                                        curve, BABL_SPACE_FLAG_EQUALIZE);
 }
 
 /// The largest one between two pictures of four floats a pixel, clamped as files hold them, where alpha is not 0.
@@ -222,12 +236,25 @@ TEST_CASE("pictures of a single row, column or pixel") {
   }
 }
 
+TEST_CASE("the gamma of PNGs that stands for sRGB is read as it is, also from a profile made of it") {
+  for (double const gamma : {1 / 0.45455, 144178 / 65536.0}) {
+    CAPTURE(gamma);
+    auto const* const format = babl_format_with_space("R'G'B' u8", space_of_gamma(gamma));
+    auto const bytes = draw(format);
+    CHECK(Graph(format, bytes).result(format) == expected(bytes, 3, MIRNET_U8));
+  }
+}
+
 TEST_CASE("other colours are converted to sRGB and back") {
   auto const* const seen = babl_format("R'G'B'A float");
   auto const* const adobish = babl_format_with_space("R'G'B'A float", babl_space("Adobish"));
+  // A profile's gamma of 2.2, as its two types of curves round it.
+  auto const* const parametric = babl_format_with_space("R'G'B'A float", space_of_gamma(144179 / 65536.0));
+  auto const* const simple = babl_format_with_space("R'G'B'A float", space_of_gamma(563 / 256.0));
   for (auto const& [format, shown, most] :
        {std::tuple(babl_format("RGBA float"), seen, 1e-4f), std::tuple(babl_format("RaGaBaA float"), seen, 1e-4f),
-        std::tuple(adobish, adobish, 1e-4f),
+        std::tuple(adobish, adobish, 1e-4f), std::tuple(parametric, parametric, 1e-4f),
+        std::tuple(simple, simple, 1e-4f),
         std::tuple(babl_format_with_space("R'G'B'A u8", babl_space("Adobish")), adobish, 0.5f / 255 + 1e-4f)}) {
     std::string const name = babl_get_name(format);
     CAPTURE(name);
@@ -271,6 +298,48 @@ TEST_CASE("weights that cannot be used leave nothing, say so once, and can be pu
   gegl_node_set(graph.denoise, "weights", MIRNET_WEIGHTS, nullptr);
   CHECK(graph.result(format) == expected(bytes, 3, MIRNET_U8));
   CHECK(gegl.told() == "");
+}
+
+TEST_CASE("weights that are put right at the same path are loaded") {
+  auto const* const format = babl_format("R'G'B' u8");
+  auto const bytes = draw(format);
+  Graph graph(format, bytes);
+  gegl.told();
+  auto const path = std::filesystem::temp_directory_path() / ("mirnet-gegl-" + std::to_string(getpid()) + ".mirw");
+  gegl_node_set(graph.denoise, "weights", path.c_str(), nullptr);
+  CHECK(graph.result(format) == Bytes(bytes.size()));
+  CHECK(graph.set(0.5, 0).result(format) == Bytes(bytes.size()));
+  auto const told = gegl.told();
+  CAPTURE(told);
+  CHECK(std::count(told.begin(), told.end(), '\n') == 1);
+  std::filesystem::copy_file(MIRNET_WEIGHTS, path);
+  auto const result = graph.set(1, 0).result(format);
+  std::filesystem::remove(path);
+  CHECK(result == expected(bytes, 3, MIRNET_U8));
+  CHECK(gegl.told() == "");
+}
+
+TEST_CASE("a handler of progress asks for the bounding box, and for the result with another strength") {
+  auto const* const format = babl_format("R'G'B' u8");
+  constexpr int side = 160;
+  auto const bytes = draw(format, side, side);
+  Graph graph(format, bytes, -7, 11, side, side);
+  auto* const after = gegl_node_new_child(gegl_node_get_parent(graph.denoise), "operation", "gegl:nop", nullptr);
+  gegl_node_link(graph.denoise, after);
+  Bytes half(bytes.size());
+  bool asked = false;
+  graph.on_step = [&] {
+    if (std::exchange(asked, true)) return;
+    GeglRectangle const all{-7, 11, side, side};
+    gegl_node_set(graph.denoise, "strength", 0.5, nullptr);
+    auto const bounds = gegl_node_get_bounding_box(after);
+    CHECK(gegl_rectangle_equal(&bounds, &all));
+    gegl_node_blit(after, 1.0, &all, format, half.data(), GEGL_AUTO_ROWSTRIDE, GEGL_BLIT_DEFAULT);
+    gegl_node_set(graph.denoise, "strength", 1.0, nullptr);
+  };
+  CHECK(graph.result(format) == expected(bytes, 3, MIRNET_U8, 1, 0, side, side));
+  CHECK(asked);
+  CHECK(half == expected(bytes, 3, MIRNET_U8, 0.5f, 0, side, side));
 }
 
 TEST_CASE("an infinite plane is refused, and nothing comes of no input") {

@@ -1,5 +1,6 @@
 """Clusters for the tests: a scheduler and workers of Dask, each a process of its own on the loopback address."""
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import distributed
 import pytest
 
 HERE = pathlib.Path(__file__).parent
@@ -65,6 +67,10 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
+    def wait_for_workers(self, count):
+        with distributed.Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=300)
+
     def end_workers(self):
         for worker in self.workers:
             worker.kill()
@@ -98,7 +104,23 @@ def cluster(empty_cluster):
     """With three workers."""
     for _ in range(3):
         empty_cluster.start_worker()
+    empty_cluster.wait_for_workers(3)
     return empty_cluster
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory):
+    """With one worker of two threads, for tests that leave it as it is."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster.start_scheduler()
+    cluster.start_worker(threads=2)
+    yield cluster
+    cluster.processes.end()
+
+
+def heed_interrupts():
+    """Which a shell makes its background processes ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Client:
@@ -107,7 +129,8 @@ class Client:
     def __init__(self, folder, *arguments):
         self.process = subprocess.Popen([sys.executable, "-B", CLUSTER / "denoise_folder.py", "--json",
                                          *map(str, arguments)], cwd=folder, text=True, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                                        preexec_fn=heed_interrupts)
         self.reports = []
 
     def read_until_restored(self, count):
@@ -121,14 +144,19 @@ class Client:
 
     def end(self):
         try:
-            output, self.errors = self.process.communicate(timeout=100)
+            output, errors = self.process.communicate(timeout=100)
         finally:
             self.process.kill()
-        self.reports += map(json.loads, output.splitlines())
-        self.summary = next((report["summary"] for report in self.reports if "summary" in report), None)
-        self.reports = [report for report in self.reports if "summary" not in report]
-        self.code = self.process.returncode
-        return self
+        return Ended(self.process.returncode, self.reports + list(map(json.loads, output.splitlines())), errors)
+
+
+class Ended:
+    """What it has said."""
+
+    def __init__(self, code, reports, errors):
+        self.code, self.errors = code, errors
+        self.summary = next((report["summary"] for report in reports if "summary" in report), None)
+        self.reports = [report for report in reports if "summary" not in report]
 
     def states(self):
         return [report["state"] for report in self.reports]
@@ -153,3 +181,32 @@ def start(tmp_path):
 def restore(start):
     """Runs the client."""
     return lambda *arguments: start(*arguments).end()
+
+
+@pytest.fixture
+def main(tmp_path, monkeypatch, capsys):
+    """Runs the client in this process, as it takes a second to start another. Returns its exit code and its output."""
+    import denoise_folder
+    monkeypatch.chdir(tmp_path)
+    for name in ("signal", "getsignal"):
+        monkeypatch.setattr(denoise_folder.signal, name, lambda *_: None)
+
+    def main(*arguments):
+        try:
+            code = denoise_folder.main(list(map(str, arguments)))
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    yield main
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def restore_here(main):
+    """The same as `restore`, on a cluster that is there."""
+    def restore_here(*arguments):
+        code, output, errors = main("--json", *arguments)
+        return Ended(code, list(map(json.loads, output.splitlines())), errors)
+
+    return restore_here

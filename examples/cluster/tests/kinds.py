@@ -61,6 +61,13 @@ def png(image, *chunks, folder):
     return content[:33] + made + content[33:]
 
 
+def with_wrong_checksum(content, name):
+    """Of the chunk of this name."""
+    at = content.index(name)
+    end = at + 4 + int.from_bytes(content[at - 4:at], "big")
+    return content[:end] + bytes([content[end] ^ 1]) + content[end + 1:]
+
+
 def by_pillow(image, **options):
     buffer = io.BytesIO()
     image.save(buffer, "PNG", **options)
@@ -95,6 +102,10 @@ def make(folder):
                         folder=folder),
         "srgb.png": png(rgb, (b"sRGB", b"\0"), (b"pHYs", struct.pack(">IIB", 2, 1, 0)), folder=folder),
         "compressed-xmp.png": png(rgb, (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)), folder=folder),
+        "odd-chunks.png": with_wrong_checksum(png(
+            rgb, (b"teXt", b"Comment\0wrong"), (b"gAMA", b"\0"), (b"pHYs", bytes(5)),
+            (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(3 << 20))),
+            (b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(b" " * (3 << 20))), folder=folder), b"teXt"),
         "palette.png": by_pillow(Image.fromarray(rgb).quantize(100)),
         "palette-alpha.png": by_pillow(Image.fromarray(rgb).quantize(16), transparency=bytes([0, 99, 255, 17])),
         "one-bit.png": by_pillow(Image.fromarray(gray).convert("1")),

@@ -42,12 +42,15 @@ def main():
                     "1 worker of 1 thread": [*cluster, "--workers", "1", "--threads", "1"],
                     "2 workers of 1 thread": [*cluster, "--workers", "2", "--threads", "1"],
                     "1 worker of 2 threads": [*cluster, "--workers", "1", "--threads", "2"]}
+        path = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}  # the commands run in another folder
         speeds, whole = {name: [] for name in commands}, {name: [] for name in commands}
         for _ in range(options.rounds):
             for name, command in commands.items():
                 shutil.rmtree(folder / "out", ignore_errors=True)
                 begin = time.monotonic()
-                done = subprocess.run(command, cwd=folder, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+                done = subprocess.run(command, cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL,
+                                      capture_output=True)
                 whole[name].append(options.count / (time.monotonic() - begin))
                 speeds[name].append(options.count / json.loads(done.stdout.splitlines()[-1])["summary"]["seconds"])
                 assert len(os.listdir(folder / "out")) == options.count

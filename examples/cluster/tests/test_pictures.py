@@ -1,6 +1,7 @@
 """The results are those of the program: names, pixels and metadata."""
 import json
 import os
+import pathlib
 import struct
 import threading
 import zlib
@@ -45,11 +46,12 @@ def names_of(reports, state):
     return {os.path.basename(report["input"]) for report in reports if report["state"] == state}
 
 
-def test_all_kinds(program, restore, tmp_path):
-    """First what Python restores, then the rest by the program, with one worker of two threads on this machine."""
+def test_all_kinds(program, shared_cluster, restore_here, tmp_path):
+    """First what Python restores, then the rest by the program, with one worker of two threads."""
     done, by_program, never = kinds.make(tmp_path / "in")
     assert program("denoise", "in", "-o", "expected").returncode == 7
-    ours = restore("in", "-o", "out", "--workers", 1, "--threads", 2)
+    at = ("--scheduler", shared_cluster.address, "--wait", 100)
+    ours = restore_here("in", "-o", "out", *at)
     assert ours.code == 7, ours.errors
     assert names_of(ours.reports, "restored") == done
     assert (ours.summary["restored"], ours.summary["failed"]) == (len(done), len(by_program) + len(never))
@@ -60,7 +62,7 @@ def test_all_kinds(program, restore, tmp_path):
     for name in never:
         assert failed[name]["code"] == 3 and failed[name]["message"].startswith(f"in/{name}: ")
     assert all(report["threads"] == 2 for report in ours.reports if report["state"] == "restored")
-    rest = restore("in", "-o", "out", "--skip-existing", "--workers", 1, "--program", os.environ["MIRNET"])
+    rest = restore_here("in", "-o", "out", "--skip-existing", "--program", os.environ["MIRNET"], *at)
     assert rest.code == 7, rest.errors
     assert rest.summary["skipped"] == len(done)
     assert names_of(rest.reports, "restored") == by_program
@@ -113,13 +115,30 @@ def test_refused_lists(tmp_path, monkeypatch):
                                  (Options("empty"), 3, "contains no photographs"),
                                  (Options("done"), 3, "only results of earlier runs"),
                                  (Options("a", "b", "clean"), 3, "no such file"),
+                                 (Options("a/x.png", "a/x.png", output_dir="out"), 2, "have the same result"),
                                  (Options("/"), 2, "no folder beside it")):
         with pytest.raises(listing.Refused, match=words) as refused:
             listing.list_work(options)
         assert refused.value.code == code
+    os.mkfifo("pipe")
+    assert listing.list_work(Options("pipe", output_dir="out")).works[0].target == "out/pipe.png"
     works = listing.list_work(Options("a", output_dir="a/x.png/out")).works
     with pytest.raises(listing.Refused, match="x.png is a file") as refused:
         listing.check_output_folders(works)
+    assert refused.value.code == 8
+
+
+def test_noise_as_jpeg():
+    """The largest files that there are; and results of the same pixels have the same bytes before and after them."""
+    small = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
+    before = picture_files.encode_png(small, picture_files.Metadata())
+    noise = np.random.default_rng(2).integers(0, 2, (300, 400, 3), np.uint8) * np.uint8(255)
+    for quality in (90, 95, 100):
+        content = picture_files.encode_jpeg(noise, picture_files.Metadata(), quality)
+        assert picture_files.read_picture(content, 10**6).samples.shape == noise.shape
+    assert picture_files.encode_png(small, picture_files.Metadata()) == before
+    with pytest.raises(listing.Refused, match="cannot be encoded as a JPEG") as refused:
+        picture_files.encode_jpeg(np.zeros((1, 65501), np.uint8), picture_files.Metadata(), 95)
     assert refused.value.code == 8
 
 
@@ -139,7 +158,8 @@ class Worker:
 def restorer(tmp_path):
     settings = {"run": "mirnet-01234567", "version": mirnet.__version__, "weights": None, "isa": None,
                 "precision": "auto", "strength": 1.0, "keep_grain": 0.0, "tile": None, "quality": 95,
-                "overwrite": False, "max_pixels": 10**6, "program": None, "mark": "mirnet denoise of a test"}
+                "overwrite": False, "max_pixels": 10**6, "program": None, "folders": [], "token": ".mirnet-shared.tmp",
+                "checksum": restoring.checksum_of(mirnet.WEIGHTS.read_bytes()), "mark": "mirnet denoise of a test"}
     return restoring.Restorer(settings, Worker, threading.Event())
 
 
@@ -163,6 +183,20 @@ def test_task_runs_again(restorer, tmp_path):
     assert os.listdir(target.parent) == ["a.png"]
 
 
+def test_worker_that_does_not_fit(restorer, tmp_path, monkeypatch):
+    """One that joins late is found by its first task."""
+    monkeypatch.setattr(restoring.time, "sleep", lambda seconds: None)
+    for settings, words in (({"version": "0.0.1"}, "expected 0.0.1"), ({"isa": "abacus"}, "abacus"),
+                            ({"checksum": "00000000"}, "other weights"),
+                            ({"program": "/nowhere/mirnet"}, "cannot start the program /nowhere/mirnet"),
+                            ({"folders": [("sources", "/nowhere/in")]}, "sees no folder /nowhere/in"),
+                            ({"folders": [("results", str(tmp_path))]}, "sees another folder")):
+        plugin = restoring.Plugin({**restorer.settings, "local": False, **settings}, restoring.Restorer)
+        plugin.setup(Worker)
+        report = plugin.restore(("a", "b", "a", "b"))
+        assert report["state"] == "unusable" and words in report["message"]
+
+
 def test_failures_leave_nothing(restorer, tmp_path):
     source, target = tmp_path / "a.png", tmp_path / "out" / "a.png"
     write_png(source, noisy(20, 30, 3))
@@ -183,9 +217,22 @@ def test_failures_leave_nothing(restorer, tmp_path):
     assert code(tmp_path / "pipe.png") == 3
     (tmp_path / "file").write_bytes(b"")
     assert code(to=tmp_path / "file" / "a.png") == 8
+    assert code(to=tmp_path / "out" / ("a" * 300 + ".png")) == 8
     assert os.listdir(target.parent) == []
     target.mkdir()
     assert code() == 8
     restorer.stopped.set()
     assert restorer.restore(str(source), str(target), "a", "b")["state"] == "stopped"
     assert os.listdir(target.parent) == ["a.png"]
+
+
+def test_temporary_files(restorer, tmp_path):
+    """Two have two names, and one that another has made stays."""
+    target = tmp_path / "a.png"
+    name = restorer.temporary(str(target))
+    assert name != restorer.temporary(str(target))
+    pathlib.Path(name).write_bytes(b"another's")
+    with pytest.raises(listing.Refused) as refused:
+        with restoring.written(name, b"mine", str(target), "a.png"):
+            pass
+    assert refused.value.code == 8 and pathlib.Path(name).read_bytes() == b"another's"
