@@ -4,7 +4,7 @@
 #
 # Builds and runs all tests, from any folder: installs the Debian packages that are missing, builds and tests the
 # release in build/release, then the library and the program with AddressSanitizer and UndefinedBehaviorSanitizer in
-# build/asan, with a part of their cases, where it ends with 10 seconds of each fuzz target (tests/fuzz/run.sh). Other
+# build/asan, with a part of their cases, where it ends with 6 seconds of each fuzz target (tests/fuzz/run.sh). Other
 # parts are built and tested where scripts/install-packages.sh has installed their packages: bindings (the Python
 # package), cluster, web, gegl, packages (Debian packages), and windows (the program for Windows, in build/windows-short,
 # with a part of its cases; apt-get downloads the sources of its libraries).
@@ -120,7 +120,7 @@ build_options+=(-D MIRNET_BUILD_CLUSTER=OFF -D MIRNET_BUILD_WEB=OFF -D MIRNET_BU
 if [ $quick = no ]; then
   [ $long = yes ] || export MIRNET_SHORT_TESTS=1
   check asan --label-regex 'cpp|cli|bindings'
-  tests/fuzz/run.sh --seconds 10
+  tests/fuzz/run.sh --seconds 6
   if scripts/install-packages.sh --check windows; then
     check_windows windows-short
   fi
