@@ -7,7 +7,4 @@ WINEDEBUG=-all
 WINEDLLOVERRIDES="winemenubuilder.exe,mscoree,mshtml="
 export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
 mkdir -p "${WINEPREFIX%/*}"
-# A server that waits for the next program saves each a second or two of starting one.
-server=${1%/*}/wineserver64
-[ ! -x "$server" ] || "$server" -p30 2>/dev/null || true
 exec "$@"
