@@ -120,12 +120,8 @@ if(MIRNET_DPKG_SHLIBDEPS)
   set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
   set(CPACK_DEB_COMPONENT_INSTALL ON)
 
-  # The licence, as a machine reads it. THIRD-PARTY-NOTICES is about what is compiled in from elsewhere, and names no
-  # file of these packages.
   file(READ THIRD-PARTY-NOTICES mirnet_third_party)
-  string(STRIP "${mirnet_third_party}" mirnet_third_party)
-  string(REGEX REPLACE "\n\n+" "\n.\n" mirnet_third_party "${mirnet_third_party}")
-  string(REPLACE "\n" "\n " mirnet_third_party "${mirnet_third_party}")
+  string(STRIP "${mirnet_third_party}" mirnet_third_party)  # the last line's end is the template's
   configure_file(cmake/packages/copyright.in ${CPACK_MIRNET_INPUTS}/copyright @ONLY)
 
   if(TARGET mirnet_cli)

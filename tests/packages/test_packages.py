@@ -126,7 +126,8 @@ class Packages(unittest.TestCase):
                     if content is not None:
                         self.assertNotIn(str(ROOT).encode(), content)
             doc = f"usr/share/doc/{name}"
-            self.assertTrue(files[f"{doc}/copyright"][1].startswith(b"Format: https://www.debian.org/"))
+            self.assertTrue(files[f"{doc}/copyright"][1].startswith(b"mirnet\n\nCopyright 2026 The authors of mirnet\n"))
+            self.assertTrue(files[f"{doc}/copyright"][1].endswith((ROOT / "THIRD-PARTY-NOTICES").read_bytes()))
             for text in (b"xsimd (BSD-3-Clause)", b"(c) QuantStack", b"/usr/share/common-licenses/Apache-2.0"):
                 self.assertIn(text, files[f"{doc}/copyright"][1])
             self.assertEqual(gzip.decompress(files[f"{doc}/changelog.gz"][1]), (ROOT / "CHANGELOG.md").read_bytes())
