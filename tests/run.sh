@@ -80,25 +80,17 @@ check_windows() {
   check "$1"
 }
 
-# check_cross TARGET...
-check_cross() {
-  if [ -n "${MIRNET_SHORT_TESTS-}" ]; then
-    build_options+=(-D "MIRNET_LIBRARY_TESTS=unit/ops;kernels;model/golden")
-  fi
-  local target
-  for target in "$@"; do
+if [ $cross = yes ]; then
+  [ ${#targets[@]} -gt 0 ] || targets=("${cross_targets[@]}")
+  scripts/install-packages.sh cross "${targets[@]}"
+  [ -z "${MIRNET_SHORT_TESTS-}" ] || build_options+=(-D "MIRNET_LIBRARY_TESTS=unit/ops;kernels;model/golden")
+  for target in "${targets[@]}"; do
     if [ "$target" = windows ]; then
       check_windows windows
     else
       check "$target"
     fi
   done
-}
-
-if [ $cross = yes ]; then
-  [ ${#targets[@]} -gt 0 ] || targets=("${cross_targets[@]}")
-  scripts/install-packages.sh cross "${targets[@]}"
-  check_cross "${targets[@]}"
   exit
 fi
 
