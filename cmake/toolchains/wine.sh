@@ -7,4 +7,6 @@ WINEDEBUG=-all
 WINEDLLOVERRIDES="winemenubuilder.exe,mscoree,mshtml="
 export WINEPREFIX WINEDEBUG WINEDLLOVERRIDES
 mkdir -p "${WINEPREFIX%/*}"
+# Making the settings takes Wine seconds, and messages that are not the program's.
+[ -e "$WINEPREFIX/system.reg" ] || flock -o "$WINEPREFIX.lock" "$1" wineboot --init >/dev/null 2>&1
 exec "$@"
